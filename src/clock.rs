@@ -1,0 +1,1 @@
+//! Time as a parameter: the only file that reads the clocks of the machine.

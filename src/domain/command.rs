@@ -1,0 +1,296 @@
+//! Commands: every change the ledger accepts, already parsed and checked for form.
+
+use smallvec::SmallVec;
+
+use super::ids::{ChannelIx, NodeIx, ReservationId, Sku};
+use super::time::Ttl;
+use super::units::Units;
+use crate::limits::{LINES_MAX, STOCK_ITEMS_MAX};
+
+/// Identity of a command: the keyed 128-bit hash of its idempotency key, and the fingerprint of
+/// what it asks for. Same id and same fingerprint: the same command again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CommandKey {
+    /// Keyed hash of the caller's idempotency key.
+    pub id: u128,
+    /// Hash of the command's content, see [`Command::fingerprint`](super::hash).
+    pub fingerprint: u64,
+}
+
+/// A command with its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keyed<'a> {
+    /// Who this is.
+    pub key: CommandKey,
+    /// What it asks for.
+    pub command: Command<'a>,
+}
+
+/// Every change the ledger accepts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command<'a> {
+    /// Hold units for one caller.
+    Reserve(Reserve<'a>),
+    /// Move an existing reservation on.
+    Act(Act<'a>),
+    /// Set, adjust or transfer stock; all items or none.
+    Stock(StockCommand<'a>),
+    /// Change the settings of one SKU.
+    PutSettings(PutSettings<'a>),
+}
+
+/// One line asked for: units of a SKU, pinned to a node or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LineRequest<'a> {
+    /// What.
+    pub sku: Sku<'a>,
+    /// From which node; `None`: any.
+    pub node: Option<NodeIx>,
+    /// How many, at least one.
+    pub quantity: Units,
+}
+
+/// Why lines are senseless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinesError {
+    /// No line at all.
+    Empty,
+    /// More than [`LINES_MAX`] lines after summing.
+    TooMany,
+    /// The line at this position asks for zero units.
+    ZeroQuantity(usize),
+    /// The line at this position, with the equal ones before it, is above the largest quantity.
+    TooLarge(usize),
+}
+
+/// Lines of a command: at least one, at most [`LINES_MAX`], sorted by SKU then node (unpinned
+/// first), equal ones summed, none of zero units.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lines<'a>(SmallVec<[LineRequest<'a>; 2]>);
+
+impl<'a> Lines<'a> {
+    /// Sorts and sums; refuses what is senseless.
+    pub fn try_new(lines: impl IntoIterator<Item = LineRequest<'a>>) -> Result<Self, LinesError> {
+        let mut sorted: SmallVec<[(usize, LineRequest<'a>); 2]> =
+            lines.into_iter().enumerate().collect();
+        if let Some((at, _)) = sorted.iter().find(|(_, line)| line.quantity.is_zero()) {
+            return Err(LinesError::ZeroQuantity(*at));
+        }
+        if sorted.len() > 1 {
+            sorted.sort_by_key(|(at, line)| (line.sku, line.node, *at));
+        }
+        let mut merged: SmallVec<[LineRequest<'a>; 2]> = SmallVec::new();
+        for (at, line) in sorted {
+            match merged.last_mut() {
+                Some(last) if last.sku == line.sku && last.node == line.node => {
+                    let sum = last.quantity.checked_add(line.quantity);
+                    last.quantity = sum.ok_or(LinesError::TooLarge(at))?;
+                }
+                _ => merged.push(line),
+            }
+        }
+        match merged.len() {
+            0 => Err(LinesError::Empty),
+            n if n > LINES_MAX => Err(LinesError::TooMany),
+            _ => Ok(Self(merged)),
+        }
+    }
+
+    /// The lines, sorted.
+    pub fn as_slice(&self) -> &[LineRequest<'a>] {
+        &self.0
+    }
+}
+
+/// Hold units of one or more SKUs for one caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reserve<'a> {
+    /// Who sells.
+    pub channel: ChannelIx,
+    /// The caller's own name for it, for instance its order id.
+    pub reference: Option<&'a str>,
+    /// How long the hold lives.
+    pub ttl: Ttl,
+    /// Take what there is instead of all or nothing.
+    pub allow_partial: bool,
+    /// What to hold.
+    pub lines: Lines<'a>,
+}
+
+/// Move a reservation on, whole or by lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Act<'a> {
+    /// Which reservation.
+    pub id: ReservationId,
+    /// What to do.
+    pub verb: Verb,
+    /// Which lines and quantities; `None`: everything the verb can move. A line without a node
+    /// takes from all lines of that SKU in order; with a node, only from lines pinned there.
+    pub lines: Option<Lines<'a>>,
+}
+
+/// What can be done with a reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// Held becomes committed: no deadline any more.
+    Confirm,
+    /// Held, then committed units go back to available.
+    Release,
+    /// The deadline moves to now plus this, never backwards. Always the whole reservation.
+    Extend(Ttl),
+    /// Committed units leave the stock, from this node, or where unpinned and `None`: from the
+    /// nodes in order, each up to what it has free.
+    Ship {
+        /// The node that ships.
+        from: Option<NodeIx>,
+    },
+    /// Shipped units come back.
+    Return {
+        /// Usable again (on hand), or kept apart (unavailable).
+        restock: bool,
+        /// The node they come back to; `None`: the pin, else the default node.
+        to: Option<NodeIx>,
+    },
+    /// Held and committed units of whole lines are pinned to another node.
+    Transfer {
+        /// The new pin.
+        to: NodeIx,
+    },
+}
+
+/// A change of stock, with who and why for the change log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StockCommand<'a> {
+    /// What to change; at most [`STOCK_ITEMS_MAX`].
+    pub change: StockChange<'a>,
+    /// Why, for the change log.
+    pub reason: &'a str,
+    /// Who, for the change log.
+    pub operator: Option<&'a str>,
+}
+
+/// The three ways to change stock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StockChange<'a> {
+    /// Absolute; creates SKUs that are not there yet.
+    Set(Vec<SetItem<'a>>),
+    /// By difference; only known SKUs.
+    Adjust(Vec<AdjustItem<'a>>),
+    /// From node to node; only units that no pin needs.
+    Transfer(Vec<TransferItem<'a>>),
+}
+
+impl StockChange<'_> {
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Set(items) => items.len(),
+            Self::Adjust(items) => items.len(),
+            Self::Transfer(items) => items.len(),
+        }
+    }
+
+    /// Whether there is no item.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the number of items is within 1 to [`STOCK_ITEMS_MAX`].
+    pub fn is_sized(&self) -> bool {
+        (1..=STOCK_ITEMS_MAX).contains(&self.len())
+    }
+}
+
+/// Set what a node has of a SKU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SetItem<'a> {
+    /// What.
+    pub sku: Sku<'a>,
+    /// Where.
+    pub node: NodeIx,
+    /// Usable units from now on; `None` leaves them.
+    pub on_hand: Option<Units>,
+    /// Damaged or in inspection from now on; `None` leaves them.
+    pub unavailable: Option<Units>,
+    /// Refuse unless on hand is this now (compare and set).
+    pub change_from: Option<Units>,
+}
+
+/// Change what a node has of a SKU by a difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdjustItem<'a> {
+    /// What.
+    pub sku: Sku<'a>,
+    /// Where.
+    pub node: NodeIx,
+    /// Difference of usable units.
+    pub on_hand: i64,
+    /// Difference of unavailable units.
+    pub unavailable: i64,
+    /// Refuse unless on hand is this now.
+    pub change_from: Option<Units>,
+}
+
+/// Move usable units between nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransferItem<'a> {
+    /// What.
+    pub sku: Sku<'a>,
+    /// From where.
+    pub from: NodeIx,
+    /// To where.
+    pub to: NodeIx,
+    /// How many, at least one.
+    pub quantity: Units,
+}
+
+/// Change the settings of one SKU; what is `None` stays. Creates a SKU that is not there yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PutSettings<'a> {
+    /// Which SKU.
+    pub sku: Sku<'a>,
+    /// Units to keep back.
+    pub safety: Option<super::stock::Safety>,
+    /// On sale, or suspended.
+    pub selling: Option<super::stock::Selling>,
+    /// Threshold for the low-water event; `Some(None)` clears it.
+    pub low_water: Option<Option<Units>>,
+    /// Refuse unless the settings' version is this.
+    pub if_version: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(sku: &str, node: Option<u16>, quantity: u64) -> LineRequest<'_> {
+        let quantity = Units::new(quantity).unwrap();
+        LineRequest { sku: Sku::new(sku).unwrap(), node: node.map(NodeIx), quantity }
+    }
+
+    #[test]
+    fn lines_are_sorted_and_summed() {
+        let lines =
+            Lines::try_new([line("b", None, 1), line("a", Some(1), 2), line("b", None, 3)]).unwrap();
+        assert_eq!(lines.as_slice(), [line("a", Some(1), 2), line("b", None, 4)]);
+    }
+
+    #[test]
+    fn senseless_lines_are_refused_with_their_place() {
+        let max = Units::MAX.get();
+        assert_eq!(Lines::try_new([]), Err(LinesError::Empty));
+        assert_eq!(
+            Lines::try_new([line("a", None, 1), line("b", None, 0)]),
+            Err(LinesError::ZeroQuantity(1))
+        );
+        assert_eq!(
+            Lines::try_new([line("a", None, max), line("b", None, 1), line("a", None, 1)]),
+            Err(LinesError::TooLarge(2))
+        );
+        let names: Vec<String> = (0..=LINES_MAX).map(|n| format!("s{n}")).collect();
+        assert_eq!(
+            Lines::try_new(names.iter().map(|n| line(n, None, 1))),
+            Err(LinesError::TooMany)
+        );
+    }
+}

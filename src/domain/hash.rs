@@ -1,0 +1,208 @@
+//! Hashes that are part of stored data, so they must never change: XXH3 with the ledger's seed.
+//!
+//! XXH3 is the published algorithm of the xxHash family. The seed is secret to one ledger, so a
+//! caller cannot aim for collisions.
+
+use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed, xxh3_128_with_seed};
+
+use super::command::{
+    Act, AdjustItem, Command, LineRequest, Lines, PutSettings, Reserve, SetItem, StockChange,
+    StockCommand, TransferItem, Verb,
+};
+use super::ids::{ChannelIx, NodeIx};
+use super::stock::{Safety, Selling};
+use super::units::Units;
+
+/// Seeded hashes of one ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hasher {
+    seed: u64,
+}
+
+impl Hasher {
+    /// Hashes with this seed.
+    pub const fn new(seed: u64) -> Self {
+        Self { seed }
+    }
+
+    /// Identity of the command with this idempotency key.
+    pub fn key(self, key: &str) -> u128 {
+        xxh3_128_with_seed(key.as_bytes(), self.seed)
+    }
+
+    /// Hash of a SKU: picks its shard and its place there.
+    pub fn sku(self, sku: &str) -> u64 {
+        xxh3_64_with_seed(sku.as_bytes(), self.seed)
+    }
+
+    /// Hash of a channel's reference.
+    pub fn reference(self, channel: ChannelIx, reference: &str) -> u64 {
+        let seed = self.seed.rotate_left(32) ^ u64::from(channel.0);
+        xxh3_64_with_seed(reference.as_bytes(), seed)
+    }
+
+    /// Fingerprint of a command's content: equal content, equal fingerprint.
+    pub fn fingerprint(self, command: &Command<'_>) -> u64 {
+        let mut print = Fingerprint(Xxh3::with_seed(self.seed));
+        print.command(command);
+        print.0.digest()
+    }
+}
+
+/// Feeds a command's content, each part with its length or a tag, so that no two contents feed
+/// the same bytes.
+struct Fingerprint(Xxh3);
+
+impl Fingerprint {
+    fn tag(&mut self, tag: u8) {
+        self.0.update(&[tag]);
+    }
+
+    fn number(&mut self, value: u64) {
+        self.0.update(&value.to_le_bytes());
+    }
+
+    fn signed(&mut self, value: i64) {
+        self.0.update(&value.to_le_bytes());
+    }
+
+    fn text(&mut self, text: &str) {
+        self.number(u64::try_from(text.len()).unwrap_or(u64::MAX));
+        self.0.update(text.as_bytes());
+    }
+
+    fn maybe_text(&mut self, text: Option<&str>) {
+        self.tag(u8::from(text.is_some()));
+        self.text(text.unwrap_or_default());
+    }
+
+    fn maybe_node(&mut self, node: Option<NodeIx>) {
+        self.number(node.map_or(u64::MAX, |n| u64::from(n.0)));
+    }
+
+    fn maybe_units(&mut self, units: Option<Units>) {
+        self.number(units.map_or(u64::MAX, Units::get));
+    }
+
+    fn command(&mut self, command: &Command<'_>) {
+        match command {
+            Command::Reserve(reserve) => self.reserve(reserve),
+            Command::Act(act) => self.act(act),
+            Command::Stock(stock) => self.stock(stock),
+            Command::PutSettings(put) => self.settings(put),
+        }
+    }
+
+    fn lines(&mut self, lines: &Lines<'_>) {
+        for LineRequest { sku, node, quantity } in lines.as_slice() {
+            self.text(sku.as_str());
+            self.maybe_node(*node);
+            self.number(quantity.get());
+        }
+    }
+
+    fn reserve(&mut self, reserve: &Reserve<'_>) {
+        self.tag(1);
+        self.number(u64::from(reserve.channel.0));
+        self.maybe_text(reserve.reference);
+        self.number(u64::from(reserve.ttl.as_millis()));
+        self.tag(u8::from(reserve.allow_partial));
+        self.lines(&reserve.lines);
+    }
+
+    fn act(&mut self, act: &Act<'_>) {
+        self.tag(2);
+        self.0.update(&act.id.0.to_le_bytes());
+        match act.verb {
+            Verb::Confirm => self.tag(1),
+            Verb::Release => self.tag(2),
+            Verb::Extend(ttl) => {
+                self.tag(3);
+                self.number(u64::from(ttl.as_millis()));
+            }
+            Verb::Ship { from } => {
+                self.tag(4);
+                self.maybe_node(from);
+            }
+            Verb::Return { restock, to } => {
+                self.tag(5);
+                self.tag(u8::from(restock));
+                self.maybe_node(to);
+            }
+            Verb::Transfer { to } => {
+                self.tag(6);
+                self.maybe_node(Some(to));
+            }
+        }
+        if let Some(lines) = &act.lines {
+            self.lines(lines);
+        }
+    }
+
+    fn stock(&mut self, stock: &StockCommand<'_>) {
+        self.tag(3);
+        self.text(stock.reason);
+        self.maybe_text(stock.operator);
+        match &stock.change {
+            StockChange::Set(items) => {
+                self.tag(1);
+                items.iter().for_each(|item| self.set_item(item));
+            }
+            StockChange::Adjust(items) => {
+                self.tag(2);
+                items.iter().for_each(|item| self.adjust_item(item));
+            }
+            StockChange::Transfer(items) => {
+                self.tag(3);
+                items.iter().for_each(|item| self.transfer_item(item));
+            }
+        }
+    }
+
+    fn set_item(&mut self, item: &SetItem<'_>) {
+        self.text(item.sku.as_str());
+        self.maybe_node(Some(item.node));
+        self.maybe_units(item.on_hand);
+        self.maybe_units(item.unavailable);
+        self.maybe_units(item.change_from);
+    }
+
+    fn adjust_item(&mut self, item: &AdjustItem<'_>) {
+        self.text(item.sku.as_str());
+        self.maybe_node(Some(item.node));
+        self.signed(item.on_hand);
+        self.signed(item.unavailable);
+        self.maybe_units(item.change_from);
+    }
+
+    fn transfer_item(&mut self, item: &TransferItem<'_>) {
+        self.text(item.sku.as_str());
+        self.maybe_node(Some(item.from));
+        self.maybe_node(Some(item.to));
+        self.number(item.quantity.get());
+    }
+
+    fn settings(&mut self, put: &PutSettings<'_>) {
+        self.tag(4);
+        self.text(put.sku.as_str());
+        match put.safety {
+            None => self.tag(0),
+            Some(Safety::Units(units)) => {
+                self.tag(1);
+                self.number(units.get());
+            }
+            Some(Safety::Percent(basis_points)) => {
+                self.tag(2);
+                self.number(u64::from(basis_points));
+            }
+        }
+        self.tag(match put.selling {
+            None => 0,
+            Some(Selling::On) => 1,
+            Some(Selling::Suspended) => 2,
+        });
+        self.tag(u8::from(put.low_water.is_some()));
+        self.maybe_units(put.low_water.flatten());
+        self.number(put.if_version.map_or(u64::MAX, u64::from));
+    }
+}

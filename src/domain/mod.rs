@@ -1,0 +1,30 @@
+//! The rule book. Pure: values and a time in, values out.
+//!
+//! Nothing here reads a clock, a file or a socket, takes a lock, logs, or knows a wire format.
+//! A command that is not allowed is *refused* with a [`Refusal`], which is a value; applying what
+//! was decided cannot fail. Integers are checked everywhere.
+
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::float_arithmetic,
+    clippy::indexing_slicing,
+    clippy::expect_used
+)]
+
+pub mod command;
+pub mod decide;
+pub mod hash;
+pub mod ids;
+pub mod line;
+pub mod stock;
+pub mod time;
+pub mod units;
+pub mod verdict;
+
+pub use command::{Command, CommandKey};
+pub use ids::{ChannelIx, NodeIx, ReservationId, Sku};
+pub use line::{Line, LineState};
+pub use stock::{Settings, Stock};
+pub use time::{Ttl, UnixMillis};
+pub use units::Units;
+pub use verdict::{Outcome, Refusal, Reservation, Verdict};

@@ -1,0 +1,301 @@
+//! Stock of one SKU over all its nodes, what is promised of it, and its settings.
+
+use smallvec::SmallVec;
+
+use super::ids::NodeIx;
+use super::line::{Inconsistent, Move};
+use super::units::Units;
+use super::verdict::Limit;
+
+/// Units to keep back; no caller may hold them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Safety {
+    /// That many.
+    Units(Units),
+    /// That share of what is on hand, in basis points (500 = 5 %), rounded up.
+    Percent(u16),
+}
+
+/// Whether new holds are accepted. Confirm, release and ship always are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selling {
+    /// On sale.
+    On,
+    /// No new holds.
+    Suspended,
+}
+
+/// Settings of one SKU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Units to keep back.
+    pub safety: Safety,
+    /// On sale or not.
+    pub selling: Selling,
+    /// Threshold of available units at or under which the SKU is low.
+    pub low_water: Option<Units>,
+    /// Counts the changes of these settings; the ETag of the API.
+    pub version: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            safety: Safety::Units(Units::ZERO),
+            selling: Selling::On,
+            low_water: None,
+            version: 0,
+        }
+    }
+}
+
+/// What one node has of a SKU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeStock {
+    /// Where.
+    pub node: NodeIx,
+    /// Physically there and usable.
+    pub on_hand: Units,
+    /// There, but damaged or in inspection.
+    pub unavailable: Units,
+    /// Open units of lines pinned here.
+    pub pinned: Units,
+}
+
+impl NodeStock {
+    /// An empty place.
+    pub const fn empty(node: NodeIx) -> Self {
+        Self { node, on_hand: Units::ZERO, unavailable: Units::ZERO, pinned: Units::ZERO }
+    }
+
+    /// Usable units that no pin needs.
+    pub const fn unpinned(&self) -> Units {
+        self.on_hand.left_after(self.pinned)
+    }
+}
+
+/// Stock of one SKU.
+///
+/// INVARIANT of every hold that was accepted: for each node `pinned <= on_hand`, and
+/// `held + committed + safety <= on_hand` over all nodes. That is exact for mixed pinned and
+/// unpinned lines, by Hall's theorem on the two-level case: a set of lines that contains an
+/// unpinned one may draw on every node, any other only on its own pins' nodes. A count or a loss
+/// may break it afterwards; the gap is [`Stock::deficit`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stock {
+    nodes: SmallVec<[NodeStock; 1]>,
+    held: Units,
+    committed: Units,
+    settings: Settings,
+    version: u64,
+}
+
+impl Stock {
+    /// Builds a stock from its stored parts; the nodes are sorted here.
+    pub fn from_parts(
+        mut nodes: SmallVec<[NodeStock; 1]>,
+        held: Units,
+        committed: Units,
+        settings: Settings,
+        version: u64,
+    ) -> Self {
+        nodes.sort_by_key(|n| n.node);
+        Self { nodes, held, committed, settings, version }
+    }
+
+    /// The nodes, sorted.
+    pub fn nodes(&self) -> &[NodeStock] {
+        &self.nodes
+    }
+
+    /// What a node has; an empty place where the SKU was never there.
+    pub fn node(&self, node: NodeIx) -> NodeStock {
+        self.nodes.iter().find(|n| n.node == node).copied().unwrap_or(NodeStock::empty(node))
+    }
+
+    /// Open units held.
+    pub const fn held(&self) -> Units {
+        self.held
+    }
+
+    /// Open units committed.
+    pub const fn committed(&self) -> Units {
+        self.committed
+    }
+
+    /// The settings.
+    pub const fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    /// Counts the changes of this stock.
+    pub const fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn sum(&self, part: impl Fn(&NodeStock) -> Units) -> Units {
+        let sum = self.nodes.iter().try_fold(Units::ZERO, |sum, n| sum.checked_add(part(n)));
+        sum.unwrap_or(Units::MAX)
+    }
+
+    /// Usable units over all nodes.
+    pub fn on_hand(&self) -> Units {
+        self.sum(|n| n.on_hand)
+    }
+
+    /// Units apart over all nodes.
+    pub fn unavailable(&self) -> Units {
+        self.sum(|n| n.unavailable)
+    }
+
+    /// Units kept back now.
+    pub fn safety(&self) -> Units {
+        match self.settings.safety {
+            Safety::Units(units) => units,
+            Safety::Percent(basis_points) => self.on_hand().share_up(basis_points),
+        }
+    }
+
+    /// Held and committed.
+    pub fn promised(&self) -> Units {
+        self.held.checked_add(self.committed).unwrap_or(Units::MAX)
+    }
+
+    /// Units that can still be promised, unpinned: on hand less safety less promised.
+    pub fn available(&self) -> Units {
+        self.on_hand().left_after(self.safety()).left_after(self.promised())
+    }
+
+    /// Units by which promises exceed what is there, over all nodes or at single nodes. Never
+    /// caused by a hold; only by a count, a loss or a transfer out of band.
+    pub fn deficit(&self) -> Units {
+        let at_nodes = self.sum(|n| n.pinned.left_after(n.on_hand));
+        self.promised().left_after(self.on_hand()).max(at_nodes)
+    }
+
+    /// Whether available units are at or under the low-water threshold.
+    pub fn is_low(&self) -> bool {
+        self.settings.low_water.is_some_and(|mark| self.available() <= mark)
+    }
+
+    /// The most that one more line could take, and what binds it.
+    pub fn room(&self, pin: Option<NodeIx>) -> (Units, Limit) {
+        if self.settings.selling == Selling::Suspended {
+            return (Units::ZERO, Limit::Suspended);
+        }
+        let unpromised = self.on_hand().left_after(self.promised());
+        let above_safety = unpromised.left_after(self.safety());
+        let mut room = (unpromised, Limit::Stock);
+        if above_safety < room.0 {
+            room = (above_safety, Limit::Safety);
+        }
+        if let Some(node) = pin {
+            let at_node = self.node(node).unpinned();
+            if at_node < room.0 {
+                room = (at_node, Limit::Node);
+            }
+        }
+        room
+    }
+
+    /// What a node may give away without taking from pins or promises, for transfers out.
+    pub fn movable(&self, node: NodeIx) -> Units {
+        self.node(node).unpinned()
+    }
+
+    fn place(&mut self, node: NodeIx) -> Result<&mut NodeStock, Inconsistent> {
+        let at = match self.nodes.binary_search_by_key(&node, |n| n.node) {
+            Ok(at) => at,
+            Err(at) => {
+                self.nodes.insert(at, NodeStock::empty(node));
+                at
+            }
+        };
+        self.nodes.get_mut(at).ok_or(Inconsistent)
+    }
+
+    fn unpin(&mut self, pin: Option<NodeIx>, units: Units) -> Result<(), Inconsistent> {
+        if let Some(node) = pin {
+            let place = self.place(node)?;
+            place.pinned = place.pinned.checked_sub(units).ok_or(Inconsistent)?;
+        }
+        Ok(())
+    }
+
+    fn pin(&mut self, pin: Option<NodeIx>, units: Units) -> Result<(), Inconsistent> {
+        if let Some(node) = pin {
+            let place = self.place(node)?;
+            place.pinned = place.pinned.checked_add(units).ok_or(Inconsistent)?;
+        }
+        Ok(())
+    }
+
+    /// Does the move of a line, which is pinned to `pin` and has `open` units before the move.
+    /// On `Err` the stock may be half changed and must not be used any more.
+    pub fn apply(
+        &mut self,
+        pin: Option<NodeIx>,
+        open: Units,
+        step: Move,
+    ) -> Result<(), Inconsistent> {
+        let add = |a: Units, b| a.checked_add(b).ok_or(Inconsistent);
+        let sub = |a: Units, b| a.checked_sub(b).ok_or(Inconsistent);
+        match step {
+            Move::Hold(q) => {
+                self.held = add(self.held, q)?;
+                self.pin(pin, q)?;
+            }
+            Move::Commit(q) => {
+                self.held = sub(self.held, q)?;
+                self.committed = add(self.committed, q)?;
+            }
+            Move::ReleaseHeld(q) | Move::Expire(q) => {
+                self.held = sub(self.held, q)?;
+                self.unpin(pin, q)?;
+            }
+            Move::ReleaseCommitted(q) => {
+                self.committed = sub(self.committed, q)?;
+                self.unpin(pin, q)?;
+            }
+            Move::Ship(node, q) => {
+                self.committed = sub(self.committed, q)?;
+                self.unpin(pin, q)?;
+                let place = self.place(node)?;
+                place.on_hand = sub(place.on_hand, q)?;
+            }
+            Move::Restock(node, q) => {
+                let place = self.place(node)?;
+                place.on_hand = add(place.on_hand, q)?;
+            }
+            Move::Quarantine(node, q) => {
+                let place = self.place(node)?;
+                place.unavailable = add(place.unavailable, q)?;
+            }
+            Move::Repin(node) => {
+                self.unpin(pin, open)?;
+                self.pin(Some(node), open)?;
+            }
+        }
+        self.version = self.version.checked_add(1).ok_or(Inconsistent)?;
+        Ok(())
+    }
+
+    /// Puts these amounts at a node, whatever was there.
+    pub fn set_node(
+        &mut self,
+        node: NodeIx,
+        on_hand: Units,
+        unavailable: Units,
+    ) -> Result<(), Inconsistent> {
+        let place = self.place(node)?;
+        place.on_hand = on_hand;
+        place.unavailable = unavailable;
+        self.version = self.version.checked_add(1).ok_or(Inconsistent)?;
+        Ok(())
+    }
+
+    /// Puts these settings in force; their version is set by the caller.
+    pub const fn put_settings(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+}

@@ -1,0 +1,36 @@
+//! Time as a value. Moments and durations are different types.
+
+use crate::limits::TTL_MS_MAX;
+
+/// A moment: milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct UnixMillis(pub i64);
+
+impl UnixMillis {
+    /// This moment plus a duration; the end of time where that overflows.
+    #[must_use]
+    pub fn after(self, ttl: Ttl) -> Self {
+        Self(self.0.saturating_add(i64::from(ttl.0)))
+    }
+
+    /// Whether a deadline at this moment has passed at `now`. The deadline itself is already too late.
+    pub fn is_due(self, now: Self) -> bool {
+        self <= now
+    }
+}
+
+/// How long a hold lives: 1 ms to 30 days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ttl(u32);
+
+impl Ttl {
+    /// A duration in milliseconds; `None` for zero or above [`TTL_MS_MAX`].
+    pub const fn from_millis(ms: u32) -> Option<Self> {
+        if ms == 0 || ms > TTL_MS_MAX { None } else { Some(Self(ms)) }
+    }
+
+    /// The duration in milliseconds.
+    pub const fn as_millis(self) -> u32 {
+        self.0
+    }
+}

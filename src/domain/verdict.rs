@@ -1,0 +1,272 @@
+//! What the ledger answers: an outcome or a refusal. Both are values; neither is an error.
+
+use smallvec::SmallVec;
+
+use super::ids::{ChannelIx, NodeIx, ReservationId};
+use super::line::{Line, LineState};
+use super::stock::Settings;
+use super::time::UnixMillis;
+use super::units::Units;
+
+/// An outcome, or a refusal. A refusal has changed nothing.
+pub type Verdict = Result<Outcome, Refusal>;
+
+/// What a command achieved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The reservation after a reserve or an act.
+    Reservation(Reservation),
+    /// The items of a stock command afterwards, in order.
+    Stock(Vec<StockResult>),
+    /// The settings of a SKU afterwards.
+    Settings(Settings),
+}
+
+/// A reservation as its caller sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reservation {
+    /// Its identity.
+    pub id: ReservationId,
+    /// Who sells.
+    pub channel: ChannelIx,
+    /// The caller's own name for it.
+    pub reference: Option<Box<str>>,
+    /// When it was made.
+    pub created_at: UnixMillis,
+    /// When its held units go back; meaningless once nothing is held.
+    pub deadline: UnixMillis,
+    /// Its lines, sorted by SKU then node.
+    pub lines: SmallVec<[ReservationLine; 1]>,
+}
+
+/// One line of a reservation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReservationLine {
+    /// What.
+    pub sku: Box<str>,
+    /// Units asked for; more than the line's quantity where partial was allowed.
+    pub requested: Units,
+    /// Where its units are now.
+    pub line: Line,
+}
+
+impl Reservation {
+    /// The state all its units agree on, or [`LineState::Mixed`].
+    pub fn state(&self) -> LineState {
+        LineState::joint(self.lines.iter().map(|l| &l.line))
+    }
+
+    /// When its held units go back; `None` when nothing is held.
+    pub fn expires_at(&self) -> Option<UnixMillis> {
+        let held = self.lines.iter().any(|l| !l.line.held.is_zero());
+        held.then_some(self.deadline)
+    }
+}
+
+/// One item of a stock command afterwards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StockResult {
+    /// What.
+    pub sku: Box<str>,
+    /// Where; the receiving node of a transfer.
+    pub node: NodeIx,
+    /// Usable units of that node.
+    pub on_hand: Units,
+    /// Units apart of that node.
+    pub unavailable: Units,
+    /// Units of the SKU, over all nodes, that can still be promised.
+    pub available: Units,
+    /// Version of the SKU's stock.
+    pub version: u64,
+}
+
+/// Which limit bound. Ordered by precedence: where two limits bind alike, the first is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Limit {
+    /// Selling is suspended.
+    Suspended = 1,
+    /// Nothing more is there, over all nodes.
+    Stock = 2,
+    /// What is left is safety stock.
+    Safety = 3,
+    /// Nothing more is free at the node named.
+    Node = 4,
+}
+
+impl Limit {
+    /// The word of the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Suspended => "suspended",
+            Self::Stock => "stock",
+            Self::Safety => "safety",
+            Self::Node => "node",
+        }
+    }
+}
+
+/// A line that could not be served as asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shortage {
+    /// What.
+    pub sku: Box<str>,
+    /// The pin asked for.
+    pub node: Option<NodeIx>,
+    /// Units asked for.
+    pub requested: Units,
+    /// The largest quantity that would have passed for this line.
+    pub available: Units,
+    /// What bound.
+    pub limit: Limit,
+}
+
+impl Shortage {
+    /// Units short.
+    pub fn short(&self) -> Units {
+        self.requested.left_after(self.available)
+    }
+}
+
+/// A line of an act that asks for more than the reservation can give.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excess {
+    /// What.
+    pub sku: Box<str>,
+    /// The pin asked for.
+    pub node: Option<NodeIx>,
+    /// Units asked for.
+    pub requested: Units,
+    /// The most that would have passed.
+    pub possible: Units,
+}
+
+/// A compare-and-set that found another value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stale {
+    /// What.
+    pub sku: Box<str>,
+    /// Where.
+    pub node: NodeIx,
+    /// What the caller thought.
+    pub change_from: Units,
+    /// What is there.
+    pub on_hand: Units,
+}
+
+/// Why a command was not done. Stable codes; nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The same key came with another content before.
+    KeyReused,
+    /// No such SKU.
+    UnknownSku {
+        /// The SKU asked for.
+        sku: Box<str>,
+    },
+    /// Not enough to promise; one entry per line that is short.
+    InsufficientStock {
+        /// The lines that are short, in line order.
+        shortages: Box<[Shortage]>,
+    },
+    /// No such reservation, or it was forgotten after its retention.
+    UnknownReservation,
+    /// The reservation has no line of this SKU (and pin).
+    UnknownLine {
+        /// The SKU asked for.
+        sku: Box<str>,
+        /// The pin asked for.
+        node: Option<NodeIx>,
+    },
+    /// The deadline has passed; held units went back.
+    Expired,
+    /// It was released.
+    Released,
+    /// Everything was shipped already.
+    Shipped,
+    /// Nothing is held any more, so there is no deadline to move.
+    NotHeld,
+    /// Held units must be confirmed before they ship.
+    NotConfirmed,
+    /// Nothing was shipped, so nothing can come back.
+    NotShipped,
+    /// More than is held, for confirm.
+    OverConfirm {
+        /// The lines that ask too much.
+        lines: Box<[Excess]>,
+    },
+    /// More than is held and committed, for release.
+    OverRelease {
+        /// The lines that ask too much.
+        lines: Box<[Excess]>,
+    },
+    /// More than is committed, for ship.
+    OverShip {
+        /// The lines that ask too much.
+        lines: Box<[Excess]>,
+    },
+    /// More than was shipped and not yet returned.
+    OverReturn {
+        /// The lines that ask too much.
+        lines: Box<[Excess]>,
+    },
+    /// A transfer moves whole lines only; the quantity named is not the line's open quantity.
+    PartialTransfer {
+        /// The lines that do not fit.
+        lines: Box<[Excess]>,
+    },
+    /// Compare-and-set found another value.
+    ChangeFromStale {
+        /// The items that differ.
+        items: Box<[Stale]>,
+    },
+    /// An adjustment would leave less than nothing.
+    NegativeStock {
+        /// What.
+        sku: Box<str>,
+        /// Where.
+        node: NodeIx,
+        /// Units there now.
+        on_hand: Units,
+        /// Units apart there now.
+        unavailable: Units,
+    },
+    /// A counter would pass the largest quantity.
+    TooMany {
+        /// What.
+        sku: Box<str>,
+    },
+    /// The settings' version is another one.
+    VersionMismatch {
+        /// The version there is.
+        actual: u32,
+    },
+}
+
+impl Refusal {
+    /// The stable code of the API and the metrics.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::KeyReused => "idempotency_key_reused",
+            Self::UnknownSku { .. } => "unknown_sku",
+            Self::InsufficientStock { .. } => "insufficient_stock",
+            Self::UnknownReservation => "unknown_reservation",
+            Self::UnknownLine { .. } => "unknown_line",
+            Self::Expired => "reservation_expired",
+            Self::Released => "reservation_released",
+            Self::Shipped => "reservation_shipped",
+            Self::NotHeld => "reservation_not_held",
+            Self::NotConfirmed => "reservation_not_confirmed",
+            Self::NotShipped => "reservation_not_shipped",
+            Self::OverConfirm { .. } => "over_confirm",
+            Self::OverRelease { .. } => "over_release",
+            Self::OverShip { .. } => "over_ship",
+            Self::OverReturn { .. } => "over_return",
+            Self::PartialTransfer { .. } => "partial_transfer",
+            Self::ChangeFromStale { .. } => "change_from_stale",
+            Self::NegativeStock { .. } => "negative_stock",
+            Self::TooMany { .. } => "too_many_units",
+            Self::VersionMismatch { .. } => "version_mismatch",
+        }
+    }
+}

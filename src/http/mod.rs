@@ -1,0 +1,1 @@
+//! Thin HTTP: parse, one call of the engine, map the answer.

@@ -1,0 +1,4 @@
+//! The embedded ledger: sharded pool in memory, journal on disk, snapshots.
+
+pub mod journal;
+pub mod storage;

@@ -1,0 +1,218 @@
+//! What happened, in order: the records of the journal, the entries of the event feed.
+
+use smallvec::SmallVec;
+
+use super::Position;
+use crate::domain::command::CommandKey;
+use crate::domain::line::Move;
+use crate::domain::{ChannelIx, Line, NodeIx, Refusal, ReservationId, Settings, Units, UnixMillis};
+
+/// One change. Texts are borrowed from the bytes it was read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event<'a> {
+    /// Where it stands.
+    pub position: Position,
+    /// When it was decided.
+    pub at: UnixMillis,
+    /// What happened.
+    pub body: Body<'a>,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body<'a> {
+    /// The ledger was opened; positions have this epoch from here on.
+    Opened {
+        /// The new epoch.
+        epoch: u32,
+    },
+    /// A node got an index.
+    NodeNamed {
+        /// The index.
+        node: NodeIx,
+        /// The name.
+        name: &'a str,
+    },
+    /// A channel got an index.
+    ChannelNamed {
+        /// The index.
+        channel: ChannelIx,
+        /// The name.
+        name: &'a str,
+    },
+    /// A reservation was made; its id is its key's.
+    Reserved(Reserved<'a>),
+    /// A reservation moved on by command.
+    Acted(Acted<'a>),
+    /// Held units of one line went back because the deadline passed.
+    Expired {
+        /// The reservation.
+        id: ReservationId,
+        /// The line's place in the reservation.
+        line: u16,
+        /// The SKU.
+        sku: &'a str,
+        /// Units that went back.
+        units: Units,
+    },
+    /// Stock was set, adjusted or transferred.
+    StockChanged(StockChanged<'a>),
+    /// The settings of a SKU changed.
+    SettingsPut {
+        /// The command.
+        key: CommandKey,
+        /// The SKU.
+        sku: &'a str,
+        /// The settings before.
+        before: Settings,
+        /// The settings after.
+        after: Settings,
+    },
+    /// A command was refused; kept so that its key gives the same answer again.
+    Refused {
+        /// The command.
+        key: CommandKey,
+        /// The refusal.
+        refusal: Refusal,
+    },
+}
+
+/// See [`Body::Reserved`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reserved<'a> {
+    /// The reservation and the command that made it.
+    pub id: ReservationId,
+    /// Fingerprint of that command.
+    pub fingerprint: u64,
+    /// Who sells.
+    pub channel: ChannelIx,
+    /// The caller's own name for it.
+    pub reference: Option<&'a str>,
+    /// Time to live, milliseconds.
+    pub ttl_ms: u32,
+    /// The lines, sorted by SKU then node.
+    pub lines: SmallVec<[ReservedLine<'a>; 1]>,
+}
+
+/// A line of a new reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReservedLine<'a> {
+    /// What.
+    pub sku: &'a str,
+    /// The node that must ship.
+    pub pin: Option<NodeIx>,
+    /// Units asked for.
+    pub requested: Units,
+    /// Units held.
+    pub held: Units,
+}
+
+/// The verb of an [`Acted`] event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum VerbKind {
+    /// Held became committed.
+    Confirm = 1,
+    /// Units went back by command.
+    Release = 2,
+    /// The deadline moved.
+    Extend = 3,
+    /// Units left the stock.
+    Ship = 4,
+    /// Shipped units came back.
+    Return = 5,
+    /// Lines were pinned to another node.
+    Transfer = 6,
+}
+
+/// See [`Body::Acted`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acted<'a> {
+    /// The reservation.
+    pub id: ReservationId,
+    /// The command.
+    pub key: CommandKey,
+    /// What was done.
+    pub verb: VerbKind,
+    /// Who sells.
+    pub channel: ChannelIx,
+    /// The caller's own name for the reservation.
+    pub reference: Option<&'a str>,
+    /// When the reservation was made.
+    pub created_at: UnixMillis,
+    /// The deadline afterwards.
+    pub deadline: UnixMillis,
+    /// All lines of the reservation.
+    pub lines: SmallVec<[ActedLine<'a>; 1]>,
+}
+
+/// A line of a reservation that moved on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActedLine<'a> {
+    /// What.
+    pub sku: &'a str,
+    /// Units asked for when it was made.
+    pub requested: Units,
+    /// Where its units are afterwards.
+    pub after: Line,
+    /// The moves that led there, in order; empty for a line that was not touched.
+    pub moves: SmallVec<[Move; 1]>,
+}
+
+/// How stock was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum StockVerb {
+    /// Set to an absolute amount.
+    Set = 1,
+    /// Changed by a difference.
+    Adjust = 2,
+    /// Moved between nodes: items come in pairs, the giving node first.
+    Transfer = 3,
+}
+
+/// See [`Body::StockChanged`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StockChanged<'a> {
+    /// The command.
+    pub key: CommandKey,
+    /// How.
+    pub verb: StockVerb,
+    /// Why.
+    pub reason: &'a str,
+    /// Who.
+    pub operator: Option<&'a str>,
+    /// What, where, before and after.
+    pub items: Vec<StockItem<'a>>,
+}
+
+/// One item of a stock change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StockItem<'a> {
+    /// What.
+    pub sku: &'a str,
+    /// Where.
+    pub node: NodeIx,
+    /// Usable units before.
+    pub on_hand_before: Units,
+    /// Usable units after.
+    pub on_hand: Units,
+    /// Units apart before.
+    pub unavailable_before: Units,
+    /// Units apart after.
+    pub unavailable: Units,
+    /// Units of the SKU that could be promised afterwards.
+    pub available: Units,
+    /// Version of the SKU's stock afterwards.
+    pub version: u64,
+}
+
+/// A page of the event feed: encoded records in order, decoded one by one by
+/// [`EventPage::iter`](super::embedded).
+#[derive(Debug, Clone, Default)]
+pub struct EventPage {
+    /// Epoch, sequence and encoded record of each event.
+    pub records: Vec<(Position, Vec<u8>)>,
+    /// Sequence to continue after.
+    pub next: u64,
+}

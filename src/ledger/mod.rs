@@ -1,0 +1,150 @@
+//! The ledger: the only writer of stock. One port, answered by a backend.
+
+pub mod embedded;
+pub mod event;
+pub mod names;
+
+use smallvec::SmallVec;
+
+use crate::domain::stock::NodeStock;
+use crate::domain::{Settings, Units, UnixMillis, Verdict};
+
+/// Place of a committed change in the order of one ledger shard.
+///
+/// The embedded ledger is one shard, number 0. The epoch grows with every opening of the data
+/// folder, so positions of a lost suffix are never mistaken for new ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Position {
+    /// Counts the openings of the ledger.
+    pub epoch: u32,
+    /// Counts the changes, without gaps; 0 is before the first.
+    pub sequence: u64,
+}
+
+/// A verdict and where it stands in the order of changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The outcome or refusal.
+    pub verdict: Verdict,
+    /// This key was answered before; the verdict is that answer again.
+    pub replayed: bool,
+    /// Where the change that this verdict came from stands.
+    pub position: Position,
+}
+
+/// Why the ledger could not answer. Not a refusal: those are verdicts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    /// Nothing happened.
+    #[error("the ledger is not available; nothing was changed")]
+    Unavailable,
+    /// It may have happened: ask again with the same key.
+    #[error("the result is unknown; ask again with the same idempotency key")]
+    Unknown,
+    /// A sync failed; this process serves no more writes.
+    #[error("the journal failed; this process accepts no more changes")]
+    Poisoned,
+    /// A queue is full; nothing happened.
+    #[error("too much work is queued; nothing was changed")]
+    Overloaded,
+}
+
+/// How durable an acknowledged change is, named after what a crash can lose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Durability {
+    /// Synced to the disk before the answer: survives a power cut.
+    Disk,
+    /// Handed to the operating system before the answer: survives a killed process; a power cut
+    /// can lose it.
+    Os,
+}
+
+impl Durability {
+    /// The word of the configuration, the health answer and the response header.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Disk => "disk",
+            Self::Os => "os",
+        }
+    }
+}
+
+/// Stock of one SKU as a reader sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StockView {
+    /// Usable units over all nodes.
+    pub on_hand: Units,
+    /// Units apart over all nodes.
+    pub unavailable: Units,
+    /// Open units held.
+    pub held: Units,
+    /// Open units committed.
+    pub committed: Units,
+    /// Units kept back now.
+    pub safety_stock: Units,
+    /// Units that can still be promised.
+    pub available: Units,
+    /// Units promised beyond what is there.
+    pub deficit: Units,
+    /// At or under the low-water threshold.
+    pub low: bool,
+    /// Counts the changes.
+    pub version: u64,
+    /// The settings.
+    pub settings: Settings,
+    /// Per node, sorted by node index.
+    pub nodes: SmallVec<[NodeStock; 1]>,
+}
+
+/// What may be promised of a SKU now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Availability {
+    /// The most that one line may take; zero while selling is suspended.
+    pub available: Units,
+    /// What binds it.
+    pub limit: crate::domain::verdict::Limit,
+    /// Usable units over all nodes.
+    pub on_hand: Units,
+    /// Held and committed units.
+    pub promised: Units,
+    /// Units kept back.
+    pub safety_stock: Units,
+    /// Units free at the node asked for; `None` when no node was named.
+    pub at_node: Option<Units>,
+    /// Moment of the answer.
+    pub as_of: UnixMillis,
+}
+
+/// How the ledger is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Health {
+    /// The level in force.
+    pub durability: Durability,
+    /// Position of the last change that is durable.
+    pub durable: Position,
+    /// Bytes of journal records not yet durable.
+    pub queued_bytes: usize,
+    /// A sync failed.
+    pub poisoned: bool,
+}
+
+/// What a full recount found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recount {
+    /// SKUs counted.
+    pub skus: u64,
+    /// Reservations counted, of which `open` still hold or commit units.
+    pub reservations: u64,
+    /// Reservations with held or committed units.
+    pub open: u64,
+    /// Units held and committed.
+    pub units_promised: u64,
+    /// Units on hand.
+    pub units_on_hand: u64,
+    /// SKUs whose promises exceed what is there after a count or a loss. Not a violation.
+    pub deficits: u64,
+    /// One sentence per violation; at most 100 are kept.
+    pub violations: Vec<String>,
+    /// Number of violations.
+    pub violation_count: u64,
+}

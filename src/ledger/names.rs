@@ -1,0 +1,1 @@
+//! Names of nodes and channels, each with a small index; never forgotten.

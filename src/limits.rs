@@ -1,0 +1,80 @@
+//! Every bound of the engine, with its reason. Plain constants, no code.
+//!
+//! A bound that a user may want to change is also a configuration key; the constant is then its
+//! largest or default value. Relations between bounds are asserted at compile time below.
+
+/// Largest quantity of units in any one counter. Sums of a few of these stay far below `u64::MAX`,
+/// and every value up to here is exact in a Lua number.
+pub const UNITS_MAX: u64 = 1_000_000_000_000;
+
+/// Longest SKU in bytes; it is part of journal records, store keys and URLs.
+pub const SKU_BYTES_MAX: usize = 64;
+
+/// Longest node or channel name in bytes.
+pub const NAME_BYTES_MAX: usize = 64;
+
+/// Most different node names a ledger keeps; node names are never forgotten.
+pub const NODES_MAX: usize = 4_096;
+
+/// Most different channel names a ledger keeps; channels are a metric label.
+pub const CHANNELS_MAX: usize = 1_024;
+
+/// Longest idempotency key in bytes.
+pub const KEY_BYTES_MAX: usize = 255;
+
+/// Longest caller reference (for instance the channel's own order id) in bytes.
+pub const REFERENCE_BYTES_MAX: usize = 128;
+
+/// Longest free text (reason, operator) in bytes.
+pub const TEXT_BYTES_MAX: usize = 200;
+
+/// Most lines of one reservation, after equal lines were summed.
+pub const LINES_MAX: usize = 500;
+
+/// Most items of one stock command (set, adjust, transfer).
+pub const STOCK_ITEMS_MAX: usize = 1_000;
+
+/// Most reservations of one batch request.
+pub const BATCH_MAX: usize = 8_192;
+
+/// Most SKUs of one bulk availability query.
+pub const ATP_SKUS_MAX: usize = 1_000;
+
+/// Most events of one page of the event feed.
+pub const EVENTS_PAGE_MAX: usize = 1_000;
+
+/// Longest time to live of a hold: 30 days. A hold is a promise for a short time.
+pub const TTL_MS_MAX: u32 = 30 * 24 * 3_600 * 1_000;
+
+/// Time to live of a hold whose caller names none: 15 minutes, a usual payment window.
+pub const TTL_MS_DEFAULT: u32 = 15 * 60 * 1_000;
+
+/// Largest request body of ordinary routes.
+pub const BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// Largest request body of the batch routes.
+pub const BATCH_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Number of stock shards. Part of the snapshot format: a SKU's shard never changes.
+pub const STOCK_SHARDS: usize = 256;
+
+/// Number of record shards (idempotency keys and reservations).
+pub const RECORD_SHARDS: usize = 256;
+
+/// Largest encoded journal record.
+pub const RECORD_BYTES_MAX: usize = 256 * 1024;
+
+/// Largest journal frame: what one group commit writes at most.
+pub const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+const _: () = assert!(STOCK_SHARDS.is_power_of_two() && RECORD_SHARDS.is_power_of_two());
+const _: () = assert!(FRAME_BYTES_MAX >= 2 * RECORD_BYTES_MAX, "a frame holds any record");
+const _: () = assert!(BATCH_BODY_BYTES_MAX > BODY_BYTES_MAX);
+const _: () = assert!(
+    LINES_MAX * (SKU_BYTES_MAX + 32) + 1_024 < RECORD_BYTES_MAX,
+    "the largest reservation fits a record"
+);
+const _: () = assert!(
+    STOCK_ITEMS_MAX * (SKU_BYTES_MAX + NAME_BYTES_MAX + 64) + 1_024 < RECORD_BYTES_MAX,
+    "the largest stock command fits a record"
+);
