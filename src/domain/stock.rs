@@ -178,12 +178,14 @@ impl Stock {
         self.settings.low_water.is_some_and(|mark| self.available() <= mark)
     }
 
-    /// The most that one more line could take, and what binds it.
-    pub fn room(&self, pin: Option<NodeIx>) -> (Units, Limit) {
+    /// The most that one more line could take after `taken` units went to other lines of the same
+    /// command, and what binds it. Lines of one command never share a pin, so what they took
+    /// matters only for the sum.
+    pub fn room(&self, pin: Option<NodeIx>, taken: Units) -> (Units, Limit) {
         if self.settings.selling == Selling::Suspended {
             return (Units::ZERO, Limit::Suspended);
         }
-        let unpromised = self.on_hand().left_after(self.promised());
+        let unpromised = self.on_hand().left_after(self.promised()).left_after(taken);
         let above_safety = unpromised.left_after(self.safety());
         let mut room = (unpromised, Limit::Stock);
         if above_safety < room.0 {
@@ -198,9 +200,12 @@ impl Stock {
         room
     }
 
-    /// What a node may give away without taking from pins or promises, for transfers out.
-    pub fn movable(&self, node: NodeIx) -> Units {
-        self.node(node).unpinned()
+    /// Whether the sums over all nodes stay within [`Units::MAX`].
+    pub fn fits(&self) -> bool {
+        let total = |part: fn(&NodeStock) -> Units| {
+            self.nodes.iter().try_fold(Units::ZERO, |sum, n| sum.checked_add(part(n))).is_some()
+        };
+        total(|n| n.on_hand) && total(|n| n.unavailable)
     }
 
     fn place(&mut self, node: NodeIx) -> Result<&mut NodeStock, Inconsistent> {
