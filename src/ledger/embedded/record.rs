@@ -1,0 +1,383 @@
+//! The record format: one [`Event`] as bytes.
+//!
+//! A record is a kind byte, the time, and the kind's fields in the order of the structs in
+//! [`crate::ledger::event`]. Numbers are LEB128 varints (signed ones zigzag), identities are fixed
+//! little-endian, texts carry their length, lists their count. Position is not part of a record:
+//! the journal knows it. Unknown kinds and left-over bytes are damage.
+
+mod bytes;
+mod refusal;
+
+use smallvec::SmallVec;
+
+use self::bytes::{Reader, Writer};
+use super::super::Position;
+use super::super::event::{
+    Acted, ActedLine, Body, Event, EventPage, Reserved, ReservedLine, StockChanged, StockItem,
+    StockVerb, VerbKind,
+};
+use crate::domain::command::CommandKey;
+use crate::domain::line::Move;
+use crate::domain::stock::{Safety, Selling};
+use crate::domain::{ChannelIx, Line, NodeIx, ReservationId, Settings, UnixMillis};
+
+/// The bytes are not a record of this format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a record of this format")]
+pub struct BadRecord;
+
+/// Appends a record, prefixed with its length as the journal wants it.
+pub fn encode(at: UnixMillis, body: &Body<'_>, out: &mut Vec<u8>) {
+    let start = out.len();
+    let mut writer = Writer(out);
+    writer.0.extend_from_slice(&[0; 4]);
+    writer.byte(kind(body));
+    writer.signed(at.0);
+    put_body(&mut writer, body);
+    let length = u32::try_from(out.len().saturating_sub(start + 4)).unwrap_or(u32::MAX);
+    if let Some(prefix) = out.get_mut(start..start + 4) {
+        prefix.copy_from_slice(&length.to_le_bytes());
+    }
+}
+
+/// Reads a record, without its length prefix.
+pub fn decode(position: Position, record: &[u8]) -> Result<Event<'_>, BadRecord> {
+    let mut reader = Reader(record);
+    let kind = reader.byte()?;
+    let at = UnixMillis(reader.signed()?);
+    let body = get_body(kind, &mut reader)?;
+    if reader.0.is_empty() { Ok(Event { position, at, body }) } else { Err(BadRecord) }
+}
+
+impl EventPage {
+    /// The events of the page.
+    pub fn iter(&self) -> impl Iterator<Item = Result<Event<'_>, BadRecord>> {
+        self.records.iter().map(|(position, record)| decode(*position, record))
+    }
+}
+
+const fn kind(body: &Body<'_>) -> u8 {
+    match body {
+        Body::Opened { .. } => 1,
+        Body::NodeNamed { .. } => 2,
+        Body::ChannelNamed { .. } => 3,
+        Body::Reserved(_) => 4,
+        Body::Acted(_) => 5,
+        Body::Expired { .. } => 6,
+        Body::StockChanged(_) => 7,
+        Body::SettingsPut { .. } => 8,
+        Body::Refused { .. } => 9,
+    }
+}
+
+fn put_body(w: &mut Writer<'_>, body: &Body<'_>) {
+    match body {
+        Body::Opened { epoch } => w.number(u64::from(*epoch)),
+        Body::NodeNamed { node, name } => {
+            w.number(u64::from(node.0));
+            w.text(name);
+        }
+        Body::ChannelNamed { channel, name } => {
+            w.number(u64::from(channel.0));
+            w.text(name);
+        }
+        Body::Reserved(reserved) => put_reserved(w, reserved),
+        Body::Acted(acted) => put_acted(w, acted),
+        Body::Expired { id, line, sku, units } => {
+            w.wide(id.0);
+            w.number(u64::from(*line));
+            w.text(sku);
+            w.units(*units);
+        }
+        Body::StockChanged(changed) => put_stock(w, changed),
+        Body::SettingsPut { key, sku, before, after } => {
+            put_key(w, *key);
+            w.text(sku);
+            put_settings(w, *before);
+            put_settings(w, *after);
+        }
+        Body::Refused { key, refusal } => {
+            put_key(w, *key);
+            refusal::put(w, refusal);
+        }
+    }
+}
+
+fn get_body<'a>(kind: u8, r: &mut Reader<'a>) -> Result<Body<'a>, BadRecord> {
+    Ok(match kind {
+        1 => Body::Opened { epoch: r.narrow()? },
+        2 => Body::NodeNamed { node: NodeIx(r.narrow()?), name: r.text()? },
+        3 => Body::ChannelNamed { channel: ChannelIx(r.narrow()?), name: r.text()? },
+        4 => Body::Reserved(get_reserved(r)?),
+        5 => Body::Acted(get_acted(r)?),
+        6 => Body::Expired {
+            id: ReservationId(r.wide()?),
+            line: r.narrow()?,
+            sku: r.text()?,
+            units: r.units()?,
+        },
+        7 => Body::StockChanged(get_stock(r)?),
+        8 => Body::SettingsPut {
+            key: get_key(r)?,
+            sku: r.text()?,
+            before: get_settings(r)?,
+            after: get_settings(r)?,
+        },
+        9 => Body::Refused { key: get_key(r)?, refusal: refusal::get(r)? },
+        _ => return Err(BadRecord),
+    })
+}
+
+fn put_key(w: &mut Writer<'_>, key: CommandKey) {
+    w.wide(key.id);
+    w.fixed(key.fingerprint);
+}
+
+fn get_key(r: &mut Reader<'_>) -> Result<CommandKey, BadRecord> {
+    Ok(CommandKey { id: r.wide()?, fingerprint: r.fixed()? })
+}
+
+/// Writes a pin: 0 for none, else the index plus one.
+fn put_pin(w: &mut Writer<'_>, pin: Option<NodeIx>) {
+    w.number(pin.map_or(0, |node| u64::from(node.0) + 1));
+}
+
+fn get_pin(r: &mut Reader<'_>) -> Result<Option<NodeIx>, BadRecord> {
+    let raw: u32 = r.narrow()?;
+    match raw.checked_sub(1) {
+        None => Ok(None),
+        Some(node) => u16::try_from(node).map(|n| Some(NodeIx(n))).or(Err(BadRecord)),
+    }
+}
+
+fn put_reserved(w: &mut Writer<'_>, reserved: &Reserved<'_>) {
+    w.wide(reserved.id.0);
+    w.fixed(reserved.fingerprint);
+    w.number(u64::from(reserved.channel.0));
+    w.maybe_text(reserved.reference);
+    w.number(u64::from(reserved.ttl_ms));
+    w.count(reserved.lines.len());
+    for line in &reserved.lines {
+        w.text(line.sku);
+        put_pin(w, line.pin);
+        w.units(line.requested);
+        w.units(line.held);
+    }
+}
+
+fn get_reserved<'a>(r: &mut Reader<'a>) -> Result<Reserved<'a>, BadRecord> {
+    let id = ReservationId(r.wide()?);
+    let fingerprint = r.fixed()?;
+    let channel = ChannelIx(r.narrow()?);
+    let reference = r.maybe_text()?;
+    let ttl_ms = r.narrow()?;
+    let count = r.count()?;
+    let mut lines = SmallVec::new();
+    for _ in 0..count {
+        lines.push(ReservedLine {
+            sku: r.text()?,
+            pin: get_pin(r)?,
+            requested: r.units()?,
+            held: r.units()?,
+        });
+    }
+    Ok(Reserved { id, fingerprint, channel, reference, ttl_ms, lines })
+}
+
+pub(super) fn put_line(w: &mut Writer<'_>, line: &Line) {
+    put_pin(w, line.pin);
+    for units in
+        [line.held, line.committed, line.shipped, line.released, line.expired, line.returned]
+    {
+        w.units(units);
+    }
+}
+
+pub(super) fn get_line(r: &mut Reader<'_>) -> Result<Line, BadRecord> {
+    Ok(Line {
+        pin: get_pin(r)?,
+        held: r.units()?,
+        committed: r.units()?,
+        shipped: r.units()?,
+        released: r.units()?,
+        expired: r.units()?,
+        returned: r.units()?,
+    })
+}
+
+fn put_move(w: &mut Writer<'_>, step: Move) {
+    let (tag, node, units) = match step {
+        Move::Hold(q) => (1, None, Some(q)),
+        Move::Commit(q) => (2, None, Some(q)),
+        Move::ReleaseHeld(q) => (3, None, Some(q)),
+        Move::ReleaseCommitted(q) => (4, None, Some(q)),
+        Move::Expire(q) => (5, None, Some(q)),
+        Move::Ship(node, q) => (6, Some(node), Some(q)),
+        Move::Restock(node, q) => (7, Some(node), Some(q)),
+        Move::Quarantine(node, q) => (8, Some(node), Some(q)),
+        Move::Repin(node) => (9, Some(node), None),
+    };
+    w.byte(tag);
+    if let Some(node) = node {
+        w.number(u64::from(node.0));
+    }
+    if let Some(units) = units {
+        w.units(units);
+    }
+}
+
+fn get_move(r: &mut Reader<'_>) -> Result<Move, BadRecord> {
+    let tag = r.byte()?;
+    let node = if (6..=9).contains(&tag) { NodeIx(r.narrow()?) } else { NodeIx::MAIN };
+    Ok(match tag {
+        1 => Move::Hold(r.units()?),
+        2 => Move::Commit(r.units()?),
+        3 => Move::ReleaseHeld(r.units()?),
+        4 => Move::ReleaseCommitted(r.units()?),
+        5 => Move::Expire(r.units()?),
+        6 => Move::Ship(node, r.units()?),
+        7 => Move::Restock(node, r.units()?),
+        8 => Move::Quarantine(node, r.units()?),
+        9 => Move::Repin(node),
+        _ => return Err(BadRecord),
+    })
+}
+
+pub(super) fn put_acted(w: &mut Writer<'_>, acted: &Acted<'_>) {
+    w.wide(acted.id.0);
+    put_key(w, acted.key);
+    w.byte(match acted.verb {
+        VerbKind::Confirm => 1,
+        VerbKind::Release => 2,
+        VerbKind::Extend => 3,
+        VerbKind::Ship => 4,
+        VerbKind::Return => 5,
+        VerbKind::Transfer => 6,
+    });
+    w.number(u64::from(acted.channel.0));
+    w.maybe_text(acted.reference);
+    w.signed(acted.created_at.0);
+    w.signed(acted.deadline.0);
+    w.count(acted.lines.len());
+    for line in &acted.lines {
+        w.text(line.sku);
+        w.units(line.requested);
+        put_line(w, &line.after);
+        w.count(line.moves.len());
+        line.moves.iter().for_each(|step| put_move(w, *step));
+    }
+}
+
+pub(super) fn get_acted<'a>(r: &mut Reader<'a>) -> Result<Acted<'a>, BadRecord> {
+    let id = ReservationId(r.wide()?);
+    let key = get_key(r)?;
+    let verb = match r.byte()? {
+        1 => VerbKind::Confirm,
+        2 => VerbKind::Release,
+        3 => VerbKind::Extend,
+        4 => VerbKind::Ship,
+        5 => VerbKind::Return,
+        6 => VerbKind::Transfer,
+        _ => return Err(BadRecord),
+    };
+    let channel = ChannelIx(r.narrow()?);
+    let reference = r.maybe_text()?;
+    let created_at = UnixMillis(r.signed()?);
+    let deadline = UnixMillis(r.signed()?);
+    let count = r.count()?;
+    let mut lines = SmallVec::new();
+    for _ in 0..count {
+        let sku = r.text()?;
+        let requested = r.units()?;
+        let after = get_line(r)?;
+        let mut moves = SmallVec::new();
+        for _ in 0..r.count()? {
+            moves.push(get_move(r)?);
+        }
+        lines.push(ActedLine { sku, requested, after, moves });
+    }
+    Ok(Acted { id, key, verb, channel, reference, created_at, deadline, lines })
+}
+
+fn put_stock(w: &mut Writer<'_>, changed: &StockChanged<'_>) {
+    put_key(w, changed.key);
+    w.byte(match changed.verb {
+        StockVerb::Set => 1,
+        StockVerb::Adjust => 2,
+        StockVerb::Transfer => 3,
+    });
+    w.text(changed.reason);
+    w.maybe_text(changed.operator);
+    w.count(changed.items.len());
+    for item in &changed.items {
+        w.text(item.sku);
+        w.number(u64::from(item.node.0));
+        w.units(item.on_hand_before);
+        w.units(item.on_hand);
+        w.units(item.unavailable_before);
+        w.units(item.unavailable);
+        w.units(item.available);
+        w.number(item.version);
+    }
+}
+
+fn get_stock<'a>(r: &mut Reader<'a>) -> Result<StockChanged<'a>, BadRecord> {
+    let key = get_key(r)?;
+    let verb = match r.byte()? {
+        1 => StockVerb::Set,
+        2 => StockVerb::Adjust,
+        3 => StockVerb::Transfer,
+        _ => return Err(BadRecord),
+    };
+    let reason = r.text()?;
+    let operator = r.maybe_text()?;
+    let count = r.count()?;
+    let mut items = Vec::new();
+    for _ in 0..count {
+        items.push(StockItem {
+            sku: r.text()?,
+            node: NodeIx(r.narrow()?),
+            on_hand_before: r.units()?,
+            on_hand: r.units()?,
+            unavailable_before: r.units()?,
+            unavailable: r.units()?,
+            available: r.units()?,
+            version: r.number()?,
+        });
+    }
+    Ok(StockChanged { key, verb, reason, operator, items })
+}
+
+pub(super) fn put_settings(w: &mut Writer<'_>, settings: Settings) {
+    match settings.safety {
+        Safety::Units(units) => {
+            w.byte(1);
+            w.units(units);
+        }
+        Safety::Percent(basis_points) => {
+            w.byte(2);
+            w.number(u64::from(basis_points));
+        }
+    }
+    w.byte(match settings.selling {
+        Selling::On => 1,
+        Selling::Suspended => 2,
+    });
+    w.maybe_units(settings.low_water);
+    w.number(u64::from(settings.version));
+}
+
+pub(super) fn get_settings(r: &mut Reader<'_>) -> Result<Settings, BadRecord> {
+    let safety = match r.byte()? {
+        1 => Safety::Units(r.units()?),
+        2 => Safety::Percent(r.narrow()?),
+        _ => return Err(BadRecord),
+    };
+    let selling = match r.byte()? {
+        1 => Selling::On,
+        2 => Selling::Suspended,
+        _ => return Err(BadRecord),
+    };
+    let low_water = r.maybe_units()?;
+    Ok(Settings { safety, selling, low_water, version: r.narrow()? })
+}

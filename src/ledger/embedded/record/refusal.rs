@@ -1,0 +1,176 @@
+//! Refusals as bytes, so that a refused key gives the same answer after a restart.
+
+use super::BadRecord;
+use super::bytes::{Reader, Writer};
+use super::{get_pin, put_pin};
+use crate::domain::verdict::{Excess, Limit, Refusal, Shortage, Stale};
+use crate::domain::NodeIx;
+
+pub(in super::super) fn put(w: &mut Writer<'_>, refusal: &Refusal) {
+    w.byte(tag(refusal));
+    match refusal {
+        Refusal::KeyReused
+        | Refusal::UnknownReservation
+        | Refusal::Expired
+        | Refusal::Released
+        | Refusal::Shipped
+        | Refusal::NotHeld
+        | Refusal::NotConfirmed
+        | Refusal::NotShipped => {}
+        Refusal::UnknownSku { sku } | Refusal::TooMany { sku } => w.text(sku),
+        Refusal::UnknownLine { sku, node } => {
+            w.text(sku);
+            put_pin(w, *node);
+        }
+        Refusal::InsufficientStock { shortages } => put_shortages(w, shortages),
+        Refusal::OverConfirm { lines }
+        | Refusal::OverRelease { lines }
+        | Refusal::OverShip { lines }
+        | Refusal::OverReturn { lines }
+        | Refusal::PartialTransfer { lines } => put_excess(w, lines),
+        Refusal::ChangeFromStale { items } => {
+            w.count(items.len());
+            for item in items {
+                w.text(&item.sku);
+                w.number(u64::from(item.node.0));
+                w.units(item.change_from);
+                w.units(item.on_hand);
+            }
+        }
+        Refusal::NegativeStock { sku, node, on_hand, unavailable } => {
+            w.text(sku);
+            w.number(u64::from(node.0));
+            w.units(*on_hand);
+            w.units(*unavailable);
+        }
+        Refusal::VersionMismatch { actual } => w.number(u64::from(*actual)),
+    }
+}
+
+const fn tag(refusal: &Refusal) -> u8 {
+    match refusal {
+        Refusal::KeyReused => 1,
+        Refusal::UnknownSku { .. } => 2,
+        Refusal::InsufficientStock { .. } => 3,
+        Refusal::UnknownReservation => 4,
+        Refusal::UnknownLine { .. } => 5,
+        Refusal::Expired => 6,
+        Refusal::Released => 7,
+        Refusal::Shipped => 8,
+        Refusal::NotHeld => 9,
+        Refusal::NotConfirmed => 10,
+        Refusal::NotShipped => 11,
+        Refusal::OverConfirm { .. } => 12,
+        Refusal::OverRelease { .. } => 13,
+        Refusal::OverShip { .. } => 14,
+        Refusal::OverReturn { .. } => 15,
+        Refusal::PartialTransfer { .. } => 16,
+        Refusal::ChangeFromStale { .. } => 17,
+        Refusal::NegativeStock { .. } => 18,
+        Refusal::TooMany { .. } => 19,
+        Refusal::VersionMismatch { .. } => 20,
+    }
+}
+
+pub(in super::super) fn get(r: &mut Reader<'_>) -> Result<Refusal, BadRecord> {
+    Ok(match r.byte()? {
+        1 => Refusal::KeyReused,
+        2 => Refusal::UnknownSku { sku: r.text()?.into() },
+        3 => Refusal::InsufficientStock { shortages: get_shortages(r)? },
+        4 => Refusal::UnknownReservation,
+        5 => Refusal::UnknownLine { sku: r.text()?.into(), node: get_pin(r)? },
+        6 => Refusal::Expired,
+        7 => Refusal::Released,
+        8 => Refusal::Shipped,
+        9 => Refusal::NotHeld,
+        10 => Refusal::NotConfirmed,
+        11 => Refusal::NotShipped,
+        12 => Refusal::OverConfirm { lines: get_excess(r)? },
+        13 => Refusal::OverRelease { lines: get_excess(r)? },
+        14 => Refusal::OverShip { lines: get_excess(r)? },
+        15 => Refusal::OverReturn { lines: get_excess(r)? },
+        16 => Refusal::PartialTransfer { lines: get_excess(r)? },
+        17 => Refusal::ChangeFromStale { items: get_stale(r)? },
+        18 => Refusal::NegativeStock {
+            sku: r.text()?.into(),
+            node: NodeIx(r.narrow()?),
+            on_hand: r.units()?,
+            unavailable: r.units()?,
+        },
+        19 => Refusal::TooMany { sku: r.text()?.into() },
+        20 => Refusal::VersionMismatch { actual: r.narrow()? },
+        _ => return Err(BadRecord),
+    })
+}
+
+fn put_shortages(w: &mut Writer<'_>, shortages: &[Shortage]) {
+    w.count(shortages.len());
+    for shortage in shortages {
+        w.text(&shortage.sku);
+        put_pin(w, shortage.node);
+        w.units(shortage.requested);
+        w.units(shortage.available);
+        w.byte(match shortage.limit {
+            Limit::Suspended => 1,
+            Limit::Stock => 2,
+            Limit::Safety => 3,
+            Limit::Node => 4,
+        });
+    }
+}
+
+fn get_shortages(r: &mut Reader<'_>) -> Result<Box<[Shortage]>, BadRecord> {
+    let count = r.count()?;
+    let shortage = |r: &mut Reader<'_>| {
+        Ok(Shortage {
+            sku: r.text()?.into(),
+            node: get_pin(r)?,
+            requested: r.units()?,
+            available: r.units()?,
+            limit: match r.byte()? {
+                1 => Limit::Suspended,
+                2 => Limit::Stock,
+                3 => Limit::Safety,
+                4 => Limit::Node,
+                _ => return Err(BadRecord),
+            },
+        })
+    };
+    (0..count).map(|_| shortage(r)).collect()
+}
+
+fn put_excess(w: &mut Writer<'_>, lines: &[Excess]) {
+    w.count(lines.len());
+    for line in lines {
+        w.text(&line.sku);
+        put_pin(w, line.node);
+        w.units(line.requested);
+        w.units(line.possible);
+    }
+}
+
+fn get_excess(r: &mut Reader<'_>) -> Result<Box<[Excess]>, BadRecord> {
+    let count = r.count()?;
+    let excess = |r: &mut Reader<'_>| {
+        Ok(Excess {
+            sku: r.text()?.into(),
+            node: get_pin(r)?,
+            requested: r.units()?,
+            possible: r.units()?,
+        })
+    };
+    (0..count).map(|_| excess(r)).collect()
+}
+
+fn get_stale(r: &mut Reader<'_>) -> Result<Box<[Stale]>, BadRecord> {
+    let count = r.count()?;
+    let stale = |r: &mut Reader<'_>| {
+        Ok(Stale {
+            sku: r.text()?.into(),
+            node: NodeIx(r.narrow()?),
+            change_from: r.units()?,
+            on_hand: r.units()?,
+        })
+    };
+    (0..count).map(|_| stale(r)).collect()
+}
