@@ -1,66 +1,244 @@
 //! Use cases: the boundary that HTTP, the command line, benches and tests call.
+//!
+//! The engine gives names and keys their indexes, sends commands to the ledger, waits until the
+//! answer may be given, and counts. It never writes stock itself.
+
+mod names;
+mod open;
 
 use std::sync::Arc;
 
-use crate::domain::command::{Command, CommandKey, Keyed};
-use crate::domain::{ChannelIx, NodeIx, Reservation, ReservationId, Settings, Sku, UnixMillis};
+pub use self::names::NameError;
+pub use self::open::EngineConfig;
+use crate::clock::{Clock, monotonic};
+use crate::domain::command::{Command, CommandKey, Keyed, Verb};
+use crate::domain::{
+    NodeIx, Outcome, Refusal, Reservation, ReservationId, Settings, Sku, UnixMillis,
+};
+use crate::ledger::embedded::EmbeddedLedger;
 use crate::ledger::event::EventPage;
-use crate::ledger::{Answer, Availability, Health, LedgerError, Recount, StockView};
+use crate::ledger::{Answer, Availability, EventsError, Health, LedgerError, Position, Recount, StockView};
+use crate::telemetry::{Meters, Op, OutcomeKind, Store};
 
-/// Why a name was not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NameError {
-    /// Not a valid name.
-    Invalid(crate::domain::ids::IdError),
-    /// The table of names is full.
-    Full,
-    /// The ledger could not record a new name.
-    Ledger(LedgerError),
-}
+pub use crate::ledger::embedded::recover::OpenError;
 
 /// The engine. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
-    _private: Arc<()>,
+    parts: Arc<Parts>,
+}
+
+struct Parts {
+    ledger: EmbeddedLedger,
+    meters: Meters,
+    clock: Clock,
+    /// Changes after which a snapshot is due.
+    snapshot_every: u64,
 }
 
 impl Engine {
-    /// The index of a channel's name; a new name is recorded.
-    pub fn channel(&self, name: &str) -> Result<ChannelIx, NameError> { let _ = name; Err(NameError::Full) }
-    /// The index of a node's name; a new name is recorded.
-    pub fn node(&self, name: &str) -> Result<NodeIx, NameError> { let _ = name; Err(NameError::Full) }
-    /// The index of a node's name, if it is known.
-    pub fn known_node(&self, name: &str) -> Option<NodeIx> { let _ = name; None }
-    /// The index of a channel's name, if it is known.
-    pub fn known_channel(&self, name: &str) -> Option<ChannelIx> { let _ = name; None }
-    /// The name of a channel.
-    pub fn channel_name(&self, channel: ChannelIx) -> Arc<str> { let _ = channel; Arc::from("") }
-    /// The name of a node.
-    pub fn node_name(&self, node: NodeIx) -> Arc<str> { let _ = node; Arc::from("") }
     /// The identity of a command that came with this idempotency key.
-    pub fn key(&self, key: &str, command: &Command<'_>) -> CommandKey { let _ = (key, command); CommandKey { id: 0, fingerprint: 0 } }
+    pub fn key(&self, key: &str, command: &Command<'_>) -> CommandKey {
+        let hasher = self.parts.ledger.hasher();
+        CommandKey { id: hasher.key(key), fingerprint: hasher.fingerprint(command) }
+    }
+
+    /// Executes a command as far as memory goes. The answer must not be given to anyone before
+    /// [`Self::wait`] or [`Self::wait_blocking`] for its position is done.
+    pub fn submit(&self, command: &Keyed<'_>) -> Result<Answer, LedgerError> {
+        let answer = self.parts.ledger.submit(command);
+        self.count(&command.command, &answer);
+        answer
+    }
+
     /// Executes one command; returns when the answer is durable.
-    pub async fn execute(&self, command: &Keyed<'_>) -> Result<Answer, LedgerError> { let _ = command; Err(LedgerError::Unavailable) }
+    ///
+    /// The command is done, or not done, when this is first polled: a caller that goes away
+    /// afterwards only misses the answer.
+    pub async fn execute(&self, command: &Keyed<'_>) -> Result<Answer, LedgerError> {
+        let timer = monotonic();
+        let answer = self.submit(command)?;
+        self.wait(answer.position).await?;
+        if let Some(op) = op(&command.command) {
+            self.parts.meters.op_duration(op, Store::Embedded, timer.elapsed());
+        }
+        Ok(answer)
+    }
+
     /// Executes commands in order, each on its own; returns when all answers are durable.
-    pub async fn execute_batch(&self, commands: &[Keyed<'_>]) -> Vec<Result<Answer, LedgerError>> { let _ = commands; Vec::new() }
-    /// Stock of a SKU.
-    pub fn stock(&self, sku: Sku<'_>) -> Option<StockView> { let _ = sku; None }
-    /// Settings of a SKU.
-    pub fn settings(&self, sku: Sku<'_>) -> Option<Settings> { let _ = sku; None }
+    pub async fn execute_batch(&self, commands: &[Keyed<'_>]) -> Vec<Result<Answer, LedgerError>> {
+        let mut answers: Vec<_> = commands.iter().map(|command| self.submit(command)).collect();
+        let last = answers.iter().flatten().map(|answer| answer.position).max();
+        if let Err(error) = self.wait(last.unwrap_or_default()).await {
+            answers.fill(Err(error));
+        }
+        answers
+    }
+
+    /// Executes one command on a thread that may block.
+    pub fn execute_blocking(&self, command: &Keyed<'_>) -> Result<Answer, LedgerError> {
+        let answer = self.submit(command)?;
+        self.wait_blocking(answer.position)?;
+        Ok(answer)
+    }
+
+    /// Waits until everything up to a position is durable.
+    pub async fn wait(&self, position: Position) -> Result<(), LedgerError> {
+        self.parts.ledger.wait(position.sequence).await
+    }
+
+    /// Waits until everything up to a position is durable, on a thread that may block.
+    pub fn wait_blocking(&self, position: Position) -> Result<(), LedgerError> {
+        self.parts.ledger.wait_blocking(position.sequence)
+    }
+
+    /// Stock of a SKU; `None`: unknown.
+    pub fn stock(&self, sku: Sku<'_>) -> Result<Option<StockView>, LedgerError> {
+        self.parts.ledger.stock(sku)
+    }
+
+    /// Settings of a SKU; `None`: unknown.
+    pub fn settings(&self, sku: Sku<'_>) -> Result<Option<Settings>, LedgerError> {
+        self.parts.ledger.settings(sku)
+    }
+
     /// What may be promised now; `None`: unknown SKU.
-    pub fn availability(&self, sku: Sku<'_>, node: Option<NodeIx>) -> Option<Availability> { let _ = (sku, node); None }
-    /// A reservation.
-    pub fn reservation(&self, id: ReservationId) -> Option<Reservation> { let _ = id; None }
-    /// What the command with this idempotency key was answered; `None`: nothing happened under it.
-    pub fn settle(&self, key: &str) -> Option<Answer> { let _ = key; None }
-    /// The latest reservation with this reference.
-    pub fn by_reference(&self, channel: ChannelIx, reference: &str) -> Option<Reservation> { let _ = (channel, reference); None }
-    /// Durable events after a sequence, at most `limit`. Reads files: call it off the hot threads.
-    pub fn events(&self, after: u64, limit: usize) -> Result<EventPage, LedgerError> { let _ = (after, limit); Err(LedgerError::Unavailable) }
+    pub fn availability(
+        &self,
+        sku: Sku<'_>,
+        node: Option<NodeIx>,
+    ) -> Result<Option<Availability>, LedgerError> {
+        self.parts.ledger.availability(sku, node)
+    }
+
+    /// A reservation; `None`: unknown or forgotten.
+    pub fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, LedgerError> {
+        self.parts.ledger.reservation(id)
+    }
+
+    /// What the command with this idempotency key was answered; `None`: nothing happened under
+    /// it. Waits until that answer is durable.
+    pub async fn settle(&self, key: &str) -> Result<Option<Answer>, LedgerError> {
+        let answer = self.parts.ledger.settle(self.parts.ledger.hasher().key(key))?;
+        if let Some(answer) = &answer {
+            self.wait(answer.position).await?;
+        }
+        Ok(answer)
+    }
+
+    /// The latest reservation of a channel with this reference.
+    pub fn by_reference(
+        &self,
+        channel: &str,
+        reference: &str,
+    ) -> Result<Option<Reservation>, LedgerError> {
+        match self.known_channel(channel) {
+            Some(channel) => self.parts.ledger.by_reference(channel, reference),
+            None => Ok(None),
+        }
+    }
+
+    /// Durable events after a sequence, at most `limit`. Reads files: not for a thread that must
+    /// not block.
+    pub fn events(&self, after: u64, limit: usize) -> Result<EventPage, EventsError> {
+        self.parts.ledger.events(after, limit)
+    }
+
     /// How the ledger is.
-    pub fn health(&self) -> Health { unreachable!() }
+    pub fn health(&self) -> Health {
+        self.parts.ledger.health()
+    }
+
     /// Recounts everything against the records.
-    pub fn recount(&self) -> Recount { Recount::default() }
+    pub fn recount(&self) -> Result<Recount, LedgerError> {
+        self.parts.ledger.recount()
+    }
+
     /// Now, by the ledger's clock.
-    pub fn now(&self) -> UnixMillis { UnixMillis(0) }
+    pub fn now(&self) -> UnixMillis {
+        self.parts.ledger.now()
+    }
+
+    /// The clock the engine was opened with.
+    pub fn clock(&self) -> &Clock {
+        &self.parts.clock
+    }
+
+    /// The engine's meters.
+    pub fn meters(&self) -> &Meters {
+        &self.parts.meters
+    }
+
+    /// One round of what must happen by itself: held units whose deadline has passed go back, old
+    /// records are forgotten, a part of the counters is checked.
+    pub fn tick(&self) -> Result<(), LedgerError> {
+        let ledger = &self.parts.ledger;
+        ledger.reap()?;
+        ledger.prune()?;
+        self.parts.meters.reservations_active(u64::try_from(ledger.open_lines()).unwrap_or(0));
+        Ok(())
+    }
+
+    /// Checks the counters of a part of the pool; the whole pool after
+    /// [`STOCK_SHARDS`](crate::limits::STOCK_SHARDS) calls.
+    pub fn audit(&self) -> Result<(), LedgerError> {
+        self.parts.ledger.audit_next()
+    }
+
+    /// Writes a snapshot when enough has changed since the last. Blocks for as long as that takes.
+    pub fn snapshot_if_due(&self) -> Result<bool, LedgerError> {
+        if self.parts.ledger.since_snapshot() < self.parts.snapshot_every {
+            return Ok(false);
+        }
+        self.snapshot().map(|_| true)
+    }
+
+    /// Writes a snapshot. Returns the sequence it starts at.
+    pub fn snapshot(&self) -> Result<u64, LedgerError> {
+        self.parts.ledger.snapshot()
+    }
+
+    /// Flushes the journal and stops its threads; later commands are refused as unavailable.
+    pub fn close(&self) -> Result<(), LedgerError> {
+        self.parts.ledger.close()
+    }
+
+    fn count(&self, command: &Command<'_>, answer: &Result<Answer, LedgerError>) {
+        let Some(op) = op(command) else { return };
+        let channel = match (command, answer) {
+            (Command::Reserve(reserve), _) => Some(reserve.channel),
+            (_, Ok(Answer { verdict: Ok(Outcome::Reservation(r)), .. })) => Some(r.channel),
+            _ => None,
+        };
+        let name = |channel| self.channel_name(channel);
+        self.parts.meters.reservation_op(op, kind(answer), channel, name);
+    }
+}
+
+/// The metric label of a command; `None` for changes of stock and settings.
+const fn op(command: &Command<'_>) -> Option<Op> {
+    match command {
+        Command::Reserve(_) => Some(Op::Reserve),
+        Command::Act(act) => Some(match act.verb {
+            Verb::Confirm => Op::Confirm,
+            Verb::Release => Op::Release,
+            Verb::Extend(_) => Op::Extend,
+            Verb::Ship { .. } => Op::Ship,
+            Verb::Return { .. } => Op::Return,
+            Verb::Transfer { .. } => Op::Transfer,
+        }),
+        Command::Stock(_) | Command::PutSettings(_) => None,
+    }
+}
+
+const fn kind(answer: &Result<Answer, LedgerError>) -> OutcomeKind {
+    match answer {
+        Err(_) => OutcomeKind::Error,
+        Ok(Answer { replayed: true, .. }) => OutcomeKind::Duplicate,
+        Ok(Answer { verdict: Ok(_), .. }) => OutcomeKind::Ok,
+        Ok(Answer { verdict: Err(Refusal::InsufficientStock { .. }), .. }) => {
+            OutcomeKind::Insufficient
+        }
+        Ok(Answer { verdict: Err(_), .. }) => OutcomeKind::Conflict,
+    }
 }

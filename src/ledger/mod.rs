@@ -148,3 +148,17 @@ pub struct Recount {
     /// Number of violations.
     pub violation_count: u64,
 }
+
+/// Why a page of events cannot be given.
+#[derive(Debug, thiserror::Error)]
+pub enum EventsError {
+    /// Events so old were dropped; the oldest kept is after this sequence.
+    #[error("events up to {oldest} are no longer kept")]
+    Gone {
+        /// Sequence of the oldest event kept.
+        oldest: u64,
+    },
+    /// The files cannot be read.
+    #[error("the journal cannot be read: {0}")]
+    Unreadable(String),
+}

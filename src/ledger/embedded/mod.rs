@@ -1,5 +1,282 @@
 //! The embedded ledger: sharded pool in memory, journal on disk, snapshots.
+//!
+//! A command locks the shards it needs, asks the rule book, applies the change, takes its place in
+//! the journal under the same locks, unlocks, and waits for durability outside them.
 
+mod act;
+mod answer;
+mod feed;
+mod identity;
 pub mod journal;
+mod pool;
+mod read;
 pub mod record;
+mod record_shard;
+mod recount;
+pub mod recover;
+mod reserve;
+mod scratch;
+mod slab;
+mod snapshot;
+pub mod snapshot_file;
+mod stock_change;
+mod stock_shard;
 pub mod storage;
+mod upkeep;
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use self::answer::verdict_of;
+use self::journal::Journal;
+use self::pool::{Pool, RecordGuards, StockGuards};
+use self::record_shard::{Kept, Record};
+use self::scratch::Scratch;
+use super::event::Body;
+use super::names::Names;
+use super::{Answer, LedgerError, Position};
+use crate::clock::Clock;
+use crate::domain::command::{Command, CommandKey, Keyed};
+use crate::domain::hash::Hasher;
+use crate::domain::line::Inconsistent;
+use crate::domain::verdict::Outcome;
+use crate::domain::{Refusal, UnixMillis, Verdict};
+use crate::telemetry::Meters;
+
+/// How long and how much the ledger remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Keys and finished reservations are kept this long, milliseconds.
+    pub keys_ms: i64,
+    /// Keys of refused commands are kept this long, milliseconds.
+    pub refusals_ms: i64,
+    /// Most records of keys and reservations; beyond it new commands are `overloaded`.
+    pub records_max: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { keys_ms: 24 * 3_600_000, refusals_ms: 3_600_000, records_max: 60_000_000 }
+    }
+}
+
+/// The embedded ledger. See the module's documentation.
+pub struct EmbeddedLedger {
+    pool: Pool,
+    journal: Journal,
+    hasher: Hasher,
+    clock: Clock,
+    meters: Meters,
+    retention: Retention,
+    nodes: RwLock<Names>,
+    channels: RwLock<Names>,
+    /// The latest moment any command was decided at; time never goes back behind it.
+    latest: AtomicI64,
+    counts: Counts,
+    upkeep: upkeep::Upkeep,
+    storage: Arc<dyn storage::Storage>,
+}
+
+/// Cheap counts for limits and gauges.
+#[derive(Debug, Default)]
+struct Counts {
+    records: AtomicU64,
+    open_lines: AtomicI64,
+}
+
+impl EmbeddedLedger {
+    /// Executes a command as far as memory goes: the answer must not be given to anyone before
+    /// [`Self::wait`] for its position is done.
+    pub fn submit(&self, keyed: &Keyed<'_>) -> Result<Answer, LedgerError> {
+        self.journal.admit()?;
+        if self.counts.records.load(Ordering::Relaxed) >= self.retention.records_max {
+            return Err(LedgerError::Overloaded);
+        }
+        match &keyed.command {
+            Command::Reserve(reserve) => self.reserve(keyed.key, reserve),
+            Command::Act(act) => self.act(keyed.key, act),
+            Command::Stock(stock) => self.change_stock(keyed.key, stock),
+            Command::PutSettings(put) => self.put_settings(keyed.key, put),
+        }
+    }
+
+    /// Now; never earlier than any moment that a command was decided at.
+    pub fn now(&self) -> UnixMillis {
+        let now = self.clock.now().0;
+        let latest = self.latest.load(Ordering::Relaxed);
+        if now <= latest {
+            return UnixMillis(latest);
+        }
+        UnixMillis(self.latest.fetch_max(now, Ordering::Relaxed).max(now))
+    }
+
+    fn position(&self, sequence: u64) -> Position {
+        Position { epoch: self.journal.epoch(), sequence }
+    }
+
+    /// State and change do not fit: a bug or damaged memory. Nothing is promised any more.
+    fn broken(&self, _: Inconsistent) -> LedgerError {
+        self.meters.invariant_violations(1);
+        self.journal.poison("a counter left its range: state and change do not belong together");
+        LedgerError::Poisoned
+    }
+
+    /// Gives held units back whose deadline has passed, in all locked shards.
+    fn expire(
+        &self,
+        stock: &mut StockGuards<'_>,
+        now: UnixMillis,
+        scratch: &mut Scratch,
+    ) -> Result<(), LedgerError> {
+        for (_, shard) in stock.iter_mut() {
+            if shard.has_due(now) {
+                self.expire_shard(shard, now, scratch)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn expire_shard(
+        &self,
+        shard: &mut stock_shard::StockShard,
+        now: UnixMillis,
+        scratch: &mut Scratch,
+    ) -> Result<(), LedgerError> {
+        let mut expired = 0;
+        while let Some(expiry) = shard.expire_next(now).map_err(|bad| self.broken(bad))? {
+            let Some(entry) = shard.lines.get(expiry.slot) else { continue };
+            let Some(owner) = shard.stocks.get(entry.stock) else { continue };
+            let body = Body::Expired {
+                id: entry.reservation(),
+                line: entry.number,
+                sku: &owner.sku,
+                units: expiry.units,
+            };
+            scratch.push(now, &body);
+            expired += 1;
+            if entry.line.open().is_zero() {
+                self.counts.open_lines.fetch_sub(1, Ordering::Relaxed);
+            }
+            if scratch.len() >= crate::limits::RECORD_BYTES_MAX {
+                scratch.commit(&self.journal);
+            }
+        }
+        self.meters.expirations(expired);
+        Ok(())
+    }
+
+    /// Ends a command with an event of its own: journal, key record, answer.
+    fn conclude(
+        &self,
+        records: &mut RecordGuards<'_>,
+        key: CommandKey,
+        at: UnixMillis,
+        body: Body<'_>,
+        mut scratch: Scratch,
+    ) -> Result<Answer, LedgerError> {
+        scratch.push(at, &body);
+        let kept = Kept::Event(scratch.last_record().into());
+        let sequence = scratch.commit(&self.journal);
+        let shard = records.of_mut(key.id).ok_or(LedgerError::Unavailable)?;
+        let record = Record::new(key, sequence, at, kept);
+        shard.insert(record).map_err(|bad| self.broken(bad))?;
+        self.counts.records.fetch_add(1, Ordering::Relaxed);
+        let verdict = verdict_of(at, body).ok_or(LedgerError::Unavailable)?;
+        Ok(Answer { verdict, replayed: false, position: self.position(sequence) })
+    }
+
+    /// Ends a command with a refusal. Those that say nothing about stock or reservations are not
+    /// remembered: the same key may be used again once the mistake is mended.
+    fn refuse(
+        &self,
+        records: &mut RecordGuards<'_>,
+        key: CommandKey,
+        at: UnixMillis,
+        refusal: Refusal,
+        mut scratch: Scratch,
+    ) -> Result<Answer, LedgerError> {
+        match refusal {
+            Refusal::KeyReused | Refusal::UnknownSku { .. } | Refusal::UnknownReservation => {
+                scratch.commit(&self.journal);
+                Ok(unrecorded(refusal))
+            }
+            Refusal::InsufficientStock { .. }
+            | Refusal::UnknownLine { .. }
+            | Refusal::Expired
+            | Refusal::Released
+            | Refusal::Shipped
+            | Refusal::NotHeld
+            | Refusal::NotConfirmed
+            | Refusal::NotShipped
+            | Refusal::OverConfirm { .. }
+            | Refusal::OverRelease { .. }
+            | Refusal::OverShip { .. }
+            | Refusal::OverReturn { .. }
+            | Refusal::PartialTransfer { .. }
+            | Refusal::ChangeFromStale { .. }
+            | Refusal::NegativeStock { .. }
+            | Refusal::TooMany { .. }
+            | Refusal::VersionMismatch { .. } => {
+                self.conclude(records, key, at, Body::Refused { key, refusal }, scratch)
+            }
+        }
+    }
+
+    /// The answer of a key that was used before, if it was.
+    fn answered(
+        &self,
+        records: &RecordGuards<'_>,
+        key: CommandKey,
+    ) -> Option<Result<Answer, LedgerError>> {
+        let record = records.of(key.id)?.get(key.id)?;
+        if record.fingerprint != key.fingerprint {
+            return Some(Ok(unrecorded(Refusal::KeyReused)));
+        }
+        Some(self.replay(record))
+    }
+
+    fn replay(&self, record: &Record) -> Result<Answer, LedgerError> {
+        let position = self.position(record.sequence);
+        let verdict = match &record.kept {
+            Kept::Event(bytes) => {
+                let event = record::decode(position, bytes);
+                let event = event.map_err(|_damaged| self.broken(Inconsistent))?;
+                verdict_of(event.at, event.body).ok_or(LedgerError::Unavailable)?
+            }
+            Kept::Reservation(head) => {
+                let mut reservation = self.view(record, head)?;
+                reservation.deadline = record.at.after(head.ttl);
+                for line in &mut reservation.lines {
+                    line.line = line.line.as_made();
+                }
+                Ok(Outcome::Reservation(reservation)) as Verdict
+            }
+        };
+        Ok(Answer { verdict, replayed: true, position })
+    }
+
+    /// What the command with this key was answered; `None` when nothing is known of it.
+    pub fn settle(&self, id: u128) -> Result<Option<Answer>, LedgerError> {
+        let records = self.pool.records(&[id])?;
+        let Some(record) = records.of(id).and_then(|shard| shard.get(id)) else {
+            return Ok(None);
+        };
+        self.replay(record).map(Some)
+    }
+
+    /// The hashes of this ledger.
+    pub const fn hasher(&self) -> Hasher {
+        self.hasher
+    }
+}
+
+/// An answer that was not recorded: position 0.
+fn unrecorded(refusal: Refusal) -> Answer {
+    Answer { verdict: Err(refusal), replayed: false, position: Position::default() }
+}
+
+/// The value behind a lock of plain data, where a panic of another thread cannot leave it half
+/// done.
+fn unpoisoned<T>(result: Result<T, PoisonError<T>>) -> T {
+    result.unwrap_or_else(PoisonError::into_inner)
+}

@@ -5,8 +5,10 @@
 //! little-endian, texts carry their length, lists their count. Position is not part of a record:
 //! the journal knows it. Unknown kinds and left-over bytes are damage.
 
-mod bytes;
+pub(super) mod bytes;
 mod refusal;
+#[cfg(test)]
+mod tests;
 
 use smallvec::SmallVec;
 
@@ -49,6 +51,14 @@ pub fn decode(position: Position, record: &[u8]) -> Result<Event<'_>, BadRecord>
     if reader.0.is_empty() { Ok(Event { position, at, body }) } else { Err(BadRecord) }
 }
 
+/// Whether an encoded record is a refusal.
+pub(super) fn is_refusal(record: &[u8]) -> bool {
+    record.first() == Some(&REFUSED)
+}
+
+/// Kind byte of a refusal.
+const REFUSED: u8 = 9;
+
 impl EventPage {
     /// The events of the page.
     pub fn iter(&self) -> impl Iterator<Item = Result<Event<'_>, BadRecord>> {
@@ -66,7 +76,7 @@ const fn kind(body: &Body<'_>) -> u8 {
         Body::Expired { .. } => 6,
         Body::StockChanged(_) => 7,
         Body::SettingsPut { .. } => 8,
-        Body::Refused { .. } => 9,
+        Body::Refused { .. } => REFUSED,
     }
 }
 
@@ -123,7 +133,7 @@ fn get_body<'a>(kind: u8, r: &mut Reader<'a>) -> Result<Body<'a>, BadRecord> {
             before: get_settings(r)?,
             after: get_settings(r)?,
         },
-        9 => Body::Refused { key: get_key(r)?, refusal: refusal::get(r)? },
+        REFUSED => Body::Refused { key: get_key(r)?, refusal: refusal::get(r)? },
         _ => return Err(BadRecord),
     })
 }

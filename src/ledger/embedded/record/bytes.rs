@@ -70,7 +70,7 @@ impl<'a> Reader<'a> {
         Ok(*first)
     }
 
-    fn take(&mut self, count: usize) -> Result<&'a [u8], BadRecord> {
+    pub(in super::super) fn take(&mut self, count: usize) -> Result<&'a [u8], BadRecord> {
         let (taken, rest) = self.0.split_at_checked(count).ok_or(BadRecord)?;
         self.0 = rest;
         Ok(taken)

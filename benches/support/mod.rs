@@ -1,0 +1,88 @@
+//! What the benches of the ledger share: a filled engine, and commands to feed it.
+#![expect(clippy::unwrap_used, reason = "bench code: fixed input")]
+
+use std::path::Path;
+
+use holdfast::clock::Clock;
+use holdfast::domain::command::{
+    Command, Keyed, LineRequest, Lines, Reserve, SetItem, StockChange, StockCommand,
+};
+use holdfast::domain::{ChannelIx, NodeIx, Sku, Ttl, Units};
+use holdfast::engine::{Engine, EngineConfig};
+use holdfast::ledger::{Durability, LedgerError, Position};
+use holdfast::telemetry::Meters;
+
+/// Opens an engine on a folder: level `os`, no snapshots but those asked for.
+pub(crate) fn open(folder: &Path) -> Engine {
+    let mut config = EngineConfig::new(Clock::system(), Meters::new());
+    config.journal.durability = Durability::Os;
+    config.snapshot_every = u64::MAX;
+    Engine::open(folder, config).unwrap()
+}
+
+/// Stocks that many SKUs with more than anybody can take.
+pub(crate) fn fill(engine: &Engine, skus: usize) -> Vec<String> {
+    let names: Vec<String> = (0..skus).map(|n| format!("sku-{n:08}")).collect();
+    for (at, chunk) in names.chunks(1_000).enumerate() {
+        let item = |sku| SetItem {
+            sku: Sku::new(sku).unwrap(),
+            node: NodeIx::MAIN,
+            on_hand: Some(Units::new(1_000_000_000).unwrap()),
+            unavailable: None,
+            change_from: None,
+        };
+        let change = StockChange::Set(chunk.iter().map(|sku| item(sku)).collect());
+        let command = Command::Stock(StockCommand {
+            change,
+            reason: "bench",
+            operator: None,
+        });
+        let key = engine.key(&format!("seed-{at}"), &command);
+        engine
+            .execute_blocking(&Keyed { key, command })
+            .unwrap()
+            .verdict
+            .unwrap();
+    }
+    names
+}
+
+/// Reserves one unit `n` times, keys counted from `from`; waits for durability at the end only, as
+/// a caller with many requests in flight does.
+pub(crate) fn reserve(engine: &Engine, channel: ChannelIx, skus: &[String], from: u64, n: u64) {
+    let mut last = Position::default();
+    for at in from..from + n {
+        let pick = usize::try_from(at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20).unwrap();
+        let sku = Sku::new(&skus[pick % skus.len()]).unwrap();
+        let quantity = Units::new(1).unwrap();
+        let command = Command::Reserve(Reserve {
+            channel,
+            reference: None,
+            ttl: Ttl::from_millis(900_000).unwrap(),
+            allow_partial: false,
+            lines: Lines::try_new([LineRequest {
+                sku,
+                node: None,
+                quantity,
+            }])
+            .unwrap(),
+        });
+        let mut digits = [0_u8; 16];
+        for (place, digit) in digits.iter_mut().rev().enumerate() {
+            *digit = b'a' + u8::try_from((at >> (4 * place)) & 15).unwrap();
+        }
+        let key = engine.key(str::from_utf8(&digits).unwrap(), &command);
+        let keyed = Keyed { key, command };
+        loop {
+            match engine.submit(&keyed) {
+                Ok(answer) => {
+                    last = answer.position;
+                    break;
+                }
+                Err(LedgerError::Overloaded) => engine.wait_blocking(last).unwrap(),
+                Err(error) => unreachable!("{error}"),
+            }
+        }
+    }
+    engine.wait_blocking(last).unwrap();
+}

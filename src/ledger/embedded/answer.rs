@@ -1,0 +1,92 @@
+//! The answer that an event stands for. One function serves the first answer, every repetition of
+//! it, and recovery, so they cannot differ.
+
+use crate::domain::verdict::{Outcome, Reservation, ReservationLine, StockResult, Verdict};
+use crate::domain::{Line, Units, UnixMillis};
+use crate::domain::line::Move;
+use crate::ledger::event::{Acted, Body, Reserved, StockChanged, StockVerb};
+
+/// The verdict of the command that caused this event; `None` for events without a command.
+pub(super) fn verdict_of(at: UnixMillis, body: Body<'_>) -> Option<Verdict> {
+    match body {
+        Body::Opened { .. }
+        | Body::NodeNamed { .. }
+        | Body::ChannelNamed { .. }
+        | Body::Expired { .. } => None,
+        Body::Reserved(reserved) => Some(Ok(Outcome::Reservation(made(at, &reserved)))),
+        Body::Acted(acted) => Some(Ok(Outcome::Reservation(moved(&acted)))),
+        Body::StockChanged(changed) => Some(Ok(Outcome::Stock(stock_results(&changed)))),
+        Body::SettingsPut { after, .. } => Some(Ok(Outcome::Settings(after))),
+        Body::Refused { refusal, .. } => Some(Err(refusal)),
+    }
+}
+
+/// A line with these units held and nothing else.
+pub(super) fn held_line(pin: Option<crate::domain::NodeIx>, held: Units) -> Line {
+    let mut line = Line::pinned(pin);
+    // A new line takes any quantity: there is nothing to overflow.
+    let taken = line.apply(Move::Hold(held));
+    debug_assert_eq!(taken, Ok(()));
+    line
+}
+
+fn made(at: UnixMillis, reserved: &Reserved<'_>) -> Reservation {
+    let ttl = i64::from(reserved.ttl_ms);
+    Reservation {
+        id: reserved.id,
+        channel: reserved.channel,
+        reference: reserved.reference.map(Into::into),
+        created_at: at,
+        deadline: UnixMillis(at.0.saturating_add(ttl)),
+        lines: reserved
+            .lines
+            .iter()
+            .map(|line| ReservationLine {
+                sku: line.sku.into(),
+                requested: line.requested,
+                line: held_line(line.pin, line.held),
+            })
+            .collect(),
+    }
+}
+
+fn moved(acted: &Acted<'_>) -> Reservation {
+    Reservation {
+        id: acted.id,
+        channel: acted.channel,
+        reference: acted.reference.map(Into::into),
+        created_at: acted.created_at,
+        deadline: acted.deadline,
+        lines: acted
+            .lines
+            .iter()
+            .map(|line| ReservationLine {
+                sku: line.sku.into(),
+                requested: line.requested,
+                line: line.after,
+            })
+            .collect(),
+    }
+}
+
+fn stock_results(changed: &StockChanged<'_>) -> Vec<StockResult> {
+    // A transfer's items come in pairs; its answer names the receiving node.
+    let (skip, step) = match changed.verb {
+        StockVerb::Set | StockVerb::Adjust => (0, 1),
+        StockVerb::Transfer => (1, 2),
+    };
+    changed
+        .items
+        .iter()
+        .skip(skip)
+        .step_by(step)
+        .map(|item| StockResult {
+            sku: item.sku.into(),
+            node: item.node,
+            on_hand: item.on_hand,
+            unavailable: item.unavailable,
+            available: item.available,
+            version: item.version,
+        })
+        .collect()
+}

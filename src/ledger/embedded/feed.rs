@@ -1,0 +1,111 @@
+//! Names, the event feed, waiting, health, closing: what the engine asks besides commands.
+
+use std::sync::{Arc, RwLock};
+
+use super::EmbeddedLedger;
+use super::journal::JournalError;
+use super::scratch::Scratch;
+use crate::domain::{ChannelIx, NodeIx};
+use crate::ledger::event::{Body, EventPage};
+use crate::ledger::names::Names;
+use crate::ledger::{EventsError, Health, LedgerError};
+
+/// Most bytes of one page of events.
+const PAGE_BYTES_MAX: usize = 4 << 20;
+
+fn find(table: &RwLock<Names>, name: &str) -> Option<u16> {
+    super::unpoisoned(table.read()).find(name)
+}
+
+fn name(table: &RwLock<Names>, index: u16) -> Arc<str> {
+    super::unpoisoned(table.read()).name(index).unwrap_or_default()
+}
+
+impl EmbeddedLedger {
+    /// The index of a channel's name.
+    pub fn find_channel(&self, name: &str) -> Option<ChannelIx> {
+        find(&self.channels, name).map(ChannelIx)
+    }
+
+    /// The index of a node's name.
+    pub fn find_node(&self, name: &str) -> Option<NodeIx> {
+        find(&self.nodes, name).map(NodeIx)
+    }
+
+    /// The name of a channel.
+    pub fn channel_name(&self, channel: ChannelIx) -> Arc<str> {
+        name(&self.channels, channel.0)
+    }
+
+    /// The name of a node.
+    pub fn node_name(&self, node: NodeIx) -> Arc<str> {
+        name(&self.nodes, node.0)
+    }
+
+    /// The index of a channel's name, recorded if it is new; `None`: no room for more.
+    pub fn make_channel(&self, name: &str) -> Result<Option<ChannelIx>, LedgerError> {
+        let body = |channel| Body::ChannelNamed { channel: ChannelIx(channel), name };
+        Ok(self.make_name(&self.channels, name, body)?.map(ChannelIx))
+    }
+
+    /// The index of a node's name, recorded if it is new; `None`: no room for more.
+    pub fn make_node(&self, name: &str) -> Result<Option<NodeIx>, LedgerError> {
+        let body = |node| Body::NodeNamed { node: NodeIx(node), name };
+        Ok(self.make_name(&self.nodes, name, body)?.map(NodeIx))
+    }
+
+    /// The name stands in the journal before anything that uses its index, so it need not be
+    /// waited for.
+    fn make_name<'a>(
+        &self,
+        table: &RwLock<Names>,
+        name: &str,
+        body: impl FnOnce(u16) -> Body<'a>,
+    ) -> Result<Option<u16>, LedgerError> {
+        self.journal.admit()?;
+        let mut table = super::unpoisoned(table.write());
+        if let Some(known) = table.find(name) {
+            return Ok(Some(known));
+        }
+        let Some(index) = table.add(name) else { return Ok(None) };
+        let mut scratch = Scratch::new();
+        scratch.push(self.now(), &body(index));
+        scratch.commit(&self.journal);
+        Ok(Some(index))
+    }
+
+    /// Waits until everything up to a sequence is durable.
+    pub async fn wait(&self, sequence: u64) -> Result<(), LedgerError> {
+        self.journal.wait(sequence).await
+    }
+
+    /// Waits until everything up to a sequence is durable, on a thread that may block.
+    pub fn wait_blocking(&self, sequence: u64) -> Result<(), LedgerError> {
+        self.journal.wait_blocking(sequence)
+    }
+
+    /// Durable events after a sequence.
+    pub fn events(&self, after: u64, limit: usize) -> Result<EventPage, EventsError> {
+        let records = self.journal.read(after, limit, PAGE_BYTES_MAX).map_err(|e| match e {
+            JournalError::Gone { oldest } => EventsError::Gone { oldest },
+            other => EventsError::Unreadable(other.to_string()),
+        })?;
+        let next = records.last().map_or(after, |(position, _)| position.sequence);
+        Ok(EventPage { records, next })
+    }
+
+    /// How the ledger is.
+    pub fn health(&self) -> Health {
+        Health {
+            durability: self.journal.durability(),
+            durable: self.position(self.journal.durable()),
+            queued_bytes: self.journal.queued_bytes(),
+            poisoned: self.journal.is_poisoned(),
+        }
+    }
+
+    /// Flushes the journal and stops its threads.
+    pub fn close(&self) -> Result<(), LedgerError> {
+        self.journal.close()
+    }
+}

@@ -1,0 +1,65 @@
+//! The identity of a data folder: the seed of its hashes, made once.
+//!
+//! File `ledger.id`: 8 bytes magic, 4 bytes format version, 4 bytes zero, 8 bytes seed, 4 bytes
+//! CRC32C over all that; little-endian. The seed is part of every stored key and of the choice of
+//! shards, so a folder whose identity is gone cannot be read.
+
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+
+use super::storage::Storage;
+
+const NAME: &str = "ledger.id";
+const DRAFT: &str = "ledger.id.new";
+const MAGIC: &[u8; 8] = b"HOLDFAST";
+const VERSION: u32 = 1;
+const BYTES: usize = 28;
+
+/// Reads the seed, or makes the identity of an empty folder.
+pub(super) fn read_or_make(storage: &dyn Storage) -> io::Result<u64> {
+    let names = storage.list()?;
+    if names.iter().any(|name| name == NAME) {
+        return read(storage);
+    }
+    if names.iter().any(|name| parts_of_a_ledger(name)) {
+        let what = format!("{NAME} is missing, but there are journal files; restore it");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    }
+    // The standard library's hasher keys are random per process; no more than that is needed to
+    // keep callers from aiming for collisions.
+    let seed = RandomState::new().hash_one(MAGIC);
+    let file = storage.create(DRAFT)?;
+    file.write_at(&encode(seed), 0)?;
+    file.sync_all()?;
+    storage.rename(DRAFT, NAME)?;
+    storage.sync_dir()?;
+    Ok(seed)
+}
+
+fn parts_of_a_ledger(name: &str) -> bool {
+    let extension = std::path::Path::new(name).extension();
+    extension.is_some_and(|ext| ext == "seg" || ext == "snap")
+}
+
+fn encode(seed: u64) -> [u8; BYTES] {
+    let mut bytes = [0; BYTES];
+    let parts = MAGIC.iter().copied().chain(VERSION.to_le_bytes()).chain([0; 4]);
+    let parts = parts.chain(seed.to_le_bytes());
+    bytes.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
+    let (head, crc) = bytes.split_at_mut(BYTES - 4);
+    crc.copy_from_slice(&crc32c::crc32c(head).to_le_bytes());
+    bytes
+}
+
+fn read(storage: &dyn Storage) -> io::Result<u64> {
+    let mut bytes = [0; BYTES];
+    let read = storage.open(NAME)?.read_at(&mut bytes, 0)?;
+    let seed = bytes.get(16..24).and_then(|part| part.try_into().ok()).map(u64::from_le_bytes);
+    match seed {
+        Some(seed) if read == BYTES && bytes == encode(seed) => Ok(seed),
+        _ => {
+            let what = format!("{NAME} is damaged or of another version; restore it from a backup");
+            Err(io::Error::new(io::ErrorKind::InvalidData, what))
+        }
+    }
+}

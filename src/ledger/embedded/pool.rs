@@ -1,0 +1,204 @@
+//! The pool: all shards in memory, and the order in which they are locked.
+//!
+//! Lock order, for everybody: record shards ascending, then stock shards ascending, then one
+//! reference shard, then the journal's queue. No await under any of them. A lock that a panic
+//! left behind means half-done work in memory: the ledger then answers `Poisoned` for good.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, TryLockError};
+
+use crossbeam::utils::CachePadded;
+use smallvec::SmallVec;
+
+use super::record_shard::{self, RecordShard};
+use super::stock_shard::StockShard;
+use crate::clock::{Monotonic, monotonic};
+use crate::ledger::LedgerError;
+use crate::limits::{RECORD_SHARDS, STOCK_SHARDS};
+use crate::telemetry::{LockKind, Meters};
+
+/// Shards of the index of references.
+const REFERENCE_SHARDS: usize = 64;
+
+/// One in this many lock holds is timed; reading the clock costs as much as a short hold.
+const HOLD_SAMPLE: u32 = 64;
+
+/// Uncontended lock waits are handed to the meters in bunches of this size.
+const WAIT_BUNCH: u32 = 256;
+
+/// Where the head of a reservation is: record shard and slot.
+pub(super) type HeadRef = (u16, u32);
+
+/// The latest reservation per hash of channel and reference.
+pub(super) type ReferenceShard = HashMap<u64, HeadRef>;
+
+type Shards<T> = Box<[CachePadded<Mutex<T>>]>;
+
+/// All shards.
+#[derive(Debug)]
+pub(super) struct Pool {
+    stock: Shards<StockShard>,
+    records: Shards<RecordShard>,
+    references: Shards<ReferenceShard>,
+    meters: Meters,
+}
+
+thread_local! {
+    static LOCKED: Cell<u32> = const { Cell::new(0) };
+}
+
+fn shards<T: Default>(count: usize) -> Shards<T> {
+    (0..count).map(|_| CachePadded::new(Mutex::new(T::default()))).collect()
+}
+
+impl Pool {
+    pub(super) fn new(meters: Meters) -> Self {
+        Self {
+            stock: shards(STOCK_SHARDS),
+            records: shards(RECORD_SHARDS),
+            references: shards(REFERENCE_SHARDS),
+            meters,
+        }
+    }
+
+    /// Locks, and tells the meters how long that took. The usual lock is free: then only a count
+    /// is kept.
+    fn lock<'p, T>(&self, shard: &'p Mutex<T>) -> Result<MutexGuard<'p, T>, LedgerError> {
+        match shard.try_lock() {
+            Ok(guard) => {
+                let count = LOCKED.get().wrapping_add(1);
+                LOCKED.set(count);
+                if count.is_multiple_of(WAIT_BUNCH) {
+                    self.meters.lock_wait_uncontended(LockKind::Shard, u64::from(WAIT_BUNCH));
+                }
+                Ok(guard)
+            }
+            Err(TryLockError::Poisoned(_)) => Err(LedgerError::Poisoned),
+            Err(TryLockError::WouldBlock) => {
+                let timer = monotonic();
+                let guard = shard.lock().map_err(|_poisoned| LedgerError::Poisoned)?;
+                self.meters.lock_wait(LockKind::Shard, timer.elapsed());
+                Ok(guard)
+            }
+        }
+    }
+
+    /// A timer for the lock hold that begins now, for one in [`HOLD_SAMPLE`].
+    pub(super) fn hold_timer(&self) -> HoldTimer<'_> {
+        let sampled = LOCKED.get().is_multiple_of(HOLD_SAMPLE);
+        HoldTimer { timer: sampled.then(monotonic), meters: &self.meters }
+    }
+
+    /// Locks one record shard.
+    pub(super) fn record_shard(
+        &self,
+        shard: usize,
+    ) -> Result<MutexGuard<'_, RecordShard>, LedgerError> {
+        self.lock(self.records.get(shard).ok_or(LedgerError::Unavailable)?)
+    }
+
+    /// Locks the record shards of these commands.
+    pub(super) fn records(&self, ids: &[u128]) -> Result<RecordGuards<'_>, LedgerError> {
+        let mut wanted: SmallVec<[usize; 2]> =
+            ids.iter().map(|id| record_shard::shard_of(*id)).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let mut guards = SmallVec::new();
+        for shard in wanted {
+            guards.push((shard, self.record_shard(shard)?));
+        }
+        Ok(RecordGuards(guards))
+    }
+
+    /// Locks stock shards; sorts and dedups what it is given.
+    pub(super) fn stock(
+        &self,
+        mut wanted: SmallVec<[usize; 2]>,
+    ) -> Result<StockGuards<'_>, LedgerError> {
+        if wanted.len() > 1 {
+            wanted.sort_unstable();
+            wanted.dedup();
+        }
+        let mut guards = SmallVec::new();
+        for shard in wanted {
+            guards.push((shard, self.stock_shard(shard)?));
+        }
+        Ok(StockGuards(guards))
+    }
+
+    /// Locks one stock shard.
+    pub(super) fn stock_shard(
+        &self,
+        shard: usize,
+    ) -> Result<MutexGuard<'_, StockShard>, LedgerError> {
+        self.lock(self.stock.get(shard).ok_or(LedgerError::Unavailable)?)
+    }
+
+    /// Locks the reference shard of a hash.
+    pub(super) fn references(
+        &self,
+        hash: u64,
+    ) -> Result<MutexGuard<'_, ReferenceShard>, LedgerError> {
+        let shard = usize::try_from(hash % 64).unwrap_or(0) % REFERENCE_SHARDS;
+        self.lock(self.references.get(shard).ok_or(LedgerError::Unavailable)?)
+    }
+}
+
+/// Tells the meters on drop how long a lock was held.
+pub(super) struct HoldTimer<'m> {
+    timer: Option<Monotonic>,
+    meters: &'m Meters,
+}
+
+impl Drop for HoldTimer<'_> {
+    fn drop(&mut self) {
+        if let Some(timer) = &self.timer {
+            self.meters.lock_hold(LockKind::Shard, timer.elapsed());
+        }
+    }
+}
+
+/// Locked record shards, ascending.
+pub(super) struct RecordGuards<'p>(SmallVec<[(usize, MutexGuard<'p, RecordShard>); 2]>);
+
+impl RecordGuards<'_> {
+    /// The locked shard of a command.
+    pub(super) fn of(&self, id: u128) -> Option<&RecordShard> {
+        let wanted = record_shard::shard_of(id);
+        self.0.iter().find(|(shard, _)| *shard == wanted).map(|(_, guard)| &**guard)
+    }
+
+    /// The locked shard of a command.
+    pub(super) fn of_mut(&mut self, id: u128) -> Option<&mut RecordShard> {
+        let wanted = record_shard::shard_of(id);
+        self.0.iter_mut().find(|(shard, _)| *shard == wanted).map(|(_, guard)| &mut **guard)
+    }
+}
+
+/// Locked stock shards, ascending.
+pub(super) struct StockGuards<'p>(SmallVec<[(usize, MutexGuard<'p, StockShard>); 2]>);
+
+impl StockGuards<'_> {
+    /// A locked shard by number.
+    pub(super) fn shard(&self, number: usize) -> Option<&StockShard> {
+        match self.0.as_slice() {
+            [(shard, guard)] if *shard == number => Some(guard),
+            many => {
+                let at = many.binary_search_by_key(&number, |(shard, _)| *shard).ok()?;
+                many.get(at).map(|(_, guard)| &**guard)
+            }
+        }
+    }
+
+    /// A locked shard by number.
+    pub(super) fn shard_mut(&mut self, number: usize) -> Option<&mut StockShard> {
+        let at = self.0.binary_search_by_key(&number, |(shard, _)| *shard).ok()?;
+        self.0.get_mut(at).map(|(_, guard)| &mut **guard)
+    }
+
+    /// All locked shards with their numbers.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut StockShard)> {
+        self.0.iter_mut().map(|(shard, guard)| (*shard, &mut **guard))
+    }
+}

@@ -1,0 +1,147 @@
+//! Reading: stock, availability, reservations.
+
+use smallvec::SmallVec;
+
+use super::EmbeddedLedger;
+use super::record_shard::{Head, Record};
+use super::scratch::Scratch;
+use super::stock_shard::shard_of;
+use crate::domain::line::Move;
+use crate::domain::verdict::{Reservation, ReservationLine};
+use crate::domain::{
+    ChannelIx, NodeIx, ReservationId, Settings, Sku, Stock, Units, UnixMillis,
+};
+use crate::ledger::{Availability, LedgerError, StockView};
+
+impl EmbeddedLedger {
+    /// Reads the stock of a SKU, after what is due there has expired. A reader and the next
+    /// reservation thus see the same. While the journal takes nothing, units that are due still
+    /// count as held: late is safe.
+    fn with_stock<T>(
+        &self,
+        sku: Sku<'_>,
+        read: impl FnOnce(&Stock, UnixMillis) -> T,
+    ) -> Result<Option<T>, LedgerError> {
+        let hash = self.hasher.sku(sku.as_str());
+        let mut shard = self.pool.stock_shard(shard_of(hash))?;
+        let now = self.now();
+        if shard.has_due(now) && self.journal.admit().is_ok() {
+            let mut scratch = Scratch::new();
+            self.expire_shard(&mut shard, now, &mut scratch)?;
+            scratch.commit(&self.journal);
+        }
+        let slot = shard.find(hash, sku.as_str());
+        Ok(slot.and_then(|slot| shard.stock(slot)).map(|stock| read(stock, now)))
+    }
+
+    /// Stock of a SKU; `None`: unknown.
+    pub fn stock(&self, sku: Sku<'_>) -> Result<Option<StockView>, LedgerError> {
+        self.with_stock(sku, |stock, _| StockView {
+            on_hand: stock.on_hand(),
+            unavailable: stock.unavailable(),
+            held: stock.held(),
+            committed: stock.committed(),
+            safety_stock: stock.safety(),
+            available: stock.available(),
+            deficit: stock.deficit(),
+            low: stock.is_low(),
+            version: stock.version(),
+            settings: stock.settings(),
+            nodes: SmallVec::from_slice(stock.nodes()),
+        })
+    }
+
+    /// Settings of a SKU; `None`: unknown.
+    pub fn settings(&self, sku: Sku<'_>) -> Result<Option<Settings>, LedgerError> {
+        self.with_stock(sku, |stock, _| stock.settings())
+    }
+
+    /// What may be promised of a SKU now; `None`: unknown.
+    pub fn availability(
+        &self,
+        sku: Sku<'_>,
+        node: Option<NodeIx>,
+    ) -> Result<Option<Availability>, LedgerError> {
+        self.with_stock(sku, |stock, now| {
+            let (available, limit) = stock.room(node, Units::ZERO);
+            Availability {
+                available,
+                limit,
+                on_hand: stock.on_hand(),
+                promised: stock.promised(),
+                safety_stock: stock.safety(),
+                at_node: node.map(|node| stock.node(node).unpinned()),
+                as_of: now,
+            }
+        })
+    }
+
+    /// A reservation; `None`: unknown or forgotten.
+    pub fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, LedgerError> {
+        let records = self.pool.records(&[id.0])?;
+        let record = records.of(id.0).and_then(|shard| shard.get(id.0));
+        let Some((record, head)) = record.and_then(|r| Some((r, r.head()?))) else {
+            return Ok(None);
+        };
+        let mut view = self.view(record, head)?;
+        let now = self.now();
+        if view.deadline.is_due(now) {
+            for line in &mut view.lines {
+                // What is due counts as expired even before anyone wrote it down.
+                let held = line.line.held;
+                line.line.apply(Move::Expire(held)).map_err(|bad| self.broken(bad))?;
+            }
+        }
+        Ok(Some(view))
+    }
+
+    /// The latest reservation of a channel with this reference.
+    pub fn by_reference(
+        &self,
+        channel: ChannelIx,
+        reference: &str,
+    ) -> Result<Option<Reservation>, LedgerError> {
+        let hash = self.hasher.reference(channel, reference);
+        let Some((shard, slot)) = self.pool.references(hash)?.get(&hash).copied() else {
+            return Ok(None);
+        };
+        let id = {
+            let records = self.pool.record_shard(usize::from(shard))?;
+            let same = |record: &&Record| {
+                let head = record.head();
+                head.is_some_and(|head| {
+                    head.channel == channel && head.reference.as_deref() == Some(reference)
+                })
+            };
+            records.records.get(slot).filter(same).map(Record::id)
+        };
+        id.map_or(Ok(None), |id| self.reservation(ReservationId(id)))
+    }
+
+    /// A reservation as its lines stand. To be called with its record locked.
+    pub(super) fn view(&self, record: &Record, head: &Head) -> Result<Reservation, LedgerError> {
+        let refs = head.lines.as_slice();
+        let stock = self.pool.stock(refs.iter().map(|line| usize::from(line.shard)).collect())?;
+        let mut deadline = UnixMillis::default();
+        let mut lines = SmallVec::new();
+        for line in refs {
+            let shard = stock.shard(usize::from(line.shard)).ok_or(LedgerError::Unavailable)?;
+            let entry = shard.lines.get(line.slot).ok_or(LedgerError::Unavailable)?;
+            let owner = shard.stocks.get(entry.stock).ok_or(LedgerError::Unavailable)?;
+            deadline = entry.deadline;
+            lines.push(ReservationLine {
+                sku: owner.sku.clone(),
+                requested: line.requested,
+                line: entry.line,
+            });
+        }
+        Ok(Reservation {
+            id: ReservationId(record.id()),
+            channel: head.channel,
+            reference: head.reference.clone(),
+            created_at: record.at,
+            deadline,
+            lines,
+        })
+    }
+}

@@ -1,0 +1,175 @@
+//! One shard of the command records: what each idempotency key was answered.
+//!
+//! The record of a reserve command is the reservation's head, since a reservation's id is its
+//! key's hash; the record of any other command is its encoded event, from which the answer is
+//! read back.
+
+use hashbrown::HashTable;
+
+use super::slab::Slab;
+use crate::domain::command::CommandKey;
+use crate::domain::line::Inconsistent;
+use crate::domain::{ChannelIx, Ttl, Units, UnixMillis};
+use crate::limits::RECORD_SHARDS;
+
+/// Where a reservation's line lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LineRef {
+    pub(super) requested: Units,
+    pub(super) slot: u32,
+    pub(super) shard: u16,
+}
+
+impl LineRef {
+    /// A line that was not found yet; only during recovery.
+    pub(super) const fn missing(requested: Units) -> Self {
+        Self { requested, slot: u32::MAX, shard: u16::MAX }
+    }
+
+    pub(super) fn is_missing(self) -> bool {
+        self.shard == u16::MAX
+    }
+}
+
+/// The lines of a reservation; one is the usual case and needs no list.
+#[derive(Debug, Clone)]
+pub(super) enum LineRefs {
+    One([LineRef; 1]),
+    Many(Box<[LineRef]>),
+}
+
+impl LineRefs {
+    pub(super) fn new(refs: &[LineRef]) -> Self {
+        match refs {
+            [one] => Self::One([*one]),
+            many => Self::Many(many.into()),
+        }
+    }
+
+    pub(super) fn as_slice(&self) -> &[LineRef] {
+        match self {
+            Self::One(one) => one,
+            Self::Many(many) => many,
+        }
+    }
+
+    pub(super) fn as_mut_slice(&mut self) -> &mut [LineRef] {
+        match self {
+            Self::One(one) => one,
+            Self::Many(many) => many,
+        }
+    }
+}
+
+/// What a reservation is, apart from where its units are.
+#[derive(Debug, Clone)]
+pub(super) struct Head {
+    pub(super) channel: ChannelIx,
+    pub(super) ttl: Ttl,
+    pub(super) reference: Option<Box<str>>,
+    pub(super) lines: LineRefs,
+}
+
+/// What a command was answered.
+#[derive(Debug)]
+pub(super) enum Kept {
+    /// A reservation was made.
+    Reservation(Head),
+    /// The encoded event of any other command.
+    Event(Box<[u8]>),
+}
+
+/// The record of one command.
+#[derive(Debug)]
+pub(super) struct Record {
+    id: [u64; 2],
+    pub(super) fingerprint: u64,
+    pub(super) sequence: u64,
+    pub(super) at: UnixMillis,
+    pub(super) kept: Kept,
+}
+
+fn halves(id: u128) -> [u64; 2] {
+    let low = u64::try_from(id & u128::from(u64::MAX)).unwrap_or(0);
+    let high = u64::try_from(id >> 64).unwrap_or(0);
+    [low, high]
+}
+
+impl Record {
+    pub(super) fn new(key: CommandKey, sequence: u64, at: UnixMillis, kept: Kept) -> Self {
+        Self { id: halves(key.id), fingerprint: key.fingerprint, sequence, at, kept }
+    }
+
+    pub(super) fn id(&self) -> u128 {
+        let [low, high] = self.id;
+        (u128::from(high) << 64) | u128::from(low)
+    }
+
+    pub(super) const fn head(&self) -> Option<&Head> {
+        match &self.kept {
+            Kept::Reservation(head) => Some(head),
+            Kept::Event(_) => None,
+        }
+    }
+
+    pub(super) const fn head_mut(&mut self) -> Option<&mut Head> {
+        match &mut self.kept {
+            Kept::Reservation(head) => Some(head),
+            Kept::Event(_) => None,
+        }
+    }
+}
+
+/// The shard. See the module's documentation.
+#[derive(Debug, Default)]
+pub(super) struct RecordShard {
+    table: HashTable<u32>,
+    pub(super) records: Slab<Record>,
+    /// Where the pruner goes on.
+    pub(super) prune_at: u32,
+}
+
+/// The shard of a command: the top bits of its id, since the table uses the low ones.
+pub(super) fn shard_of(id: u128) -> usize {
+    let bits = RECORD_SHARDS.trailing_zeros();
+    usize::try_from(id >> (128 - bits)).unwrap_or(0)
+}
+
+impl RecordShard {
+    /// The slot of a command's record.
+    pub(super) fn find(&self, id: u128) -> Option<u32> {
+        let wanted = halves(id);
+        let same = |slot: &u32| self.records.get(*slot).is_some_and(|r| r.id == wanted);
+        self.table.find(wanted[0], same).copied()
+    }
+
+    /// The record of a command.
+    pub(super) fn get(&self, id: u128) -> Option<&Record> {
+        self.records.get(self.find(id)?)
+    }
+
+    /// The record of a command.
+    pub(super) fn get_mut(&mut self, id: u128) -> Option<&mut Record> {
+        let slot = self.find(id)?;
+        self.records.get_mut(slot)
+    }
+
+    /// Adds a record; its id must not be there yet.
+    pub(super) fn insert(&mut self, record: Record) -> Result<u32, Inconsistent> {
+        let hash = record.id[0];
+        let slot = self.records.insert(record).ok_or(Inconsistent)?;
+        let records = &self.records;
+        let rehash = |slot: &u32| records.get(*slot).map_or(0, |r| r.id[0]);
+        self.table.insert_unique(hash, slot, rehash);
+        Ok(slot)
+    }
+
+    /// Removes a record.
+    pub(super) fn remove(&mut self, slot: u32) -> Option<Record> {
+        let record = self.records.remove(slot)?;
+        if let Ok(entry) = self.table.find_entry(record.id[0], |s| *s == slot) {
+            entry.remove();
+        }
+        Some(record)
+    }
+}

@@ -1,0 +1,199 @@
+//! Reserve: the hot path.
+
+use std::sync::atomic::Ordering;
+
+use smallvec::SmallVec;
+
+use super::pool::{RecordGuards, StockGuards};
+use super::record_shard::{Head, Kept, LineRef, LineRefs, Record, shard_of as record_shard_of};
+use super::scratch::Scratch;
+use super::stock_shard::{LineEntry, shard_of};
+use super::{EmbeddedLedger, answer};
+use crate::domain::command::{CommandKey, Reserve};
+use crate::domain::decide;
+use crate::domain::decide::Grants;
+use crate::domain::line::Inconsistent;
+use crate::domain::verdict::{Outcome, Reservation, ReservationLine};
+use crate::domain::{Line, ReservationId, UnixMillis};
+use crate::ledger::event::{Body, Reserved, ReservedLine};
+use crate::ledger::{Answer, LedgerError};
+
+/// Where the stock of a line is: shard, and slot once it was found.
+#[derive(Clone, Copy)]
+struct Place {
+    hash: u64,
+    shard: usize,
+    slot: Option<u32>,
+}
+
+type Places = SmallVec<[Place; 2]>;
+
+impl EmbeddedLedger {
+    pub(super) fn reserve(
+        &self,
+        key: CommandKey,
+        reserve: &Reserve<'_>,
+    ) -> Result<Answer, LedgerError> {
+        let mut places: Places = reserve
+            .lines
+            .as_slice()
+            .iter()
+            .map(|line| {
+                let hash = self.hasher.sku(line.sku.as_str());
+                Place { hash, shard: shard_of(hash), slot: None }
+            })
+            .collect();
+        let mut records = self.pool.records(&[key.id])?;
+        if let Some(answer) = self.answered(&records, key) {
+            return answer;
+        }
+        let mut stock = self.pool.stock(places.iter().map(|p| p.shard).collect())?;
+        let hold = self.pool.hold_timer();
+        let now = self.now();
+        let mut scratch = Scratch::new();
+        self.expire(&mut stock, now, &mut scratch)?;
+        for (place, line) in places.iter_mut().zip(reserve.lines.as_slice()) {
+            let shard = stock.shard(place.shard);
+            place.slot = shard.and_then(|shard| shard.find(place.hash, line.sku.as_str()));
+        }
+        let verdict = decide::reserve(&reserve.lines, reserve.allow_partial, |at| {
+            let place = places.get(at)?;
+            stock.shard(place.shard)?.stock(place.slot?)
+        });
+        let answer = match verdict {
+            Err(refusal) => self.refuse(&mut records, key, now, refusal, scratch),
+            Ok(grants) => {
+                let made = Making { key, reserve, now, places: &places, grants: &grants };
+                self.make(&made, &mut records, &mut stock, scratch)
+            }
+        };
+        drop(hold);
+        answer
+    }
+
+    /// Writes an accepted reservation: lines and counters, journal, head.
+    fn make(
+        &self,
+        making: &Making<'_, '_>,
+        records: &mut RecordGuards<'_>,
+        stock: &mut StockGuards<'_>,
+        mut scratch: Scratch,
+    ) -> Result<Answer, LedgerError> {
+        let refs = self.place_lines(making, stock)?;
+        let body = making.body();
+        scratch.push(making.now, &Body::Reserved(body));
+        let sequence = scratch.commit(&self.journal);
+        let reserve = making.reserve;
+        let head = Head {
+            channel: reserve.channel,
+            ttl: reserve.ttl,
+            reference: reserve.reference.map(Into::into),
+            lines: LineRefs::new(&refs),
+        };
+        let record = Record::new(making.key, sequence, making.now, Kept::Reservation(head));
+        let shard = records.of_mut(making.key.id).ok_or(LedgerError::Unavailable)?;
+        let slot = shard.insert(record).map_err(|bad| self.broken(bad))?;
+        if let Some(reference) = reserve.reference {
+            let hash = self.hasher.reference(reserve.channel, reference);
+            let shard = u16::try_from(record_shard_of(making.key.id)).unwrap_or(u16::MAX);
+            self.pool.references(hash)?.insert(hash, (shard, slot));
+        }
+        self.counts.records.fetch_add(1, Ordering::Relaxed);
+        let lines = i64::try_from(refs.len()).unwrap_or(0);
+        self.counts.open_lines.fetch_add(lines, Ordering::Relaxed);
+        Ok(Answer {
+            verdict: Ok(Outcome::Reservation(making.reservation())),
+            replayed: false,
+            position: self.position(sequence),
+        })
+    }
+
+    fn place_lines(
+        &self,
+        making: &Making<'_, '_>,
+        stock: &mut StockGuards<'_>,
+    ) -> Result<SmallVec<[LineRef; 2]>, LedgerError> {
+        let mut refs = SmallVec::new();
+        let deadline = making.now.after(making.reserve.ttl);
+        let lines = making.reserve.lines.as_slice().iter();
+        for (at, ((line, place), granted)) in
+            lines.zip(making.places).zip(making.grants).enumerate()
+        {
+            let shard = stock.shard_mut(place.shard).ok_or(LedgerError::Unavailable)?;
+            let owner = place.slot.ok_or(LedgerError::Unavailable)?;
+            let short_before = shard.stock(owner).map(crate::domain::Stock::deficit);
+            let number = u16::try_from(at).unwrap_or(u16::MAX);
+            let id = ReservationId(making.key.id);
+            let entry = LineEntry::new(id, number, owner, deadline, Line::pinned(line.node));
+            let slot = shard.hold(entry, *granted).map_err(|bad| self.broken(bad))?;
+            let short_after = shard.stock(owner).map(crate::domain::Stock::deficit);
+            if short_after > short_before {
+                // The continuous check: a hold must never promise what is not there.
+                self.meters.oversold_units(short_after.map_or(0, crate::domain::Units::get));
+                return Err(self.broken(Inconsistent));
+            }
+            refs.push(LineRef {
+                requested: line.quantity,
+                slot,
+                shard: u16::try_from(place.shard).unwrap_or(u16::MAX),
+            });
+        }
+        Ok(refs)
+    }
+}
+
+/// An accepted reservation on its way into the ledger.
+struct Making<'a, 'r> {
+    key: CommandKey,
+    reserve: &'a Reserve<'r>,
+    now: UnixMillis,
+    places: &'a Places,
+    grants: &'a Grants,
+}
+
+impl Making<'_, '_> {
+    fn body(&self) -> Reserved<'_> {
+        Reserved {
+            id: ReservationId(self.key.id),
+            fingerprint: self.key.fingerprint,
+            channel: self.reserve.channel,
+            reference: self.reserve.reference,
+            ttl_ms: self.reserve.ttl.as_millis(),
+            lines: self
+                .reserve
+                .lines
+                .as_slice()
+                .iter()
+                .zip(self.grants)
+                .map(|(line, granted)| ReservedLine {
+                    sku: line.sku.as_str(),
+                    pin: line.node,
+                    requested: line.quantity,
+                    held: *granted,
+                })
+                .collect(),
+        }
+    }
+
+    fn reservation(&self) -> Reservation {
+        Reservation {
+            id: ReservationId(self.key.id),
+            channel: self.reserve.channel,
+            reference: self.reserve.reference.map(Into::into),
+            created_at: self.now,
+            deadline: self.now.after(self.reserve.ttl),
+            lines: self
+                .reserve
+                .lines
+                .as_slice()
+                .iter()
+                .zip(self.grants)
+                .map(|(line, granted)| ReservationLine {
+                    sku: line.sku.as_str().into(),
+                    requested: line.quantity,
+                    line: answer::held_line(line.node, *granted),
+                })
+                .collect(),
+        }
+    }
+}

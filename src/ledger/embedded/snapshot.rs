@@ -1,0 +1,231 @@
+//! What a snapshot holds: the whole state, shard by shard, each with the sequence it stands at.
+//!
+//! Shards are written one after the other while the others work on. A shard's watermark is the
+//! journal's last sequence at the moment it was locked: everything up to it that touched the shard
+//! is in, nothing after it is. Recovery therefore replays from the snapshot's start and skips, per
+//! shard, what its watermark covers.
+//!
+//! Sections: kind 1 the names, kind 2 a stock shard, kind 3 a record shard.
+
+use std::sync::atomic::Ordering;
+
+use smallvec::SmallVec;
+
+use super::EmbeddedLedger;
+use super::record::bytes::{Reader, Writer};
+use super::record::{BadRecord, get_line, get_settings, put_line, put_settings};
+use super::record_shard::{Head, Kept, LineRef, LineRefs, Record, RecordShard};
+use super::snapshot_file::SnapshotWriter;
+use super::stock_shard::{LineEntry, StockShard};
+use crate::domain::command::CommandKey;
+use crate::domain::stock::NodeStock;
+use crate::domain::{ChannelIx, NodeIx, ReservationId, Stock, Ttl, UnixMillis};
+use crate::ledger::LedgerError;
+use crate::limits::{RECORD_SHARDS, STOCK_SHARDS};
+
+/// Section of the names.
+pub(super) const NAMES: u8 = 1;
+/// Section of a stock shard.
+pub(super) const STOCK: u8 = 2;
+/// Section of a record shard.
+pub(super) const RECORDS: u8 = 3;
+
+fn index(shard: usize) -> u32 {
+    u32::try_from(shard).unwrap_or(u32::MAX)
+}
+
+impl EmbeddedLedger {
+    /// Writes a snapshot and lets the journal drop what it replaces. Others go on meanwhile; each
+    /// shard is locked for as long as copying it takes. Returns the sequence it starts at.
+    pub fn snapshot(&self) -> Result<u64, LedgerError> {
+        let start = self.journal.last();
+        let failed = |error: super::snapshot_file::SnapshotError| {
+            tracing::error!(%error, "snapshot failed; the journal is kept");
+            LedgerError::Unavailable
+        };
+        let mut writer = SnapshotWriter::create(&self.storage, start).map_err(failed)?;
+        let mut bytes = Vec::new();
+        self.put_names(&mut bytes);
+        writer.section(NAMES, 0, &bytes).map_err(failed)?;
+        for shard in 0..RECORD_SHARDS {
+            bytes.clear();
+            let records = self.pool.record_shard(shard)?;
+            put_records(&mut Writer(&mut bytes), self.journal.last(), &records);
+            drop(records);
+            writer.section(RECORDS, index(shard), &bytes).map_err(failed)?;
+        }
+        for shard in 0..STOCK_SHARDS {
+            bytes.clear();
+            let stock = self.pool.stock_shard(shard)?;
+            put_stock(&mut Writer(&mut bytes), self.journal.last(), &stock);
+            drop(stock);
+            writer.section(STOCK, index(shard), &bytes).map_err(failed)?;
+        }
+        // What the snapshot shows must be durable before it stands for it.
+        self.journal.wait_blocking(self.journal.last())?;
+        let before = writer.finish().map_err(failed)?;
+        self.journal.release_before(before);
+        self.upkeep.snapshot_at.store(start, Ordering::Relaxed);
+        Ok(start)
+    }
+
+    /// Changes since the last snapshot.
+    pub fn since_snapshot(&self) -> u64 {
+        self.journal.last().saturating_sub(self.upkeep.snapshot_at.load(Ordering::Relaxed))
+    }
+
+    fn put_names(&self, bytes: &mut Vec<u8>) {
+        let mut writer = Writer(bytes);
+        for table in [&self.nodes, &self.channels] {
+            let names = super::unpoisoned(table.read());
+            writer.count(names.len());
+            names.iter().for_each(|name| writer.text(name));
+        }
+    }
+}
+
+/// Reads the names: nodes, then channels.
+pub(super) fn get_names(bytes: &[u8]) -> Result<[Vec<&str>; 2], BadRecord> {
+    let mut reader = Reader(bytes);
+    let mut table = || {
+        let count = reader.count()?;
+        (0..count).map(|_| reader.text()).collect::<Result<Vec<&str>, BadRecord>>()
+    };
+    Ok([table()?, table()?])
+}
+
+fn put_stock(w: &mut Writer<'_>, watermark: u64, shard: &StockShard) {
+    w.number(watermark);
+    w.count(shard.stocks.len());
+    let slots = usize::try_from(shard.stocks.slots()).unwrap_or(0);
+    let mut places = vec![0_u32; slots];
+    for (place, (slot, entry)) in (0_u32..).zip(shard.stocks.iter()) {
+        if let Some(at) = usize::try_from(slot).ok().and_then(|slot| places.get_mut(slot)) {
+            *at = place;
+        }
+        w.text(&entry.sku);
+        let stock = &entry.stock;
+        put_settings(w, stock.settings());
+        w.units(stock.held());
+        w.units(stock.committed());
+        w.number(stock.version());
+        w.count(stock.nodes().len());
+        for node in stock.nodes() {
+            w.number(u64::from(node.node.0));
+            w.units(node.on_hand);
+            w.units(node.unavailable);
+            w.units(node.pinned);
+        }
+    }
+    w.count(shard.lines.len());
+    for (_, entry) in shard.lines.iter() {
+        w.wide(entry.reservation().0);
+        w.number(u64::from(entry.number));
+        let place = usize::try_from(entry.stock).ok().and_then(|slot| places.get(slot));
+        w.number(place.map_or(u64::MAX, |place| u64::from(*place)));
+        w.signed(entry.deadline.0);
+        put_line(w, &entry.line);
+    }
+}
+
+/// A stock of a snapshot.
+pub(super) struct StoredStock<'a> {
+    pub(super) sku: &'a str,
+    pub(super) stock: Stock,
+}
+
+/// Reads a stock shard: its watermark; stocks and lines go to the callbacks, stocks first. A
+/// line's `stock` is the position of its stock among the stocks read.
+pub(super) fn get_stock<'a, E: From<BadRecord>>(
+    bytes: &'a [u8],
+    mut stock: impl FnMut(StoredStock<'a>) -> Result<(), E>,
+    mut line: impl FnMut(LineEntry) -> Result<(), E>,
+) -> Result<u64, E> {
+    let mut r = Reader(bytes);
+    let watermark = r.number()?;
+    for _ in 0..r.count()? {
+        let sku = r.text()?;
+        let settings = get_settings(&mut r)?;
+        let (held, committed, version) = (r.units()?, r.units()?, r.number()?);
+        let mut nodes: SmallVec<[NodeStock; 1]> = SmallVec::new();
+        for _ in 0..r.count()? {
+            nodes.push(NodeStock {
+                node: NodeIx(r.narrow()?),
+                on_hand: r.units()?,
+                unavailable: r.units()?,
+                pinned: r.units()?,
+            });
+        }
+        let parts = Stock::from_parts(nodes, held, committed, settings, version);
+        stock(StoredStock { sku, stock: parts })?;
+    }
+    for _ in 0..r.count()? {
+        let id = ReservationId(r.wide()?);
+        let (number, place) = (r.narrow()?, r.narrow()?);
+        let deadline = UnixMillis(r.signed()?);
+        line(LineEntry::new(id, number, place, deadline, get_line(&mut r)?))?;
+    }
+    if r.0.is_empty() { Ok(watermark) } else { Err(BadRecord.into()) }
+}
+
+fn put_records(w: &mut Writer<'_>, watermark: u64, shard: &RecordShard) {
+    w.number(watermark);
+    w.count(shard.records.len());
+    for (_, record) in shard.records.iter() {
+        w.wide(record.id());
+        w.fixed(record.fingerprint);
+        w.number(record.sequence);
+        w.signed(record.at.0);
+        match &record.kept {
+            Kept::Reservation(head) => {
+                w.byte(1);
+                w.number(u64::from(head.channel.0));
+                w.number(u64::from(head.ttl.as_millis()));
+                w.maybe_text(head.reference.as_deref());
+                w.count(head.lines.as_slice().len());
+                head.lines.as_slice().iter().for_each(|line| w.units(line.requested));
+            }
+            Kept::Event(event) => {
+                w.byte(2);
+                w.count(event.len());
+                w.0.extend_from_slice(event);
+            }
+        }
+    }
+}
+
+/// Reads a record shard: its watermark; records go to the callback, with their lines missing.
+pub(super) fn get_records<E: From<BadRecord>>(
+    bytes: &[u8],
+    mut record: impl FnMut(Record) -> Result<(), E>,
+) -> Result<u64, E> {
+    let mut r = Reader(bytes);
+    let watermark = r.number()?;
+    for _ in 0..r.count()? {
+        let key = CommandKey { id: r.wide()?, fingerprint: r.fixed()? };
+        let sequence = r.number()?;
+        let at = UnixMillis(r.signed()?);
+        let kept = match r.byte()? {
+            1 => Kept::Reservation(get_head(&mut r)?),
+            2 => {
+                let length = r.count()?;
+                Kept::Event(r.take(length)?.into())
+            }
+            _ => return Err(BadRecord.into()),
+        };
+        record(Record::new(key, sequence, at, kept))?;
+    }
+    if r.0.is_empty() { Ok(watermark) } else { Err(BadRecord.into()) }
+}
+
+fn get_head(r: &mut Reader<'_>) -> Result<Head, BadRecord> {
+    let channel = ChannelIx(r.narrow()?);
+    let ttl = Ttl::from_millis(r.narrow()?).ok_or(BadRecord)?;
+    let reference = r.maybe_text()?.map(Into::into);
+    let count = r.count()?;
+    let mut lines: SmallVec<[LineRef; 2]> = SmallVec::new();
+    for _ in 0..count {
+        lines.push(LineRef::missing(r.units()?));
+    }
+    Ok(Head { channel, ttl, reference, lines: LineRefs::new(&lines) })
+}

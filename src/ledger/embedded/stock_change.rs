@@ -1,0 +1,147 @@
+//! Changes of stock and of settings.
+
+use std::collections::BTreeMap;
+
+use smallvec::SmallVec;
+
+use super::EmbeddedLedger;
+use super::pool::StockGuards;
+use super::scratch::Scratch;
+use super::stock_shard::shard_of;
+use crate::domain::command::{CommandKey, PutSettings, StockChange, StockCommand};
+use crate::domain::decide::{self, Place};
+use crate::domain::{Settings, Sku, Stock, Units};
+use crate::ledger::event::{Body, StockChanged, StockItem, StockVerb};
+use crate::ledger::{Answer, LedgerError};
+
+impl EmbeddedLedger {
+    pub(super) fn change_stock(
+        &self,
+        key: CommandKey,
+        command: &StockCommand<'_>,
+    ) -> Result<Answer, LedgerError> {
+        let skus = skus(&command.change);
+        let mut records = self.pool.records(&[key.id])?;
+        if let Some(answer) = self.answered(&records, key) {
+            return answer;
+        }
+        let mut stock = self.pool.stock(skus.iter().map(|sku| self.shard(*sku)).collect())?;
+        let now = self.now();
+        let mut scratch = Scratch::new();
+        self.expire(&mut stock, now, &mut scratch)?;
+        let verdict = decide::stock(&command.change, |sku| self.locked_stock(&stock, sku));
+        let places = match verdict {
+            Err(refusal) => return self.refuse(&mut records, key, now, refusal, scratch),
+            Ok(places) => places,
+        };
+        for place in &places {
+            self.put_place(&mut stock, place)?;
+        }
+        let body = StockChanged {
+            key,
+            verb: verb(&command.change),
+            reason: command.reason,
+            operator: command.operator,
+            items: self.items(&stock, &places),
+        };
+        self.conclude(&mut records, key, now, Body::StockChanged(body), scratch)
+    }
+
+    pub(super) fn put_settings(
+        &self,
+        key: CommandKey,
+        put: &PutSettings<'_>,
+    ) -> Result<Answer, LedgerError> {
+        let sku = put.sku;
+        let mut records = self.pool.records(&[key.id])?;
+        if let Some(answer) = self.answered(&records, key) {
+            return answer;
+        }
+        let mut stock = self.pool.stock(SmallVec::from_iter([self.shard(sku)]))?;
+        let now = self.now();
+        let mut scratch = Scratch::new();
+        self.expire(&mut stock, now, &mut scratch)?;
+        let before = self.locked_stock(&stock, sku).map(Stock::settings);
+        let after = match decide::settings(put, before) {
+            Err(refusal) => return self.refuse(&mut records, key, now, refusal, scratch),
+            Ok(after) => after,
+        };
+        self.put_settings_at(&mut stock, sku, after)?;
+        let before = before.unwrap_or_default();
+        let body = Body::SettingsPut { key, sku: sku.as_str(), before, after };
+        self.conclude(&mut records, key, now, body, scratch)
+    }
+
+    fn shard(&self, sku: Sku<'_>) -> usize {
+        shard_of(self.hasher.sku(sku.as_str()))
+    }
+
+    fn locked_stock<'s>(&self, stock: &'s StockGuards<'_>, sku: Sku<'_>) -> Option<&'s Stock> {
+        let hash = self.hasher.sku(sku.as_str());
+        let shard = stock.shard(shard_of(hash))?;
+        shard.stock(shard.find(hash, sku.as_str())?)
+    }
+
+    fn put_place(&self, stock: &mut StockGuards<'_>, place: &Place<'_>) -> Result<(), LedgerError> {
+        let hash = self.hasher.sku(place.sku.as_str());
+        let shard = stock.shard_mut(shard_of(hash)).ok_or(LedgerError::Unavailable)?;
+        let slot = shard.find_or_make(self.hasher, hash, place.sku.as_str());
+        let slot = slot.map_err(|bad| self.broken(bad))?;
+        let entry = shard.stocks.get_mut(slot).ok_or(LedgerError::Unavailable)?;
+        let put = entry.stock.set_node(place.before.node, place.on_hand, place.unavailable);
+        put.map_err(|bad| self.broken(bad))
+    }
+
+    fn put_settings_at(
+        &self,
+        stock: &mut StockGuards<'_>,
+        sku: Sku<'_>,
+        settings: Settings,
+    ) -> Result<(), LedgerError> {
+        let hash = self.hasher.sku(sku.as_str());
+        let shard = stock.shard_mut(shard_of(hash)).ok_or(LedgerError::Unavailable)?;
+        let slot = shard.find_or_make(self.hasher, hash, sku.as_str());
+        let slot = slot.map_err(|bad| self.broken(bad))?;
+        let entry = shard.stocks.get_mut(slot).ok_or(LedgerError::Unavailable)?;
+        entry.stock.put_settings(settings);
+        Ok(())
+    }
+
+    /// The places as they stand after the whole command.
+    fn items<'a>(&self, stock: &StockGuards<'_>, places: &[Place<'a>]) -> Vec<StockItem<'a>> {
+        let mut after: BTreeMap<Sku<'a>, (Units, u64)> = BTreeMap::new();
+        let mut item = |place: &Place<'a>| {
+            let (available, version) = *after.entry(place.sku).or_insert_with(|| {
+                let stock = self.locked_stock(stock, place.sku);
+                stock.map_or((Units::ZERO, 0), |stock| (stock.available(), stock.version()))
+            });
+            StockItem {
+                sku: place.sku.as_str(),
+                node: place.before.node,
+                on_hand_before: place.before.on_hand,
+                on_hand: place.on_hand,
+                unavailable_before: place.before.unavailable,
+                unavailable: place.unavailable,
+                available,
+                version,
+            }
+        };
+        places.iter().map(&mut item).collect()
+    }
+}
+
+fn skus<'a>(change: &StockChange<'a>) -> Vec<Sku<'a>> {
+    match change {
+        StockChange::Set(items) => items.iter().map(|item| item.sku).collect(),
+        StockChange::Adjust(items) => items.iter().map(|item| item.sku).collect(),
+        StockChange::Transfer(items) => items.iter().map(|item| item.sku).collect(),
+    }
+}
+
+const fn verb(change: &StockChange<'_>) -> StockVerb {
+    match change {
+        StockChange::Set(_) => StockVerb::Set,
+        StockChange::Adjust(_) => StockVerb::Adjust,
+        StockChange::Transfer(_) => StockVerb::Transfer,
+    }
+}

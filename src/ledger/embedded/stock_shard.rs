@@ -1,0 +1,171 @@
+//! One shard of the pool: the SKUs that hash to it, with the reservation lines that touch them.
+//!
+//! Stock and lines of a SKU are in one shard, under one lock, so that a deadline that passed is
+//! honoured by whoever touches the SKU next, without asking anyone else.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use hashbrown::HashTable;
+
+use super::slab::Slab;
+use crate::domain::hash::Hasher;
+use crate::domain::line::{Inconsistent, Move};
+use crate::domain::{Line, ReservationId, Stock, Units, UnixMillis};
+use crate::limits::STOCK_SHARDS;
+
+/// A SKU and its stock.
+#[derive(Debug)]
+pub(super) struct StockEntry {
+    pub(super) sku: Box<str>,
+    pub(super) stock: Stock,
+}
+
+/// A reservation line.
+#[derive(Debug, Clone)]
+pub(super) struct LineEntry {
+    /// The reservation, as two halves: a `u128` would round the entry up to 16 bytes.
+    reservation: [u64; 2],
+    pub(super) deadline: UnixMillis,
+    pub(super) line: Line,
+    pub(super) stock: u32,
+    pub(super) number: u16,
+}
+
+impl LineEntry {
+    pub(super) fn new(
+        id: ReservationId,
+        number: u16,
+        stock: u32,
+        deadline: UnixMillis,
+        line: Line,
+    ) -> Self {
+        let low = u64::try_from(id.0 & u128::from(u64::MAX)).unwrap_or(0);
+        let high = u64::try_from(id.0 >> 64).unwrap_or(0);
+        Self { reservation: [low, high], deadline, line, stock, number }
+    }
+
+    pub(super) fn reservation(&self) -> ReservationId {
+        let [low, high] = self.reservation;
+        ReservationId((u128::from(high) << 64) | u128::from(low))
+    }
+}
+
+/// Units of a line that expired.
+pub(super) struct Expiry {
+    pub(super) slot: u32,
+    pub(super) units: Units,
+}
+
+/// The shard. See the module's documentation.
+#[derive(Debug, Default)]
+pub(super) struct StockShard {
+    table: HashTable<u32>,
+    pub(super) stocks: Slab<StockEntry>,
+    pub(super) lines: Slab<LineEntry>,
+    due: BinaryHeap<Reverse<(UnixMillis, u32)>>,
+}
+
+/// The shard of a SKU's hash: its top bits, since the table uses the low ones.
+pub(super) fn shard_of(hash: u64) -> usize {
+    let bits = STOCK_SHARDS.trailing_zeros();
+    usize::try_from(hash >> (64 - bits)).unwrap_or(0)
+}
+
+impl StockShard {
+    /// The slot of a SKU's stock.
+    pub(super) fn find(&self, hash: u64, sku: &str) -> Option<u32> {
+        let same = |slot: &u32| self.stocks.get(*slot).is_some_and(|e| &*e.sku == sku);
+        self.table.find(hash, same).copied()
+    }
+
+    /// The slot of a SKU's stock, made where it is missing.
+    pub(super) fn find_or_make(
+        &mut self,
+        hasher: Hasher,
+        hash: u64,
+        sku: &str,
+    ) -> Result<u32, Inconsistent> {
+        if let Some(slot) = self.find(hash, sku) {
+            return Ok(slot);
+        }
+        let entry = StockEntry { sku: sku.into(), stock: Stock::default() };
+        let slot = self.stocks.insert(entry).ok_or(Inconsistent)?;
+        let stocks = &self.stocks;
+        let rehash = |slot: &u32| stocks.get(*slot).map_or(0, |e| hasher.sku(&e.sku));
+        self.table.insert_unique(hash, slot, rehash);
+        Ok(slot)
+    }
+
+    /// The stock at a slot.
+    pub(super) fn stock(&self, slot: u32) -> Option<&Stock> {
+        self.stocks.get(slot).map(|e| &e.stock)
+    }
+
+    /// Adds a line and takes its held units. Returns the line's slot.
+    pub(super) fn hold(&mut self, mut entry: LineEntry, units: Units) -> Result<u32, Inconsistent> {
+        let stock = self.stocks.get_mut(entry.stock).ok_or(Inconsistent)?;
+        entry.line.apply(Move::Hold(units))?;
+        stock.stock.apply(entry.line.pin, Units::ZERO, Move::Hold(units))?;
+        let deadline = entry.deadline;
+        let slot = self.lines.insert(entry).ok_or(Inconsistent)?;
+        self.due.push(Reverse((deadline, slot)));
+        Ok(slot)
+    }
+
+    /// Puts a line back as it was stored; its units are already in the stock's counters.
+    pub(super) fn restore_line(&mut self, entry: LineEntry) -> Result<u32, Inconsistent> {
+        let (deadline, held) = (entry.deadline, entry.line.held);
+        let slot = self.lines.insert(entry).ok_or(Inconsistent)?;
+        if !held.is_zero() {
+            self.due.push(Reverse((deadline, slot)));
+        }
+        Ok(slot)
+    }
+
+    /// Does one move of a line, on the line and on its SKU's stock.
+    pub(super) fn step(&mut self, slot: u32, step: Move) -> Result<(), Inconsistent> {
+        let entry = self.lines.get_mut(slot).ok_or(Inconsistent)?;
+        let stock = self.stocks.get_mut(entry.stock).ok_or(Inconsistent)?;
+        stock.stock.apply(entry.line.pin, entry.line.open(), step)?;
+        entry.line.apply(step)
+    }
+
+    /// Moves the deadline of a line.
+    pub(super) fn extend(&mut self, slot: u32, deadline: UnixMillis) {
+        if let Some(entry) = self.lines.get_mut(slot) {
+            entry.deadline = deadline;
+            if !entry.line.held.is_zero() {
+                self.due.push(Reverse((deadline, slot)));
+            }
+        }
+    }
+
+    /// Whether [`Self::expire_next`] has anything to look at.
+    pub(super) fn has_due(&self, now: UnixMillis) -> bool {
+        self.due.peek().is_some_and(|Reverse((deadline, _))| deadline.is_due(now))
+    }
+
+    /// Expires the next line whose deadline has passed; `None` when there is none left.
+    ///
+    /// The queue may hold entries of lines that were confirmed, released, extended or replaced
+    /// since: the line itself says what is due.
+    pub(super) fn expire_next(&mut self, now: UnixMillis) -> Result<Option<Expiry>, Inconsistent> {
+        while self.has_due(now) {
+            let Some(Reverse((_, slot))) = self.due.pop() else { return Ok(None) };
+            let Some(entry) = self.lines.get(slot) else { continue };
+            let units = entry.line.held;
+            if units.is_zero() || !entry.deadline.is_due(now) {
+                continue;
+            }
+            self.step(slot, Move::Expire(units))?;
+            return Ok(Some(Expiry { slot, units }));
+        }
+        Ok(None)
+    }
+
+    /// Entries in the deadline queue, stale ones included.
+    pub(super) fn queued_deadlines(&self) -> usize {
+        self.due.len()
+    }
+}

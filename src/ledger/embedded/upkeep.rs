@@ -1,0 +1,125 @@
+//! What must happen by itself: held units go back, old records are forgotten, counters are checked.
+//!
+//! All of it only triggers; nothing depends on it being on time. It may run in any number of
+//! threads.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use smallvec::SmallVec;
+
+use super::EmbeddedLedger;
+use super::pool::HeadRef;
+use super::record_shard::{Kept, LineRef, Record, RecordShard};
+use super::scratch::Scratch;
+use crate::domain::UnixMillis;
+use crate::ledger::LedgerError;
+use crate::limits::{RECORD_SHARDS, STOCK_SHARDS};
+
+/// Record slots looked at per shard and pass, so that no lock is held long.
+const PRUNE_SLOTS: u32 = 64;
+
+/// Where the rounds go on.
+#[derive(Debug, Default)]
+pub(super) struct Upkeep {
+    next_audit: AtomicUsize,
+    /// Sequence of the last snapshot.
+    pub(super) snapshot_at: AtomicU64,
+}
+
+impl EmbeddedLedger {
+    /// Gives back, in every shard, the held units whose deadline has passed.
+    pub fn reap(&self) -> Result<(), LedgerError> {
+        for shard in 0..STOCK_SHARDS {
+            self.journal.admit()?;
+            let mut shard = self.pool.stock_shard(shard)?;
+            let now = self.now();
+            if shard.has_due(now) {
+                let mut scratch = Scratch::new();
+                self.expire_shard(&mut shard, now, &mut scratch)?;
+                scratch.commit(&self.journal);
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets some of the records whose retention has ended. Reservations with open units stay.
+    pub fn prune(&self) -> Result<(), LedgerError> {
+        let now = self.now();
+        for shard in 0..RECORD_SHARDS {
+            let mut records = self.pool.record_shard(shard)?;
+            let slots = records.records.slots();
+            for _ in 0..PRUNE_SLOTS.min(slots) {
+                let slot = if records.prune_at >= slots { 0 } else { records.prune_at };
+                records.prune_at = slot.saturating_add(1);
+                if self.is_forgettable(&records, slot, now)? {
+                    self.forget(&mut records, slot)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_forgettable(
+        &self,
+        records: &RecordShard,
+        slot: u32,
+        now: UnixMillis,
+    ) -> Result<bool, LedgerError> {
+        let Some(record) = records.records.get(slot) else { return Ok(false) };
+        let age = now.0.saturating_sub(record.at.0);
+        match &record.kept {
+            Kept::Event(bytes) if super::record::is_refusal(bytes) => {
+                Ok(age > self.retention.refusals_ms)
+            }
+            Kept::Event(_) => Ok(age > self.retention.keys_ms),
+            Kept::Reservation(_) if age <= self.retention.keys_ms => Ok(false),
+            Kept::Reservation(head) => {
+                let view = self.view(record, head)?;
+                Ok(view.lines.iter().all(|line| line.line.open().is_zero()))
+            }
+        }
+    }
+
+    fn forget(&self, records: &mut RecordShard, slot: u32) -> Result<(), LedgerError> {
+        let Some(record) = records.remove(slot) else { return Ok(()) };
+        self.counts.records.fetch_sub(1, Ordering::Relaxed);
+        let shard = super::record_shard::shard_of(record.id());
+        self.forget_lines(&record, (u16::try_from(shard).unwrap_or(u16::MAX), slot))
+    }
+
+    /// Removes the lines of a reservation whose record, which was at `at`, is gone.
+    pub(super) fn forget_lines(&self, record: &Record, at: HeadRef) -> Result<(), LedgerError> {
+        let Some(head) = record.head() else { return Ok(()) };
+        let refs: SmallVec<[LineRef; 2]> = SmallVec::from_slice(head.lines.as_slice());
+        for line in refs.iter().filter(|line| !line.is_missing()) {
+            self.pool.stock_shard(usize::from(line.shard))?.lines.remove(line.slot);
+        }
+        if let Some(reference) = &head.reference {
+            let hash = self.hasher.reference(head.channel, reference);
+            let mut references = self.pool.references(hash)?;
+            // A later reservation with the same reference has put its own entry there.
+            if references.get(&hash) == Some(&at) {
+                references.remove(&hash);
+            }
+        }
+        Ok(())
+    }
+
+    /// Recounts the next stock shard against its lines; the cheap continuous check.
+    pub fn audit_next(&self) -> Result<(), LedgerError> {
+        let next = self.upkeep.next_audit.fetch_add(1, Ordering::Relaxed) % STOCK_SHARDS;
+        let shard = self.pool.stock_shard(next)?;
+        let found = super::recount::check_shard(&shard);
+        drop(shard);
+        if found.violation_count > 0 {
+            self.meters.invariant_violations(found.violation_count);
+            tracing::error!(shard = next, first = ?found.violations.first(), "counters differ from their records");
+        }
+        Ok(())
+    }
+
+    /// Reservation lines with held or committed units.
+    pub fn open_lines(&self) -> i64 {
+        self.counts.open_lines.load(Ordering::Relaxed)
+    }
+}
