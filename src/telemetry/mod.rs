@@ -1,1 +1,13 @@
-//! Metrics and logs.
+//! Metrics and logs: what operators see of the engine.
+//!
+//! [`Meters`] has one method for each thing worth counting; callers never see a metric's name. The
+//! label values are the enums of [`labels`], so no label can grow without bound.
+
+pub mod cells;
+pub mod labels;
+pub mod logging;
+pub mod meters;
+mod text;
+
+pub use labels::{LockKind, Op, OutcomeKind, Store};
+pub use meters::Meters;
