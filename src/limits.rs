@@ -68,7 +68,10 @@ pub const RECORD_BYTES_MAX: usize = 256 * 1024;
 pub const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 const _: () = assert!(STOCK_SHARDS.is_power_of_two() && RECORD_SHARDS.is_power_of_two());
-const _: () = assert!(FRAME_BYTES_MAX >= 2 * RECORD_BYTES_MAX, "a frame holds any record");
+const _: () = assert!(
+    FRAME_BYTES_MAX >= 2 * RECORD_BYTES_MAX,
+    "a frame holds any record"
+);
 const _: () = assert!(BATCH_BODY_BYTES_MAX > BODY_BYTES_MAX);
 const _: () = assert!(
     LINES_MAX * (SKU_BYTES_MAX + 32) + 1_024 < RECORD_BYTES_MAX,

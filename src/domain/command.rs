@@ -265,14 +265,25 @@ mod tests {
 
     fn line(sku: &str, node: Option<u16>, quantity: u64) -> LineRequest<'_> {
         let quantity = Units::new(quantity).unwrap();
-        LineRequest { sku: Sku::new(sku).unwrap(), node: node.map(NodeIx), quantity }
+        LineRequest {
+            sku: Sku::new(sku).unwrap(),
+            node: node.map(NodeIx),
+            quantity,
+        }
     }
 
     #[test]
     fn lines_are_sorted_and_summed() {
-        let lines =
-            Lines::try_new([line("b", None, 1), line("a", Some(1), 2), line("b", None, 3)]).unwrap();
-        assert_eq!(lines.as_slice(), [line("a", Some(1), 2), line("b", None, 4)]);
+        let lines = Lines::try_new([
+            line("b", None, 1),
+            line("a", Some(1), 2),
+            line("b", None, 3),
+        ])
+        .unwrap();
+        assert_eq!(
+            lines.as_slice(),
+            [line("a", Some(1), 2), line("b", None, 4)]
+        );
     }
 
     #[test]

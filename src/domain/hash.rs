@@ -96,7 +96,12 @@ impl Fingerprint {
     }
 
     fn lines(&mut self, lines: &Lines<'_>) {
-        for LineRequest { sku, node, quantity } in lines.as_slice() {
+        for LineRequest {
+            sku,
+            node,
+            quantity,
+        } in lines.as_slice()
+        {
             self.text(sku.as_str());
             self.maybe_node(*node);
             self.number(quantity.get());

@@ -35,7 +35,11 @@ fn check(text: &str, max: usize) -> Result<(), IdError> {
         return Err(IdError::TooLong(max));
     }
     let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-');
-    if text.bytes().all(good) { Ok(()) } else { Err(IdError::BadCharacter) }
+    if text.bytes().all(good) {
+        Ok(())
+    } else {
+        Err(IdError::BadCharacter)
+    }
 }
 
 /// Checks the name of a node or a channel: the alphabet of a SKU, at most
@@ -140,12 +144,29 @@ mod tests {
 
     #[test]
     fn reservation_id_text_round_trips() {
-        for value in [0, 1, 31, 32, u128::MAX, 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef] {
+        for value in [
+            0,
+            1,
+            31,
+            32,
+            u128::MAX,
+            0x0123_4567_89ab_cdef_0123_4567_89ab_cdef,
+        ] {
             let text = ReservationId(value).to_string();
             assert_eq!(text.len(), RESERVATION_ID_BYTES);
-            assert_eq!(ReservationId::parse(&text), Some(ReservationId(value)), "{text}");
+            assert_eq!(
+                ReservationId::parse(&text),
+                Some(ReservationId(value)),
+                "{text}"
+            );
         }
-        for bad in ["", "rsv_", "rsv_0", "rsv_zzzzzzzzzzzzzzzzzzzzzzzzzz", "ord_00000000000000000000000000"] {
+        for bad in [
+            "",
+            "rsv_",
+            "rsv_0",
+            "rsv_zzzzzzzzzzzzzzzzzzzzzzzzzz",
+            "ord_00000000000000000000000000",
+        ] {
             assert_eq!(ReservationId::parse(bad), None, "{bad}");
         }
     }

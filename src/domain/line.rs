@@ -110,7 +110,10 @@ fn sub(a: Units, b: Units) -> Result<Units, Inconsistent> {
 impl Line {
     /// A line with nothing in it yet.
     pub fn pinned(pin: Option<NodeIx>) -> Self {
-        Self { pin, ..Self::default() }
+        Self {
+            pin,
+            ..Self::default()
+        }
     }
 
     fn by_state(&self) -> [(Units, LineState); 5] {
@@ -145,7 +148,11 @@ impl Line {
     /// The line as it was made: everything held.
     #[must_use]
     pub fn as_made(&self) -> Self {
-        Self { pin: self.pin, held: self.quantity(), ..Self::default() }
+        Self {
+            pin: self.pin,
+            held: self.quantity(),
+            ..Self::default()
+        }
     }
 
     /// Does a move, or changes nothing.

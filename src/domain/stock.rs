@@ -65,7 +65,12 @@ pub struct NodeStock {
 impl NodeStock {
     /// An empty place.
     pub const fn empty(node: NodeIx) -> Self {
-        Self { node, on_hand: Units::ZERO, unavailable: Units::ZERO, pinned: Units::ZERO }
+        Self {
+            node,
+            on_hand: Units::ZERO,
+            unavailable: Units::ZERO,
+            pinned: Units::ZERO,
+        }
     }
 
     /// Usable units that no pin needs.
@@ -100,7 +105,13 @@ impl Stock {
         version: u64,
     ) -> Self {
         nodes.sort_by_key(|n| n.node);
-        Self { nodes, held, committed, settings, version }
+        Self {
+            nodes,
+            held,
+            committed,
+            settings,
+            version,
+        }
     }
 
     /// The nodes, sorted.
@@ -110,7 +121,11 @@ impl Stock {
 
     /// What a node has; an empty place where the SKU was never there.
     pub fn node(&self, node: NodeIx) -> NodeStock {
-        self.nodes.iter().find(|n| n.node == node).copied().unwrap_or(NodeStock::empty(node))
+        self.nodes
+            .iter()
+            .find(|n| n.node == node)
+            .copied()
+            .unwrap_or(NodeStock::empty(node))
     }
 
     /// Open units held.
@@ -134,7 +149,10 @@ impl Stock {
     }
 
     fn sum(&self, part: impl Fn(&NodeStock) -> Units) -> Units {
-        let sum = self.nodes.iter().try_fold(Units::ZERO, |sum, n| sum.checked_add(part(n)));
+        let sum = self
+            .nodes
+            .iter()
+            .try_fold(Units::ZERO, |sum, n| sum.checked_add(part(n)));
         sum.unwrap_or(Units::MAX)
     }
 
@@ -163,7 +181,9 @@ impl Stock {
 
     /// Units that can still be promised, unpinned: on hand less safety less promised.
     pub fn available(&self) -> Units {
-        self.on_hand().left_after(self.safety()).left_after(self.promised())
+        self.on_hand()
+            .left_after(self.safety())
+            .left_after(self.promised())
     }
 
     /// Units by which promises exceed what is there, over all nodes or at single nodes. Never
@@ -175,7 +195,9 @@ impl Stock {
 
     /// Whether available units are at or under the low-water threshold.
     pub fn is_low(&self) -> bool {
-        self.settings.low_water.is_some_and(|mark| self.available() <= mark)
+        self.settings
+            .low_water
+            .is_some_and(|mark| self.available() <= mark)
     }
 
     /// The most that one more line could take after `taken` units went to other lines of the same

@@ -26,7 +26,11 @@ pub struct Ttl(u32);
 impl Ttl {
     /// A duration in milliseconds; `None` for zero or above [`TTL_MS_MAX`].
     pub const fn from_millis(ms: u32) -> Option<Self> {
-        if ms == 0 || ms > TTL_MS_MAX { None } else { Some(Self(ms)) }
+        if ms == 0 || ms > TTL_MS_MAX {
+            None
+        } else {
+            Some(Self(ms))
+        }
     }
 
     /// The duration in milliseconds.

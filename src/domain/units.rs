@@ -16,7 +16,11 @@ impl Units {
 
     /// A quantity, or `None` above [`UNITS_MAX`].
     pub const fn new(value: u64) -> Option<Self> {
-        if value <= UNITS_MAX { Some(Self(value)) } else { None }
+        if value <= UNITS_MAX {
+            Some(Self(value))
+        } else {
+            None
+        }
     }
 
     /// The number.

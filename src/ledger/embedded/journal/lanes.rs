@@ -1,0 +1,285 @@
+//! Waking those who wait for a sync.
+//!
+//! A thread with a lane keeps its waiters in a thread-local queue, without a lock. The writer only
+//! notifies the lane, once for each sync that somebody of the lane waits for, and the lane's pump,
+//! a task of the same thread, wakes the waiters that are due. All other threads share one queue
+//! behind a mutex.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use tokio::sync::Notify;
+
+/// `lowest` of a lane that nobody waits in.
+const NOBODY: u64 = u64::MAX;
+
+/// Waiters sorted by sequence.
+#[derive(Debug, Default)]
+struct Waiters(VecDeque<(u64, Waker)>);
+
+impl Waiters {
+    /// Sequences come nearly in order, so the walk from the back is short.
+    fn insert(&mut self, sequence: u64, waker: Waker) {
+        self.0.push_back((sequence, waker));
+        let mut at = self.0.len() - 1;
+        while at > 0 && self.0.get(at - 1).is_some_and(|before| before.0 > sequence) {
+            self.0.swap(at - 1, at);
+            at -= 1;
+        }
+    }
+
+    fn lowest(&self) -> u64 {
+        self.0.front().map_or(NOBODY, |front| front.0)
+    }
+
+    fn take_due(&mut self, durable: u64, due: &mut Vec<Waker>) {
+        while self.lowest() <= durable
+            && let Some((_, waker)) = self.0.pop_front()
+        {
+            due.push(waker);
+        }
+    }
+}
+
+/// What the writer sees of a thread's lane.
+#[derive(Debug)]
+struct Lane {
+    notify: Notify,
+    /// Lowest sequence that somebody waits for.
+    lowest: AtomicU64,
+}
+
+/// A lane of this thread.
+struct LocalLane {
+    journal: u64,
+    lane: Arc<Lane>,
+    waiters: Waiters,
+}
+
+thread_local! {
+    static LOCAL: RefCell<Vec<LocalLane>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Tells the journals of a process apart in the thread-local lists.
+static NEXT_JOURNAL: AtomicU64 = AtomicU64::new(0);
+
+/// All lanes of a journal.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    journal: u64,
+    lanes: Mutex<Vec<Arc<Lane>>>,
+    shared: Mutex<Waiters>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Lanes {
+    pub(super) fn new() -> Self {
+        Self {
+            journal: NEXT_JOURNAL.fetch_add(1, Ordering::Relaxed),
+            lanes: Mutex::default(),
+            shared: Mutex::default(),
+        }
+    }
+
+    /// Registers a waiter in this thread's lane or in the shared one. The caller looks at the
+    /// durable sequence again afterwards: a sync may have come in between.
+    pub(super) fn register(&self, sequence: u64, waker: &Waker) {
+        // `try_with` fails only while the thread ends; then the shared lane serves.
+        let in_lane = LOCAL.try_with(|local| {
+            let mut local = local.borrow_mut();
+            let Some(lane) = local.iter_mut().find(|lane| lane.journal == self.journal) else {
+                return false;
+            };
+            let before = lane.waiters.lowest();
+            lane.waiters.insert(sequence, waker.clone());
+            if sequence < before {
+                lane.lane.lowest.store(sequence, Ordering::SeqCst);
+            }
+            true
+        });
+        if in_lane != Ok(true) {
+            lock(&self.shared).insert(sequence, waker.clone());
+        }
+    }
+
+    /// Wakes everybody who waits for a sequence up to `durable`; holds no lock while it does.
+    /// `lanes` and `due` are the writer's own buffers.
+    pub(super) fn wake(&self, durable: u64, scratch: &mut Scratch) {
+        scratch.lanes.clear();
+        scratch.lanes.extend(lock(&self.lanes).iter().cloned());
+        for lane in &scratch.lanes {
+            if lane.lowest.load(Ordering::SeqCst) <= durable {
+                lane.notify.notify_one();
+            }
+        }
+        lock(&self.shared).take_due(durable, &mut scratch.due);
+        for waker in scratch.due.drain(..) {
+            waker.wake();
+        }
+    }
+
+    /// Gives this thread a lane; the pump must run on it.
+    pub(super) fn install(&self) -> LaneGuard {
+        let lane = Arc::new(Lane {
+            notify: Notify::new(),
+            lowest: AtomicU64::new(NOBODY),
+        });
+        LOCAL.with_borrow_mut(|local| {
+            local.push(LocalLane {
+                journal: self.journal,
+                lane: Arc::clone(&lane),
+                waiters: Waiters::default(),
+            });
+        });
+        lock(&self.lanes).push(Arc::clone(&lane));
+        LaneGuard {
+            lane,
+            due: Vec::new(),
+        }
+    }
+
+    /// Forgets a lane whose pump has ended.
+    pub(super) fn uninstall(&self, guard: &LaneGuard) {
+        lock(&self.lanes).retain(|lane| !Arc::ptr_eq(lane, &guard.lane));
+    }
+}
+
+/// The writer's buffers, kept so that waking allocates nothing.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    lanes: Vec<Arc<Lane>>,
+    due: Vec<Waker>,
+}
+
+/// This thread's lane; leaves the thread when dropped.
+pub(super) struct LaneGuard {
+    lane: Arc<Lane>,
+    due: Vec<Waker>,
+}
+
+impl LaneGuard {
+    /// Waits until the writer has something for this lane.
+    pub(super) async fn notified(&self) {
+        self.lane.notify.notified().await;
+    }
+
+    /// Wakes the waiters of this thread that are due.
+    pub(super) fn drain(&mut self, durable: impl Fn() -> u64) {
+        loop {
+            let now = durable();
+            let lowest = LOCAL.with_borrow_mut(|local| {
+                let lane = local
+                    .iter_mut()
+                    .find(|lane| Arc::ptr_eq(&lane.lane, &self.lane));
+                lane.map_or(NOBODY, |lane| {
+                    lane.waiters.take_due(now, &mut self.due);
+                    let lowest = lane.waiters.lowest();
+                    lane.lane.lowest.store(lowest, Ordering::SeqCst);
+                    lowest
+                })
+            });
+            // Outside the borrow: a waker may run code that waits again.
+            for waker in self.due.drain(..) {
+                waker.wake();
+            }
+            // The writer may have passed `lowest` before it was stored, and then not notified.
+            if lowest == NOBODY || lowest > durable() {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for LaneGuard {
+    fn drop(&mut self) {
+        let left = LOCAL.try_with(|local| {
+            let mut local = local.borrow_mut();
+            let at = local
+                .iter()
+                .position(|lane| Arc::ptr_eq(&lane.lane, &self.lane));
+            at.map(|at| local.swap_remove(at))
+        });
+        // Those who still wait are woken and register in the shared lane.
+        if let Ok(Some(lane)) = left {
+            for (_, waker) in lane.waiters.0 {
+                waker.wake();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn counter() -> (Arc<Count>, Waker) {
+        let count = Arc::new(Count::default());
+        (Arc::clone(&count), Waker::from(count))
+    }
+
+    #[test]
+    fn waiters_are_woken_in_order_of_sequence_whatever_the_order_of_arrival() {
+        let mut waiters = Waiters::default();
+        for sequence in [5, 3, 9, 3, 1] {
+            waiters.insert(sequence, Waker::noop().clone());
+        }
+        let order: Vec<u64> = waiters.0.iter().map(|waiter| waiter.0).collect();
+        assert_eq!(order, [1, 3, 3, 5, 9]);
+        let mut due = Vec::new();
+        waiters.take_due(4, &mut due);
+        assert_eq!((due.len(), waiters.lowest()), (3, 5));
+    }
+
+    #[test]
+    fn a_thread_without_a_lane_is_woken_by_the_writer() {
+        let lanes = Lanes::new();
+        let (count, waker) = counter();
+        lanes.register(2, &waker);
+        let mut scratch = Scratch::default();
+        lanes.wake(1, &mut scratch);
+        assert_eq!(count.0.load(Ordering::SeqCst), 0);
+        lanes.wake(2, &mut scratch);
+        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_lane_is_woken_by_its_pump() {
+        let lanes = Lanes::new();
+        let mut guard = lanes.install();
+        let (count, waker) = counter();
+        lanes.register(2, &waker);
+        lanes.wake(2, &mut Scratch::default());
+        assert_eq!(
+            count.0.load(Ordering::SeqCst),
+            0,
+            "the pump wakes, not the writer"
+        );
+        guard.drain(|| 2);
+        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+        lanes.register(7, &waker);
+        lanes.uninstall(&guard);
+        drop(guard);
+        assert_eq!(
+            count.0.load(Ordering::SeqCst),
+            2,
+            "nobody is forgotten when a lane goes"
+        );
+    }
+}

@@ -1,1 +1,0 @@
-//! Where the journal and the snapshots are kept.

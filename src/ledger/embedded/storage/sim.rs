@@ -1,0 +1,3 @@
+//! A simulated storage.
+/// Placeholder.
+pub struct SimStorage;
