@@ -32,8 +32,14 @@ pub fn reserve<'s>(
     let mut shortages: Vec<Shortage> = Vec::new();
     let mut taken = Units::ZERO;
     let mut before = None;
-    if let Some((_, line)) = lines.iter().enumerate().find(|(at, _)| stock_of(*at).is_none()) {
-        return Err(Refusal::UnknownSku { sku: line.sku.as_str().into() });
+    if let Some((_, line)) = lines
+        .iter()
+        .enumerate()
+        .find(|(at, _)| stock_of(*at).is_none())
+    {
+        return Err(Refusal::UnknownSku {
+            sku: line.sku.as_str().into(),
+        });
     }
     for (at, line) in lines.iter().enumerate() {
         if before != Some(line.sku) {
@@ -59,15 +65,22 @@ pub fn reserve<'s>(
     if shortages.is_empty() || (allow_partial && !nothing) {
         Ok(grants)
     } else {
-        Err(Refusal::InsufficientStock { shortages: shortages.into() })
+        Err(Refusal::InsufficientStock {
+            shortages: shortages.into(),
+        })
     }
 }
 
 /// Decides a change of settings. `current` is `None` for a SKU that is not there yet.
 pub fn settings(put: &PutSettings<'_>, current: Option<Settings>) -> Result<Settings, Refusal> {
     let before = current.unwrap_or_default();
-    if put.if_version.is_some_and(|version| version != before.version) {
-        return Err(Refusal::VersionMismatch { actual: before.version });
+    if put
+        .if_version
+        .is_some_and(|version| version != before.version)
+    {
+        return Err(Refusal::VersionMismatch {
+            actual: before.version,
+        });
     }
     Ok(Settings {
         safety: put.safety.unwrap_or(before.safety),
@@ -102,7 +115,11 @@ mod tests {
         Stock::from_parts(nodes, units(2), Units::ZERO, settings, 7)
     }
 
-    fn ask(lines: &[(Option<u16>, u64)], partial: bool, stock: &Stock) -> Result<Vec<u64>, Refusal> {
+    fn ask(
+        lines: &[(Option<u16>, u64)],
+        partial: bool,
+        stock: &Stock,
+    ) -> Result<Vec<u64>, Refusal> {
         let lines = lines.iter().map(|(node, quantity)| LineRequest {
             sku: Sku::new("a").unwrap(),
             node: node.map(NodeIx),
@@ -114,15 +131,23 @@ mod tests {
     }
 
     fn short(refusal: Result<Vec<u64>, Refusal>) -> Vec<(u64, u64, Limit)> {
-        let Err(Refusal::InsufficientStock { shortages }) = refusal else { panic!("{refusal:?}") };
-        shortages.iter().map(|s| (s.available.get(), s.short().get(), s.limit)).collect()
+        let Err(Refusal::InsufficientStock { shortages }) = refusal else {
+            panic!("{refusal:?}")
+        };
+        shortages
+            .iter()
+            .map(|s| (s.available.get(), s.short().get(), s.limit))
+            .collect()
     }
 
     #[test]
     fn takes_up_to_what_is_unpromised() {
         let stock = two_nodes(Settings::default());
         assert_eq!(ask(&[(None, 8)], false, &stock), Ok(vec![8]));
-        assert_eq!(short(ask(&[(None, 9)], false, &stock)), [(8, 1, Limit::Stock)]);
+        assert_eq!(
+            short(ask(&[(None, 9)], false, &stock)),
+            [(8, 1, Limit::Stock)]
+        );
         assert_eq!(ask(&[(None, 9)], true, &stock), Ok(vec![8]));
     }
 
@@ -130,14 +155,23 @@ mod tests {
     fn pin_is_bound_by_its_node() {
         let stock = two_nodes(Settings::default());
         assert_eq!(ask(&[(Some(2), 3)], false, &stock), Ok(vec![3]));
-        assert_eq!(short(ask(&[(Some(2), 4)], false, &stock)), [(3, 1, Limit::Node)]);
-        assert_eq!(short(ask(&[(Some(9), 1)], false, &stock)), [(0, 1, Limit::Node)]);
+        assert_eq!(
+            short(ask(&[(Some(2), 4)], false, &stock)),
+            [(3, 1, Limit::Node)]
+        );
+        assert_eq!(
+            short(ask(&[(Some(9), 1)], false, &stock)),
+            [(0, 1, Limit::Node)]
+        );
     }
 
     #[test]
     fn lines_of_one_sku_share_what_is_there() {
         let stock = two_nodes(Settings::default());
-        assert_eq!(ask(&[(None, 5), (Some(2), 3)], false, &stock), Ok(vec![5, 3]));
+        assert_eq!(
+            ask(&[(None, 5), (Some(2), 3)], false, &stock),
+            Ok(vec![5, 3])
+        );
         assert_eq!(
             short(ask(&[(None, 6), (Some(2), 3)], false, &stock)),
             [(2, 1, Limit::Stock)]
@@ -146,12 +180,21 @@ mod tests {
 
     #[test]
     fn safety_and_suspension_are_named() {
-        let mut settings = Settings { safety: Safety::Percent(2_500), ..Settings::default() };
+        let mut settings = Settings {
+            safety: Safety::Percent(2_500),
+            ..Settings::default()
+        };
         let stock = two_nodes(settings);
-        assert_eq!(short(ask(&[(None, 6)], false, &stock)), [(5, 1, Limit::Safety)]);
+        assert_eq!(
+            short(ask(&[(None, 6)], false, &stock)),
+            [(5, 1, Limit::Safety)]
+        );
         settings.selling = Selling::Suspended;
         let stock = two_nodes(settings);
-        assert_eq!(short(ask(&[(None, 1)], true, &stock)), [(0, 1, Limit::Suspended)]);
+        assert_eq!(
+            short(ask(&[(None, 1)], true, &stock)),
+            [(0, 1, Limit::Suspended)]
+        );
     }
 
     #[test]

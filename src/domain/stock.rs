@@ -225,7 +225,10 @@ impl Stock {
     /// Whether the sums over all nodes stay within [`Units::MAX`].
     pub fn fits(&self) -> bool {
         let total = |part: fn(&NodeStock) -> Units| {
-            self.nodes.iter().try_fold(Units::ZERO, |sum, n| sum.checked_add(part(n))).is_some()
+            self.nodes
+                .iter()
+                .try_fold(Units::ZERO, |sum, n| sum.checked_add(part(n)))
+                .is_some()
         };
         total(|n| n.on_hand) && total(|n| n.unavailable)
     }

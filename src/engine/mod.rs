@@ -17,7 +17,9 @@ use crate::domain::{
 };
 use crate::ledger::embedded::EmbeddedLedger;
 use crate::ledger::event::EventPage;
-use crate::ledger::{Answer, Availability, EventsError, Health, LedgerError, Position, Recount, StockView};
+use crate::ledger::{
+    Answer, Availability, EventsError, Health, LedgerError, Position, Recount, StockView,
+};
 use crate::telemetry::{Meters, Op, OutcomeKind, Store};
 
 pub use crate::ledger::embedded::recover::OpenError;
@@ -40,7 +42,10 @@ impl Engine {
     /// The identity of a command that came with this idempotency key.
     pub fn key(&self, key: &str, command: &Command<'_>) -> CommandKey {
         let hasher = self.parts.ledger.hasher();
-        CommandKey { id: hasher.key(key), fingerprint: hasher.fingerprint(command) }
+        CommandKey {
+            id: hasher.key(key),
+            fingerprint: hasher.fingerprint(command),
+        }
     }
 
     /// Executes a command as far as memory goes. The answer must not be given to anyone before
@@ -60,14 +65,19 @@ impl Engine {
         let answer = self.submit(command)?;
         self.wait(answer.position).await?;
         if let Some(op) = op(&command.command) {
-            self.parts.meters.op_duration(op, Store::Embedded, timer.elapsed());
+            self.parts
+                .meters
+                .op_duration(op, Store::Embedded, timer.elapsed());
         }
         Ok(answer)
     }
 
     /// Executes commands in order, each on its own; returns when all answers are durable.
     pub async fn execute_batch(&self, commands: &[Keyed<'_>]) -> Vec<Result<Answer, LedgerError>> {
-        let mut answers: Vec<_> = commands.iter().map(|command| self.submit(command)).collect();
+        let mut answers: Vec<_> = commands
+            .iter()
+            .map(|command| self.submit(command))
+            .collect();
         let last = answers.iter().flatten().map(|answer| answer.position).max();
         if let Err(error) = self.wait(last.unwrap_or_default()).await {
             answers.fill(Err(error));
@@ -119,7 +129,10 @@ impl Engine {
     /// What the command with this idempotency key was answered; `None`: nothing happened under
     /// it. Waits until that answer is durable.
     pub async fn settle(&self, key: &str) -> Result<Option<Answer>, LedgerError> {
-        let answer = self.parts.ledger.settle(self.parts.ledger.hasher().key(key))?;
+        let answer = self
+            .parts
+            .ledger
+            .settle(self.parts.ledger.hasher().key(key))?;
         if let Some(answer) = &answer {
             self.wait(answer.position).await?;
         }
@@ -175,7 +188,9 @@ impl Engine {
         let ledger = &self.parts.ledger;
         ledger.reap()?;
         ledger.prune()?;
-        self.parts.meters.reservations_active(u64::try_from(ledger.open_lines()).unwrap_or(0));
+        self.parts
+            .meters
+            .reservations_active(u64::try_from(ledger.open_lines()).unwrap_or(0));
         Ok(())
     }
 
@@ -207,11 +222,19 @@ impl Engine {
         let Some(op) = op(command) else { return };
         let channel = match (command, answer) {
             (Command::Reserve(reserve), _) => Some(reserve.channel),
-            (_, Ok(Answer { verdict: Ok(Outcome::Reservation(r)), .. })) => Some(r.channel),
+            (
+                _,
+                Ok(Answer {
+                    verdict: Ok(Outcome::Reservation(r)),
+                    ..
+                }),
+            ) => Some(r.channel),
             _ => None,
         };
         let name = |channel| self.channel_name(channel);
-        self.parts.meters.reservation_op(op, kind(answer), channel, name);
+        self.parts
+            .meters
+            .reservation_op(op, kind(answer), channel, name);
     }
 }
 
@@ -236,9 +259,12 @@ const fn kind(answer: &Result<Answer, LedgerError>) -> OutcomeKind {
         Err(_) => OutcomeKind::Error,
         Ok(Answer { replayed: true, .. }) => OutcomeKind::Duplicate,
         Ok(Answer { verdict: Ok(_), .. }) => OutcomeKind::Ok,
-        Ok(Answer { verdict: Err(Refusal::InsufficientStock { .. }), .. }) => {
-            OutcomeKind::Insufficient
-        }
-        Ok(Answer { verdict: Err(_), .. }) => OutcomeKind::Conflict,
+        Ok(Answer {
+            verdict: Err(Refusal::InsufficientStock { .. }),
+            ..
+        }) => OutcomeKind::Insufficient,
+        Ok(Answer {
+            verdict: Err(_), ..
+        }) => OutcomeKind::Conflict,
     }
 }

@@ -25,7 +25,11 @@ impl Engine {
             return Ok(known);
         }
         check_name(name).map_err(NameError::Invalid)?;
-        let made = self.parts.ledger.make_channel(name).map_err(NameError::Ledger)?;
+        let made = self
+            .parts
+            .ledger
+            .make_channel(name)
+            .map_err(NameError::Ledger)?;
         made.ok_or(NameError::Full)
     }
 
@@ -35,7 +39,11 @@ impl Engine {
             return Ok(known);
         }
         check_name(name).map_err(NameError::Invalid)?;
-        let made = self.parts.ledger.make_node(name).map_err(NameError::Ledger)?;
+        let made = self
+            .parts
+            .ledger
+            .make_node(name)
+            .map_err(NameError::Ledger)?;
         made.ok_or(NameError::Full)
     }
 

@@ -48,13 +48,26 @@ impl Engine {
 
     /// Opens the engine on any storage.
     pub fn open_on(storage: Arc<dyn Storage>, config: EngineConfig) -> Result<Self, OpenError> {
-        let EngineConfig { journal, retention, snapshot_every, clock, meters } = config;
+        let EngineConfig {
+            journal,
+            retention,
+            snapshot_every,
+            clock,
+            meters,
+        } = config;
         let ledger = EmbeddedLedger::open(
             storage,
             LedgerConfig { journal, retention },
             clock.clone(),
             meters.clone(),
         )?;
-        Ok(Self { parts: Arc::new(Parts { ledger, meters, clock, snapshot_every }) })
+        Ok(Self {
+            parts: Arc::new(Parts {
+                ledger,
+                meters,
+                clock,
+                snapshot_every,
+            }),
+        })
     }
 }

@@ -17,7 +17,10 @@ pub struct Names {
 impl Names {
     /// An empty table for at most `max` names.
     pub fn new(max: usize) -> Self {
-        Self { max, ..Self::default() }
+        Self {
+            max,
+            ..Self::default()
+        }
     }
 
     /// The index of a name.

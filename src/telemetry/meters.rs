@@ -170,26 +170,21 @@ impl Meters {
         }))
     }
 
-    /// A command was answered. `channel` is its index and name; `None` when it failed before a
-    /// channel was known.
-    pub fn reservation_op(&self, op: Op, outcome: OutcomeKind, channel: Option<(ChannelIx, &str)>) {
-        self.reservation_ops(op, outcome, channel, 1);
-    }
-
-    /// The same for `n` commands at once.
-    pub fn reservation_ops(
+    /// A command was answered. `channel` is `None` when it failed before a channel was known;
+    /// `name` gives the channel's name and is asked once per channel.
+    pub fn reservation_op<N: AsRef<str>>(
         &self,
         op: Op,
         outcome: OutcomeKind,
-        channel: Option<(ChannelIx, &str)>,
-        n: u64,
+        channel: Option<ChannelIx>,
+        name: impl FnOnce(ChannelIx) -> N,
     ) {
-        let slot = channel.and_then(|(index, name)| {
+        let slot = channel.and_then(|index| {
             let slot = self.0.channels.get(usize::from(index.0))?;
-            Some(slot.get_or_init(|| ChannelOps::new(name)))
+            Some(slot.get_or_init(|| ChannelOps::new(name(index).as_ref())))
         });
-        let at = ChannelOps::at(op.index(), outcome.index());
-        slot.unwrap_or(&self.0.no_channel).counts.add(at, n);
+        let at = op.index() * OUTCOMES + outcome.index();
+        slot.unwrap_or(&self.0.no_channel).counts.add(at, 1);
     }
 
     /// How long a command took from its arrival at the engine to its durable answer.

@@ -93,12 +93,12 @@ fn parse(page: &str) -> Parsed {
 /// A page on which every event happened.
 fn busy_page() -> String {
     let meters = Meters::new();
-    let channel = Some((ChannelIx(3), "live"));
+    let channel = Some(ChannelIx(3));
     for (op, outcome) in Op::ALL.iter().zip(OutcomeKind::ALL.iter().cycle()) {
-        meters.reservation_op(*op, *outcome, channel);
+        meters.reservation_op(*op, *outcome, channel, |_| "live");
         meters.op_duration(*op, Store::Embedded, Duration::from_micros(70));
     }
-    meters.reservation_op(Op::Reserve, OutcomeKind::Error, None);
+    meters.reservation_op(Op::Reserve, OutcomeKind::Error, None, |_| "");
     for kind in LockKind::ALL {
         meters.lock_wait(*kind, Duration::from_nanos(1_500));
         meters.lock_wait_uncontended(*kind, 1_000_000);
@@ -239,7 +239,8 @@ fn a_channel_beyond_the_limit_is_counted_without_a_name() {
     meters.reservation_op(
         Op::Reserve,
         OutcomeKind::Ok,
-        Some((ChannelIx(u16::MAX), "x")),
+        Some(ChannelIx(u16::MAX)),
+        |_| "x",
     );
     assert!(
         meters.render().contains(

@@ -48,16 +48,24 @@ pub fn act<'s>(
             deadline: Some(deadline.max(now.after(ttl))),
         });
     }
-    let Some(amounts) = amounts(act, &sums, facts)? else { return Ok(ActPlan::default()) };
+    let Some(amounts) = amounts(act, &sums, facts)? else {
+        return Ok(ActPlan::default());
+    };
     let moves = match act.verb {
         Verb::Extend(_) => SmallVec::new(),
-        Verb::Confirm => amounts.iter().map(|(at, units)| (*at, Move::Commit(*units))).collect(),
+        Verb::Confirm => amounts
+            .iter()
+            .map(|(at, units)| (*at, Move::Commit(*units)))
+            .collect(),
         Verb::Release => release(&amounts, facts),
         Verb::Ship { from } => ship(from, &amounts, facts, stock_of)?,
         Verb::Return { restock, to } => give_back(restock, to, &amounts, facts, stock_of)?,
         Verb::Transfer { to } => repin(to, &amounts, facts, stock_of)?,
     };
-    Ok(ActPlan { moves, deadline: None })
+    Ok(ActPlan {
+        moves,
+        deadline: None,
+    })
 }
 
 /// Units of the whole reservation by state.
@@ -89,7 +97,12 @@ impl Sums {
         match self {
             Self { held: true, .. } => Ok(()),
             Self { expired: true, .. } => Err(Refusal::Expired),
-            Self { released: true, committed: false, shipped: false, .. } => Err(Refusal::Released),
+            Self {
+                released: true,
+                committed: false,
+                shipped: false,
+                ..
+            } => Err(Refusal::Released),
             _ => Err(Refusal::NotHeld),
         }
     }
@@ -111,21 +124,29 @@ impl Sums {
                 _ => Err(Refusal::Shipped),
             },
             Verb::Ship { .. } => match self {
-                Self { committed: true, .. } => Ok(true),
+                Self {
+                    committed: true, ..
+                } => Ok(true),
                 Self { held: true, .. } => Err(Refusal::NotConfirmed),
                 Self { shipped: true, .. } => Ok(false),
                 Self { expired: true, .. } => Err(Refusal::Expired),
                 _ => Err(Refusal::Released),
             },
             Verb::Return { .. } => match self {
-                Self { returnable: true, .. } => Ok(true),
+                Self {
+                    returnable: true, ..
+                } => Ok(true),
                 Self { returned: true, .. } => Ok(false),
                 _ => Err(Refusal::NotShipped),
             },
             Verb::Transfer { .. } => match self {
                 _ if self.held || self.committed => Ok(true),
                 Self { expired: true, .. } => Err(Refusal::Expired),
-                Self { released: true, shipped: false, .. } => Err(Refusal::Released),
+                Self {
+                    released: true,
+                    shipped: false,
+                    ..
+                } => Err(Refusal::Released),
                 _ => Err(Refusal::Shipped),
             },
         }
@@ -153,10 +174,16 @@ fn amounts(
         if !whole? {
             return Ok(None);
         }
-        let all = facts.iter().enumerate().map(|(at, f)| (at, movable(act.verb, &f.line)));
+        let all = facts
+            .iter()
+            .enumerate()
+            .map(|(at, f)| (at, movable(act.verb, &f.line)));
         return Ok(Some(all.filter(|(_, units)| !units.is_zero()).collect()));
     };
-    if matches!(act.verb, Verb::Confirm | Verb::Ship { .. } | Verb::Transfer { .. }) {
+    if matches!(
+        act.verb,
+        Verb::Confirm | Verb::Ship { .. } | Verb::Transfer { .. }
+    ) {
         whole?;
     }
     by_lines(act.verb, asked.as_slice(), facts).map(Some)
@@ -170,8 +197,14 @@ fn by_lines(
     let fits = |ask: &LineRequest<'_>, fact: &LineFacts<'_>| {
         fact.sku == ask.sku.as_str() && (ask.node.is_none() || fact.line.pin == ask.node)
     };
-    if let Some(ask) = asked.iter().find(|ask| !facts.iter().any(|fact| fits(ask, fact))) {
-        return Err(Refusal::UnknownLine { sku: ask.sku.as_str().into(), node: ask.node });
+    if let Some(ask) = asked
+        .iter()
+        .find(|ask| !facts.iter().any(|fact| fits(ask, fact)))
+    {
+        return Err(Refusal::UnknownLine {
+            sku: ask.sku.as_str().into(),
+            node: ask.node,
+        });
     }
     let mut left: SmallVec<[Units; 2]> = facts.iter().map(|f| movable(verb, &f.line)).collect();
     let mut taken = Amounts::new();
@@ -195,7 +228,11 @@ fn by_lines(
         }
         let mut rest = ask.quantity;
         for ((at, fact), left) in facts.iter().enumerate().zip(&mut left) {
-            let units = if fits(ask, fact) { rest.min(*left) } else { Units::ZERO };
+            let units = if fits(ask, fact) {
+                rest.min(*left)
+            } else {
+                Units::ZERO
+            };
             if !units.is_zero() {
                 *left = left.left_after(units);
                 rest = rest.left_after(units);
@@ -203,7 +240,11 @@ fn by_lines(
             }
         }
     }
-    if excess.is_empty() { Ok(taken) } else { Err(over(verb, excess.into())) }
+    if excess.is_empty() {
+        Ok(taken)
+    } else {
+        Err(over(verb, excess.into()))
+    }
 }
 
 fn over(verb: Verb, lines: Box<[Excess]>) -> Refusal {
@@ -221,9 +262,15 @@ fn release(amounts: &Amounts, facts: &[LineFacts<'_>]) -> SmallVec<[(usize, Move
     let mut moves = SmallVec::new();
     let mut gone: SmallVec<[(usize, Units); 2]> = SmallVec::new();
     for (at, units) in amounts {
-        let before = gone.iter().filter(|(line, _)| line == at).map(|(_, units)| *units);
+        let before = gone
+            .iter()
+            .filter(|(line, _)| line == at)
+            .map(|(_, units)| *units);
         let before = before.fold(Units::ZERO, |a, b| a.checked_add(b).unwrap_or(Units::MAX));
-        let held = facts.get(*at).map_or(Units::ZERO, |f| f.line.held).left_after(before);
+        let held = facts
+            .get(*at)
+            .map_or(Units::ZERO, |f| f.line.held)
+            .left_after(before);
         let from_held = held.min(*units);
         let from_committed = units.left_after(from_held);
         if !from_held.is_zero() {
@@ -255,7 +302,13 @@ fn running<'a, 's>(
 }
 
 fn short_of(sku: &str, node: Option<NodeIx>, asked: Units, room: Units, limit: Limit) -> Shortage {
-    Shortage { sku: sku.into(), node, requested: asked, available: room, limit }
+    Shortage {
+        sku: sku.into(),
+        node,
+        requested: asked,
+        available: room,
+        limit,
+    }
 }
 
 fn ship<'s>(
@@ -281,12 +334,17 @@ fn ship<'s>(
                 }
             }
         }
-        current = Some(Running { sku: fact.sku, stock });
+        current = Some(Running {
+            sku: fact.sku,
+            stock,
+        });
     }
     if shortages.is_empty() {
         Ok(moves)
     } else {
-        Err(Refusal::InsufficientStock { shortages: shortages.into() })
+        Err(Refusal::InsufficientStock {
+            shortages: shortages.into(),
+        })
     }
 }
 
@@ -338,14 +396,22 @@ fn give_back<'s>(
     for (at, units) in amounts {
         let Some(fact) = facts.get(*at) else { continue };
         let node = to.or(fact.line.pin).unwrap_or(NodeIx::MAIN);
-        let step =
-            if restock { Move::Restock(node, *units) } else { Move::Quarantine(node, *units) };
+        let step = if restock {
+            Move::Restock(node, *units)
+        } else {
+            Move::Quarantine(node, *units)
+        };
         let mut stock = running(&mut current, fact.sku, || stock_of(*at));
         if stock.apply(fact.line.pin, Units::ZERO, step).is_err() || !stock.fits() {
-            return Err(Refusal::TooMany { sku: fact.sku.into() });
+            return Err(Refusal::TooMany {
+                sku: fact.sku.into(),
+            });
         }
         moves.push((*at, step));
-        current = Some(Running { sku: fact.sku, stock });
+        current = Some(Running {
+            sku: fact.sku,
+            stock,
+        });
     }
     Ok(moves)
 }
@@ -381,6 +447,8 @@ fn repin<'s>(
     if shortages.is_empty() {
         Ok(moves)
     } else {
-        Err(Refusal::InsufficientStock { shortages: shortages.into() })
+        Err(Refusal::InsufficientStock {
+            shortages: shortages.into(),
+        })
     }
 }

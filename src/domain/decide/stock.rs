@@ -28,7 +28,11 @@ pub fn stock<'a, 's>(
     change: &StockChange<'a>,
     stock_of: impl Fn(Sku<'a>) -> Option<&'s Stock>,
 ) -> Result<Vec<Place<'a>>, Refusal> {
-    let mut draft = Draft { stock_of, running: BTreeMap::new(), places: Vec::new() };
+    let mut draft = Draft {
+        stock_of,
+        running: BTreeMap::new(),
+        places: Vec::new(),
+    };
     match change {
         StockChange::Set(items) => draft.set(items)?,
         StockChange::Adjust(items) => draft.adjust(items)?,
@@ -53,7 +57,13 @@ impl<'a, 's, F: Fn(Sku<'a>) -> Option<&'s Stock>> Draft<'a, F> {
 
     fn known(&self, sku: Sku<'a>) -> Result<(), Refusal> {
         let known = (self.stock_of)(sku).is_some();
-        if known { Ok(()) } else { Err(Refusal::UnknownSku { sku: sku.as_str().into() }) }
+        if known {
+            Ok(())
+        } else {
+            Err(Refusal::UnknownSku {
+                sku: sku.as_str().into(),
+            })
+        }
     }
 
     fn put(
@@ -68,19 +78,33 @@ impl<'a, 's, F: Fn(Sku<'a>) -> Option<&'s Stock>> Draft<'a, F> {
             .entry(sku)
             .or_insert_with(|| (self.stock_of)(sku).cloned().unwrap_or_default());
         if stock.set_node(before.node, on_hand, unavailable).is_err() || !stock.fits() {
-            return Err(Refusal::TooMany { sku: sku.as_str().into() });
+            return Err(Refusal::TooMany {
+                sku: sku.as_str().into(),
+            });
         }
-        self.places.push(Place { sku, before, on_hand, unavailable });
+        self.places.push(Place {
+            sku,
+            before,
+            on_hand,
+            unavailable,
+        });
         Ok(())
     }
 
     fn set(&mut self, items: &[SetItem<'a>]) -> Result<(), Refusal> {
-        let checks = items.iter().map(|item| (item.sku, item.node, item.change_from));
+        let checks = items
+            .iter()
+            .map(|item| (item.sku, item.node, item.change_from));
         self.compare(checks)?;
         for item in items {
             let before = self.node(item.sku, item.node);
             let on_hand = item.on_hand.unwrap_or(before.on_hand);
-            self.put(item.sku, before, on_hand, item.unavailable.unwrap_or(before.unavailable))?;
+            self.put(
+                item.sku,
+                before,
+                on_hand,
+                item.unavailable.unwrap_or(before.unavailable),
+            )?;
         }
         Ok(())
     }
@@ -89,7 +113,9 @@ impl<'a, 's, F: Fn(Sku<'a>) -> Option<&'s Stock>> Draft<'a, F> {
         for item in items {
             self.known(item.sku)?;
         }
-        let checks = items.iter().map(|item| (item.sku, item.node, item.change_from));
+        let checks = items
+            .iter()
+            .map(|item| (item.sku, item.node, item.change_from));
         self.compare(checks)?;
         for item in items {
             let before = self.node(item.sku, item.node);
@@ -120,7 +146,9 @@ impl<'a, 's, F: Fn(Sku<'a>) -> Option<&'s Stock>> Draft<'a, F> {
         if stale.is_empty() {
             Ok(())
         } else {
-            Err(Refusal::ChangeFromStale { items: stale.into() })
+            Err(Refusal::ChangeFromStale {
+                items: stale.into(),
+            })
         }
     }
 
@@ -139,13 +167,17 @@ impl<'a, 's, F: Fn(Sku<'a>) -> Option<&'s Stock>> Draft<'a, F> {
                     available: room,
                     limit: Limit::Node,
                 };
-                return Err(Refusal::InsufficientStock { shortages: Box::new([shortage]) });
+                return Err(Refusal::InsufficientStock {
+                    shortages: Box::new([shortage]),
+                });
             }
             let left = from.on_hand.left_after(item.quantity);
             self.put(item.sku, from, left, from.unavailable)?;
             let to = self.node(item.sku, item.to);
             let sum = to.on_hand.checked_add(item.quantity);
-            let sum = sum.ok_or_else(|| Refusal::TooMany { sku: item.sku.as_str().into() })?;
+            let sum = sum.ok_or_else(|| Refusal::TooMany {
+                sku: item.sku.as_str().into(),
+            })?;
             self.put(item.sku, to, sum, to.unavailable)?;
         }
         Ok(())
@@ -167,7 +199,9 @@ fn changed(
                 unavailable: before.unavailable,
             }
         } else {
-            Refusal::TooMany { sku: item.sku.as_str().into() }
+            Refusal::TooMany {
+                sku: item.sku.as_str().into(),
+            }
         }
     })
 }

@@ -28,23 +28,32 @@ pub(super) const fn kind(verb: Verb) -> VerbKind {
 
 impl EmbeddedLedger {
     pub(super) fn act(&self, key: CommandKey, act: &Act<'_>) -> Result<Answer, LedgerError> {
-        let mut records = self.pool.records(&[key.id, act.id.0])?;
+        let mut records = self.state.pool.records(&[key.id, act.id.0])?;
         if let Some(answer) = self.answered(&records, key) {
             return answer;
         }
-        let head = records.of(act.id.0).and_then(|s| s.get(act.id.0)).and_then(|r| r.head());
+        let head = records
+            .of(act.id.0)
+            .and_then(|s| s.get(act.id.0))
+            .and_then(|r| r.head());
         let Some(head) = head else {
             let unknown = Refusal::UnknownReservation;
             return self.refuse(&mut records, key, self.now(), unknown, Scratch::new());
         };
         let refs: SmallVec<[LineRef; 2]> = SmallVec::from_slice(head.lines.as_slice());
-        let mut stock =
-            self.pool.stock(refs.iter().map(|line| usize::from(line.shard)).collect())?;
-        let hold = self.pool.hold_timer();
+        let mut stock = self
+            .state
+            .pool
+            .stock(refs.iter().map(|line| usize::from(line.shard)).collect())?;
+        let hold = self.state.pool.hold_timer();
         let now = self.now();
         let mut scratch = Scratch::new();
         self.expire(&mut stock, now, &mut scratch)?;
-        let acting = Acting { act, refs: &refs, now };
+        let acting = Acting {
+            act,
+            refs: &refs,
+            now,
+        };
         let answer = match acting.decide(&stock) {
             Err(refusal) => self.refuse(&mut records, key, now, refusal, scratch),
             Ok(plan) => self.carry_out(key, &acting, &plan, &mut records, &mut stock, scratch),
@@ -53,7 +62,10 @@ impl EmbeddedLedger {
         answer
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the locked state travels with the command")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the locked state travels with the command"
+    )]
     fn carry_out(
         &self,
         key: CommandKey,
@@ -66,8 +78,12 @@ impl EmbeddedLedger {
         let open_before = acting.open_lines(stock);
         for (at, step) in &plan.moves {
             let line = acting.refs.get(*at).ok_or(LedgerError::Unavailable)?;
-            let shard = stock.shard_mut(usize::from(line.shard)).ok_or(LedgerError::Unavailable)?;
-            shard.step(line.slot, *step).map_err(|bad| self.broken(bad))?;
+            let shard = stock
+                .shard_mut(usize::from(line.shard))
+                .ok_or(LedgerError::Unavailable)?;
+            shard
+                .step(line.slot, *step)
+                .map_err(|bad| self.broken(bad))?;
         }
         if let Some(deadline) = plan.deadline {
             for line in acting.refs {
@@ -77,11 +93,15 @@ impl EmbeddedLedger {
             }
         }
         let open = acting.open_lines(stock).saturating_sub(open_before);
-        self.counts.open_lines.fetch_add(open, Ordering::Relaxed);
+        self.state
+            .counts
+            .open_lines
+            .fetch_add(open, Ordering::Relaxed);
         let id = acting.act.id;
         let record = records.of(id.0).and_then(|shard| shard.get(id.0));
-        let (created_at, head) =
-            record.and_then(|r| Some((r.at, r.head()?))).ok_or(LedgerError::Unavailable)?;
+        let (created_at, head) = record
+            .and_then(|r| Some((r.at, r.head()?)))
+            .ok_or(LedgerError::Unavailable)?;
         let channel = head.channel;
         let reference = head.reference.clone();
         let body = Acted {
@@ -109,7 +129,10 @@ impl Acting<'_, '_> {
     fn entry<'s>(
         stock: &'s StockGuards<'_>,
         line: &LineRef,
-    ) -> Option<(&'s super::stock_shard::LineEntry, &'s super::stock_shard::StockEntry)> {
+    ) -> Option<(
+        &'s super::stock_shard::LineEntry,
+        &'s super::stock_shard::StockEntry,
+    )> {
         let shard = stock.shard(usize::from(line.shard))?;
         let entry = shard.lines.get(line.slot)?;
         Some((entry, shard.stocks.get(entry.stock)?))
@@ -122,7 +145,9 @@ impl Acting<'_, '_> {
 
     fn open_lines(&self, stock: &StockGuards<'_>) -> i64 {
         let lines = self.refs.iter().filter_map(|line| Self::entry(stock, line));
-        let open = lines.filter(|(entry, _)| !entry.line.open().is_zero()).count();
+        let open = lines
+            .filter(|(entry, _)| !entry.line.open().is_zero())
+            .count();
         i64::try_from(open).unwrap_or(i64::MAX)
     }
 
@@ -131,7 +156,10 @@ impl Acting<'_, '_> {
             .refs
             .iter()
             .filter_map(|line| Self::entry(stock, line))
-            .map(|(entry, owner)| LineFacts { sku: &owner.sku, line: entry.line })
+            .map(|(entry, owner)| LineFacts {
+                sku: &owner.sku,
+                line: entry.line,
+            })
             .collect();
         decide::act(self.act, self.deadline(stock), self.now, &facts, |at| {
             let (_, owner) = Self::entry(stock, self.refs.get(at)?)?;

@@ -1,9 +1,9 @@
 //! The answer that an event stands for. One function serves the first answer, every repetition of
 //! it, and recovery, so they cannot differ.
 
+use crate::domain::line::Move;
 use crate::domain::verdict::{Outcome, Reservation, ReservationLine, StockResult, Verdict};
 use crate::domain::{Line, Units, UnixMillis};
-use crate::domain::line::Move;
 use crate::ledger::event::{Acted, Body, Reserved, StockChanged, StockVerb};
 
 /// The verdict of the command that caused this event; `None` for events without a command.

@@ -18,40 +18,50 @@ fn find(table: &RwLock<Names>, name: &str) -> Option<u16> {
 }
 
 fn name(table: &RwLock<Names>, index: u16) -> Arc<str> {
-    super::unpoisoned(table.read()).name(index).unwrap_or_default()
+    super::unpoisoned(table.read())
+        .name(index)
+        .unwrap_or_default()
 }
 
 impl EmbeddedLedger {
     /// The index of a channel's name.
     pub fn find_channel(&self, name: &str) -> Option<ChannelIx> {
-        find(&self.channels, name).map(ChannelIx)
+        find(&self.state.channels, name).map(ChannelIx)
     }
 
     /// The index of a node's name.
     pub fn find_node(&self, name: &str) -> Option<NodeIx> {
-        find(&self.nodes, name).map(NodeIx)
+        find(&self.state.nodes, name).map(NodeIx)
     }
 
     /// The name of a channel.
     pub fn channel_name(&self, channel: ChannelIx) -> Arc<str> {
-        name(&self.channels, channel.0)
+        name(&self.state.channels, channel.0)
     }
 
     /// The name of a node.
     pub fn node_name(&self, node: NodeIx) -> Arc<str> {
-        name(&self.nodes, node.0)
+        name(&self.state.nodes, node.0)
     }
 
     /// The index of a channel's name, recorded if it is new; `None`: no room for more.
     pub fn make_channel(&self, name: &str) -> Result<Option<ChannelIx>, LedgerError> {
-        let body = |channel| Body::ChannelNamed { channel: ChannelIx(channel), name };
-        Ok(self.make_name(&self.channels, name, body)?.map(ChannelIx))
+        let body = |channel| Body::ChannelNamed {
+            channel: ChannelIx(channel),
+            name,
+        };
+        Ok(self
+            .make_name(&self.state.channels, name, body)?
+            .map(ChannelIx))
     }
 
     /// The index of a node's name, recorded if it is new; `None`: no room for more.
     pub fn make_node(&self, name: &str) -> Result<Option<NodeIx>, LedgerError> {
-        let body = |node| Body::NodeNamed { node: NodeIx(node), name };
-        Ok(self.make_name(&self.nodes, name, body)?.map(NodeIx))
+        let body = |node| Body::NodeNamed {
+            node: NodeIx(node),
+            name,
+        };
+        Ok(self.make_name(&self.state.nodes, name, body)?.map(NodeIx))
     }
 
     /// The name stands in the journal before anything that uses its index, so it need not be
@@ -67,7 +77,9 @@ impl EmbeddedLedger {
         if let Some(known) = table.find(name) {
             return Ok(Some(known));
         }
-        let Some(index) = table.add(name) else { return Ok(None) };
+        let Some(index) = table.add(name) else {
+            return Ok(None);
+        };
         let mut scratch = Scratch::new();
         scratch.push(self.now(), &body(index));
         scratch.commit(&self.journal);
@@ -86,11 +98,16 @@ impl EmbeddedLedger {
 
     /// Durable events after a sequence.
     pub fn events(&self, after: u64, limit: usize) -> Result<EventPage, EventsError> {
-        let records = self.journal.read(after, limit, PAGE_BYTES_MAX).map_err(|e| match e {
-            JournalError::Gone { oldest } => EventsError::Gone { oldest },
-            other => EventsError::Unreadable(other.to_string()),
-        })?;
-        let next = records.last().map_or(after, |(position, _)| position.sequence);
+        let records = self
+            .journal
+            .read(after, limit, PAGE_BYTES_MAX)
+            .map_err(|e| match e {
+                JournalError::Gone { oldest } => EventsError::Gone { oldest },
+                other => EventsError::Unreadable(other.to_string()),
+            })?;
+        let next = records
+            .last()
+            .map_or(after, |(position, _)| position.sequence);
         Ok(EventPage { records, next })
     }
 
@@ -106,6 +123,9 @@ impl EmbeddedLedger {
 
     /// Flushes the journal and stops its threads.
     pub fn close(&self) -> Result<(), LedgerError> {
-        self.journal.close()
+        self.journal.close().map_err(|error| {
+            tracing::error!(%error, "the journal did not close cleanly");
+            LedgerError::Poisoned
+        })
     }
 }

@@ -43,9 +43,16 @@ fn parts_of_a_ledger(name: &str) -> bool {
 
 fn encode(seed: u64) -> [u8; BYTES] {
     let mut bytes = [0; BYTES];
-    let parts = MAGIC.iter().copied().chain(VERSION.to_le_bytes()).chain([0; 4]);
+    let parts = MAGIC
+        .iter()
+        .copied()
+        .chain(VERSION.to_le_bytes())
+        .chain([0; 4]);
     let parts = parts.chain(seed.to_le_bytes());
-    bytes.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
+    bytes
+        .iter_mut()
+        .zip(parts)
+        .for_each(|(to, from)| *to = from);
     let (head, crc) = bytes.split_at_mut(BYTES - 4);
     crc.copy_from_slice(&crc32c::crc32c(head).to_le_bytes());
     bytes
@@ -54,7 +61,10 @@ fn encode(seed: u64) -> [u8; BYTES] {
 fn read(storage: &dyn Storage) -> io::Result<u64> {
     let mut bytes = [0; BYTES];
     let read = storage.open(NAME)?.read_at(&mut bytes, 0)?;
-    let seed = bytes.get(16..24).and_then(|part| part.try_into().ok()).map(u64::from_le_bytes);
+    let seed = bytes
+        .get(16..24)
+        .and_then(|part| part.try_into().ok())
+        .map(u64::from_le_bytes);
     match seed {
         Some(seed) if read == BYTES && bytes == encode(seed) => Ok(seed),
         _ => {

@@ -56,25 +56,34 @@ pub struct Retention {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { keys_ms: 24 * 3_600_000, refusals_ms: 3_600_000, records_max: 60_000_000 }
+        Self {
+            keys_ms: 24 * 3_600_000,
+            refusals_ms: 3_600_000,
+            records_max: 60_000_000,
+        }
     }
 }
 
 /// The embedded ledger. See the module's documentation.
 pub struct EmbeddedLedger {
-    pool: Pool,
+    state: State,
     journal: Journal,
-    hasher: Hasher,
     clock: Clock,
     meters: Meters,
     retention: Retention,
-    nodes: RwLock<Names>,
-    channels: RwLock<Names>,
     /// The latest moment any command was decided at; time never goes back behind it.
     latest: AtomicI64,
-    counts: Counts,
     upkeep: upkeep::Upkeep,
     storage: Arc<dyn storage::Storage>,
+}
+
+/// What the ledger knows; all of it can be read back from snapshot and journal.
+struct State {
+    pool: Pool,
+    hasher: Hasher,
+    nodes: RwLock<Names>,
+    channels: RwLock<Names>,
+    counts: Counts,
 }
 
 /// Cheap counts for limits and gauges.
@@ -89,7 +98,7 @@ impl EmbeddedLedger {
     /// [`Self::wait`] for its position is done.
     pub fn submit(&self, keyed: &Keyed<'_>) -> Result<Answer, LedgerError> {
         self.journal.admit()?;
-        if self.counts.records.load(Ordering::Relaxed) >= self.retention.records_max {
+        if self.state.counts.records.load(Ordering::Relaxed) >= self.retention.records_max {
             return Err(LedgerError::Overloaded);
         }
         match &keyed.command {
@@ -111,13 +120,17 @@ impl EmbeddedLedger {
     }
 
     fn position(&self, sequence: u64) -> Position {
-        Position { epoch: self.journal.epoch(), sequence }
+        Position {
+            epoch: self.journal.epoch(),
+            sequence,
+        }
     }
 
     /// State and change do not fit: a bug or damaged memory. Nothing is promised any more.
     fn broken(&self, _: Inconsistent) -> LedgerError {
         self.meters.invariant_violations(1);
-        self.journal.poison("a counter left its range: state and change do not belong together");
+        self.journal
+            .poison("a counter left its range: state and change do not belong together");
         LedgerError::Poisoned
     }
 
@@ -144,8 +157,12 @@ impl EmbeddedLedger {
     ) -> Result<(), LedgerError> {
         let mut expired = 0;
         while let Some(expiry) = shard.expire_next(now).map_err(|bad| self.broken(bad))? {
-            let Some(entry) = shard.lines.get(expiry.slot) else { continue };
-            let Some(owner) = shard.stocks.get(entry.stock) else { continue };
+            let Some(entry) = shard.lines.get(expiry.slot) else {
+                continue;
+            };
+            let Some(owner) = shard.stocks.get(entry.stock) else {
+                continue;
+            };
             let body = Body::Expired {
                 id: entry.reservation(),
                 line: entry.number,
@@ -155,7 +172,7 @@ impl EmbeddedLedger {
             scratch.push(now, &body);
             expired += 1;
             if entry.line.open().is_zero() {
-                self.counts.open_lines.fetch_sub(1, Ordering::Relaxed);
+                self.state.counts.open_lines.fetch_sub(1, Ordering::Relaxed);
             }
             if scratch.len() >= crate::limits::RECORD_BYTES_MAX {
                 scratch.commit(&self.journal);
@@ -180,9 +197,13 @@ impl EmbeddedLedger {
         let shard = records.of_mut(key.id).ok_or(LedgerError::Unavailable)?;
         let record = Record::new(key, sequence, at, kept);
         shard.insert(record).map_err(|bad| self.broken(bad))?;
-        self.counts.records.fetch_add(1, Ordering::Relaxed);
+        self.state.counts.records.fetch_add(1, Ordering::Relaxed);
         let verdict = verdict_of(at, body).ok_or(LedgerError::Unavailable)?;
-        Ok(Answer { verdict, replayed: false, position: self.position(sequence) })
+        Ok(Answer {
+            verdict,
+            replayed: false,
+            position: self.position(sequence),
+        })
     }
 
     /// Ends a command with a refusal. Those that say nothing about stock or reservations are not
@@ -244,7 +265,7 @@ impl EmbeddedLedger {
                 verdict_of(event.at, event.body).ok_or(LedgerError::Unavailable)?
             }
             Kept::Reservation(head) => {
-                let mut reservation = self.view(record, head)?;
+                let mut reservation = self.state.view(record, head)?;
                 reservation.deadline = record.at.after(head.ttl);
                 for line in &mut reservation.lines {
                     line.line = line.line.as_made();
@@ -252,12 +273,16 @@ impl EmbeddedLedger {
                 Ok(Outcome::Reservation(reservation)) as Verdict
             }
         };
-        Ok(Answer { verdict, replayed: true, position })
+        Ok(Answer {
+            verdict,
+            replayed: true,
+            position,
+        })
     }
 
     /// What the command with this key was answered; `None` when nothing is known of it.
     pub fn settle(&self, id: u128) -> Result<Option<Answer>, LedgerError> {
-        let records = self.pool.records(&[id])?;
+        let records = self.state.pool.records(&[id])?;
         let Some(record) = records.of(id).and_then(|shard| shard.get(id)) else {
             return Ok(None);
         };
@@ -266,13 +291,17 @@ impl EmbeddedLedger {
 
     /// The hashes of this ledger.
     pub const fn hasher(&self) -> Hasher {
-        self.hasher
+        self.state.hasher
     }
 }
 
 /// An answer that was not recorded: position 0.
 fn unrecorded(refusal: Refusal) -> Answer {
-    Answer { verdict: Err(refusal), replayed: false, position: Position::default() }
+    Answer {
+        verdict: Err(refusal),
+        replayed: false,
+        position: Position::default(),
+    }
 }
 
 /// The value behind a lock of plain data, where a panic of another thread cannot leave it half

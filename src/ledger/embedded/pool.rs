@@ -49,7 +49,9 @@ thread_local! {
 }
 
 fn shards<T: Default>(count: usize) -> Shards<T> {
-    (0..count).map(|_| CachePadded::new(Mutex::new(T::default()))).collect()
+    (0..count)
+        .map(|_| CachePadded::new(Mutex::new(T::default())))
+        .collect()
 }
 
 impl Pool {
@@ -70,7 +72,8 @@ impl Pool {
                 let count = LOCKED.get().wrapping_add(1);
                 LOCKED.set(count);
                 if count.is_multiple_of(WAIT_BUNCH) {
-                    self.meters.lock_wait_uncontended(LockKind::Shard, u64::from(WAIT_BUNCH));
+                    self.meters
+                        .lock_wait_uncontended(LockKind::Shard, u64::from(WAIT_BUNCH));
                 }
                 Ok(guard)
             }
@@ -87,7 +90,10 @@ impl Pool {
     /// A timer for the lock hold that begins now, for one in [`HOLD_SAMPLE`].
     pub(super) fn hold_timer(&self) -> HoldTimer<'_> {
         let sampled = LOCKED.get().is_multiple_of(HOLD_SAMPLE);
-        HoldTimer { timer: sampled.then(monotonic), meters: &self.meters }
+        HoldTimer {
+            timer: sampled.then(monotonic),
+            meters: &self.meters,
+        }
     }
 
     /// Locks one record shard.
@@ -166,13 +172,19 @@ impl RecordGuards<'_> {
     /// The locked shard of a command.
     pub(super) fn of(&self, id: u128) -> Option<&RecordShard> {
         let wanted = record_shard::shard_of(id);
-        self.0.iter().find(|(shard, _)| *shard == wanted).map(|(_, guard)| &**guard)
+        self.0
+            .iter()
+            .find(|(shard, _)| *shard == wanted)
+            .map(|(_, guard)| &**guard)
     }
 
     /// The locked shard of a command.
     pub(super) fn of_mut(&mut self, id: u128) -> Option<&mut RecordShard> {
         let wanted = record_shard::shard_of(id);
-        self.0.iter_mut().find(|(shard, _)| *shard == wanted).map(|(_, guard)| &mut **guard)
+        self.0
+            .iter_mut()
+            .find(|(shard, _)| *shard == wanted)
+            .map(|(_, guard)| &mut **guard)
     }
 }
 
@@ -185,7 +197,9 @@ impl StockGuards<'_> {
         match self.0.as_slice() {
             [(shard, guard)] if *shard == number => Some(guard),
             many => {
-                let at = many.binary_search_by_key(&number, |(shard, _)| *shard).ok()?;
+                let at = many
+                    .binary_search_by_key(&number, |(shard, _)| *shard)
+                    .ok()?;
                 many.get(at).map(|(_, guard)| &**guard)
             }
         }
@@ -193,12 +207,17 @@ impl StockGuards<'_> {
 
     /// A locked shard by number.
     pub(super) fn shard_mut(&mut self, number: usize) -> Option<&mut StockShard> {
-        let at = self.0.binary_search_by_key(&number, |(shard, _)| *shard).ok()?;
+        let at = self
+            .0
+            .binary_search_by_key(&number, |(shard, _)| *shard)
+            .ok()?;
         self.0.get_mut(at).map(|(_, guard)| &mut **guard)
     }
 
     /// All locked shards with their numbers.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut StockShard)> {
-        self.0.iter_mut().map(|(shard, guard)| (*shard, &mut **guard))
+        self.0
+            .iter_mut()
+            .map(|(shard, guard)| (*shard, &mut **guard))
     }
 }

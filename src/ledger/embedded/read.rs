@@ -2,15 +2,13 @@
 
 use smallvec::SmallVec;
 
-use super::EmbeddedLedger;
 use super::record_shard::{Head, Record};
 use super::scratch::Scratch;
 use super::stock_shard::shard_of;
+use super::{EmbeddedLedger, State};
 use crate::domain::line::Move;
 use crate::domain::verdict::{Reservation, ReservationLine};
-use crate::domain::{
-    ChannelIx, NodeIx, ReservationId, Settings, Sku, Stock, Units, UnixMillis,
-};
+use crate::domain::{ChannelIx, NodeIx, ReservationId, Settings, Sku, Stock, Units, UnixMillis};
 use crate::ledger::{Availability, LedgerError, StockView};
 
 impl EmbeddedLedger {
@@ -22,8 +20,8 @@ impl EmbeddedLedger {
         sku: Sku<'_>,
         read: impl FnOnce(&Stock, UnixMillis) -> T,
     ) -> Result<Option<T>, LedgerError> {
-        let hash = self.hasher.sku(sku.as_str());
-        let mut shard = self.pool.stock_shard(shard_of(hash))?;
+        let hash = self.state.hasher.sku(sku.as_str());
+        let mut shard = self.state.pool.stock_shard(shard_of(hash))?;
         let now = self.now();
         if shard.has_due(now) && self.journal.admit().is_ok() {
             let mut scratch = Scratch::new();
@@ -31,7 +29,9 @@ impl EmbeddedLedger {
             scratch.commit(&self.journal);
         }
         let slot = shard.find(hash, sku.as_str());
-        Ok(slot.and_then(|slot| shard.stock(slot)).map(|stock| read(stock, now)))
+        Ok(slot
+            .and_then(|slot| shard.stock(slot))
+            .map(|stock| read(stock, now)))
     }
 
     /// Stock of a SKU; `None`: unknown.
@@ -78,18 +78,20 @@ impl EmbeddedLedger {
 
     /// A reservation; `None`: unknown or forgotten.
     pub fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, LedgerError> {
-        let records = self.pool.records(&[id.0])?;
+        let records = self.state.pool.records(&[id.0])?;
         let record = records.of(id.0).and_then(|shard| shard.get(id.0));
         let Some((record, head)) = record.and_then(|r| Some((r, r.head()?))) else {
             return Ok(None);
         };
-        let mut view = self.view(record, head)?;
+        let mut view = self.state.view(record, head)?;
         let now = self.now();
         if view.deadline.is_due(now) {
             for line in &mut view.lines {
                 // What is due counts as expired even before anyone wrote it down.
                 let held = line.line.held;
-                line.line.apply(Move::Expire(held)).map_err(|bad| self.broken(bad))?;
+                line.line
+                    .apply(Move::Expire(held))
+                    .map_err(|bad| self.broken(bad))?;
             }
         }
         Ok(Some(view))
@@ -101,12 +103,12 @@ impl EmbeddedLedger {
         channel: ChannelIx,
         reference: &str,
     ) -> Result<Option<Reservation>, LedgerError> {
-        let hash = self.hasher.reference(channel, reference);
-        let Some((shard, slot)) = self.pool.references(hash)?.get(&hash).copied() else {
+        let hash = self.state.hasher.reference(channel, reference);
+        let Some((shard, slot)) = self.state.pool.references(hash)?.get(&hash).copied() else {
             return Ok(None);
         };
         let id = {
-            let records = self.pool.record_shard(usize::from(shard))?;
+            let records = self.state.pool.record_shard(usize::from(shard))?;
             let same = |record: &&Record| {
                 let head = record.head();
                 head.is_some_and(|head| {
@@ -117,17 +119,26 @@ impl EmbeddedLedger {
         };
         id.map_or(Ok(None), |id| self.reservation(ReservationId(id)))
     }
+}
 
+impl State {
     /// A reservation as its lines stand. To be called with its record locked.
     pub(super) fn view(&self, record: &Record, head: &Head) -> Result<Reservation, LedgerError> {
         let refs = head.lines.as_slice();
-        let stock = self.pool.stock(refs.iter().map(|line| usize::from(line.shard)).collect())?;
+        let stock = self
+            .pool
+            .stock(refs.iter().map(|line| usize::from(line.shard)).collect())?;
         let mut deadline = UnixMillis::default();
         let mut lines = SmallVec::new();
         for line in refs {
-            let shard = stock.shard(usize::from(line.shard)).ok_or(LedgerError::Unavailable)?;
+            let shard = stock
+                .shard(usize::from(line.shard))
+                .ok_or(LedgerError::Unavailable)?;
             let entry = shard.lines.get(line.slot).ok_or(LedgerError::Unavailable)?;
-            let owner = shard.stocks.get(entry.stock).ok_or(LedgerError::Unavailable)?;
+            let owner = shard
+                .stocks
+                .get(entry.stock)
+                .ok_or(LedgerError::Unavailable)?;
             deadline = entry.deadline;
             lines.push(ReservationLine {
                 sku: owner.sku.clone(),

@@ -48,7 +48,11 @@ pub fn decode(position: Position, record: &[u8]) -> Result<Event<'_>, BadRecord>
     let kind = reader.byte()?;
     let at = UnixMillis(reader.signed()?);
     let body = get_body(kind, &mut reader)?;
-    if reader.0.is_empty() { Ok(Event { position, at, body }) } else { Err(BadRecord) }
+    if reader.0.is_empty() {
+        Ok(Event { position, at, body })
+    } else {
+        Err(BadRecord)
+    }
 }
 
 /// Whether an encoded record is a refusal.
@@ -62,7 +66,9 @@ const REFUSED: u8 = 9;
 impl EventPage {
     /// The events of the page.
     pub fn iter(&self) -> impl Iterator<Item = Result<Event<'_>, BadRecord>> {
-        self.records.iter().map(|(position, record)| decode(*position, record))
+        self.records
+            .iter()
+            .map(|(position, record)| decode(*position, record))
     }
 }
 
@@ -93,14 +99,24 @@ fn put_body(w: &mut Writer<'_>, body: &Body<'_>) {
         }
         Body::Reserved(reserved) => put_reserved(w, reserved),
         Body::Acted(acted) => put_acted(w, acted),
-        Body::Expired { id, line, sku, units } => {
+        Body::Expired {
+            id,
+            line,
+            sku,
+            units,
+        } => {
             w.wide(id.0);
             w.number(u64::from(*line));
             w.text(sku);
             w.units(*units);
         }
         Body::StockChanged(changed) => put_stock(w, changed),
-        Body::SettingsPut { key, sku, before, after } => {
+        Body::SettingsPut {
+            key,
+            sku,
+            before,
+            after,
+        } => {
             put_key(w, *key);
             w.text(sku);
             put_settings(w, *before);
@@ -116,8 +132,14 @@ fn put_body(w: &mut Writer<'_>, body: &Body<'_>) {
 fn get_body<'a>(kind: u8, r: &mut Reader<'a>) -> Result<Body<'a>, BadRecord> {
     Ok(match kind {
         1 => Body::Opened { epoch: r.narrow()? },
-        2 => Body::NodeNamed { node: NodeIx(r.narrow()?), name: r.text()? },
-        3 => Body::ChannelNamed { channel: ChannelIx(r.narrow()?), name: r.text()? },
+        2 => Body::NodeNamed {
+            node: NodeIx(r.narrow()?),
+            name: r.text()?,
+        },
+        3 => Body::ChannelNamed {
+            channel: ChannelIx(r.narrow()?),
+            name: r.text()?,
+        },
         4 => Body::Reserved(get_reserved(r)?),
         5 => Body::Acted(get_acted(r)?),
         6 => Body::Expired {
@@ -133,7 +155,10 @@ fn get_body<'a>(kind: u8, r: &mut Reader<'a>) -> Result<Body<'a>, BadRecord> {
             before: get_settings(r)?,
             after: get_settings(r)?,
         },
-        REFUSED => Body::Refused { key: get_key(r)?, refusal: refusal::get(r)? },
+        REFUSED => Body::Refused {
+            key: get_key(r)?,
+            refusal: refusal::get(r)?,
+        },
         _ => return Err(BadRecord),
     })
 }
@@ -144,7 +169,10 @@ fn put_key(w: &mut Writer<'_>, key: CommandKey) {
 }
 
 fn get_key(r: &mut Reader<'_>) -> Result<CommandKey, BadRecord> {
-    Ok(CommandKey { id: r.wide()?, fingerprint: r.fixed()? })
+    Ok(CommandKey {
+        id: r.wide()?,
+        fingerprint: r.fixed()?,
+    })
 }
 
 /// Writes a pin: 0 for none, else the index plus one.
@@ -156,7 +184,9 @@ fn get_pin(r: &mut Reader<'_>) -> Result<Option<NodeIx>, BadRecord> {
     let raw: u32 = r.narrow()?;
     match raw.checked_sub(1) {
         None => Ok(None),
-        Some(node) => u16::try_from(node).map(|n| Some(NodeIx(n))).or(Err(BadRecord)),
+        Some(node) => u16::try_from(node)
+            .map(|n| Some(NodeIx(n)))
+            .or(Err(BadRecord)),
     }
 }
 
@@ -191,14 +221,26 @@ fn get_reserved<'a>(r: &mut Reader<'a>) -> Result<Reserved<'a>, BadRecord> {
             held: r.units()?,
         });
     }
-    Ok(Reserved { id, fingerprint, channel, reference, ttl_ms, lines })
+    Ok(Reserved {
+        id,
+        fingerprint,
+        channel,
+        reference,
+        ttl_ms,
+        lines,
+    })
 }
 
 pub(super) fn put_line(w: &mut Writer<'_>, line: &Line) {
     put_pin(w, line.pin);
-    for units in
-        [line.held, line.committed, line.shipped, line.released, line.expired, line.returned]
-    {
+    for units in [
+        line.held,
+        line.committed,
+        line.shipped,
+        line.released,
+        line.expired,
+        line.returned,
+    ] {
         w.units(units);
     }
 }
@@ -238,7 +280,11 @@ fn put_move(w: &mut Writer<'_>, step: Move) {
 
 fn get_move(r: &mut Reader<'_>) -> Result<Move, BadRecord> {
     let tag = r.byte()?;
-    let node = if (6..=9).contains(&tag) { NodeIx(r.narrow()?) } else { NodeIx::MAIN };
+    let node = if (6..=9).contains(&tag) {
+        NodeIx(r.narrow()?)
+    } else {
+        NodeIx::MAIN
+    };
     Ok(match tag {
         1 => Move::Hold(r.units()?),
         2 => Move::Commit(r.units()?),
@@ -304,9 +350,23 @@ pub(super) fn get_acted<'a>(r: &mut Reader<'a>) -> Result<Acted<'a>, BadRecord> 
         for _ in 0..r.count()? {
             moves.push(get_move(r)?);
         }
-        lines.push(ActedLine { sku, requested, after, moves });
+        lines.push(ActedLine {
+            sku,
+            requested,
+            after,
+            moves,
+        });
     }
-    Ok(Acted { id, key, verb, channel, reference, created_at, deadline, lines })
+    Ok(Acted {
+        id,
+        key,
+        verb,
+        channel,
+        reference,
+        created_at,
+        deadline,
+        lines,
+    })
 }
 
 fn put_stock(w: &mut Writer<'_>, changed: &StockChanged<'_>) {
@@ -355,7 +415,13 @@ fn get_stock<'a>(r: &mut Reader<'a>) -> Result<StockChanged<'a>, BadRecord> {
             version: r.number()?,
         });
     }
-    Ok(StockChanged { key, verb, reason, operator, items })
+    Ok(StockChanged {
+        key,
+        verb,
+        reason,
+        operator,
+        items,
+    })
 }
 
 pub(super) fn put_settings(w: &mut Writer<'_>, settings: Settings) {
@@ -389,5 +455,10 @@ pub(super) fn get_settings(r: &mut Reader<'_>) -> Result<Settings, BadRecord> {
         _ => return Err(BadRecord),
     };
     let low_water = r.maybe_units()?;
-    Ok(Settings { safety, selling, low_water, version: r.narrow()? })
+    Ok(Settings {
+        safety,
+        selling,
+        low_water,
+        version: r.narrow()?,
+    })
 }

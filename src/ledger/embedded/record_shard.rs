@@ -23,7 +23,11 @@ pub(super) struct LineRef {
 impl LineRef {
     /// A line that was not found yet; only during recovery.
     pub(super) const fn missing(requested: Units) -> Self {
-        Self { requested, slot: u32::MAX, shard: u16::MAX }
+        Self {
+            requested,
+            slot: u32::MAX,
+            shard: u16::MAX,
+        }
     }
 
     pub(super) fn is_missing(self) -> bool {
@@ -97,7 +101,13 @@ fn halves(id: u128) -> [u64; 2] {
 
 impl Record {
     pub(super) fn new(key: CommandKey, sequence: u64, at: UnixMillis, kept: Kept) -> Self {
-        Self { id: halves(key.id), fingerprint: key.fingerprint, sequence, at, kept }
+        Self {
+            id: halves(key.id),
+            fingerprint: key.fingerprint,
+            sequence,
+            at,
+            kept,
+        }
     }
 
     pub(super) fn id(&self) -> u128 {

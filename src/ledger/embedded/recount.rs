@@ -26,7 +26,8 @@ impl Recount {
         self.deficits += other.deficits;
         self.violation_count += other.violation_count;
         let room = SENTENCES_MAX.saturating_sub(self.violations.len());
-        self.violations.extend(other.violations.into_iter().take(room));
+        self.violations
+            .extend(other.violations.into_iter().take(room));
     }
 }
 
@@ -89,19 +90,22 @@ impl EmbeddedLedger {
         let mut found = Recount::default();
         let mut open: HashSet<u128> = HashSet::new();
         for number in 0..STOCK_SHARDS {
-            let shard = self.pool.stock_shard(number)?;
+            let shard = self.state.pool.stock_shard(number)?;
             found.add(check_shard(&shard));
-            let lines = shard.lines.iter().filter(|(_, entry)| !entry.line.open().is_zero());
+            let lines = shard
+                .lines
+                .iter()
+                .filter(|(_, entry)| !entry.line.open().is_zero());
             open.extend(lines.map(|(_, entry)| entry.reservation().0));
         }
         found.open = u64::try_from(open.len()).unwrap_or(u64::MAX);
         for number in 0..RECORD_SHARDS {
-            let shard = self.pool.record_shard(number)?;
+            let shard = self.state.pool.record_shard(number)?;
             for (_, record) in shard.records.iter() {
                 let Some(head) = record.head() else { continue };
                 found.reservations += 1;
                 for (at, line) in head.lines.as_slice().iter().enumerate() {
-                    let stock = self.pool.stock_shard(usize::from(line.shard))?;
+                    let stock = self.state.pool.stock_shard(usize::from(line.shard))?;
                     let mine = stock.lines.get(line.slot).is_some_and(|entry| {
                         entry.reservation().0 == record.id() && usize::from(entry.number) == at
                     });

@@ -8,25 +8,23 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use super::answer::held_line;
-use super::journal::{Journal, JournalConfig, JournalError};
+use super::journal::{Journal, JournalConfig, JournalError, JournalRecovery, ReplayError};
 use super::pool::Pool;
 use super::record::{self, BadRecord};
-use super::record_shard::{
-    Head, Kept, LineRef, LineRefs, Record, shard_of as record_shard_of,
-};
+use super::record_shard::{Head, Kept, LineRef, LineRefs, Record, shard_of as record_shard_of};
 use super::snapshot::{NAMES, RECORDS, STOCK, get_names, get_records, get_stock};
 use super::snapshot_file::{SnapshotError, SnapshotReader};
 use super::stock_shard::{LineEntry, shard_of};
 use super::storage::{OpenStorageError, Storage};
-use super::{Counts, EmbeddedLedger, Retention, upkeep};
+use super::{Counts, EmbeddedLedger, Retention, State, upkeep};
 use crate::clock::Clock;
 use crate::domain::command::CommandKey;
 use crate::domain::hash::Hasher;
 use crate::domain::line::{Inconsistent, Move};
 use crate::domain::{ReservationId, Ttl, Units, UnixMillis};
+use crate::ledger::LedgerError;
 use crate::ledger::event::{Acted, Body, Event, Reserved, StockItem};
 use crate::ledger::names::Names;
-use crate::ledger::LedgerError;
 use crate::limits::{CHANNELS_MAX, NODES_MAX, RECORD_SHARDS, STOCK_SHARDS};
 use crate::telemetry::Meters;
 
@@ -99,55 +97,87 @@ impl EmbeddedLedger {
         meters: Meters,
     ) -> Result<Self, OpenError> {
         let seed = super::identity::read_or_make(&*storage)?;
-        let (journal, recovery) =
-            Journal::open(Arc::clone(&storage), config.journal, meters.clone())?;
-        let ledger = Self {
+        let mut recovery = Journal::open(Arc::clone(&storage), config.journal)?;
+        let state = State {
             pool: Pool::new(meters.clone()),
-            journal,
             hasher: Hasher::new(seed),
+            nodes: RwLock::new(Names::new(NODES_MAX)),
+            channels: RwLock::new(Names::new(CHANNELS_MAX)),
+            counts: Counts::default(),
+        };
+        let (from, latest) = state.recover(&storage, &mut recovery)?;
+        if let Some(cut) = recovery.cut() {
+            tracing::warn!(?cut, "cut the unfinished end of the journal");
+        }
+        let ledger = Self {
+            state,
+            journal: recovery.start()?,
             clock,
             meters,
             retention: config.retention,
-            nodes: RwLock::new(Names::new(NODES_MAX)),
-            channels: RwLock::new(Names::new(CHANNELS_MAX)),
-            latest: AtomicI64::new(i64::MIN),
-            counts: Counts::default(),
+            latest: AtomicI64::new(latest.0),
             upkeep: upkeep::Upkeep::default(),
             storage,
         };
+        ledger.upkeep.snapshot_at.store(from, Ordering::Relaxed);
+        // The default node has index 0: it is the first name of every ledger.
+        ledger.make_node(DEFAULT_NODE)?;
+        Ok(ledger)
+    }
+}
+
+impl State {
+    /// Reads snapshot and journal. Returns the snapshot's sequence and the latest moment seen.
+    fn recover(
+        &self,
+        storage: &Arc<dyn Storage>,
+        recovery: &mut JournalRecovery,
+    ) -> Result<(u64, UnixMillis), OpenError> {
         let mut loading = Loading {
             stock_marks: vec![0; STOCK_SHARDS],
             record_marks: vec![0; RECORD_SHARDS],
             orphans: HashMap::new(),
             latest: UnixMillis(i64::MIN),
         };
-        let from = ledger.load_snapshot(&mut loading)?;
-        ledger.upkeep.snapshot_at.store(from, Ordering::Relaxed);
-        recovery.replay(from, |position, bytes| {
+        let from = self.load_snapshot(storage, &mut loading)?;
+        let replayed = recovery.replay(from, |position, bytes| {
             let event = record::decode(position, bytes)?;
-            ledger.replay_event(&event, &mut loading).map_err(|error| match error {
-                OpenError::Damaged(what) => OpenError::Damaged(format!(
-                    "record {} of the journal: {what}",
-                    position.sequence
-                )),
-                other => other,
-            })
+            self.replay_event(&event, &mut loading)
+                .map_err(|error| match error {
+                    OpenError::Damaged(what) => OpenError::Damaged(format!(
+                        "record {} of the journal: {what}",
+                        position.sequence
+                    )),
+                    other => other,
+                })
+        });
+        replayed.map_err(|error| match error {
+            ReplayError::Journal(error) => error.into(),
+            ReplayError::Record { source, .. } => source,
         })?;
-        ledger.finish(&loading)?;
-        // The default node has index 0: it is the first name of every ledger.
-        ledger.make_node(DEFAULT_NODE)?;
-        Ok(ledger)
+        self.finish(&loading)?;
+        Ok((from, loading.latest))
     }
 
-    fn load_snapshot(&self, loading: &mut Loading) -> Result<u64, OpenError> {
-        let Some(mut reader) = SnapshotReader::newest(&self.storage)? else { return Ok(0) };
+    fn load_snapshot(
+        &self,
+        storage: &Arc<dyn Storage>,
+        loading: &mut Loading,
+    ) -> Result<u64, OpenError> {
+        let Some(mut reader) = SnapshotReader::newest(storage)? else {
+            return Ok(0);
+        };
         while let Some((kind, index, bytes)) = reader.next_section()? {
             let shard = usize::try_from(index).unwrap_or(usize::MAX);
             match kind {
                 NAMES => self.load_names(&bytes)?,
                 RECORDS => self.load_records(shard, &bytes, loading)?,
                 STOCK => self.load_stock(shard, &bytes, loading)?,
-                _ => return Err(OpenError::Damaged(format!("snapshot section of kind {kind}"))),
+                _ => {
+                    return Err(OpenError::Damaged(format!(
+                        "snapshot section of kind {kind}"
+                    )));
+                }
             }
         }
         Ok(reader.sequence())
@@ -158,7 +188,9 @@ impl EmbeddedLedger {
         for (table, names) in [(&self.nodes, nodes), (&self.channels, channels)] {
             let mut table = super::unpoisoned(table.write());
             for name in names {
-                table.add(name).ok_or_else(|| OpenError::Damaged("too many names".to_owned()))?;
+                table
+                    .add(name)
+                    .ok_or_else(|| OpenError::Damaged("too many names".to_owned()))?;
             }
         }
         Ok(())
@@ -231,7 +263,12 @@ impl EmbeddedLedger {
         let head = records.get_mut(id.0).and_then(Record::head_mut);
         let place = head.and_then(|h| h.lines.as_mut_slice().get_mut(usize::from(number)));
         match place {
-            Some(place) => *place = LineRef { requested: place.requested, ..found },
+            Some(place) => {
+                *place = LineRef {
+                    requested: place.requested,
+                    ..found
+                }
+            }
             None => {
                 loading.orphans.insert((id.0, number), found);
             }
@@ -251,15 +288,22 @@ impl EmbeddedLedger {
                 self.keep_event(event, acted.key, loading)?;
                 self.replay_acted(sequence, acted, loading)
             }
-            Body::Expired { id, line, sku, units } => {
-                self.replay_expired(sequence, (*id, *line), sku, *units, loading)
-            }
+            Body::Expired {
+                id,
+                line,
+                sku,
+                units,
+            } => self.replay_expired(sequence, (*id, *line), sku, *units, loading),
             Body::StockChanged(changed) => {
                 self.keep_event(event, changed.key, loading)?;
                 let items = changed.items.iter();
-                items.into_iter().try_for_each(|item| self.replay_item(sequence, item, loading))
+                items
+                    .into_iter()
+                    .try_for_each(|item| self.replay_item(sequence, item, loading))
             }
-            Body::SettingsPut { key, sku, after, .. } => {
+            Body::SettingsPut {
+                key, sku, after, ..
+            } => {
                 self.keep_event(event, *key, loading)?;
                 let hash = self.hasher.sku(sku);
                 if covered(&loading.stock_marks, shard_of(hash), sequence) {
@@ -302,7 +346,10 @@ impl EmbeddedLedger {
         let mut bytes = Vec::new();
         record::encode(event.at, &event.body, &mut bytes);
         let kept = Kept::Event(bytes.get(4..).unwrap_or_default().into());
-        self.keep(Record::new(key, event.position.sequence, event.at, kept), loading)
+        self.keep(
+            Record::new(key, event.position.sequence, event.at, kept),
+            loading,
+        )
     }
 
     fn replay_reserved(
@@ -313,16 +360,25 @@ impl EmbeddedLedger {
         loading: &mut Loading,
     ) -> Result<(), OpenError> {
         let ttl = Ttl::from_millis(reserved.ttl_ms).ok_or(BadRecord)?;
-        let missing: smallvec::SmallVec<[LineRef; 2]> =
-            reserved.lines.iter().map(|line| LineRef::missing(line.requested)).collect();
+        let missing: smallvec::SmallVec<[LineRef; 2]> = reserved
+            .lines
+            .iter()
+            .map(|line| LineRef::missing(line.requested))
+            .collect();
         let head = Head {
             channel: reserved.channel,
             ttl,
             reference: reserved.reference.map(Into::into),
             lines: LineRefs::new(&missing),
         };
-        let key = CommandKey { id: reserved.id.0, fingerprint: reserved.fingerprint };
-        self.keep(Record::new(key, sequence, at, Kept::Reservation(head)), loading)?;
+        let key = CommandKey {
+            id: reserved.id.0,
+            fingerprint: reserved.fingerprint,
+        };
+        self.keep(
+            Record::new(key, sequence, at, Kept::Reservation(head)),
+            loading,
+        )?;
         for (number, line) in (0_u16..).zip(&reserved.lines) {
             let hash = self.hasher.sku(line.sku);
             let shard = shard_of(hash);
@@ -350,7 +406,11 @@ impl EmbeddedLedger {
         sku: &str,
         loading: &Loading,
     ) -> Result<Option<LineRef>, OpenError> {
-        if covered(&loading.stock_marks, shard_of(self.hasher.sku(sku)), sequence) {
+        if covered(
+            &loading.stock_marks,
+            shard_of(self.hasher.sku(sku)),
+            sequence,
+        ) {
             return Ok(None);
         }
         let records = self.pool.record_shard(record_shard_of(id.0))?;
@@ -358,7 +418,9 @@ impl EmbeddedLedger {
         let line = head.and_then(|head| head.lines.as_slice().get(usize::from(number)));
         match line {
             Some(line) if !line.is_missing() => Ok(Some(*line)),
-            _ => Err(OpenError::Damaged(format!("line {number} of {id} is not there"))),
+            _ => Err(OpenError::Damaged(format!(
+                "line {number} of {id} is not there"
+            ))),
         }
     }
 
@@ -421,12 +483,13 @@ impl EmbeddedLedger {
         if (before.on_hand, before.unavailable) != (item.on_hand_before, item.unavailable_before) {
             return Err(OpenError::Damaged(format!("stock of {} differs", item.sku)));
         }
-        Ok(entry.stock.set_node(item.node, item.on_hand, item.unavailable)?)
+        Ok(entry
+            .stock
+            .set_node(item.node, item.on_hand, item.unavailable)?)
     }
 
     /// After the last event: derived indexes and counts.
     fn finish(&self, loading: &Loading) -> Result<(), OpenError> {
-        self.latest.store(loading.latest.0, Ordering::Relaxed);
         let mut newest: HashMap<u64, (u64, super::pool::HeadRef)> = HashMap::new();
         let mut gone = Vec::new();
         for number in 0..RECORD_SHARDS {
@@ -452,7 +515,10 @@ impl EmbeddedLedger {
         let mut open = 0;
         for number in 0..STOCK_SHARDS {
             let shard = self.pool.stock_shard(number)?;
-            let lines = shard.lines.iter().filter(|(_, entry)| !entry.line.open().is_zero());
+            let lines = shard
+                .lines
+                .iter()
+                .filter(|(_, entry)| !entry.line.open().is_zero());
             open += i64::try_from(lines.count()).unwrap_or(0);
         }
         self.counts.open_lines.store(open, Ordering::Relaxed);
@@ -466,15 +532,23 @@ impl EmbeddedLedger {
         for (number, slot) in heads {
             if let Some(record) = self.pool.record_shard(*number)?.remove(*slot) {
                 self.counts.records.fetch_sub(1, Ordering::Relaxed);
-                let refs = record.head().map(|head| head.lines.as_slice()).unwrap_or_default();
+                let refs = record
+                    .head()
+                    .map(|head| head.lines.as_slice())
+                    .unwrap_or_default();
                 lines.extend(refs.iter().filter(|line| !line.is_missing()));
             }
         }
         for line in lines {
             let mut shard = self.pool.stock_shard(usize::from(line.shard))?;
-            let open = shard.lines.get(line.slot).is_some_and(|e| !e.line.open().is_zero());
+            let open = shard
+                .lines
+                .get(line.slot)
+                .is_some_and(|e| !e.line.open().is_zero());
             if open {
-                return Err(OpenError::Damaged("promised units without a reservation".to_owned()));
+                return Err(OpenError::Damaged(
+                    "promised units without a reservation".to_owned(),
+                ));
             }
             shard.lines.remove(line.slot);
         }
@@ -484,7 +558,11 @@ impl EmbeddedLedger {
 
 fn line_ref(shard: usize, slot: u32) -> LineRef {
     let shard = u16::try_from(shard).unwrap_or(u16::MAX);
-    LineRef { requested: Units::ZERO, slot, shard }
+    LineRef {
+        requested: Units::ZERO,
+        slot,
+        shard,
+    }
 }
 
 fn covered(marks: &[u64], shard: usize, sequence: u64) -> bool {

@@ -39,16 +39,23 @@ impl EmbeddedLedger {
             .as_slice()
             .iter()
             .map(|line| {
-                let hash = self.hasher.sku(line.sku.as_str());
-                Place { hash, shard: shard_of(hash), slot: None }
+                let hash = self.state.hasher.sku(line.sku.as_str());
+                Place {
+                    hash,
+                    shard: shard_of(hash),
+                    slot: None,
+                }
             })
             .collect();
-        let mut records = self.pool.records(&[key.id])?;
+        let mut records = self.state.pool.records(&[key.id])?;
         if let Some(answer) = self.answered(&records, key) {
             return answer;
         }
-        let mut stock = self.pool.stock(places.iter().map(|p| p.shard).collect())?;
-        let hold = self.pool.hold_timer();
+        let mut stock = self
+            .state
+            .pool
+            .stock(places.iter().map(|p| p.shard).collect())?;
+        let hold = self.state.pool.hold_timer();
         let now = self.now();
         let mut scratch = Scratch::new();
         self.expire(&mut stock, now, &mut scratch)?;
@@ -63,7 +70,13 @@ impl EmbeddedLedger {
         let answer = match verdict {
             Err(refusal) => self.refuse(&mut records, key, now, refusal, scratch),
             Ok(grants) => {
-                let made = Making { key, reserve, now, places: &places, grants: &grants };
+                let made = Making {
+                    key,
+                    reserve,
+                    now,
+                    places: &places,
+                    grants: &grants,
+                };
                 self.make(&made, &mut records, &mut stock, scratch)
             }
         };
@@ -91,16 +104,24 @@ impl EmbeddedLedger {
             lines: LineRefs::new(&refs),
         };
         let record = Record::new(making.key, sequence, making.now, Kept::Reservation(head));
-        let shard = records.of_mut(making.key.id).ok_or(LedgerError::Unavailable)?;
+        let shard = records
+            .of_mut(making.key.id)
+            .ok_or(LedgerError::Unavailable)?;
         let slot = shard.insert(record).map_err(|bad| self.broken(bad))?;
         if let Some(reference) = reserve.reference {
-            let hash = self.hasher.reference(reserve.channel, reference);
+            let hash = self.state.hasher.reference(reserve.channel, reference);
             let shard = u16::try_from(record_shard_of(making.key.id)).unwrap_or(u16::MAX);
-            self.pool.references(hash)?.insert(hash, (shard, slot));
+            self.state
+                .pool
+                .references(hash)?
+                .insert(hash, (shard, slot));
         }
-        self.counts.records.fetch_add(1, Ordering::Relaxed);
+        self.state.counts.records.fetch_add(1, Ordering::Relaxed);
         let lines = i64::try_from(refs.len()).unwrap_or(0);
-        self.counts.open_lines.fetch_add(lines, Ordering::Relaxed);
+        self.state
+            .counts
+            .open_lines
+            .fetch_add(lines, Ordering::Relaxed);
         Ok(Answer {
             verdict: Ok(Outcome::Reservation(making.reservation())),
             replayed: false,
@@ -119,17 +140,22 @@ impl EmbeddedLedger {
         for (at, ((line, place), granted)) in
             lines.zip(making.places).zip(making.grants).enumerate()
         {
-            let shard = stock.shard_mut(place.shard).ok_or(LedgerError::Unavailable)?;
+            let shard = stock
+                .shard_mut(place.shard)
+                .ok_or(LedgerError::Unavailable)?;
             let owner = place.slot.ok_or(LedgerError::Unavailable)?;
             let short_before = shard.stock(owner).map(crate::domain::Stock::deficit);
             let number = u16::try_from(at).unwrap_or(u16::MAX);
             let id = ReservationId(making.key.id);
             let entry = LineEntry::new(id, number, owner, deadline, Line::pinned(line.node));
-            let slot = shard.hold(entry, *granted).map_err(|bad| self.broken(bad))?;
+            let slot = shard
+                .hold(entry, *granted)
+                .map_err(|bad| self.broken(bad))?;
             let short_after = shard.stock(owner).map(crate::domain::Stock::deficit);
             if short_after > short_before {
                 // The continuous check: a hold must never promise what is not there.
-                self.meters.oversold_units(short_after.map_or(0, crate::domain::Units::get));
+                self.meters
+                    .oversold_units(short_after.map_or(0, crate::domain::Units::get));
                 return Err(self.broken(Inconsistent));
             }
             refs.push(LineRef {

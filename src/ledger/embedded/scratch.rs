@@ -24,7 +24,11 @@ pub(super) struct Scratch {
 impl Scratch {
     pub(super) fn new() -> Self {
         let bytes = BUFFER.take();
-        Self { bytes, count: 0, last: 0 }
+        Self {
+            bytes,
+            count: 0,
+            last: 0,
+        }
     }
 
     /// Adds a record.
@@ -36,7 +40,9 @@ impl Scratch {
 
     /// The record added last, as it will be read back.
     pub(super) fn last_record(&self) -> &[u8] {
-        self.bytes.get(self.last.saturating_add(4)..).unwrap_or_default()
+        self.bytes
+            .get(self.last.saturating_add(4)..)
+            .unwrap_or_default()
     }
 
     /// Bytes collected.

@@ -14,7 +14,11 @@ pub(super) struct Slab<T> {
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Self { chunks: Vec::new(), free: Vec::new(), len: 0 }
+        Self {
+            chunks: Vec::new(),
+            free: Vec::new(),
+            len: 0,
+        }
     }
 }
 
@@ -83,7 +87,9 @@ impl<T> Slab<T> {
     /// All values with their slots, in slot order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         let all = self.chunks.iter().flatten();
-        (0_u32..).zip(all).filter_map(|(slot, value)| value.as_ref().map(|value| (slot, value)))
+        (0_u32..)
+            .zip(all)
+            .filter_map(|(slot, value)| value.as_ref().map(|value| (slot, value)))
     }
 }
 
@@ -101,6 +107,9 @@ mod tests {
         assert_eq!(slab.get(300), None);
         assert_eq!(slab.insert(7), Some(300));
         assert_eq!((slab.len(), slab.slots()), (1_000, 1_000));
-        assert_eq!(slab.iter().filter(|(slot, value)| slot == *value).count(), 999);
+        assert_eq!(
+            slab.iter().filter(|(slot, value)| slot == *value).count(),
+            999
+        );
     }
 }

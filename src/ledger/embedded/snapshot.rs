@@ -49,34 +49,42 @@ impl EmbeddedLedger {
         writer.section(NAMES, 0, &bytes).map_err(failed)?;
         for shard in 0..RECORD_SHARDS {
             bytes.clear();
-            let records = self.pool.record_shard(shard)?;
+            let records = self.state.pool.record_shard(shard)?;
             put_records(&mut Writer(&mut bytes), self.journal.last(), &records);
             drop(records);
-            writer.section(RECORDS, index(shard), &bytes).map_err(failed)?;
+            writer
+                .section(RECORDS, index(shard), &bytes)
+                .map_err(failed)?;
         }
         for shard in 0..STOCK_SHARDS {
             bytes.clear();
-            let stock = self.pool.stock_shard(shard)?;
+            let stock = self.state.pool.stock_shard(shard)?;
             put_stock(&mut Writer(&mut bytes), self.journal.last(), &stock);
             drop(stock);
-            writer.section(STOCK, index(shard), &bytes).map_err(failed)?;
+            writer
+                .section(STOCK, index(shard), &bytes)
+                .map_err(failed)?;
         }
         // What the snapshot shows must be durable before it stands for it.
-        self.journal.wait_blocking(self.journal.last())?;
+        self.journal.sync_blocking()?;
         let before = writer.finish().map_err(failed)?;
-        self.journal.release_before(before);
+        if let Err(error) = self.journal.release_before(before) {
+            tracing::warn!(%error, "cannot remove old segments");
+        }
         self.upkeep.snapshot_at.store(start, Ordering::Relaxed);
         Ok(start)
     }
 
     /// Changes since the last snapshot.
     pub fn since_snapshot(&self) -> u64 {
-        self.journal.last().saturating_sub(self.upkeep.snapshot_at.load(Ordering::Relaxed))
+        self.journal
+            .last()
+            .saturating_sub(self.upkeep.snapshot_at.load(Ordering::Relaxed))
     }
 
     fn put_names(&self, bytes: &mut Vec<u8>) {
         let mut writer = Writer(bytes);
-        for table in [&self.nodes, &self.channels] {
+        for table in [&self.state.nodes, &self.state.channels] {
             let names = super::unpoisoned(table.read());
             writer.count(names.len());
             names.iter().for_each(|name| writer.text(name));
@@ -89,7 +97,9 @@ pub(super) fn get_names(bytes: &[u8]) -> Result<[Vec<&str>; 2], BadRecord> {
     let mut reader = Reader(bytes);
     let mut table = || {
         let count = reader.count()?;
-        (0..count).map(|_| reader.text()).collect::<Result<Vec<&str>, BadRecord>>()
+        (0..count)
+            .map(|_| reader.text())
+            .collect::<Result<Vec<&str>, BadRecord>>()
     };
     Ok([table()?, table()?])
 }
@@ -100,7 +110,10 @@ fn put_stock(w: &mut Writer<'_>, watermark: u64, shard: &StockShard) {
     let slots = usize::try_from(shard.stocks.slots()).unwrap_or(0);
     let mut places = vec![0_u32; slots];
     for (place, (slot, entry)) in (0_u32..).zip(shard.stocks.iter()) {
-        if let Some(at) = usize::try_from(slot).ok().and_then(|slot| places.get_mut(slot)) {
+        if let Some(at) = usize::try_from(slot)
+            .ok()
+            .and_then(|slot| places.get_mut(slot))
+        {
             *at = place;
         }
         w.text(&entry.sku);
@@ -121,7 +134,9 @@ fn put_stock(w: &mut Writer<'_>, watermark: u64, shard: &StockShard) {
     for (_, entry) in shard.lines.iter() {
         w.wide(entry.reservation().0);
         w.number(u64::from(entry.number));
-        let place = usize::try_from(entry.stock).ok().and_then(|slot| places.get(slot));
+        let place = usize::try_from(entry.stock)
+            .ok()
+            .and_then(|slot| places.get(slot));
         w.number(place.map_or(u64::MAX, |place| u64::from(*place)));
         w.signed(entry.deadline.0);
         put_line(w, &entry.line);
@@ -163,9 +178,19 @@ pub(super) fn get_stock<'a, E: From<BadRecord>>(
         let id = ReservationId(r.wide()?);
         let (number, place) = (r.narrow()?, r.narrow()?);
         let deadline = UnixMillis(r.signed()?);
-        line(LineEntry::new(id, number, place, deadline, get_line(&mut r)?))?;
+        line(LineEntry::new(
+            id,
+            number,
+            place,
+            deadline,
+            get_line(&mut r)?,
+        ))?;
     }
-    if r.0.is_empty() { Ok(watermark) } else { Err(BadRecord.into()) }
+    if r.0.is_empty() {
+        Ok(watermark)
+    } else {
+        Err(BadRecord.into())
+    }
 }
 
 fn put_records(w: &mut Writer<'_>, watermark: u64, shard: &RecordShard) {
@@ -183,7 +208,10 @@ fn put_records(w: &mut Writer<'_>, watermark: u64, shard: &RecordShard) {
                 w.number(u64::from(head.ttl.as_millis()));
                 w.maybe_text(head.reference.as_deref());
                 w.count(head.lines.as_slice().len());
-                head.lines.as_slice().iter().for_each(|line| w.units(line.requested));
+                head.lines
+                    .as_slice()
+                    .iter()
+                    .for_each(|line| w.units(line.requested));
             }
             Kept::Event(event) => {
                 w.byte(2);
@@ -202,7 +230,10 @@ pub(super) fn get_records<E: From<BadRecord>>(
     let mut r = Reader(bytes);
     let watermark = r.number()?;
     for _ in 0..r.count()? {
-        let key = CommandKey { id: r.wide()?, fingerprint: r.fixed()? };
+        let key = CommandKey {
+            id: r.wide()?,
+            fingerprint: r.fixed()?,
+        };
         let sequence = r.number()?;
         let at = UnixMillis(r.signed()?);
         let kept = match r.byte()? {
@@ -215,7 +246,11 @@ pub(super) fn get_records<E: From<BadRecord>>(
         };
         record(Record::new(key, sequence, at, kept))?;
     }
-    if r.0.is_empty() { Ok(watermark) } else { Err(BadRecord.into()) }
+    if r.0.is_empty() {
+        Ok(watermark)
+    } else {
+        Err(BadRecord.into())
+    }
 }
 
 fn get_head(r: &mut Reader<'_>) -> Result<Head, BadRecord> {
@@ -227,5 +262,10 @@ fn get_head(r: &mut Reader<'_>) -> Result<Head, BadRecord> {
     for _ in 0..count {
         lines.push(LineRef::missing(r.units()?));
     }
-    Ok(Head { channel, ttl, reference, lines: LineRefs::new(&lines) })
+    Ok(Head {
+        channel,
+        ttl,
+        reference,
+        lines: LineRefs::new(&lines),
+    })
 }

@@ -21,11 +21,14 @@ impl EmbeddedLedger {
         command: &StockCommand<'_>,
     ) -> Result<Answer, LedgerError> {
         let skus = skus(&command.change);
-        let mut records = self.pool.records(&[key.id])?;
+        let mut records = self.state.pool.records(&[key.id])?;
         if let Some(answer) = self.answered(&records, key) {
             return answer;
         }
-        let mut stock = self.pool.stock(skus.iter().map(|sku| self.shard(*sku)).collect())?;
+        let mut stock = self
+            .state
+            .pool
+            .stock(skus.iter().map(|sku| self.shard(*sku)).collect())?;
         let now = self.now();
         let mut scratch = Scratch::new();
         self.expire(&mut stock, now, &mut scratch)?;
@@ -53,11 +56,14 @@ impl EmbeddedLedger {
         put: &PutSettings<'_>,
     ) -> Result<Answer, LedgerError> {
         let sku = put.sku;
-        let mut records = self.pool.records(&[key.id])?;
+        let mut records = self.state.pool.records(&[key.id])?;
         if let Some(answer) = self.answered(&records, key) {
             return answer;
         }
-        let mut stock = self.pool.stock(SmallVec::from_iter([self.shard(sku)]))?;
+        let mut stock = self
+            .state
+            .pool
+            .stock(SmallVec::from_iter([self.shard(sku)]))?;
         let now = self.now();
         let mut scratch = Scratch::new();
         self.expire(&mut stock, now, &mut scratch)?;
@@ -68,27 +74,36 @@ impl EmbeddedLedger {
         };
         self.put_settings_at(&mut stock, sku, after)?;
         let before = before.unwrap_or_default();
-        let body = Body::SettingsPut { key, sku: sku.as_str(), before, after };
+        let body = Body::SettingsPut {
+            key,
+            sku: sku.as_str(),
+            before,
+            after,
+        };
         self.conclude(&mut records, key, now, body, scratch)
     }
 
     fn shard(&self, sku: Sku<'_>) -> usize {
-        shard_of(self.hasher.sku(sku.as_str()))
+        shard_of(self.state.hasher.sku(sku.as_str()))
     }
 
     fn locked_stock<'s>(&self, stock: &'s StockGuards<'_>, sku: Sku<'_>) -> Option<&'s Stock> {
-        let hash = self.hasher.sku(sku.as_str());
+        let hash = self.state.hasher.sku(sku.as_str());
         let shard = stock.shard(shard_of(hash))?;
         shard.stock(shard.find(hash, sku.as_str())?)
     }
 
     fn put_place(&self, stock: &mut StockGuards<'_>, place: &Place<'_>) -> Result<(), LedgerError> {
-        let hash = self.hasher.sku(place.sku.as_str());
-        let shard = stock.shard_mut(shard_of(hash)).ok_or(LedgerError::Unavailable)?;
-        let slot = shard.find_or_make(self.hasher, hash, place.sku.as_str());
+        let hash = self.state.hasher.sku(place.sku.as_str());
+        let shard = stock
+            .shard_mut(shard_of(hash))
+            .ok_or(LedgerError::Unavailable)?;
+        let slot = shard.find_or_make(self.state.hasher, hash, place.sku.as_str());
         let slot = slot.map_err(|bad| self.broken(bad))?;
         let entry = shard.stocks.get_mut(slot).ok_or(LedgerError::Unavailable)?;
-        let put = entry.stock.set_node(place.before.node, place.on_hand, place.unavailable);
+        let put = entry
+            .stock
+            .set_node(place.before.node, place.on_hand, place.unavailable);
         put.map_err(|bad| self.broken(bad))
     }
 
@@ -98,9 +113,11 @@ impl EmbeddedLedger {
         sku: Sku<'_>,
         settings: Settings,
     ) -> Result<(), LedgerError> {
-        let hash = self.hasher.sku(sku.as_str());
-        let shard = stock.shard_mut(shard_of(hash)).ok_or(LedgerError::Unavailable)?;
-        let slot = shard.find_or_make(self.hasher, hash, sku.as_str());
+        let hash = self.state.hasher.sku(sku.as_str());
+        let shard = stock
+            .shard_mut(shard_of(hash))
+            .ok_or(LedgerError::Unavailable)?;
+        let slot = shard.find_or_make(self.state.hasher, hash, sku.as_str());
         let slot = slot.map_err(|bad| self.broken(bad))?;
         let entry = shard.stocks.get_mut(slot).ok_or(LedgerError::Unavailable)?;
         entry.stock.put_settings(settings);
@@ -113,7 +130,9 @@ impl EmbeddedLedger {
         let mut item = |place: &Place<'a>| {
             let (available, version) = *after.entry(place.sku).or_insert_with(|| {
                 let stock = self.locked_stock(stock, place.sku);
-                stock.map_or((Units::ZERO, 0), |stock| (stock.available(), stock.version()))
+                stock.map_or((Units::ZERO, 0), |stock| {
+                    (stock.available(), stock.version())
+                })
             });
             StockItem {
                 sku: place.sku.as_str(),

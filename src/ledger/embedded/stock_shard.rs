@@ -42,7 +42,13 @@ impl LineEntry {
     ) -> Self {
         let low = u64::try_from(id.0 & u128::from(u64::MAX)).unwrap_or(0);
         let high = u64::try_from(id.0 >> 64).unwrap_or(0);
-        Self { reservation: [low, high], deadline, line, stock, number }
+        Self {
+            reservation: [low, high],
+            deadline,
+            line,
+            stock,
+            number,
+        }
     }
 
     pub(super) fn reservation(&self) -> ReservationId {
@@ -89,7 +95,10 @@ impl StockShard {
         if let Some(slot) = self.find(hash, sku) {
             return Ok(slot);
         }
-        let entry = StockEntry { sku: sku.into(), stock: Stock::default() };
+        let entry = StockEntry {
+            sku: sku.into(),
+            stock: Stock::default(),
+        };
         let slot = self.stocks.insert(entry).ok_or(Inconsistent)?;
         let stocks = &self.stocks;
         let rehash = |slot: &u32| stocks.get(*slot).map_or(0, |e| hasher.sku(&e.sku));
@@ -106,7 +115,9 @@ impl StockShard {
     pub(super) fn hold(&mut self, mut entry: LineEntry, units: Units) -> Result<u32, Inconsistent> {
         let stock = self.stocks.get_mut(entry.stock).ok_or(Inconsistent)?;
         entry.line.apply(Move::Hold(units))?;
-        stock.stock.apply(entry.line.pin, Units::ZERO, Move::Hold(units))?;
+        stock
+            .stock
+            .apply(entry.line.pin, Units::ZERO, Move::Hold(units))?;
         let deadline = entry.deadline;
         let slot = self.lines.insert(entry).ok_or(Inconsistent)?;
         self.due.push(Reverse((deadline, slot)));
@@ -143,7 +154,9 @@ impl StockShard {
 
     /// Whether [`Self::expire_next`] has anything to look at.
     pub(super) fn has_due(&self, now: UnixMillis) -> bool {
-        self.due.peek().is_some_and(|Reverse((deadline, _))| deadline.is_due(now))
+        self.due
+            .peek()
+            .is_some_and(|Reverse((deadline, _))| deadline.is_due(now))
     }
 
     /// Expires the next line whose deadline has passed; `None` when there is none left.
@@ -152,8 +165,12 @@ impl StockShard {
     /// since: the line itself says what is due.
     pub(super) fn expire_next(&mut self, now: UnixMillis) -> Result<Option<Expiry>, Inconsistent> {
         while self.has_due(now) {
-            let Some(Reverse((_, slot))) = self.due.pop() else { return Ok(None) };
-            let Some(entry) = self.lines.get(slot) else { continue };
+            let Some(Reverse((_, slot))) = self.due.pop() else {
+                return Ok(None);
+            };
+            let Some(entry) = self.lines.get(slot) else {
+                continue;
+            };
             let units = entry.line.held;
             if units.is_zero() || !entry.deadline.is_due(now) {
                 continue;

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use smallvec::SmallVec;
 
-use super::EmbeddedLedger;
 use super::pool::HeadRef;
 use super::record_shard::{Kept, LineRef, Record, RecordShard};
 use super::scratch::Scratch;
+use super::{EmbeddedLedger, State};
 use crate::domain::UnixMillis;
 use crate::ledger::LedgerError;
 use crate::limits::{RECORD_SHARDS, STOCK_SHARDS};
@@ -31,7 +31,7 @@ impl EmbeddedLedger {
     pub fn reap(&self) -> Result<(), LedgerError> {
         for shard in 0..STOCK_SHARDS {
             self.journal.admit()?;
-            let mut shard = self.pool.stock_shard(shard)?;
+            let mut shard = self.state.pool.stock_shard(shard)?;
             let now = self.now();
             if shard.has_due(now) {
                 let mut scratch = Scratch::new();
@@ -46,10 +46,14 @@ impl EmbeddedLedger {
     pub fn prune(&self) -> Result<(), LedgerError> {
         let now = self.now();
         for shard in 0..RECORD_SHARDS {
-            let mut records = self.pool.record_shard(shard)?;
+            let mut records = self.state.pool.record_shard(shard)?;
             let slots = records.records.slots();
             for _ in 0..PRUNE_SLOTS.min(slots) {
-                let slot = if records.prune_at >= slots { 0 } else { records.prune_at };
+                let slot = if records.prune_at >= slots {
+                    0
+                } else {
+                    records.prune_at
+                };
                 records.prune_at = slot.saturating_add(1);
                 if self.is_forgettable(&records, slot, now)? {
                     self.forget(&mut records, slot)?;
@@ -65,7 +69,9 @@ impl EmbeddedLedger {
         slot: u32,
         now: UnixMillis,
     ) -> Result<bool, LedgerError> {
-        let Some(record) = records.records.get(slot) else { return Ok(false) };
+        let Some(record) = records.records.get(slot) else {
+            return Ok(false);
+        };
         let age = now.0.saturating_sub(record.at.0);
         match &record.kept {
             Kept::Event(bytes) if super::record::is_refusal(bytes) => {
@@ -74,41 +80,26 @@ impl EmbeddedLedger {
             Kept::Event(_) => Ok(age > self.retention.keys_ms),
             Kept::Reservation(_) if age <= self.retention.keys_ms => Ok(false),
             Kept::Reservation(head) => {
-                let view = self.view(record, head)?;
+                let view = self.state.view(record, head)?;
                 Ok(view.lines.iter().all(|line| line.line.open().is_zero()))
             }
         }
     }
 
     fn forget(&self, records: &mut RecordShard, slot: u32) -> Result<(), LedgerError> {
-        let Some(record) = records.remove(slot) else { return Ok(()) };
-        self.counts.records.fetch_sub(1, Ordering::Relaxed);
+        let Some(record) = records.remove(slot) else {
+            return Ok(());
+        };
+        self.state.counts.records.fetch_sub(1, Ordering::Relaxed);
         let shard = super::record_shard::shard_of(record.id());
-        self.forget_lines(&record, (u16::try_from(shard).unwrap_or(u16::MAX), slot))
-    }
-
-    /// Removes the lines of a reservation whose record, which was at `at`, is gone.
-    pub(super) fn forget_lines(&self, record: &Record, at: HeadRef) -> Result<(), LedgerError> {
-        let Some(head) = record.head() else { return Ok(()) };
-        let refs: SmallVec<[LineRef; 2]> = SmallVec::from_slice(head.lines.as_slice());
-        for line in refs.iter().filter(|line| !line.is_missing()) {
-            self.pool.stock_shard(usize::from(line.shard))?.lines.remove(line.slot);
-        }
-        if let Some(reference) = &head.reference {
-            let hash = self.hasher.reference(head.channel, reference);
-            let mut references = self.pool.references(hash)?;
-            // A later reservation with the same reference has put its own entry there.
-            if references.get(&hash) == Some(&at) {
-                references.remove(&hash);
-            }
-        }
-        Ok(())
+        self.state
+            .forget_lines(&record, (u16::try_from(shard).unwrap_or(u16::MAX), slot))
     }
 
     /// Recounts the next stock shard against its lines; the cheap continuous check.
     pub fn audit_next(&self) -> Result<(), LedgerError> {
         let next = self.upkeep.next_audit.fetch_add(1, Ordering::Relaxed) % STOCK_SHARDS;
-        let shard = self.pool.stock_shard(next)?;
+        let shard = self.state.pool.stock_shard(next)?;
         let found = super::recount::check_shard(&shard);
         drop(shard);
         if found.violation_count > 0 {
@@ -120,6 +111,31 @@ impl EmbeddedLedger {
 
     /// Reservation lines with held or committed units.
     pub fn open_lines(&self) -> i64 {
-        self.counts.open_lines.load(Ordering::Relaxed)
+        self.state.counts.open_lines.load(Ordering::Relaxed)
+    }
+}
+
+impl State {
+    /// Removes the lines of a reservation whose record, which was at `at`, is gone.
+    pub(super) fn forget_lines(&self, record: &Record, at: HeadRef) -> Result<(), LedgerError> {
+        let Some(head) = record.head() else {
+            return Ok(());
+        };
+        let refs: SmallVec<[LineRef; 2]> = SmallVec::from_slice(head.lines.as_slice());
+        for line in refs.iter().filter(|line| !line.is_missing()) {
+            self.pool
+                .stock_shard(usize::from(line.shard))?
+                .lines
+                .remove(line.slot);
+        }
+        if let Some(reference) = &head.reference {
+            let hash = self.hasher.reference(head.channel, reference);
+            let mut references = self.pool.references(hash)?;
+            // A later reservation with the same reference has put its own entry there.
+            if references.get(&hash) == Some(&at) {
+                references.remove(&hash);
+            }
+        }
+        Ok(())
     }
 }

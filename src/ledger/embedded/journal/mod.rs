@@ -315,6 +315,16 @@ impl Journal {
         last
     }
 
+    /// Takes the journal out of service for a reason outside it: nothing more is acknowledged.
+    pub fn poison(&self, cause: &str) {
+        self.shared.poison(&cause, &mut Scratch::default());
+    }
+
+    /// The level in force.
+    pub fn durability(&self) -> Durability {
+        self.shared.config.durability
+    }
+
     /// The epoch of this opening.
     pub fn epoch(&self) -> u32 {
         self.shared.epoch

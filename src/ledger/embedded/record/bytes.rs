@@ -116,7 +116,11 @@ impl<'a> Reader<'a> {
     /// is damage, and lists cannot be made to allocate more than the record is long.
     pub(in super::super) fn count(&mut self) -> Result<usize, BadRecord> {
         let count: usize = self.narrow()?;
-        if count <= self.0.len() { Ok(count) } else { Err(BadRecord) }
+        if count <= self.0.len() {
+            Ok(count)
+        } else {
+            Err(BadRecord)
+        }
     }
 
     pub(in super::super) fn text(&mut self) -> Result<&'a str, BadRecord> {
@@ -128,7 +132,9 @@ impl<'a> Reader<'a> {
         let length: usize = self.narrow()?;
         match length.checked_sub(1) {
             None => Ok(None),
-            Some(length) => str::from_utf8(self.take(length)?).map(Some).or(Err(BadRecord)),
+            Some(length) => str::from_utf8(self.take(length)?)
+                .map(Some)
+                .or(Err(BadRecord)),
         }
     }
 

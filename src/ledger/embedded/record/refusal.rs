@@ -3,8 +3,8 @@
 use super::BadRecord;
 use super::bytes::{Reader, Writer};
 use super::{get_pin, put_pin};
-use crate::domain::verdict::{Excess, Limit, Refusal, Shortage, Stale};
 use crate::domain::NodeIx;
+use crate::domain::verdict::{Excess, Limit, Refusal, Shortage, Stale};
 
 pub(in super::super) fn put(w: &mut Writer<'_>, refusal: &Refusal) {
     w.byte(tag(refusal));
@@ -37,7 +37,12 @@ pub(in super::super) fn put(w: &mut Writer<'_>, refusal: &Refusal) {
                 w.units(item.on_hand);
             }
         }
-        Refusal::NegativeStock { sku, node, on_hand, unavailable } => {
+        Refusal::NegativeStock {
+            sku,
+            node,
+            on_hand,
+            unavailable,
+        } => {
             w.text(sku);
             w.number(u64::from(node.0));
             w.units(*on_hand);
@@ -75,30 +80,53 @@ const fn tag(refusal: &Refusal) -> u8 {
 pub(in super::super) fn get(r: &mut Reader<'_>) -> Result<Refusal, BadRecord> {
     Ok(match r.byte()? {
         1 => Refusal::KeyReused,
-        2 => Refusal::UnknownSku { sku: r.text()?.into() },
-        3 => Refusal::InsufficientStock { shortages: get_shortages(r)? },
+        2 => Refusal::UnknownSku {
+            sku: r.text()?.into(),
+        },
+        3 => Refusal::InsufficientStock {
+            shortages: get_shortages(r)?,
+        },
         4 => Refusal::UnknownReservation,
-        5 => Refusal::UnknownLine { sku: r.text()?.into(), node: get_pin(r)? },
+        5 => Refusal::UnknownLine {
+            sku: r.text()?.into(),
+            node: get_pin(r)?,
+        },
         6 => Refusal::Expired,
         7 => Refusal::Released,
         8 => Refusal::Shipped,
         9 => Refusal::NotHeld,
         10 => Refusal::NotConfirmed,
         11 => Refusal::NotShipped,
-        12 => Refusal::OverConfirm { lines: get_excess(r)? },
-        13 => Refusal::OverRelease { lines: get_excess(r)? },
-        14 => Refusal::OverShip { lines: get_excess(r)? },
-        15 => Refusal::OverReturn { lines: get_excess(r)? },
-        16 => Refusal::PartialTransfer { lines: get_excess(r)? },
-        17 => Refusal::ChangeFromStale { items: get_stale(r)? },
+        12 => Refusal::OverConfirm {
+            lines: get_excess(r)?,
+        },
+        13 => Refusal::OverRelease {
+            lines: get_excess(r)?,
+        },
+        14 => Refusal::OverShip {
+            lines: get_excess(r)?,
+        },
+        15 => Refusal::OverReturn {
+            lines: get_excess(r)?,
+        },
+        16 => Refusal::PartialTransfer {
+            lines: get_excess(r)?,
+        },
+        17 => Refusal::ChangeFromStale {
+            items: get_stale(r)?,
+        },
         18 => Refusal::NegativeStock {
             sku: r.text()?.into(),
             node: NodeIx(r.narrow()?),
             on_hand: r.units()?,
             unavailable: r.units()?,
         },
-        19 => Refusal::TooMany { sku: r.text()?.into() },
-        20 => Refusal::VersionMismatch { actual: r.narrow()? },
+        19 => Refusal::TooMany {
+            sku: r.text()?.into(),
+        },
+        20 => Refusal::VersionMismatch {
+            actual: r.narrow()?,
+        },
         _ => return Err(BadRecord),
     })
 }
