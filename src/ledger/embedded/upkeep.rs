@@ -39,6 +39,8 @@ impl EmbeddedLedger {
                 scratch.commit(&self.journal);
             }
         }
+        // Nobody waits for what expired, nor for a new name.
+        self.journal.nudge();
         Ok(())
     }
 

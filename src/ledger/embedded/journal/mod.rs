@@ -41,6 +41,9 @@ use self::writer::Preparer;
 use super::storage::Storage;
 use crate::ledger::{Durability, LedgerError};
 
+/// Queued bytes from which the writer begins although nobody waits yet.
+const NUDGE_BYTES: usize = 64 * 1024;
+
 /// How a journal works.
 #[derive(Debug, Clone, Copy)]
 pub struct JournalConfig {
@@ -75,6 +78,8 @@ struct Shared {
     queue: Mutex<Queue>,
     /// Signalled when the writer sleeps and there is work.
     work: Condvar,
+    /// The writer waits for work. Set under the queue's lock.
+    writer_sleeps: AtomicBool,
     last: AtomicU64,
     durable: AtomicU64,
     /// Bytes in the queue, and bytes that the writer has taken out and not yet finished.
@@ -109,6 +114,7 @@ impl Shared {
             ledger,
             queue: Mutex::new(Queue::new(last)),
             work: Condvar::new(),
+            writer_sleeps: AtomicBool::new(false),
             last: AtomicU64::new(last),
             durable: AtomicU64::new(last),
             queued: AtomicUsize::new(0),
@@ -146,6 +152,20 @@ impl Shared {
         // Pairs with the stores of `publish` and of the lanes: either the waiter sees the new
         // durable sequence here, or the writer sees the waiter.
         self.durable.load(Ordering::SeqCst)
+    }
+
+    /// Wakes the writer if it sleeps. A signal costs a system call and, on a busy machine, a task
+    /// switch: it is sent when somebody waits, not when something is queued, so that it neither
+    /// lengthens a lock hold nor cuts a batch short.
+    fn nudge(&self) {
+        if self.writer_sleeps.load(Ordering::Acquire)
+            && self.writer_sleeps.swap(false, Ordering::AcqRel)
+        {
+            // The writer sets the flag under this lock and gives the lock up only when it can be
+            // signalled.
+            drop(self.lock_queue());
+            self.work.notify_one();
+        }
     }
 
     fn publish(&self, last: u64, scratch: &mut Scratch) {
@@ -300,19 +320,24 @@ impl Journal {
             frame::Records::fits(records, count),
             "count x (length, record)"
         );
-        let (last, wake) = {
+        let (last, queued) = {
             let mut queue = self.shared.lock_queue();
             let last = queue.append(records, count);
             self.shared.last.store(last, Ordering::Release);
-            self.shared
-                .queued
-                .store(queue.batch.bytes.len(), Ordering::Relaxed);
-            (last, std::mem::take(&mut queue.writer_sleeps))
+            let queued = queue.batch.bytes.len();
+            self.shared.queued.store(queued, Ordering::Relaxed);
+            (last, queued)
         };
-        if wake {
-            self.shared.work.notify_one();
+        if queued >= NUDGE_BYTES {
+            self.shared.nudge();
         }
         last
+    }
+
+    /// Has the writer begin with what is queued. Nobody needs to call this before a wait; it is
+    /// for records that nobody waits for.
+    pub fn nudge(&self) {
+        self.shared.nudge();
     }
 
     /// Takes the journal out of service for a reason outside it: nothing more is acknowledged.
@@ -425,7 +450,6 @@ impl Journal {
         let target = {
             let mut queue = self.shared.lock_queue();
             queue.sync_wanted = true;
-            queue.writer_sleeps = false;
             queue.last
         };
         self.shared.work.notify_one();
@@ -540,6 +564,7 @@ impl Future for Wait<'_> {
         if self.registered != Some(address) {
             self.registered = Some(address);
             self.shared.lanes.register(self.sequence, waker);
+            self.shared.nudge();
             // A sync may have passed between the look and the registration.
             if let Some(outcome) = self.shared.outcome(self.sequence) {
                 return Poll::Ready(outcome);

@@ -72,8 +72,6 @@ pub(super) struct Queue {
     pub(super) batch: Batch,
     /// Sequence of the last record appended.
     pub(super) last: u64,
-    /// The writer waits for work and must be signalled.
-    pub(super) writer_sleeps: bool,
     /// Somebody waits for a sync although the level does not ask for one.
     pub(super) sync_wanted: bool,
     /// No more records are taken: the journal was closed or has failed.
@@ -85,7 +83,6 @@ impl Queue {
         Self {
             batch: Batch::default(),
             last,
-            writer_sleeps: false,
             sync_wanted: false,
             closed: false,
         }

@@ -104,14 +104,15 @@ impl Writer {
     pub(super) fn wait_for_work(&self) {
         let mut queue = self.shared.lock_queue();
         while !queue.has_work() {
-            queue.writer_sleeps = true;
+            self.shared.writer_sleeps.store(true, Ordering::Release);
             queue = self
                 .shared
                 .work
                 .wait(queue)
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
         }
-        queue.writer_sleeps = false;
+        self.shared.writer_sleeps.store(false, Ordering::Relaxed);
+        drop(queue);
     }
 
     /// One group commit: writes and syncs all that is queued, then wakes those who wait for it.
