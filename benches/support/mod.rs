@@ -12,6 +12,10 @@ use holdfast::engine::{Engine, EngineConfig};
 use holdfast::ledger::{Durability, LedgerError, Position};
 use holdfast::telemetry::Meters;
 
+/// The allocator of the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Opens an engine on a folder: level `os`, no snapshots but those asked for.
 pub(crate) fn open(folder: &Path) -> Engine {
     let mut config = EngineConfig::new(Clock::system(), Meters::new());

@@ -157,7 +157,7 @@ impl Acting<'_, '_> {
             .iter()
             .filter_map(|line| Self::entry(stock, line))
             .map(|(entry, owner)| LineFacts {
-                sku: &owner.sku,
+                sku: owner.sku(),
                 line: entry.line,
             })
             .collect();
@@ -181,7 +181,7 @@ impl Acting<'_, '_> {
             .filter_map(|(at, line)| {
                 let (entry, owner) = Self::entry(stock, line)?;
                 Some(ActedLine {
-                    sku: &owner.sku,
+                    sku: owner.sku(),
                     requested: line.requested,
                     after: entry.line,
                     moves: moves_of(at),

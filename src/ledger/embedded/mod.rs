@@ -7,6 +7,7 @@ mod act;
 mod answer;
 mod feed;
 mod identity;
+mod index;
 pub mod journal;
 mod pool;
 mod read;
@@ -166,7 +167,7 @@ impl EmbeddedLedger {
             let body = Body::Expired {
                 id: entry.reservation(),
                 line: entry.number,
-                sku: &owner.sku,
+                sku: owner.sku(),
                 units: expiry.units,
             };
             scratch.push(now, &body);

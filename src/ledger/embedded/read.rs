@@ -141,7 +141,7 @@ impl State {
                 .ok_or(LedgerError::Unavailable)?;
             deadline = entry.deadline;
             lines.push(ReservationLine {
-                sku: owner.sku.clone(),
+                sku: owner.sku().into(),
                 requested: line.requested,
                 line: entry.line,
             });

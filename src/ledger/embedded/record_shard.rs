@@ -4,8 +4,7 @@
 //! key's hash; the record of any other command is its encoded event, from which the answer is
 //! read back.
 
-use hashbrown::HashTable;
-
+use super::index::Index;
 use super::slab::Slab;
 use crate::domain::command::CommandKey;
 use crate::domain::line::Inconsistent;
@@ -133,7 +132,7 @@ impl Record {
 /// The shard. See the module's documentation.
 #[derive(Debug, Default)]
 pub(super) struct RecordShard {
-    table: HashTable<u32>,
+    index: Index,
     pub(super) records: Slab<Record>,
     /// Where the pruner goes on.
     pub(super) prune_at: u32,
@@ -149,8 +148,8 @@ impl RecordShard {
     /// The slot of a command's record.
     pub(super) fn find(&self, id: u128) -> Option<u32> {
         let wanted = halves(id);
-        let same = |slot: &u32| self.records.get(*slot).is_some_and(|r| r.id == wanted);
-        self.table.find(wanted[0], same).copied()
+        let same = |slot| self.records.get(slot).is_some_and(|r| r.id == wanted);
+        self.index.find(wanted[0], same)
     }
 
     /// The record of a command.
@@ -168,18 +167,14 @@ impl RecordShard {
     pub(super) fn insert(&mut self, record: Record) -> Result<u32, Inconsistent> {
         let hash = record.id[0];
         let slot = self.records.insert(record).ok_or(Inconsistent)?;
-        let records = &self.records;
-        let rehash = |slot: &u32| records.get(*slot).map_or(0, |r| r.id[0]);
-        self.table.insert_unique(hash, slot, rehash);
+        self.index.insert(hash, slot);
         Ok(slot)
     }
 
     /// Removes a record.
     pub(super) fn remove(&mut self, slot: u32) -> Option<Record> {
         let record = self.records.remove(slot)?;
-        if let Ok(entry) = self.table.find_entry(record.id[0], |s| *s == slot) {
-            entry.remove();
-        }
+        self.index.remove(record.id[0], slot);
         Some(record)
     }
 }

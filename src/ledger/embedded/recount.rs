@@ -55,7 +55,7 @@ pub(super) fn check_shard(shard: &StockShard) -> Recount {
         }
     }
     for (slot, entry) in shard.stocks.iter() {
-        let (stock, sku) = (&entry.stock, &entry.sku);
+        let (stock, sku) = (&entry.stock, entry.sku());
         let sum = sums.get(&slot).copied().unwrap_or_default();
         for (what, counter, records) in [
             ("held", stock.held(), sum.held),

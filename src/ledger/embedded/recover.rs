@@ -225,7 +225,7 @@ impl State {
             bytes,
             |stored| {
                 let hash = self.hasher.sku(stored.sku);
-                let slot = stock.find_or_make(self.hasher, hash, stored.sku)?;
+                let slot = stock.find_or_make(hash, stored.sku)?;
                 if let Some(entry) = stock.stocks.get_mut(slot) {
                     entry.stock = stored.stock;
                 }
@@ -310,7 +310,7 @@ impl State {
                     return Ok(());
                 }
                 let mut shard = self.pool.stock_shard(shard_of(hash))?;
-                let slot = shard.find_or_make(self.hasher, hash, sku)?;
+                let slot = shard.find_or_make(hash, sku)?;
                 let entry = shard.stocks.get_mut(slot).ok_or(Inconsistent)?;
                 entry.stock.put_settings(*after);
                 Ok(())
@@ -477,7 +477,7 @@ impl State {
             return Ok(());
         }
         let mut shard = self.pool.stock_shard(shard_of(hash))?;
-        let slot = shard.find_or_make(self.hasher, hash, item.sku)?;
+        let slot = shard.find_or_make(hash, item.sku)?;
         let entry = shard.stocks.get_mut(slot).ok_or(Inconsistent)?;
         let before = entry.stock.node(item.node);
         if (before.on_hand, before.unavailable) != (item.on_hand_before, item.unavailable_before) {

@@ -116,7 +116,7 @@ fn put_stock(w: &mut Writer<'_>, watermark: u64, shard: &StockShard) {
         {
             *at = place;
         }
-        w.text(&entry.sku);
+        w.text(entry.sku());
         let stock = &entry.stock;
         put_settings(w, stock.settings());
         w.units(stock.held());

@@ -98,7 +98,7 @@ impl EmbeddedLedger {
         let shard = stock
             .shard_mut(shard_of(hash))
             .ok_or(LedgerError::Unavailable)?;
-        let slot = shard.find_or_make(self.state.hasher, hash, place.sku.as_str());
+        let slot = shard.find_or_make(hash, place.sku.as_str());
         let slot = slot.map_err(|bad| self.broken(bad))?;
         let entry = shard.stocks.get_mut(slot).ok_or(LedgerError::Unavailable)?;
         let put = entry
@@ -117,7 +117,7 @@ impl EmbeddedLedger {
         let shard = stock
             .shard_mut(shard_of(hash))
             .ok_or(LedgerError::Unavailable)?;
-        let slot = shard.find_or_make(self.state.hasher, hash, sku.as_str());
+        let slot = shard.find_or_make(hash, sku.as_str());
         let slot = slot.map_err(|bad| self.broken(bad))?;
         let entry = shard.stocks.get_mut(slot).ok_or(LedgerError::Unavailable)?;
         entry.stock.put_settings(settings);
