@@ -164,16 +164,16 @@ impl State {
         storage: &Arc<dyn Storage>,
         loading: &mut Loading,
     ) -> Result<u64, OpenError> {
-        let Some(mut reader) = SnapshotReader::newest(storage)? else {
+        let Some(mut reader) = SnapshotReader::newest(&**storage)? else {
             return Ok(0);
         };
-        while let Some((kind, index, bytes)) = reader.next_section()? {
-            let shard = usize::try_from(index).unwrap_or(usize::MAX);
-            match kind {
-                NAMES => self.load_names(&bytes)?,
-                RECORDS => self.load_records(shard, &bytes, loading)?,
-                STOCK => self.load_stock(shard, &bytes, loading)?,
-                _ => {
+        while let Some(section) = reader.next_section()? {
+            let shard = usize::try_from(section.index).unwrap_or(usize::MAX);
+            match section.kind {
+                NAMES => self.load_names(section.bytes)?,
+                RECORDS => self.load_records(shard, section.bytes, loading)?,
+                STOCK => self.load_stock(shard, section.bytes, loading)?,
+                kind => {
                     return Err(OpenError::Damaged(format!(
                         "snapshot section of kind {kind}"
                     )));

@@ -67,8 +67,8 @@ impl EmbeddedLedger {
         }
         // What the snapshot shows must be durable before it stands for it.
         self.journal.sync_blocking()?;
-        let before = writer.finish().map_err(failed)?;
-        if let Err(error) = self.journal.release_before(before) {
+        let kept = writer.finish().map_err(failed)?;
+        if let Err(error) = self.journal.release_before(kept.oldest_kept) {
             tracing::warn!(%error, "cannot remove old segments");
         }
         self.upkeep.snapshot_at.store(start, Ordering::Relaxed);

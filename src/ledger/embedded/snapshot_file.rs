@@ -1,42 +1,518 @@
-//! The file of a snapshot.
-use super::storage::Storage;
-use std::io;
+//! The container of a snapshot: sections of opaque bytes, each with its checksum, and a footer
+//! that says that all of them are there. `docs/JOURNAL.md` has the bytes.
+//!
+//! A snapshot is written under a temporary name, synced, renamed and the folder synced, so that a
+//! file with the right name is whole. The two newest are kept: should the newest be damaged all
+//! the same, the one before and a longer replay give the same state.
+
 use std::sync::Arc;
-/// e
+
+use super::storage::{Storage, StorageFile, to_len, to_offset};
+
+const MAGIC: [u8; 8] = *b"HOLDSNAP";
+const VERSION: u32 = 1;
+const HEADER_BYTES: usize = 32;
+const SECTION_BYTES: usize = 24;
+const TEMPORARY_NAME: &str = "snapshot.tmp";
+const BUFFER_BYTES: usize = 1024 * 1024;
+
+/// Kind of the footer; sections have smaller ones.
+pub const FOOTER_KIND: u8 = u8::MAX;
+
+/// Generations kept.
+const GENERATIONS: usize = 2;
+
+/// Why a snapshot could not be written or read.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct SnapshotError(#[from] io::Error);
-/// w
-pub struct SnapshotWriter {
-    start: u64,
+pub enum SnapshotError {
+    /// The system refused a file operation.
+    #[error("cannot {action} {file}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        file: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The bytes are not what was written.
+    #[error("the snapshot {file} is damaged at offset {offset}: {what}")]
+    Damaged {
+        /// The file.
+        file: String,
+        /// Offset of the part that is not valid.
+        offset: u64,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// Written by another version of this program.
+    #[error("{file} has format version {found}; this program reads version {known}")]
+    Version {
+        /// The file.
+        file: String,
+        /// Its version.
+        found: u32,
+        /// Our version.
+        known: u32,
+    },
 }
-impl SnapshotWriter {
-    /// c
-    pub fn create(_: &Arc<dyn Storage>, start: u64) -> Result<Self, SnapshotError> {
-        Ok(Self { start })
+
+impl SnapshotError {
+    fn io(action: &'static str, file: &str) -> impl FnOnce(std::io::Error) -> Self {
+        let file = file.to_owned();
+        move |source| Self::Io {
+            action,
+            file,
+            source,
+        }
     }
-    /// s
-    pub fn section(&mut self, _: u8, _: u32, _: &[u8]) -> Result<(), SnapshotError> {
+}
+
+fn name_of(sequence: u64) -> String {
+    format!("{sequence:020}.snapshot")
+}
+
+fn parse_name(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".snapshot")?;
+    if digits.len() != 20 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse().ok()
+}
+
+/// The generations in a folder, newest first.
+fn generations(storage: &dyn Storage) -> Result<Vec<u64>, SnapshotError> {
+    let names = storage
+        .list()
+        .map_err(SnapshotError::io("list", "the data folder"))?;
+    let mut found: Vec<u64> = names.iter().filter_map(|name| parse_name(name)).collect();
+    found.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(found)
+}
+
+fn le_u32(bytes: &[u8]) -> u32 {
+    bytes
+        .first_chunk()
+        .map_or(0, |chunk| u32::from_le_bytes(*chunk))
+}
+
+fn le_u64(bytes: &[u8]) -> u64 {
+    bytes
+        .first_chunk()
+        .map_or(0, |chunk| u64::from_le_bytes(*chunk))
+}
+
+/// What is known of a snapshot after it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotInfo {
+    /// Sequence of the last record in it.
+    pub sequence: u64,
+    /// Length of the file.
+    pub bytes: u64,
+    /// Sequence of the oldest snapshot kept: the journal up to here may be released.
+    pub oldest_kept: u64,
+}
+
+/// Writes one snapshot.
+#[derive(Debug)]
+pub struct SnapshotWriter {
+    storage: Arc<dyn Storage>,
+    file: Box<dyn StorageFile>,
+    sequence: u64,
+    buffer: Vec<u8>,
+    written: u64,
+    sections: u32,
+    payload_bytes: u64,
+    /// Checksum over all section headers: notices sections that are missing or in another order.
+    headers_crc: u32,
+}
+
+impl SnapshotWriter {
+    /// Begins a snapshot of the state after a record. Unfinished ones of earlier runs are
+    /// overwritten.
+    pub fn create(storage: &Arc<dyn Storage>, sequence: u64) -> Result<Self, SnapshotError> {
+        let created = storage.create(TEMPORARY_NAME);
+        let file = created.map_err(SnapshotError::io("create", TEMPORARY_NAME))?;
+        let mut buffer = Vec::with_capacity(BUFFER_BYTES);
+        buffer.extend_from_slice(&MAGIC);
+        buffer.extend_from_slice(&VERSION.to_le_bytes());
+        buffer.extend_from_slice(&[0; 4]);
+        buffer.extend_from_slice(&sequence.to_le_bytes());
+        buffer.extend_from_slice(&[0; 4]);
+        buffer.extend_from_slice(&crc32c::crc32c(&buffer).to_le_bytes());
+        Ok(Self {
+            storage: Arc::clone(storage),
+            file,
+            sequence,
+            buffer,
+            written: 0,
+            sections: 0,
+            payload_bytes: 0,
+            headers_crc: 0,
+        })
+    }
+
+    /// Adds a section. `kind` is at most 254.
+    pub fn section(&mut self, kind: u8, index: u32, bytes: &[u8]) -> Result<(), SnapshotError> {
+        debug_assert!(kind != FOOTER_KIND, "255 is the footer");
+        let len = to_offset(bytes.len());
+        let header = section_header(kind, index, len, crc32c::crc32c(bytes));
+        self.headers_crc = crc32c::crc32c_append(self.headers_crc, &header);
+        self.sections += 1;
+        self.payload_bytes += len;
+        self.put(&header)?;
+        self.put(bytes)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        if self.buffer.len() + bytes.len() > BUFFER_BYTES {
+            self.flush()?;
+        }
+        if bytes.len() >= BUFFER_BYTES {
+            return self.write(bytes);
+        }
+        self.buffer.extend_from_slice(bytes);
         Ok(())
     }
-    /// f
-    pub fn finish(self) -> Result<u64, SnapshotError> {
-        Ok(self.start)
+
+    fn flush(&mut self) -> Result<(), SnapshotError> {
+        let buffer = std::mem::take(&mut self.buffer);
+        self.write(&buffer)?;
+        self.buffer = buffer;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        let written = self.file.write_at(bytes, self.written);
+        written.map_err(SnapshotError::io("write", TEMPORARY_NAME))?;
+        self.written += to_offset(bytes.len());
+        Ok(())
+    }
+
+    /// Makes the snapshot durable under its name and removes generations that are too old.
+    pub fn finish(mut self) -> Result<SnapshotInfo, SnapshotError> {
+        let (sections, crc) = (self.sections, self.headers_crc);
+        let footer = section_header(FOOTER_KIND, sections, self.payload_bytes, crc);
+        self.put(&footer)?;
+        self.flush()?;
+        let name = name_of(self.sequence);
+        self.file
+            .sync_all()
+            .map_err(SnapshotError::io("sync", TEMPORARY_NAME))?;
+        let renamed = self.storage.rename(TEMPORARY_NAME, &name);
+        renamed.map_err(SnapshotError::io("rename to", &name))?;
+        self.storage
+            .sync_dir()
+            .map_err(SnapshotError::io("sync the folder of", &name))?;
+        let found = generations(&*self.storage)?;
+        for old in found.iter().skip(GENERATIONS) {
+            let old = name_of(*old);
+            self.storage
+                .remove(&old)
+                .map_err(SnapshotError::io("remove", &old))?;
+        }
+        Ok(SnapshotInfo {
+            sequence: self.sequence,
+            bytes: self.written,
+            // With a single generation nothing before it may go: it could be damaged.
+            oldest_kept: found.get(GENERATIONS - 1).copied().unwrap_or(0),
+        })
     }
 }
-/// r
-pub struct SnapshotReader;
+
+fn section_header(kind: u8, index: u32, len: u64, crc: u32) -> [u8; SECTION_BYTES] {
+    let mut header = [0; SECTION_BYTES];
+    header[0] = kind;
+    header[4..8].copy_from_slice(&index.to_le_bytes());
+    header[8..16].copy_from_slice(&len.to_le_bytes());
+    header[16..20].copy_from_slice(&crc.to_le_bytes());
+    let own = crc32c::crc32c(&header[..20]);
+    header[20..24].copy_from_slice(&own.to_le_bytes());
+    header
+}
+
+/// A section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Section<'a> {
+    /// What it holds.
+    pub kind: u8,
+    /// Which one of its kind.
+    pub index: u32,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+}
+
+/// Reads one snapshot, section by section.
+#[derive(Debug)]
+pub struct SnapshotReader {
+    file: Box<dyn StorageFile>,
+    name: String,
+    len: u64,
+    sequence: u64,
+    offset: u64,
+    sections: u32,
+    payload_bytes: u64,
+    headers_crc: u32,
+    buffer: Vec<u8>,
+    ended: bool,
+}
+
 impl SnapshotReader {
-    /// n
-    pub fn newest(_: &Arc<dyn Storage>) -> Result<Option<Self>, SnapshotError> {
-        Ok(None)
+    /// The newest snapshot that is whole; `None` when there is none at all. Every byte has been
+    /// checked when it is returned. One that is damaged is left out and logged.
+    ///
+    /// # Errors
+    /// When there are snapshots and none is whole: what the newest says.
+    pub fn newest(storage: &dyn Storage) -> Result<Option<Self>, SnapshotError> {
+        let mut first = None;
+        for sequence in generations(storage)? {
+            match Self::checked(storage, sequence) {
+                Ok(reader) => return Ok(Some(reader)),
+                Err(error @ SnapshotError::Version { .. }) => return Err(error),
+                Err(error @ (SnapshotError::Io { .. } | SnapshotError::Damaged { .. })) => {
+                    tracing::warn!(%error, "snapshot left out");
+                    first.get_or_insert(error);
+                }
+            }
+        }
+        first.map_or(Ok(None), Err)
     }
-    /// s
-    pub fn next_section(&mut self) -> Result<Option<(u8, u32, Vec<u8>)>, SnapshotError> {
-        Ok(None)
+
+    fn checked(storage: &dyn Storage, sequence: u64) -> Result<Self, SnapshotError> {
+        let mut reader = Self::open(storage, sequence)?;
+        while reader.next_section()?.is_some() {}
+        reader.rewind();
+        Ok(reader)
     }
-    /// q
+
+    fn open(storage: &dyn Storage, sequence: u64) -> Result<Self, SnapshotError> {
+        let name = name_of(sequence);
+        let file = storage
+            .open(&name)
+            .map_err(SnapshotError::io("open", &name))?;
+        let len = file.len().map_err(SnapshotError::io("measure", &name))?;
+        let mut header = [0; HEADER_BYTES];
+        let got = file
+            .read_at(&mut header, 0)
+            .map_err(SnapshotError::io("read", &name))?;
+        let mut reader = Self {
+            file,
+            name,
+            len,
+            sequence,
+            offset: 0,
+            sections: 0,
+            payload_bytes: 0,
+            headers_crc: 0,
+            buffer: Vec::new(),
+            ended: false,
+        };
+        if got < HEADER_BYTES || header[..8] != MAGIC {
+            return Err(reader.damaged("no snapshot header"));
+        }
+        if crc32c::crc32c(&header[..28]) != le_u32(&header[28..]) {
+            return Err(reader.damaged("the checksum of the header does not fit"));
+        }
+        let found = le_u32(&header[8..]);
+        if found != VERSION {
+            return Err(SnapshotError::Version {
+                file: reader.name,
+                found,
+                known: VERSION,
+            });
+        }
+        if le_u64(&header[16..]) != sequence {
+            return Err(reader.damaged("the name and the header disagree"));
+        }
+        reader.rewind();
+        Ok(reader)
+    }
+
+    fn rewind(&mut self) {
+        self.offset = to_offset(HEADER_BYTES);
+        self.sections = 0;
+        self.payload_bytes = 0;
+        self.headers_crc = 0;
+        self.ended = false;
+    }
+
+    fn damaged(&self, what: &'static str) -> SnapshotError {
+        SnapshotError::Damaged {
+            file: self.name.clone(),
+            offset: self.offset,
+            what,
+        }
+    }
+
+    /// Sequence of the last record in the snapshot.
     pub fn sequence(&self) -> u64 {
-        0
+        self.sequence
+    }
+
+    /// The next section; `None` after the last.
+    pub fn next_section(&mut self) -> Result<Option<Section<'_>>, SnapshotError> {
+        if self.ended {
+            return Ok(None);
+        }
+        let mut header = [0; SECTION_BYTES];
+        let got = self.read_into(&mut header)?;
+        if got < SECTION_BYTES || crc32c::crc32c(&header[..20]) != le_u32(&header[20..]) {
+            return Err(self.damaged("no section header"));
+        }
+        let (index, len) = (le_u32(&header[4..]), le_u64(&header[8..]));
+        let crc = le_u32(&header[16..]);
+        if header[0] == FOOTER_KIND {
+            let complete = (index, len, crc)
+                == (self.sections, self.payload_bytes, self.headers_crc)
+                && self.offset + to_offset(SECTION_BYTES) == self.len;
+            self.ended = true;
+            return if complete {
+                Ok(None)
+            } else {
+                Err(self.damaged("sections are missing"))
+            };
+        }
+        let start = self.offset + to_offset(SECTION_BYTES);
+        if start.checked_add(len).is_none_or(|end| end > self.len) {
+            return Err(self.damaged("a section ends after the file"));
+        }
+        self.buffer.resize(to_len(len), 0);
+        let read = self.file.read_at(&mut self.buffer, start);
+        let got = read.map_err(SnapshotError::io("read", &self.name))?;
+        if got < self.buffer.len() || crc32c::crc32c(&self.buffer) != crc {
+            return Err(self.damaged("the checksum of a section does not fit"));
+        }
+        self.headers_crc = crc32c::crc32c_append(self.headers_crc, &header);
+        self.sections += 1;
+        self.payload_bytes += len;
+        self.offset = start + len;
+        Ok(Some(Section {
+            kind: header[0],
+            index,
+            bytes: &self.buffer,
+        }))
+    }
+
+    fn read_into(&self, bytes: &mut [u8]) -> Result<usize, SnapshotError> {
+        self.file
+            .read_at(bytes, self.offset)
+            .map_err(SnapshotError::io("read", &self.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::embedded::storage::sim::{Dice, Fault, Loss, SimStorage, Site};
+
+    fn write(sim: &SimStorage, sequence: u64) -> Result<SnapshotInfo, SnapshotError> {
+        let storage: Arc<dyn Storage> = Arc::new(sim.clone());
+        let mut writer = SnapshotWriter::create(&storage, sequence)?;
+        writer.section(1, 0, b"names")?;
+        writer.section(2, 0, &sequence.to_le_bytes().repeat(200))?;
+        writer.section(2, 1, b"")?;
+        writer.finish()
+    }
+
+    fn read(sim: &SimStorage) -> Result<Option<(u64, Vec<(u8, u32, Vec<u8>)>)>, SnapshotError> {
+        let Some(mut reader) = SnapshotReader::newest(sim)? else {
+            return Ok(None);
+        };
+        let mut sections = Vec::new();
+        while let Some(section) = reader.next_section()? {
+            sections.push((section.kind, section.index, section.bytes.to_vec()));
+        }
+        Ok(Some((reader.sequence(), sections)))
+    }
+
+    fn content(sequence: u64) -> Vec<(u8, u32, Vec<u8>)> {
+        let body = sequence.to_le_bytes().repeat(200);
+        vec![(1, 0, b"names".to_vec()), (2, 0, body), (2, 1, Vec::new())]
+    }
+
+    #[test]
+    fn two_generations_are_kept_and_the_newest_is_read() {
+        let sim = SimStorage::new();
+        assert_eq!(read(&sim).unwrap(), None);
+        assert_eq!(write(&sim, 10).unwrap().oldest_kept, 0);
+        assert_eq!(write(&sim, 20).unwrap().oldest_kept, 10);
+        assert_eq!(write(&sim, 30).unwrap().oldest_kept, 20);
+        assert_eq!(sim.files().len(), 2);
+        assert_eq!(read(&sim).unwrap(), Some((30, content(30))));
+    }
+
+    #[test]
+    fn every_bit_flip_is_noticed_and_the_older_generation_serves() {
+        let sim = SimStorage::new();
+        write(&sim, 10).unwrap();
+        let single = sim.files();
+        write(&sim, 20).unwrap();
+        let whole = sim.files();
+        for bit in 0..whole[&name_of(20)].len() * 8 {
+            let mut files = whole.clone();
+            files.get_mut(&name_of(20)).unwrap()[bit / 8] ^= 1 << (bit % 8);
+            let found = read(&SimStorage::with_files(files)).unwrap();
+            assert_eq!(found, Some((10, content(10))), "bit {bit}");
+        }
+        for bit in (0..single[&name_of(10)].len() * 8).step_by(16) {
+            let mut files = single.clone();
+            files.get_mut(&name_of(10)).unwrap()[bit / 8] ^= 1 << (bit % 8);
+            assert!(read(&SimStorage::with_files(files)).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_crash_at_any_moment_leaves_the_old_or_the_new_one() {
+        let sim = SimStorage::new();
+        write(&sim, 10).unwrap();
+        let first = sim.moment();
+        write(&sim, 20).unwrap();
+        let finished = sim.moment();
+        write(&sim, 30).unwrap();
+        let mut crashes = sim.crashes();
+        let mut dice = Dice::new(11);
+        let mut images = 0;
+        while crashes.advance() {
+            for _ in 0..20 {
+                for loss in Loss::ALL {
+                    let found = read(&SimStorage::with_files(crashes.image(loss, &mut dice)));
+                    let found = found.unwrap();
+                    let sequence = found.as_ref().map_or(0, |found| found.0);
+                    if crashes.moment() >= first {
+                        assert!(sequence >= 10);
+                    }
+                    if crashes.moment() >= finished {
+                        assert!(sequence >= 20);
+                    }
+                    assert!(found.is_none_or(|found| found.1 == content(found.0)));
+                    images += 1;
+                }
+            }
+        }
+        assert!(images > 1_000);
+    }
+
+    #[test]
+    fn a_fault_at_any_site_is_reported_and_leaves_the_old_one() {
+        for site in Site::ALL {
+            for after in 0..2 {
+                let sim = SimStorage::new();
+                write(&sim, 10).unwrap();
+                write(&sim, 20).unwrap();
+                sim.fail(Fault {
+                    site,
+                    after,
+                    kind: std::io::ErrorKind::Other,
+                    stays: true,
+                });
+                let written = write(&sim, 30);
+                assert_eq!(written.is_err(), sim.fired() > 0, "{site:?} {after}");
+                assert!(after > 0 || sim.fired() > 0, "{site:?} did not fire");
+                let found = read(&sim).unwrap().unwrap();
+                assert_eq!(found.1, content(found.0));
+                assert!(found.0 >= 20);
+            }
+        }
     }
 }

@@ -209,15 +209,20 @@ impl Shared {
 
     /// `None`: not yet decided.
     fn outcome(&self, sequence: u64) -> Option<Result<(), LedgerError>> {
+        // Before the durable sequence is read: nothing becomes durable after the end.
+        let poisoned = self.poisoned.load(Ordering::SeqCst);
+        let ended = self.ended.load(Ordering::SeqCst);
         if self.durable() >= sequence {
             Some(Ok(()))
-        } else if self.poisoned.load(Ordering::SeqCst) {
+        } else if poisoned {
             let unknown = sequence <= self.unknown_to.load(Ordering::Relaxed);
             Some(Err(if unknown {
                 LedgerError::Unknown
             } else {
                 LedgerError::Poisoned
             }))
+        } else if ended {
+            Some(Err(LedgerError::Unavailable))
         } else {
             None
         }
