@@ -92,6 +92,12 @@ impl Engine {
         Ok(answer)
     }
 
+    /// Lets waits of this thread be woken without a shared lock. Called once, on a thread that
+    /// runs a local runtime.
+    pub fn install_lane(&self) {
+        self.parts.ledger.install_lane();
+    }
+
     /// Waits until everything up to a position is durable.
     pub async fn wait(&self, position: Position) -> Result<(), LedgerError> {
         self.parts.ledger.wait(position.sequence).await

@@ -1,1 +1,26 @@
-//! Thin HTTP: parse, one call of the engine, map the answer.
+//! The HTTP API: parse, one call to the engine, map the answer.
+//!
+//! [`server`] accepts and serves, [`conn`] watches one connection, [`hot`] is where every request
+//! passes, [`routes`] holds the calls. [`parse`] turns bytes into commands and lists every
+//! mistake; [`render`] writes answers by hand; [`error`] maps everything that is no answer to a
+//! problem of the [`catalog`].
+
+pub mod app;
+pub mod catalog;
+pub mod conn;
+pub mod dto;
+pub mod error;
+pub mod event_json;
+pub mod hot;
+pub mod json;
+pub mod names;
+pub mod openapi;
+pub mod parse;
+pub mod render;
+pub mod request;
+pub mod request_ids;
+pub mod routes;
+pub mod server;
+pub mod time_text;
+
+pub use server::{HttpConfig, Server, serve};

@@ -86,6 +86,11 @@ impl EmbeddedLedger {
         Ok(Some(index))
     }
 
+    /// Lets waits of this thread's local runtime be woken without a shared lock.
+    pub fn install_lane(&self) {
+        self.journal.install_lane();
+    }
+
     /// Waits until everything up to a sequence is durable.
     pub async fn wait(&self, sequence: u64) -> Result<(), LedgerError> {
         self.journal.wait(sequence).await

@@ -1,0 +1,203 @@
+//! What every handler needs, and the shape of every answer.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use axum::response::IntoResponse;
+use bytes::Bytes;
+use hyper::StatusCode;
+
+use crate::domain::Ttl;
+use crate::domain::command::{Command, Keyed};
+use crate::domain::verdict::Outcome;
+use crate::engine::Engine;
+use crate::http::error::{Problem, refusal_kind};
+use crate::http::json::Json;
+use crate::http::names::Names;
+use crate::http::render;
+use crate::ledger::{Answer, Position};
+use crate::telemetry::Meters;
+
+/// Tells the servers of one process apart; zero is nobody.
+static OWNERS: AtomicU64 = AtomicU64::new(1);
+
+/// One server: its engine and what it is told by configuration.
+pub struct App {
+    /// The engine.
+    pub engine: Engine,
+    /// The metrics.
+    pub meters: Meters,
+    /// Time to live of a hold whose caller names none.
+    pub default_ttl: Ttl,
+    /// Most event streams at once.
+    pub streams_max: usize,
+    durability: &'static str,
+    draining: AtomicBool,
+    owner: u64,
+}
+
+impl App {
+    /// A server's state.
+    pub fn new(engine: Engine, meters: Meters, default_ttl: Ttl, streams_max: usize) -> Self {
+        let durability = engine.health().durability.as_str();
+        let owner = OWNERS.fetch_add(1, Ordering::Relaxed);
+        let draining = AtomicBool::new(false);
+        Self {
+            engine,
+            meters,
+            default_ttl,
+            streams_max,
+            durability,
+            draining,
+            owner,
+        }
+    }
+
+    /// Names of channels and nodes.
+    pub const fn names(&self) -> Names<'_> {
+        Names::new(&self.engine, self.owner)
+    }
+
+    /// The level that acknowledged changes are durable at.
+    pub const fn durability(&self) -> &'static str {
+        self.durability
+    }
+
+    /// The server is about to stop.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether the server is about to stop.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Executes a command under this idempotency key; `sku` is the one of a settings command.
+    pub async fn execute(
+        &self,
+        key: &str,
+        command: Command<'_>,
+        sku: &str,
+    ) -> Result<Reply, Problem> {
+        let reserves = matches!(command, Command::Reserve(_));
+        let key = self.engine.key(key, &command);
+        let answer = self.engine.execute(&Keyed { key, command }).await?;
+        let ok = if reserves {
+            StatusCode::CREATED
+        } else {
+            StatusCode::OK
+        };
+        Ok(self.reply(answer, ok, sku))
+    }
+
+    /// The answer to a command as a reply.
+    pub fn reply(&self, answer: Answer, ok: StatusCode, sku: &str) -> Reply {
+        let committed = Committed {
+            position: answer.position,
+            replayed: answer.replayed,
+            durability: self.durability,
+        };
+        match answer.verdict {
+            Ok(outcome) => {
+                let mut json = Json::new();
+                render::outcome(&mut json, &outcome, sku, self.names());
+                let etag = match outcome {
+                    Outcome::Settings(settings) => Some(settings.version),
+                    Outcome::Reservation(_) | Outcome::Stock(_) => None,
+                };
+                let content = Content::Json(json);
+                Reply {
+                    status: ok,
+                    content,
+                    committed: Some(committed),
+                    etag,
+                }
+            }
+            Err(refusal) => Reply {
+                status: refusal_kind(&refusal).status,
+                content: Content::Problem(Problem::Refused(refusal)),
+                committed: Some(committed),
+                etag: None,
+            },
+        }
+    }
+}
+
+/// That an answer stands in the journal, and where.
+#[derive(Debug, Clone, Copy)]
+pub struct Committed {
+    /// Where.
+    pub position: Position,
+    /// The key was answered before.
+    pub replayed: bool,
+    /// What it survives.
+    pub durability: &'static str,
+}
+
+/// An answer before it becomes HTTP.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// Status.
+    pub status: StatusCode,
+    /// Body.
+    pub content: Content,
+    /// Where the change stands, if there was one.
+    pub committed: Option<Committed>,
+    /// Version of the settings answered.
+    pub etag: Option<u32>,
+}
+
+/// Body of a reply.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// JSON.
+    Json(Json),
+    /// A problem; written when the request's id and path are at hand.
+    Problem(Problem),
+    /// Anything else, with its content type.
+    Other(&'static str, Bytes),
+}
+
+impl Reply {
+    /// JSON with status 200.
+    pub const fn json(json: Json) -> Self {
+        Self {
+            status: StatusCode::OK,
+            content: Content::Json(json),
+            committed: None,
+            etag: None,
+        }
+    }
+
+    /// Bytes of this content type with status 200.
+    pub const fn other(content_type: &'static str, body: Bytes) -> Self {
+        let content = Content::Other(content_type, body);
+        Self {
+            status: StatusCode::OK,
+            content,
+            committed: None,
+            etag: None,
+        }
+    }
+}
+
+impl From<Problem> for Reply {
+    fn from(problem: Problem) -> Self {
+        Self {
+            status: problem.status(),
+            content: Content::Problem(problem),
+            committed: None,
+            etag: None,
+        }
+    }
+}
+
+/// Carries a reply out of the router: [`hot`](super::hot) makes it HTTP, as it does for the
+/// requests that never reach the router.
+impl IntoResponse for Reply {
+    fn into_response(self) -> axum::response::Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}

@@ -1,0 +1,149 @@
+//! Every problem the API can answer: one entry, one meaning. The pages under `/problems/` and the
+//! OpenAPI document are made from this list.
+
+use hyper::StatusCode;
+
+/// One kind of problem.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// Status of the answer.
+    pub status: StatusCode,
+    /// Stable name; callers branch on it.
+    pub code: &'static str,
+    /// The same for every occurrence.
+    pub title: &'static str,
+    /// What it means and what to do, for the page of this problem.
+    pub help: &'static str,
+}
+
+macro_rules! catalog {
+    ($($name:ident = $status:ident $code:literal $title:literal $help:literal;)*) => {
+        $(
+            #[doc = $title]
+            pub static $name: Kind = Kind {
+                status: StatusCode::$status,
+                code: $code,
+                title: $title,
+                help: $help,
+            };
+        )*
+        /// All of them.
+        pub static ALL: &[&Kind] = &[$(&$name),*];
+    };
+}
+
+catalog! {
+    MALFORMED_BODY = BAD_REQUEST "malformed_body" "The body cannot be read"
+        "The body is not the JSON that this call takes: broken syntax, invalid UTF-8, a value of the wrong type, or a field that is not known or given twice. The detail names line, column and field.";
+    MALFORMED_REQUEST = BAD_REQUEST "malformed_request" "The request cannot be read"
+        "The request is not valid HTTP/1.1. Nothing was changed.";
+    INVALID_PARAMETER = BAD_REQUEST "invalid_parameter" "A parameter is not valid"
+        "A path, query or header parameter cannot be used. The detail names it and says what would be right.";
+    KEY_MISSING = BAD_REQUEST "idempotency_key_missing" "The Idempotency-Key header is missing"
+        "Every POST that changes stock carries a key that the caller makes up, one per intent, for instance a UUID. Sending the same request again with the same key is then safe.";
+    KEY_INVALID = BAD_REQUEST "idempotency_key_invalid" "The Idempotency-Key header is not valid"
+        "A key is 1 to 255 visible ASCII characters, bare or in double quotes, given once.";
+    NOT_FOUND = NOT_FOUND "not_found" "There is nothing here"
+        "No such path. The paths are listed in /openapi.json.";
+    UNKNOWN_SKU = NOT_FOUND "unknown_sku" "No such SKU"
+        "The SKU has never been given stock or settings. Put stock first with POST /v1/stock.";
+    UNKNOWN_RESERVATION = NOT_FOUND "unknown_reservation" "No such reservation"
+        "The id is wrong, or the reservation ended and its retention has passed.";
+    UNKNOWN_KEY = NOT_FOUND "unknown_key" "Nothing happened under this key"
+        "No command with this idempotency key was answered within the retention, so nothing was changed by it.";
+    UNKNOWN_NODE = NOT_FOUND "unknown_node" "No such node"
+        "No stock was ever put at a node of this name.";
+    METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "method_not_allowed" "The path does not take this method"
+        "The Allow header lists the methods of this path.";
+    REQUEST_TIMEOUT = REQUEST_TIMEOUT "request_timeout" "The request did not arrive in time"
+        "Head and body must arrive within the server's limits. Nothing was changed; send it again with the same key.";
+    INSUFFICIENT_STOCK = CONFLICT "insufficient_stock" "Not enough stock to promise"
+        "The shortages list per line what binds (stock, safety, node, suspended) and the largest quantity that would have passed. Nothing was held. The same key gives this answer again; use a new key for a new attempt.";
+    RESERVATION_EXPIRED = CONFLICT "reservation_expired" "The reservation has expired"
+        "Its deadline passed and the held units went back. Reserve again with a new key.";
+    RESERVATION_RELEASED = CONFLICT "reservation_released" "The reservation was released"
+        "Its units went back by command.";
+    RESERVATION_SHIPPED = CONFLICT "reservation_shipped" "The reservation was shipped"
+        "All its units left the stock. Use return for what comes back.";
+    NOT_HELD = CONFLICT "reservation_not_held" "Nothing is held any more"
+        "Only held units have a deadline that can be extended.";
+    NOT_CONFIRMED = CONFLICT "reservation_not_confirmed" "Held units must be confirmed first"
+        "Only committed units ship. Confirm the reservation, then ship it.";
+    NOT_SHIPPED = CONFLICT "reservation_not_shipped" "Nothing was shipped"
+        "Only shipped units can come back.";
+    UNKNOWN_LINE = CONFLICT "unknown_line" "The reservation has no such line"
+        "No line of the reservation has this SKU, or not at this node.";
+    OVER_CONFIRM = CONFLICT "over_confirm" "More than is held"
+        "The lines name per SKU what was asked for and the most that would pass. Nothing was changed.";
+    OVER_RELEASE = CONFLICT "over_release" "More than is held and committed"
+        "The lines name per SKU what was asked for and the most that would pass. Nothing was changed.";
+    OVER_SHIP = CONFLICT "over_ship" "More than is committed"
+        "The lines name per SKU what was asked for and the most that would pass. Nothing was changed.";
+    OVER_RETURN = CONFLICT "over_return" "More than was shipped"
+        "The lines name per SKU what was asked for and the most that would pass. Nothing was changed.";
+    PARTIAL_TRANSFER = CONFLICT "partial_transfer" "A transfer moves whole lines"
+        "Leave the quantity of the line as it is, or release part of the line first.";
+    CHANGE_FROM_STALE = CONFLICT "change_from_stale" "The stock is not what you think"
+        "An item's change_from differs from what is there. Read the stock, decide again. Nothing was changed.";
+    NEGATIVE_STOCK = CONFLICT "negative_stock" "The stock would become negative"
+        "The adjustment or transfer takes more than is there. Nothing was changed.";
+    TOO_MANY_UNITS = CONFLICT "too_many_units" "A quantity would become too large"
+        "No counter holds more than 1,000,000,000,000 units.";
+    VERSION_MISMATCH = PRECONDITION_FAILED "version_mismatch" "The settings were changed meanwhile"
+        "If-Match names another version than the one in force. Read the settings, decide again.";
+    BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "body_too_large" "The body is too large"
+        "Bodies are at most 256 KiB, of /v1/reservations/batch 8 MiB. Send less per request.";
+    URI_TOO_LONG = URI_TOO_LONG "uri_too_long" "The path is too long"
+        "The path and query of a request are limited.";
+    UNSUPPORTED_MEDIA_TYPE = UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" "The body is not JSON"
+        "Send Content-Type: application/json, or leave the header out.";
+    INVALID_BODY = UNPROCESSABLE_ENTITY "invalid_body" "The request makes no sense"
+        "The body could be read, but its content is not valid. All mistakes are listed in errors, each with a JSON pointer.";
+    KEY_REUSED = UNPROCESSABLE_ENTITY "idempotency_key_reused" "The key was used for another request"
+        "The same idempotency key came before with another content. Use a new key for a new intent.";
+    PRECONDITION_REQUIRED = PRECONDITION_REQUIRED "precondition_required" "The If-Match header is missing"
+        "Read the settings, and send their ETag as If-Match, so that nobody else's change is overwritten unseen. `*` says: whatever is there.";
+    HEADERS_TOO_LARGE = REQUEST_HEADER_FIELDS_TOO_LARGE "headers_too_large" "The headers are too large"
+        "The head of a request is at most 16 KiB and 100 headers.";
+    EVENTS_GONE = GONE "events_gone" "These events are not kept any more"
+        "The feed begins later than the position asked for. Read the state anew and go on from oldest.";
+    INTERNAL = INTERNAL_SERVER_ERROR "internal" "A bug"
+        "This should not happen. The log has more under the request id.";
+    OVERLOADED = SERVICE_UNAVAILABLE "overloaded" "Too much work is queued"
+        "Nothing was changed. Wait as Retry-After says, then send it again with the same key.";
+    UNAVAILABLE = SERVICE_UNAVAILABLE "unavailable" "The ledger is not available"
+        "Nothing was changed. Wait as Retry-After says, then send it again with the same key.";
+    POISONED = SERVICE_UNAVAILABLE "journal_failed" "The journal failed"
+        "This process accepts no more changes and must be restarted. Nothing was changed by this request.";
+    TABLE_FULL = SERVICE_UNAVAILABLE "names_full" "No more names can be kept"
+        "The number of different channel and node names is limited; they are never forgotten. Check for names that are made up per order.";
+    SHUTTING_DOWN = SERVICE_UNAVAILABLE "shutting_down" "The server is stopping"
+        "Nothing was changed. Send it again, with the same key, to another instance or a little later.";
+    TOO_MANY_CONNECTIONS = SERVICE_UNAVAILABLE "too_many_connections" "Too many connections"
+        "All connections of this server are taken. Nothing was changed; reuse connections and try again.";
+    RESULT_UNKNOWN = GATEWAY_TIMEOUT "result_unknown" "The result is unknown"
+        "The change may have happened. Send it again with the same key, or ask GET /v1/reservations?key=.";
+}
+
+/// The kind with this code.
+pub fn by_code(code: &str) -> Option<&'static Kind> {
+    ALL.iter().copied().find(|kind| kind.code == code)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_words() {
+        let codes: BTreeSet<&str> = ALL.iter().map(|kind| kind.code).collect();
+        assert_eq!(codes.len(), ALL.len());
+        assert!(
+            codes
+                .iter()
+                .all(|c| c.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+        );
+    }
+}

@@ -1,0 +1,356 @@
+//! One connection: what it is doing, since when, and the socket that notes it.
+//!
+//! No timer runs per request. The socket notes in [`State`] what the connection is doing; once per
+//! tick the thread's sweeper looks at all of them and ends those that take too long.
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+
+use hyper::StatusCode;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::http::catalog::{self, Kind};
+use crate::http::error::{Problem, RETRY_AFTER_S};
+
+/// What a connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Waiting for a request.
+    Idle,
+    /// The head of a request is arriving.
+    Head,
+    /// The body of a request is arriving.
+    Body,
+    /// A request is worked on.
+    Busy,
+    /// An answer is complete and being written.
+    Answer,
+    /// An answer without an end is being written.
+    Stream,
+    /// Our side is closed; waiting for the caller to close, so that it can read the last answer.
+    Closing,
+}
+
+/// Why a connection is ended from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Nothing is under way; just close.
+    Quiet,
+    /// The request did not arrive in time: 408.
+    Late,
+    /// The server stops and has not begun with the request: 503.
+    Stopping,
+    /// The server stops: finish what is under way, then close.
+    Finish,
+}
+
+/// Longest times in each phase, in ticks of the sweeper.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Between requests.
+    pub idle: u32,
+    /// For the head of a request.
+    pub head: u32,
+    /// For head and body of a request together.
+    pub request: u32,
+    /// For the caller to take any byte of an answer.
+    pub write: u32,
+    /// For the caller to close after us.
+    pub closing: u32,
+}
+
+/// What one connection is doing. Shared by its socket, its requests and the sweeper.
+#[derive(Debug)]
+pub struct State {
+    clock: Rc<Cell<u32>>,
+    phase: Cell<Phase>,
+    since: Cell<u32>,
+    /// Tick at which a write last made no progress; `None`: nothing waits to be written.
+    stuck: Cell<Option<u32>>,
+    end: Cell<Option<End>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl State {
+    /// A connection that was just accepted; `clock` counts the ticks of the sweeper.
+    pub const fn new(clock: Rc<Cell<u32>>, now: u32) -> Self {
+        Self {
+            clock,
+            phase: Cell::new(Phase::Idle),
+            since: Cell::new(now),
+            stuck: Cell::new(None),
+            end: Cell::new(None),
+            waker: RefCell::new(None),
+        }
+    }
+
+    /// What it is doing.
+    pub const fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.phase.set(phase);
+        self.since.set(self.clock.get());
+    }
+
+    /// A request's head is complete. Its time goes on from its first byte.
+    pub fn head_done(&self) {
+        if self.phase.get() == Phase::Head {
+            self.phase.set(Phase::Body);
+        } else {
+            self.enter(Phase::Body);
+        }
+    }
+
+    /// A request arrived completely.
+    pub fn body_done(&self) {
+        self.enter(Phase::Busy);
+    }
+
+    /// An answer was handed over completely.
+    pub fn answered(&self) {
+        self.enter(Phase::Answer);
+    }
+
+    /// An answer without an end begins.
+    pub fn streaming(&self) {
+        self.enter(Phase::Stream);
+    }
+
+    fn received(&self) {
+        if self.phase.get() == Phase::Idle {
+            self.enter(Phase::Head);
+        }
+    }
+
+    fn flushed(&self) {
+        self.stuck.set(None);
+        if self.phase.get() == Phase::Answer {
+            self.enter(Phase::Idle);
+        }
+    }
+
+    /// Keeps the waker of the connection's task, to be woken when it is ended from outside.
+    pub fn keep_waker(&self, waker: &Waker) {
+        let mut kept = self.waker.borrow_mut();
+        if !kept.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
+            *kept = Some(waker.clone());
+        }
+    }
+
+    /// Asks the connection's task to end.
+    pub fn end(&self, end: End) {
+        self.end.set(Some(end));
+        let waker = self.waker.borrow().clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Whether it was asked to end.
+    pub fn take_end(&self) -> Option<End> {
+        self.end.take()
+    }
+
+    /// Ends it if it takes too long.
+    pub fn sweep(&self, patience: &Patience) {
+        let now = self.clock.get();
+        let over = |since: u32, limit: u32| now.wrapping_sub(since) > limit;
+        if self
+            .stuck
+            .get()
+            .is_some_and(|since| over(since, patience.write))
+        {
+            self.end(End::Quiet);
+            return;
+        }
+        let since = self.since.get();
+        match self.phase.get() {
+            Phase::Idle if over(since, patience.idle) => self.end(End::Quiet),
+            Phase::Head if over(since, patience.head) => self.end(End::Late),
+            Phase::Body if over(since, patience.request) => self.end(End::Late),
+            Phase::Closing if over(since, patience.closing) => self.end(End::Quiet),
+            Phase::Idle
+            | Phase::Head
+            | Phase::Body
+            | Phase::Busy
+            | Phase::Answer
+            | Phase::Stream
+            | Phase::Closing => {}
+        }
+    }
+
+    /// The server stops. What has not begun is told so at once.
+    pub fn drain(&self) {
+        match self.phase.get() {
+            Phase::Idle | Phase::Closing => self.end(End::Quiet),
+            Phase::Head | Phase::Body => self.end(End::Stopping),
+            Phase::Busy | Phase::Answer | Phase::Stream => self.end(End::Finish),
+        }
+    }
+}
+
+/// A complete answer for a request that no handler saw.
+pub fn canned(kind: &'static Kind) -> Vec<u8> {
+    let body = Problem::bare(kind);
+    let retry = if kind.status == StatusCode::SERVICE_UNAVAILABLE {
+        format!("retry-after: {RETRY_AFTER_S}\r\n")
+    } else {
+        String::new()
+    };
+    let head = format!(
+        "HTTP/1.1 {}\r\ncontent-type: application/problem+json\r\n{retry}content-length: {}\r\n\
+         connection: close\r\n\r\n",
+        kind.status,
+        body.len()
+    );
+    let mut out = head.into_bytes();
+    out.extend_from_slice(&body);
+    out
+}
+
+/// The socket of a connection.
+#[derive(Debug)]
+pub struct Socket {
+    stream: TcpStream,
+    state: Rc<State>,
+    /// Bytes that may still be read and thrown away while closing.
+    linger: usize,
+}
+
+/// Most bytes that are read and thrown away so that the caller can read the last answer: closing
+/// a socket with unread bytes makes the kernel reset it, and the answer may be lost.
+const LINGER_BYTES: usize = 1 << 20;
+
+impl Socket {
+    /// A socket that notes what it does.
+    pub const fn new(stream: TcpStream, state: Rc<State>) -> Self {
+        Self {
+            stream,
+            state,
+            linger: LINGER_BYTES,
+        }
+    }
+
+    /// Says a last word, if the socket takes it at once.
+    pub fn last_word(&self, kind: &'static Kind) {
+        // The connection ends in any case; whoever does not take the word sees it closed.
+        drop(self.stream.try_write(&canned(kind)));
+    }
+
+    /// Closes our side, then waits for the caller to close its own.
+    pub async fn close(mut self) {
+        std::future::poll_fn(|cx| {
+            self.state.keep_waker(cx.waker());
+            if self.state.take_end().is_some() {
+                return Poll::Ready(());
+            }
+            Pin::new(&mut self).poll_shutdown(cx).map(drop)
+        })
+        .await;
+    }
+
+    /// What hyper answers by itself when it cannot read a request, as a problem.
+    ///
+    /// No handler saw the request, so nothing else can be under way on this connection.
+    fn own_words(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        if !matches!(self.state.phase(), Phase::Idle | Phase::Head) {
+            return None;
+        }
+        let kind = match bytes.get(..13)? {
+            b"HTTP/1.1 431 " => &catalog::HEADERS_TOO_LARGE,
+            b"HTTP/1.1 414 " => &catalog::URI_TOO_LONG,
+            b"HTTP/1.1 400 " => &catalog::MALFORMED_REQUEST,
+            _ => return None,
+        };
+        Some(canned(kind))
+    }
+
+    fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        let now = self.state.clock.get();
+        match &result {
+            Poll::Ready(_) => self.state.stuck.set(Some(now)),
+            Poll::Pending => {
+                let since = self.state.stuck.get().unwrap_or(now);
+                self.state.stuck.set(Some(since));
+            }
+        }
+        result
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            self.state.received();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if let Some(words) = self.own_words(buf) {
+            ready!(Pin::new(&mut self.stream).poll_write(cx, &words))?;
+            return Poll::Ready(Ok(buf.len()));
+        }
+        let result = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.wrote(result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let first = bufs.iter().find(|buf| !buf.is_empty());
+        if let Some(words) = first.and_then(|buf| self.own_words(buf)) {
+            ready!(Pin::new(&mut self.stream).poll_write(cx, &words))?;
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.wrote(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.state.flushed();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.state.phase() != Phase::Closing {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            self.state.enter(Phase::Closing);
+        }
+        let mut scrap = [0_u8; 4_096];
+        loop {
+            let mut buf = ReadBuf::new(&mut scrap);
+            let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf));
+            let bytes = buf.filled().len();
+            match read {
+                Ok(()) if bytes > 0 && self.linger > bytes => self.linger -= bytes,
+                Ok(()) | Err(_) => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! The one error type of the HTTP layer, and the one place that maps verdicts, ledger failures
+//! and mistakes of the caller to statuses (RFC 9457 problem details).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use axum::response::IntoResponse;
+use hyper::StatusCode;
+
+use crate::domain::Refusal;
+use crate::domain::command::LinesError;
+use crate::engine::NameError;
+use crate::http::app::Reply;
+use crate::http::catalog::{self, Kind};
+use crate::http::json::Json;
+use crate::http::names::Names;
+use crate::http::render;
+use crate::ledger::LedgerError;
+use crate::limits::{LINES_MAX, UNITS_MAX};
+
+/// Seconds a caller is asked to wait before trying again.
+pub const RETRY_AFTER_S: u32 = 1;
+
+/// One mistake in a request body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issue {
+    /// JSON pointer (RFC 6901) to the value.
+    pub pointer: String,
+    /// Stable word.
+    pub code: &'static str,
+    /// What would be right.
+    pub detail: Cow<'static, str>,
+}
+
+/// All mistakes in a request body; empty: none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Issues(Vec<Issue>);
+
+/// Most mistakes that one answer lists; a body can hold many thousand.
+const ISSUES_MAX: usize = 100;
+
+impl Issues {
+    /// Notes a mistake.
+    pub fn push(
+        &mut self,
+        pointer: fmt::Arguments<'_>,
+        code: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+    ) {
+        if self.0.len() < ISSUES_MAX {
+            self.0.push(Issue {
+                pointer: pointer.to_string(),
+                code,
+                detail: detail.into(),
+            });
+        }
+    }
+
+    /// Notes what is wrong with a list of lines.
+    pub fn push_lines(&mut self, base: &str, error: LinesError) {
+        match error {
+            LinesError::Empty => {
+                self.push(
+                    format_args!("{base}"),
+                    "empty",
+                    "must hold at least one line",
+                );
+            }
+            LinesError::TooMany => {
+                let detail = format!("must hold at most {LINES_MAX} different lines");
+                self.push(format_args!("{base}"), "too_many", detail);
+            }
+            LinesError::ZeroQuantity(at) => {
+                let pointer = format_args!("{base}/{at}/quantity");
+                self.push(pointer, "out_of_range", "must be at least 1");
+            }
+            LinesError::TooLarge(at) => {
+                let detail = format!("with the equal lines before it, must be at most {UNITS_MAX}");
+                self.push(format_args!("{base}/{at}/quantity"), "out_of_range", detail);
+            }
+        }
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// An error if there is any mistake.
+    pub fn check(self) -> Result<(), Problem> {
+        if self.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::Invalid(self))
+        }
+    }
+}
+
+/// Why a request was not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// The ledger refused it.
+    Refused(Refusal),
+    /// The ledger failed.
+    Ledger(LedgerError),
+    /// The body makes no sense.
+    Invalid(Issues),
+    /// The event feed begins later.
+    EventsGone {
+        /// The oldest sequence there is.
+        oldest: u64,
+    },
+    /// Anything else.
+    Plain(&'static Kind, Cow<'static, str>),
+}
+
+impl From<LedgerError> for Problem {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(error)
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl Problem {
+    /// A problem of this kind with its detail.
+    pub fn plain(kind: &'static Kind, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::Plain(kind, detail.into())
+    }
+
+    /// A name that was not taken, as a mistake in the body or as a failure.
+    pub fn name(error: NameError, pointer: fmt::Arguments<'_>) -> Self {
+        match error {
+            NameError::Invalid(why) => {
+                let mut issues = Issues::default();
+                issues.push(pointer, "invalid_name", why.to_string());
+                Self::Invalid(issues)
+            }
+            NameError::Full => Self::plain(&catalog::TABLE_FULL, catalog::TABLE_FULL.help),
+            NameError::Ledger(error) => Self::Ledger(error),
+        }
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> &'static Kind {
+        match self {
+            Self::Refused(refusal) => refusal_kind(refusal),
+            Self::Ledger(LedgerError::Unavailable) => &catalog::UNAVAILABLE,
+            Self::Ledger(LedgerError::Unknown) => &catalog::RESULT_UNKNOWN,
+            Self::Ledger(LedgerError::Poisoned) => &catalog::POISONED,
+            Self::Ledger(LedgerError::Overloaded) => &catalog::OVERLOADED,
+            Self::Invalid(_) => &catalog::INVALID_BODY,
+            Self::EventsGone { .. } => &catalog::EVENTS_GONE,
+            Self::Plain(kind, _) => kind,
+        }
+    }
+
+    /// Status of the answer.
+    pub fn status(&self) -> StatusCode {
+        self.kind().status
+    }
+
+    /// Seconds to wait before trying again, where that helps.
+    pub fn retry_after(&self) -> Option<u32> {
+        (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_S)
+    }
+
+    fn detail(&self) -> Cow<'_, str> {
+        match self {
+            Self::Refused(refusal) => refusal_detail(refusal),
+            Self::Ledger(_) => Cow::Borrowed(self.kind().help),
+            Self::Invalid(issues) => match issues.0.as_slice() {
+                [one] => Cow::Owned(format!("{}: {}", one.pointer, one.detail)),
+                [one, rest @ ..] => {
+                    let more = rest.len();
+                    Cow::Owned(format!("{}: {}; and {more} more", one.pointer, one.detail))
+                }
+                [] => Cow::Borrowed(self.kind().help),
+            },
+            Self::EventsGone { oldest } => {
+                Cow::Owned(format!("The oldest event kept has sequence {oldest}."))
+            }
+            Self::Plain(_, detail) => Cow::Borrowed(detail),
+        }
+    }
+
+    /// Writes the problem; `instance` is the path, both are left out when empty.
+    pub fn write(&self, json: &mut Json, instance: &str, request_id: &str, names: Names<'_>) {
+        self.write_common(json, instance, request_id);
+        match self {
+            Self::Refused(refusal) => render::refusal_members(json, refusal, names),
+            Self::Invalid(issues) => write_issues(json, issues),
+            Self::EventsGone { oldest } => {
+                json.raw(r#","oldest":"#).number(*oldest);
+            }
+            Self::Ledger(_) | Self::Plain(..) => {}
+        }
+        json.raw("}");
+    }
+
+    fn write_common(&self, json: &mut Json, instance: &str, request_id: &str) {
+        let kind = self.kind();
+        json.raw(r#"{"type":"/problems/"#).raw(kind.code);
+        json.raw(r#"","title":"#).text(kind.title);
+        json.raw(r#","status":"#).number(kind.status.as_u16());
+        json.raw(r#","code":"#).plain(kind.code);
+        json.raw(r#","detail":"#).text(&self.detail());
+        if !instance.is_empty() {
+            json.raw(r#","instance":"#).text(instance);
+        }
+        if !request_id.is_empty() {
+            json.raw(r#","request_id":"#).text(request_id);
+        }
+    }
+
+    /// The problem as text, where no request is known: written straight to a socket.
+    pub fn bare(kind: &'static Kind) -> Vec<u8> {
+        let mut json = Json::new();
+        Self::plain(kind, kind.help).write_common(&mut json, "", "");
+        json.raw("}");
+        json.into_bytes()
+    }
+}
+
+fn write_issues(json: &mut Json, issues: &Issues) {
+    json.raw(r#","errors":["#);
+    for (at, issue) in issues.0.iter().enumerate() {
+        json.comma(at == 0)
+            .raw(r#"{"pointer":"#)
+            .text(&issue.pointer);
+        json.raw(r#","code":"#).plain(issue.code);
+        json.raw(r#","detail":"#).text(&issue.detail).raw("}");
+    }
+    json.raw("]");
+}
+
+/// The kind of a refusal.
+pub const fn refusal_kind(refusal: &Refusal) -> &'static Kind {
+    match refusal {
+        Refusal::KeyReused => &catalog::KEY_REUSED,
+        Refusal::UnknownSku { .. } => &catalog::UNKNOWN_SKU,
+        Refusal::InsufficientStock { .. } => &catalog::INSUFFICIENT_STOCK,
+        Refusal::UnknownReservation => &catalog::UNKNOWN_RESERVATION,
+        Refusal::UnknownLine { .. } => &catalog::UNKNOWN_LINE,
+        Refusal::Expired => &catalog::RESERVATION_EXPIRED,
+        Refusal::Released => &catalog::RESERVATION_RELEASED,
+        Refusal::Shipped => &catalog::RESERVATION_SHIPPED,
+        Refusal::NotHeld => &catalog::NOT_HELD,
+        Refusal::NotConfirmed => &catalog::NOT_CONFIRMED,
+        Refusal::NotShipped => &catalog::NOT_SHIPPED,
+        Refusal::OverConfirm { .. } => &catalog::OVER_CONFIRM,
+        Refusal::OverRelease { .. } => &catalog::OVER_RELEASE,
+        Refusal::OverShip { .. } => &catalog::OVER_SHIP,
+        Refusal::OverReturn { .. } => &catalog::OVER_RETURN,
+        Refusal::PartialTransfer { .. } => &catalog::PARTIAL_TRANSFER,
+        Refusal::ChangeFromStale { .. } => &catalog::CHANGE_FROM_STALE,
+        Refusal::NegativeStock { .. } => &catalog::NEGATIVE_STOCK,
+        Refusal::TooMany { .. } => &catalog::TOO_MANY_UNITS,
+        Refusal::VersionMismatch { .. } => &catalog::VERSION_MISMATCH,
+    }
+}
+
+fn refusal_detail(refusal: &Refusal) -> Cow<'static, str> {
+    let of_line = |sku: &str, asked, most| {
+        Cow::Owned(format!(
+            "{sku}: {asked} asked for, {most} possible. Nothing was changed."
+        ))
+    };
+    match refusal {
+        Refusal::InsufficientStock { shortages } => match shortages.first() {
+            Some(first) => of_line(&first.sku, first.requested, first.available),
+            None => Cow::Borrowed(catalog::INSUFFICIENT_STOCK.help),
+        },
+        Refusal::OverConfirm { lines }
+        | Refusal::OverRelease { lines }
+        | Refusal::OverShip { lines }
+        | Refusal::OverReturn { lines }
+        | Refusal::PartialTransfer { lines } => match lines.first() {
+            Some(first) => of_line(&first.sku, first.requested, first.possible),
+            None => Cow::Borrowed(refusal_kind(refusal).help),
+        },
+        Refusal::UnknownSku { sku } => {
+            Cow::Owned(format!("{sku} was never given stock or settings."))
+        }
+        Refusal::UnknownLine { sku, .. } => {
+            Cow::Owned(format!("{sku} is not a line of the reservation."))
+        }
+        Refusal::ChangeFromStale { items } => match items.first() {
+            Some(first) => Cow::Owned(format!(
+                "{}: change_from is {}, on hand is {}. Nothing was changed.",
+                first.sku, first.change_from, first.on_hand
+            )),
+            None => Cow::Borrowed(catalog::CHANGE_FROM_STALE.help),
+        },
+        Refusal::NegativeStock {
+            sku,
+            on_hand,
+            unavailable,
+            ..
+        } => Cow::Owned(format!(
+            "{sku}: {on_hand} on hand and {unavailable} unavailable there. Nothing was changed."
+        )),
+        Refusal::TooMany { sku } => Cow::Owned(format!(
+            "{sku}: a counter would exceed {UNITS_MAX}. Nothing was changed."
+        )),
+        Refusal::VersionMismatch { actual } => {
+            Cow::Owned(format!("The version in force is \"v{actual}\"."))
+        }
+        Refusal::KeyReused
+        | Refusal::UnknownReservation
+        | Refusal::Expired
+        | Refusal::Released
+        | Refusal::Shipped
+        | Refusal::NotHeld
+        | Refusal::NotConfirmed
+        | Refusal::NotShipped => Cow::Borrowed(refusal_kind(refusal).help),
+    }
+}
+
+/// Carries a problem out of the router, like any other reply.
+impl IntoResponse for Problem {
+    fn into_response(self) -> axum::response::Response {
+        Reply::from(self).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{NodeIx, Units};
+
+    /// One refusal of each kind.
+    fn refusals() -> Vec<Refusal> {
+        let sku = || Box::from("a");
+        let (node, zero) = (NodeIx::MAIN, Units::ZERO);
+        let mut all = vec![
+            Refusal::KeyReused,
+            Refusal::UnknownSku { sku: sku() },
+            Refusal::InsufficientStock {
+                shortages: Box::default(),
+            },
+            Refusal::UnknownReservation,
+            Refusal::UnknownLine {
+                sku: sku(),
+                node: None,
+            },
+            Refusal::Expired,
+            Refusal::Released,
+            Refusal::Shipped,
+            Refusal::NotHeld,
+            Refusal::NotConfirmed,
+            Refusal::NotShipped,
+        ];
+        all.extend([
+            Refusal::OverConfirm {
+                lines: Box::default(),
+            },
+            Refusal::OverRelease {
+                lines: Box::default(),
+            },
+            Refusal::OverShip {
+                lines: Box::default(),
+            },
+            Refusal::OverReturn {
+                lines: Box::default(),
+            },
+            Refusal::PartialTransfer {
+                lines: Box::default(),
+            },
+            Refusal::ChangeFromStale {
+                items: Box::default(),
+            },
+            Refusal::NegativeStock {
+                sku: sku(),
+                node,
+                on_hand: zero,
+                unavailable: zero,
+            },
+            Refusal::TooMany { sku: sku() },
+            Refusal::VersionMismatch { actual: 3 },
+        ]);
+        all
+    }
+
+    #[test]
+    fn the_code_of_a_refusal_is_the_same_everywhere() {
+        for refusal in refusals() {
+            assert_eq!(refusal_kind(&refusal).code, refusal.code());
+        }
+    }
+
+    #[test]
+    fn refusals_have_the_statuses_of_the_contract() {
+        for refusal in refusals() {
+            let status = refusal_kind(&refusal).status.as_u16();
+            let expected = match refusal.code() {
+                "idempotency_key_reused" => 422,
+                "unknown_sku" | "unknown_reservation" => 404,
+                "version_mismatch" => 412,
+                _ => 409,
+            };
+            assert_eq!(status, expected, "{refusal:?}");
+        }
+    }
+}

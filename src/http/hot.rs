@@ -1,0 +1,404 @@
+//! Every request passes here. The frequent calls are told apart by hand and go straight to their
+//! functions; the rest goes through the router. All answers are made into HTTP in one place.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::extract::MatchedPath;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RETRY_AFTER,
+};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode};
+use tower_service::Service;
+
+use crate::clock;
+use crate::http::app::{App, Committed, Content, Reply};
+use crate::http::catalog;
+use crate::http::conn::State;
+use crate::http::error::Problem;
+use crate::http::json::Json;
+use crate::http::request;
+use crate::http::request_ids;
+use crate::http::routes::reservations::{self, ActKind};
+use crate::http::routes::{ROUTES, atp};
+use crate::limits::{BATCH_BODY_BYTES_MAX, BODY_BYTES_MAX};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const DURABILITY: HeaderName = HeaderName::from_static("holdfast-durability");
+const POSITION: HeaderName = HeaderName::from_static("holdfast-position");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// What the router does not need to be asked for.
+#[derive(Debug, PartialEq, Eq)]
+enum Hot<'p> {
+    Reserve,
+    Batch,
+    Act(ActKind, &'p str),
+    Atp(&'p str),
+}
+
+impl<'p> Hot<'p> {
+    fn find(method: &Method, path: &'p str) -> Option<Self> {
+        if method == Method::POST {
+            let rest = path.strip_prefix("/v1/reservations")?;
+            return match rest {
+                "" => Some(Self::Reserve),
+                "/batch" => Some(Self::Batch),
+                _ => {
+                    let (id, verb) = rest.strip_prefix('/')?.split_once('/')?;
+                    Some(Self::Act(ActKind::from_path(verb)?, id))
+                }
+            };
+        }
+        let sku = path
+            .strip_prefix("/v1/atp/")
+            .filter(|_| method == Method::GET)?;
+        // The router decodes what is percent-encoded.
+        (!sku.is_empty() && sku.bytes().all(|b| b != b'/' && b != b'%')).then_some(Self::Atp(sku))
+    }
+
+    const fn route(&self) -> &'static str {
+        match self {
+            Self::Reserve => "/v1/reservations",
+            Self::Batch => "/v1/reservations/batch",
+            Self::Act(kind, _) => kind.route(),
+            Self::Atp(_) => "/v1/atp/{sku}",
+        }
+    }
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub enum Body {
+    /// All of it.
+    Full(Bytes),
+    /// An event stream, and the connection that waits for its end.
+    Stream(axum::body::Body, StreamEnd),
+}
+
+/// Tells the connection that its stream ended.
+#[derive(Debug)]
+pub struct StreamEnd(Rc<State>);
+
+impl Drop for StreamEnd {
+    fn drop(&mut self) {
+        self.0.answered();
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match self.get_mut() {
+            Self::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Stream(body, _) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Full(bytes) => bytes.is_empty(),
+            Self::Stream(body, _) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Full(bytes) => {
+                SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
+            }
+            Self::Stream(body, _) => body.size_hint(),
+        }
+    }
+}
+
+/// Reads a body. One that arrived with the head is one frame and is not copied.
+async fn read_body(mut body: Incoming, limit: usize) -> Result<Bytes, Problem> {
+    let too_large = || {
+        let detail = format!("The body is larger than {limit} bytes.");
+        Problem::plain(&catalog::BODY_TOO_LARGE, detail)
+    };
+    let broken = |error: hyper::Error| {
+        Problem::plain(
+            &catalog::MALFORMED_REQUEST,
+            format!("The body broke off: {error}."),
+        )
+    };
+    let hint = body.size_hint();
+    if usize::try_from(hint.lower()).is_ok_and(|lower| lower > limit) {
+        return Err(too_large());
+    }
+    let mut whole = Bytes::new();
+    let mut parts = BytesMut::new();
+    while !body.is_end_stream() {
+        let Some(frame) = body.frame().await else {
+            break;
+        };
+        let Ok(data) = frame.map_err(broken)?.into_data() else {
+            continue;
+        };
+        if whole.len() + parts.len() + data.len() > limit {
+            return Err(too_large());
+        }
+        if whole.is_empty() && parts.is_empty() {
+            whole = data;
+        } else {
+            parts.extend_from_slice(&std::mem::take(&mut whole));
+            parts.extend_from_slice(&data);
+        }
+    }
+    Ok(if parts.is_empty() {
+        whole
+    } else {
+        parts.freeze()
+    })
+}
+
+/// Answers one request.
+pub async fn serve(
+    app: &App,
+    router: &Router,
+    state: &Rc<State>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    state.head_done();
+    let start = clock::monotonic();
+    let (parts, body) = request.into_parts();
+    let hot = Hot::find(&parts.method, parts.uri.path());
+    let limit = if hot == Some(Hot::Batch) {
+        BATCH_BODY_BYTES_MAX
+    } else {
+        BODY_BYTES_MAX
+    };
+    let mut route = hot.as_ref().map_or("other", Hot::route);
+    let body = match request::check_media_type(&parts.headers) {
+        Ok(()) => read_body(body, limit).await,
+        Err(problem) => Err(problem),
+    };
+    let answer = match (body, hot) {
+        (Err(problem), _) => Answer::Reply(problem.into()),
+        (Ok(body), Some(hot)) => {
+            state.body_done();
+            Answer::Reply(
+                run_hot(app, hot, &parts, &body)
+                    .await
+                    .unwrap_or_else(Reply::from),
+            )
+        }
+        (Ok(body), None) => {
+            state.body_done();
+            let (found, answer) = run_cold(router, &parts, body).await;
+            route = found;
+            answer
+        }
+    };
+    let response = finish(app, &parts, state, answer);
+    let status = response.status().as_u16();
+    app.meters
+        .http_request(route, parts.method.as_str(), status, start.elapsed());
+    Ok(response)
+}
+
+async fn run_hot(app: &App, hot: Hot<'_>, parts: &Parts, body: &Bytes) -> Result<Reply, Problem> {
+    match hot {
+        Hot::Reserve => reservations::reserve(app, &parts.headers, body).await,
+        Hot::Batch => reservations::batch(app, body).await,
+        Hot::Act(kind, id) => reservations::act(app, kind, id, &parts.headers, body).await,
+        Hot::Atp(sku) => atp::get(app, sku, parts.uri.query()),
+    }
+}
+
+/// An answer before it becomes HTTP.
+enum Answer {
+    Reply(Reply),
+    /// The router's own 405, whose `Allow` must be kept.
+    NotAllowed(Option<HeaderValue>),
+    Stream(axum::body::Body),
+}
+
+/// Through the router. Boxed, so that the future of a frequent request stays small.
+async fn run_cold(router: &Router, parts: &Parts, body: Bytes) -> (&'static str, Answer) {
+    let request = Request::from_parts(parts.clone(), axum::body::Body::from(body));
+    let mut response = Box::pin(Service::call(&mut router.clone(), request))
+        .await
+        .unwrap_or_else(|never| match never {});
+    let path = response.extensions_mut().remove::<MatchedPath>();
+    let route = path
+        .and_then(|path| ROUTES.iter().copied().find(|route| *route == path.as_str()))
+        .unwrap_or("other");
+    if let Some(reply) = response.extensions_mut().remove::<Reply>() {
+        return (route, Answer::Reply(reply));
+    }
+    let answer = match response.status() {
+        StatusCode::METHOD_NOT_ALLOWED => Answer::NotAllowed(response.headers_mut().remove(ALLOW)),
+        StatusCode::OK => Answer::Stream(response.into_body()),
+        StatusCode::BAD_REQUEST => {
+            let detail = "The path is not valid UTF-8.";
+            Answer::Reply(Problem::plain(&catalog::INVALID_PARAMETER, detail).into())
+        }
+        other => {
+            tracing::error!(
+                status = other.as_u16(),
+                route,
+                "a handler answered past its reply"
+            );
+            Answer::Reply(Problem::plain(&catalog::INTERNAL, catalog::INTERNAL.help).into())
+        }
+    };
+    (route, answer)
+}
+
+fn finish(app: &App, parts: &Parts, state: &Rc<State>, answer: Answer) -> Response<Body> {
+    let mut response = match answer {
+        Answer::Reply(reply) => finish_reply(app, parts, reply),
+        Answer::NotAllowed(allow) => {
+            let detail = format!(
+                "{} does not take {}; see the Allow header.",
+                parts.uri.path(),
+                parts.method
+            );
+            let problem = Problem::plain(&catalog::METHOD_NOT_ALLOWED, detail);
+            let mut response = finish_reply(app, parts, problem.into());
+            if let Some(allow) = allow {
+                response.headers_mut().insert(ALLOW, allow);
+            }
+            response
+        }
+        Answer::Stream(body) => {
+            state.streaming();
+            let body = Body::Stream(body, StreamEnd(Rc::clone(state)));
+            let mut response = Response::new(body);
+            let headers = response.headers_mut();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            return response;
+        }
+    };
+    if let Some(trace) = parts.headers.get(&TRACEPARENT) {
+        response.headers_mut().insert(TRACEPARENT, trace.clone());
+    }
+    state.answered();
+    response
+}
+
+/// Body, request id and position share one buffer: the headers are slices of it.
+fn finish_reply(app: &App, parts: &Parts, reply: Reply) -> Response<Body> {
+    let given_id = request::request_id(&parts.headers);
+    let made_id = if given_id.is_none() {
+        request_ids::next()
+    } else {
+        [0; request_ids::BYTES]
+    };
+    let id = given_id.map_or(&made_id[..], HeaderValue::as_bytes);
+    let mut retry = None;
+    let (media_type, mut text, whole) = match reply.content {
+        Content::Json(json) => (JSON, json, None),
+        Content::Problem(problem) => {
+            let mut json = Json::new();
+            let id = str::from_utf8(id).unwrap_or_default();
+            problem.write(&mut json, parts.uri.path(), id, app.names());
+            retry = problem.retry_after();
+            (PROBLEM, json, None)
+        }
+        Content::Other(media_type, bytes) => (
+            HeaderValue::from_static(media_type),
+            Json::new(),
+            Some(bytes),
+        ),
+    };
+    let body_end = text.len();
+    if given_id.is_none() {
+        text.raw(str::from_utf8(&made_id).unwrap_or_default());
+    }
+    let id_end = text.len();
+    let committed = reply
+        .committed
+        .filter(|committed| committed.position.sequence > 0);
+    if let Some(Committed { position, .. }) = committed {
+        text.raw("0.")
+            .number(position.epoch)
+            .raw(".")
+            .number(position.sequence);
+    }
+    let all = Bytes::from(text.into_bytes());
+    let header = |bytes: Bytes| {
+        HeaderValue::from_maybe_shared(bytes).unwrap_or(HeaderValue::from_static(""))
+    };
+    let mut response = Response::new(Body::Full(whole.unwrap_or_else(|| all.slice(..body_end))));
+    *response.status_mut() = reply.status;
+    let headers = response.headers_mut();
+    headers.reserve(8);
+    headers.insert(CONTENT_TYPE, media_type);
+    let id = given_id
+        .cloned()
+        .unwrap_or_else(|| header(all.slice(body_end..id_end)));
+    headers.insert(REQUEST_ID, id);
+    if let Some(Committed {
+        replayed,
+        durability,
+        ..
+    }) = committed
+    {
+        headers.insert(POSITION, header(all.slice(id_end..)));
+        headers.insert(DURABILITY, HeaderValue::from_static(durability));
+        if replayed {
+            headers.insert(REPLAYED, HeaderValue::from_static("true"));
+        }
+    }
+    if let Some(version) = reply.etag {
+        headers.insert(ETAG, header(Bytes::from(format!("\"v{version}\""))));
+    }
+    if let Some(seconds) = retry {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hot_paths_are_told_apart() {
+        let find = |method: Method, path: &'static str| Hot::find(&method, path);
+        assert_eq!(find(Method::POST, "/v1/reservations"), Some(Hot::Reserve));
+        assert_eq!(
+            find(Method::POST, "/v1/reservations/batch"),
+            Some(Hot::Batch)
+        );
+        assert_eq!(
+            find(Method::POST, "/v1/reservations/rsv_1/ship"),
+            Some(Hot::Act(ActKind::Ship, "rsv_1"))
+        );
+        assert_eq!(find(Method::GET, "/v1/atp/A:1"), Some(Hot::Atp("A:1")));
+        for (method, path) in [
+            (Method::GET, "/v1/reservations"),
+            (Method::POST, "/v1/reservations/"),
+            (Method::POST, "/v1/reservations/x/y/z"),
+            (Method::POST, "/v1/reservationsx"),
+            (Method::GET, "/v1/atp/"),
+            (Method::GET, "/v1/atp/a%3Ab"),
+            (Method::GET, "/v1/atp/a/b"),
+            (Method::HEAD, "/v1/atp/a"),
+            (Method::POST, "/v1/atp"),
+        ] {
+            assert_eq!(find(method, path), None, "{path}");
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The API document.
+
+/// The document as JSON.
+pub const fn text() -> &'static str {
+    "{}"
+}

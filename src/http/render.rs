@@ -1,0 +1,263 @@
+//! Answers as JSON, written by hand: the shapes are those of [`dto`](super::dto), and the tests
+//! compare the two.
+
+use crate::domain::stock::{Safety, Selling};
+use crate::domain::verdict::{Excess, ReservationLine, Shortage, Stale, StockResult};
+use crate::domain::{NodeIx, Outcome, Refusal, Reservation, Settings};
+use crate::http::json::Json;
+use crate::http::names::Names;
+use crate::ledger::{Availability, StockView};
+
+/// What a command achieved.
+pub fn outcome(json: &mut Json, outcome: &Outcome, sku: &str, names: Names<'_>) {
+    match outcome {
+        Outcome::Reservation(found) => reservation(json, found, names),
+        Outcome::Stock(results) => stock_results(json, results, names),
+        Outcome::Settings(found) => settings(json, sku, found),
+    }
+}
+
+/// A reservation.
+pub fn reservation(json: &mut Json, found: &Reservation, names: Names<'_>) {
+    let id = found.id.to_text();
+    json.raw(r#"{"id":"#)
+        .plain(str::from_utf8(&id).unwrap_or_default());
+    json.raw(r#","state":"#)
+        .plain(found.state().as_str())
+        .raw(r#","channel":"#);
+    names.write_channel(found.channel, json);
+    json.raw(r#","reference":"#)
+        .maybe_text(found.reference.as_deref());
+    json.raw(r#","created_at":"#).time(found.created_at);
+    json.raw(r#","expires_at":"#);
+    match found.expires_at() {
+        Some(at) => json.time(at),
+        None => json.raw("null"),
+    };
+    let partial = found.lines.iter().any(|l| l.requested > l.line.quantity());
+    json.raw(r#","partial":"#)
+        .bool(partial)
+        .raw(r#","lines":["#);
+    for (at, line) in found.lines.iter().enumerate() {
+        json.comma(at == 0);
+        reservation_line(json, line, names);
+    }
+    json.raw("]}");
+}
+
+fn reservation_line(json: &mut Json, found: &ReservationLine, names: Names<'_>) {
+    let line = &found.line;
+    json.raw(r#"{"sku":"#).plain(&found.sku).raw(r#","node":"#);
+    names.write_pin(line.pin, json);
+    json.raw(r#","requested":"#).units(found.requested);
+    json.raw(r#","quantity":"#).units(line.quantity());
+    json.raw(r#","held":"#).units(line.held);
+    json.raw(r#","committed":"#).units(line.committed);
+    json.raw(r#","shipped":"#).units(line.shipped);
+    json.raw(r#","released":"#).units(line.released);
+    json.raw(r#","expired":"#).units(line.expired);
+    json.raw(r#","returned":"#).units(line.returned).raw("}");
+}
+
+fn stock_results(json: &mut Json, results: &[StockResult], names: Names<'_>) {
+    json.raw(r#"{"results":["#);
+    for (at, item) in results.iter().enumerate() {
+        json.comma(at == 0)
+            .raw(r#"{"sku":"#)
+            .plain(&item.sku)
+            .raw(r#","node":"#);
+        names.write_node(item.node, json);
+        json.raw(r#","on_hand":"#).units(item.on_hand);
+        json.raw(r#","unavailable":"#).units(item.unavailable);
+        json.raw(r#","available":"#).units(item.available);
+        json.raw(r#","version":"#).number(item.version).raw("}");
+    }
+    json.raw("]}");
+}
+
+/// Settings of a SKU.
+pub fn settings(json: &mut Json, sku: &str, found: &Settings) {
+    json.raw(r#"{"sku":"#).plain(sku).raw(r#","#);
+    settings_members(json, found);
+    json.raw(r#","version":"#).number(found.version).raw("}");
+}
+
+/// `"safety_stock"`, `"selling"` and `"low_water"`, without braces.
+pub fn settings_members(json: &mut Json, found: &Settings) {
+    match found.safety {
+        Safety::Units(units) => json.raw(r#""safety_stock":{"units":"#).units(units),
+        Safety::Percent(points) => {
+            json.raw(r#""safety_stock":{"percent":"#);
+            percent(json, points)
+        }
+    };
+    json.raw(r#"},"selling":"#)
+        .plain(selling_word(found.selling))
+        .raw(r#","low_water":"#);
+    match found.low_water {
+        Some(units) => json.units(units),
+        None => json.raw("null"),
+    };
+}
+
+/// The word of the API.
+pub const fn selling_word(selling: Selling) -> &'static str {
+    match selling {
+        Selling::On => "on",
+        Selling::Suspended => "suspended",
+    }
+}
+
+/// Basis points as a percent number: 1250 is `12.5`.
+fn percent(json: &mut Json, points: u16) -> &mut Json {
+    json.number(points / 100);
+    let (tenths, hundredths) = (points / 10 % 10, points % 10);
+    if tenths + hundredths > 0 {
+        json.raw(".").number(tenths);
+    }
+    if hundredths > 0 {
+        json.number(hundredths);
+    }
+    json
+}
+
+/// Stock of a SKU.
+pub fn stock(json: &mut Json, sku: &str, found: &StockView, names: Names<'_>) {
+    json.raw(r#"{"sku":"#).plain(sku);
+    json.raw(r#","on_hand":"#).units(found.on_hand);
+    json.raw(r#","unavailable":"#).units(found.unavailable);
+    json.raw(r#","held":"#).units(found.held);
+    json.raw(r#","committed":"#).units(found.committed);
+    json.raw(r#","safety_stock":"#).units(found.safety_stock);
+    json.raw(r#","available":"#).units(found.available);
+    json.raw(r#","deficit":"#).units(found.deficit);
+    json.raw(r#","low":"#).bool(found.low);
+    json.raw(r#","selling":"#)
+        .plain(selling_word(found.settings.selling));
+    json.raw(r#","version":"#)
+        .number(found.version)
+        .raw(r#","nodes":["#);
+    for (at, place) in found.nodes.iter().enumerate() {
+        json.comma(at == 0).raw(r#"{"node":"#);
+        names.write_node(place.node, json);
+        json.raw(r#","on_hand":"#).units(place.on_hand);
+        json.raw(r#","unavailable":"#).units(place.unavailable);
+        json.raw(r#","pinned":"#).units(place.pinned).raw("}");
+    }
+    json.raw("]}");
+}
+
+/// What may be promised of a SKU.
+pub fn availability(
+    json: &mut Json,
+    sku: &str,
+    channel: Option<&str>,
+    node: Option<&str>,
+    found: &Availability,
+) {
+    json.raw(r#"{"sku":"#)
+        .plain(sku)
+        .raw(r#","channel":"#)
+        .maybe_text(channel);
+    json.raw(r#","node":"#).maybe_text(node);
+    json.raw(r#","available":"#).units(found.available);
+    json.raw(r#","as_of":"#).time(found.as_of);
+    json.raw(r#","limits":{"stock":"#).units(found.on_hand);
+    json.raw(r#","safety_stock":"#).units(found.safety_stock);
+    json.raw(r#","promised":"#).units(found.promised);
+    if let Some(units) = found.at_node {
+        json.raw(r#","node":"#).units(units);
+    }
+    json.raw(r#","limit":"#)
+        .plain(found.limit.as_str())
+        .raw("}}");
+}
+
+/// What a refusal says beyond its code and detail: members of the problem, each after a comma.
+pub fn refusal_members(json: &mut Json, refusal: &Refusal, names: Names<'_>) {
+    match refusal {
+        Refusal::InsufficientStock { shortages: found } => shortages(json, found, names),
+        Refusal::OverConfirm { lines }
+        | Refusal::OverRelease { lines }
+        | Refusal::OverShip { lines }
+        | Refusal::OverReturn { lines }
+        | Refusal::PartialTransfer { lines } => excesses(json, lines, names),
+        Refusal::ChangeFromStale { items } => stale(json, items, names),
+        Refusal::UnknownSku { sku } | Refusal::TooMany { sku } => {
+            json.raw(r#","sku":"#).plain(sku);
+        }
+        Refusal::UnknownLine { sku, node } => place(json, sku, *node, names),
+        Refusal::NegativeStock {
+            sku,
+            node,
+            on_hand,
+            unavailable,
+        } => {
+            place(json, sku, Some(*node), names);
+            json.raw(r#","on_hand":"#).units(*on_hand);
+            json.raw(r#","unavailable":"#).units(*unavailable);
+        }
+        Refusal::VersionMismatch { actual } => {
+            json.raw(r#","version":"#).number(*actual);
+        }
+        Refusal::KeyReused
+        | Refusal::UnknownReservation
+        | Refusal::Expired
+        | Refusal::Released
+        | Refusal::Shipped
+        | Refusal::NotHeld
+        | Refusal::NotConfirmed
+        | Refusal::NotShipped => {}
+    }
+}
+
+fn place(json: &mut Json, sku: &str, node: Option<NodeIx>, names: Names<'_>) {
+    json.raw(r#","sku":"#).plain(sku).raw(r#","node":"#);
+    names.write_pin(node, json);
+}
+
+fn shortages(json: &mut Json, found: &[Shortage], names: Names<'_>) {
+    json.raw(r#","shortages":["#);
+    for (at, short) in found.iter().enumerate() {
+        json.comma(at == 0)
+            .raw(r#"{"sku":"#)
+            .plain(&short.sku)
+            .raw(r#","node":"#);
+        names.write_pin(short.node, json);
+        json.raw(r#","requested":"#).units(short.requested);
+        json.raw(r#","available":"#).units(short.available);
+        json.raw(r#","short":"#).units(short.short());
+        json.raw(r#","limit":"#)
+            .plain(short.limit.as_str())
+            .raw("}");
+    }
+    json.raw("]");
+}
+
+fn excesses(json: &mut Json, found: &[Excess], names: Names<'_>) {
+    json.raw(r#","lines":["#);
+    for (at, excess) in found.iter().enumerate() {
+        json.comma(at == 0)
+            .raw(r#"{"sku":"#)
+            .plain(&excess.sku)
+            .raw(r#","node":"#);
+        names.write_pin(excess.node, json);
+        json.raw(r#","requested":"#).units(excess.requested);
+        json.raw(r#","possible":"#).units(excess.possible).raw("}");
+    }
+    json.raw("]");
+}
+
+fn stale(json: &mut Json, found: &[Stale], names: Names<'_>) {
+    json.raw(r#","stale":["#);
+    for (at, item) in found.iter().enumerate() {
+        json.comma(at == 0)
+            .raw(r#"{"sku":"#)
+            .plain(&item.sku)
+            .raw(r#","node":"#);
+        names.write_node(item.node, json);
+        json.raw(r#","change_from":"#).units(item.change_from);
+        json.raw(r#","on_hand":"#).units(item.on_hand).raw("}");
+    }
+    json.raw("]");
+}

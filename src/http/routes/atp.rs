@@ -1,0 +1,158 @@
+//! Available to promise.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, RawQuery, State};
+use bytes::Bytes;
+
+use crate::domain::ids::check_name;
+use crate::domain::{NodeIx, Sku};
+use crate::http::app::{App, Reply};
+use crate::http::dto::{AtpBody, Text};
+use crate::http::error::{Issues, Problem};
+use crate::http::json::Json;
+use crate::http::routes::stock::{path_sku, unknown_sku};
+use crate::http::{catalog, parse, render, request, time_text};
+use crate::limits::ATP_SKUS_MAX;
+
+/// The embedded store has one copy of the truth, so both words mean the same there.
+fn is_consistency(word: &str) -> bool {
+    matches!(word, "strong" | "mirror")
+}
+
+/// `GET /v1/atp/{sku}`
+pub fn get(app: &App, sku: &str, query: Option<&str>) -> Result<Reply, Problem> {
+    const KNOWN: &str = "channel, node, until, consistency";
+    let sku = path_sku(sku)?;
+    let (mut channel, mut node) = (None, None);
+    for (name, value) in request::query(query) {
+        match &*name {
+            "channel" | "node" => {
+                check_name(&value).map_err(|why| request::invalid_parameter(&name, why))?;
+                let slot = if name == "node" {
+                    &mut node
+                } else {
+                    &mut channel
+                };
+                *slot = Some(value);
+            }
+            "until" if time_text::parse(&value).is_none() => {
+                let why = "must be an RFC 3339 time, for instance 2026-11-11T00:00:00Z";
+                return Err(request::invalid_parameter("until", why));
+            }
+            "consistency" if !is_consistency(&value) => {
+                return Err(request::invalid_parameter(
+                    "consistency",
+                    "must be strong or mirror",
+                ));
+            }
+            "until" | "consistency" => {}
+            other => return Err(request::unknown_parameter(other, KNOWN)),
+        }
+    }
+    let index = match node.as_deref() {
+        Some(name) => Some(known_node(app, name)?),
+        None => None,
+    };
+    let mut json = Json::new();
+    write_one(
+        app,
+        &mut json,
+        sku,
+        (channel.as_deref(), node.as_deref(), index),
+    )?;
+    Ok(Reply::json(json))
+}
+
+fn known_node(app: &App, name: &str) -> Result<NodeIx, Problem> {
+    app.names()
+        .known_node(name)
+        .ok_or_else(|| Problem::plain(&catalog::UNKNOWN_NODE, catalog::UNKNOWN_NODE.help))
+}
+
+fn write_one(
+    app: &App,
+    json: &mut Json,
+    sku: Sku<'_>,
+    (channel, node, index): (Option<&str>, Option<&str>, Option<NodeIx>),
+) -> Result<(), Problem> {
+    let found = app
+        .engine
+        .availability(sku, index)?
+        .ok_or_else(|| unknown_sku(sku))?;
+    render::availability(json, sku.as_str(), channel, node, &found);
+    Ok(())
+}
+
+/// `POST /v1/atp`
+pub fn bulk(app: &App, body: &[u8]) -> Result<Reply, Problem> {
+    let body: AtpBody<'_> = parse::json(body)?;
+    let mut issues = Issues::default();
+    let given = body.skus.as_deref().unwrap_or_default();
+    if given.is_empty() || given.len() > ATP_SKUS_MAX {
+        let detail = format!("must hold 1 to {ATP_SKUS_MAX} SKUs");
+        issues.push(format_args!("/skus"), "out_of_range", detail);
+    }
+    let skus: Vec<Option<Sku<'_>>> = given
+        .iter()
+        .enumerate()
+        .map(|(at, text)| parse::sku(&mut issues, format_args!("/skus/{at}"), Some(text)))
+        .collect();
+    let channel = body.channel.as_ref().map(Text::as_str);
+    if let Some(name) = channel {
+        parse::name(&mut issues, format_args!("/channel"), name);
+    }
+    let place = format_args!("/node");
+    let index = parse::known_node(&mut issues, place, body.node.as_ref(), app.names());
+    if body
+        .until
+        .as_ref()
+        .is_some_and(|text| time_text::parse(text.as_str()).is_none())
+    {
+        issues.push(
+            format_args!("/until"),
+            "invalid_time",
+            "must be an RFC 3339 time",
+        );
+    }
+    if body
+        .consistency
+        .as_ref()
+        .is_some_and(|word| !is_consistency(word.as_str()))
+    {
+        let place = format_args!("/consistency");
+        issues.push(place, "unknown_word", "must be strong or mirror");
+    }
+    issues.check()?;
+    let about = (channel, body.node.as_ref().map(Text::as_str), index);
+    let mut json = Json::new();
+    json.raw(r#"{"results":["#);
+    for (at, sku) in skus.into_iter().flatten().enumerate() {
+        json.comma(at == 0);
+        if let Err(problem) = write_one(app, &mut json, sku, about) {
+            json.raw(r#"{"sku":"#)
+                .plain(sku.as_str())
+                .raw(r#","problem":"#);
+            problem.write(&mut json, "", "", app.names());
+            json.raw("}");
+        }
+    }
+    json.raw("]}");
+    Ok(Reply::json(json))
+}
+
+type Shared = State<Arc<App>>;
+
+/// See [`get`].
+pub async fn get_route(
+    State(app): Shared,
+    Path(sku): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Reply, Problem> {
+    get(&app, &sku, query.as_deref())
+}
+
+/// See [`bulk`].
+pub async fn bulk_route(State(app): Shared, body: Bytes) -> Result<Reply, Problem> {
+    bulk(&app, &body)
+}

@@ -1,0 +1,262 @@
+//! The event feed: pages, or a stream of server-sent events. Durable events only.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use hyper::HeaderMap;
+use hyper::body::Frame;
+use hyper::header::ACCEPT;
+use tokio::sync::mpsc;
+
+use crate::http::app::{App, Reply};
+use crate::http::catalog;
+use crate::http::error::Problem;
+use crate::http::event_json;
+use crate::http::json::Json;
+use crate::http::request;
+use crate::ledger::EventsError;
+use crate::ledger::event::EventPage;
+use crate::limits::EVENTS_PAGE_MAX;
+
+const LIMIT_DEFAULT: usize = 100;
+
+/// From one look for new events to the next.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Looks without an event after which a comment keeps the connection alive: 15 s.
+const HEARTBEAT_LOOKS: u32 = 300;
+
+/// Pages written ahead of a slow reader.
+const AHEAD: usize = 2;
+
+struct Asked {
+    after: u64,
+    limit: usize,
+}
+
+fn ask(query: Option<&str>) -> Result<Asked, Problem> {
+    let mut asked = Asked {
+        after: 0,
+        limit: LIMIT_DEFAULT,
+    };
+    for (name, value) in request::query(query) {
+        match &*name {
+            "after" => {
+                asked.after = sequence(&value)
+                    .ok_or_else(|| request::invalid_parameter("after", "must be a position"))?;
+            }
+            "limit" => {
+                let limit = value
+                    .parse()
+                    .ok()
+                    .filter(|n| (1..=EVENTS_PAGE_MAX).contains(n));
+                asked.limit = limit.ok_or_else(|| {
+                    let why = format!("must be a whole number from 1 to {EVENTS_PAGE_MAX}");
+                    request::invalid_parameter("limit", why)
+                })?;
+            }
+            other => return Err(request::unknown_parameter(other, "after, limit")),
+        }
+    }
+    Ok(asked)
+}
+
+/// The sequence of a position: the last part of `0.1.42`, or a bare number.
+fn sequence(text: &str) -> Option<u64> {
+    let parts: Vec<&str> = text.split('.').collect();
+    match parts.as_slice() {
+        [sequence] => sequence.parse().ok(),
+        ["0", epoch, sequence] => {
+            epoch.parse::<u32>().ok()?;
+            sequence.parse().ok()
+        }
+        _ => None,
+    }
+}
+
+/// Reads a page on a thread that may block.
+async fn read(app: &Arc<App>, after: u64, limit: usize) -> Result<EventPage, Problem> {
+    let engine = app.engine.clone();
+    let read = tokio::task::spawn_blocking(move || engine.events(after, limit)).await;
+    match read {
+        Ok(Ok(page)) => Ok(page),
+        Ok(Err(EventsError::Gone { oldest })) => Err(Problem::EventsGone { oldest }),
+        Ok(Err(EventsError::Unreadable(why))) => {
+            tracing::error!(%why, "the event feed cannot be read");
+            Err(Problem::plain(&catalog::INTERNAL, catalog::INTERNAL.help))
+        }
+        Err(error) => {
+            tracing::error!(%error, "reading the event feed broke off");
+            Err(Problem::plain(&catalog::INTERNAL, catalog::INTERNAL.help))
+        }
+    }
+}
+
+/// `GET /v1/events`
+pub async fn route(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let streams = headers
+        .get(ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/event-stream"));
+    let answer = match ask(query.as_deref()) {
+        Ok(asked) if streams => stream(app, asked, &headers).await,
+        Ok(asked) => page(&app, &asked).await.map(IntoResponse::into_response),
+        Err(problem) => Err(problem),
+    };
+    answer.unwrap_or_else(Problem::into_response)
+}
+
+async fn page(app: &Arc<App>, asked: &Asked) -> Result<Reply, Problem> {
+    let page = read(app, asked.after, asked.limit).await?;
+    let mut json = Json::new();
+    json.raw(r#"{"data":["#);
+    for (at, event) in page.iter().enumerate() {
+        json.comma(at == 0);
+        event_json::write(&mut json, &event.map_err(damaged)?, app.names());
+    }
+    json.raw(r#"],"next":""#).number(page.next).raw("\"}");
+    Ok(Reply::json(json))
+}
+
+fn damaged(error: impl std::fmt::Debug) -> Problem {
+    tracing::error!(?error, "an event cannot be decoded");
+    Problem::plain(&catalog::INTERNAL, catalog::INTERNAL.help)
+}
+
+/// Counts the streams of this process.
+static STREAMS: AtomicUsize = AtomicUsize::new(0);
+
+struct Counted;
+
+impl Counted {
+    fn enter(limit: usize) -> Option<Self> {
+        let before = STREAMS.fetch_add(1, Ordering::Relaxed);
+        let counted = Self;
+        (before < limit).then_some(counted)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        STREAMS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn stream(app: Arc<App>, asked: Asked, headers: &HeaderMap) -> Result<Response, Problem> {
+    let mut after = asked.after;
+    if let Some(last) = headers.get("last-event-id") {
+        let last = last.to_str().ok().and_then(sequence);
+        after =
+            last.ok_or_else(|| request::invalid_parameter("Last-Event-ID", "is no position"))?;
+    }
+    let counted = Counted::enter(app.streams_max).ok_or_else(|| {
+        Problem::plain(
+            &catalog::OVERLOADED,
+            "All event streams of this server are taken.",
+        )
+    })?;
+    // The first page is read before the answer begins, so that a position that is gone is a 410.
+    let first = read(&app, after, EVENTS_PAGE_MAX).await?;
+    let (send, frames) = mpsc::channel(AHEAD);
+    tokio::spawn(async move {
+        feed(&app, first, after, &send).await;
+        drop(counted);
+    });
+    Ok(Response::new(axum::body::Body::new(Frames(frames))))
+}
+
+/// Writes pages as they come until the reader goes or the server stops.
+async fn feed(app: &Arc<App>, first: EventPage, mut after: u64, send: &mpsc::Sender<Bytes>) {
+    let mut tick = tokio::time::interval(LOOK);
+    let mut quiet = 0;
+    let mut page = Some(first);
+    if send
+        .send(Bytes::from_static(b"retry: 1000\n\n"))
+        .await
+        .is_err()
+    {
+        return;
+    }
+    while !app.is_draining() {
+        if let Some(page) = page.take().filter(|page| !page.records.is_empty()) {
+            after = page.next;
+            quiet = 0;
+            if send.send(frames(app, &page)).await.is_err() {
+                return;
+            }
+        } else {
+            tokio::select! {
+                () = send.closed() => return,
+                _ = tick.tick() => quiet += 1,
+            }
+            if quiet >= HEARTBEAT_LOOKS {
+                quiet = 0;
+                if send.send(Bytes::from_static(b":\n\n")).await.is_err() {
+                    return;
+                }
+            }
+        }
+        if app.engine.health().durable.sequence > after {
+            page = match read(app, after, EVENTS_PAGE_MAX).await {
+                Ok(page) => Some(page),
+                // The reader was too slow, or the journal cannot be read: it asks again and sees.
+                Err(_) => return,
+            };
+        }
+    }
+}
+
+fn frames(app: &App, page: &EventPage) -> Bytes {
+    let mut text = Json::new();
+    for event in page.iter().flatten() {
+        text.raw("id: ").number(event.position.sequence);
+        text.raw("\nevent: ")
+            .raw(event_json::type_of(&event.body))
+            .raw("\ndata: ");
+        event_json::write(&mut text, &event, app.names());
+        text.raw("\n\n");
+    }
+    Bytes::from(text.into_bytes())
+}
+
+/// A body made of what a channel brings.
+struct Frames(mpsc::Receiver<Bytes>);
+
+impl hyper::body::Body for Frames {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0
+            .poll_recv(cx)
+            .map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_read_back() {
+        assert_eq!(sequence("0.7.42"), Some(42));
+        assert_eq!(sequence("42"), Some(42));
+        for bad in ["", "1.7.42", "0.42", "0.x.42", "-1", "0.1.2.3"] {
+            assert_eq!(sequence(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The calls of the API, one file per resource. A handler parses, calls the engine once, and maps
+//! the answer.
+
+pub mod atp;
+pub mod events;
+pub mod ops;
+pub mod reservations;
+pub mod skus;
+pub mod stock;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{get, post};
+
+use crate::http::app::App;
+use crate::http::catalog;
+use crate::http::error::Problem;
+
+/// Every path of the API. [`hot`](super::hot) takes some calls past this router, to the same
+/// functions.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/", get(ops::landing))
+        .route("/docs", get(ops::docs))
+        .route("/livez", get(ops::livez))
+        .route("/metrics", get(ops::metrics))
+        .route("/openapi.json", get(ops::openapi))
+        .route("/problems", get(ops::problems))
+        .route("/problems/{code}", get(ops::problem))
+        .route("/readyz", get(ops::readyz))
+        .route("/v1/atp", post(atp::bulk_route))
+        .route("/v1/atp/{sku}", get(atp::get_route))
+        .route("/v1/events", get(events::route))
+        .route(
+            "/v1/reservations",
+            post(reservations::reserve_route).get(reservations::find_route),
+        )
+        .route("/v1/reservations/batch", post(reservations::batch_route))
+        .route("/v1/reservations/{id}", get(reservations::get_route))
+        .route(
+            "/v1/reservations/{id}/confirm",
+            post(reservations::confirm_route),
+        )
+        .route(
+            "/v1/reservations/{id}/extend",
+            post(reservations::extend_route),
+        )
+        .route(
+            "/v1/reservations/{id}/release",
+            post(reservations::release_route),
+        )
+        .route(
+            "/v1/reservations/{id}/return",
+            post(reservations::return_route),
+        )
+        .route("/v1/reservations/{id}/ship", post(reservations::ship_route))
+        .route(
+            "/v1/reservations/{id}/transfer",
+            post(reservations::transfer_route),
+        )
+        .route("/v1/skus/{sku}", get(skus::get_route).put(skus::put_route))
+        .route("/v1/stock", post(stock::set_route))
+        .route("/v1/stock/adjustments", post(stock::adjust_route))
+        .route("/v1/stock/transfers", post(stock::transfer_route))
+        .route("/v1/stock/{sku}", get(stock::get_route))
+        .route_layer(middleware::from_fn(note_path))
+        .fallback(nothing_here)
+        .layer(DefaultBodyLimit::disable())
+        .with_state(app)
+}
+
+/// The paths of the router, in its order.
+pub const ROUTES: &[&str] = &[
+    "/",
+    "/docs",
+    "/livez",
+    "/metrics",
+    "/openapi.json",
+    "/problems",
+    "/problems/{code}",
+    "/readyz",
+    "/v1/atp",
+    "/v1/atp/{sku}",
+    "/v1/events",
+    "/v1/reservations",
+    "/v1/reservations/batch",
+    "/v1/reservations/{id}",
+    "/v1/reservations/{id}/confirm",
+    "/v1/reservations/{id}/extend",
+    "/v1/reservations/{id}/release",
+    "/v1/reservations/{id}/return",
+    "/v1/reservations/{id}/ship",
+    "/v1/reservations/{id}/transfer",
+    "/v1/skus/{sku}",
+    "/v1/stock",
+    "/v1/stock/adjustments",
+    "/v1/stock/transfers",
+    "/v1/stock/{sku}",
+];
+
+async fn nothing_here() -> Problem {
+    Problem::plain(&catalog::NOT_FOUND, catalog::NOT_FOUND.help)
+}
+
+/// Hands the pattern that matched out with the answer: it is the route's name in the metrics.
+async fn note_path(request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    if let Some(path) = path {
+        response.extensions_mut().insert(path);
+    }
+    response
+}

@@ -1,0 +1,145 @@
+//! Settings of SKUs.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use bytes::Bytes;
+use hyper::HeaderMap;
+
+use crate::domain::command::{Command, PutSettings};
+use crate::domain::stock::{Safety, Selling};
+use crate::http::app::{App, Reply};
+use crate::http::catalog;
+use crate::http::dto::{Given, SafetyBody, SettingsBody, Text};
+use crate::http::error::{Issues, Problem};
+use crate::http::json::Json;
+use crate::http::request::{self, IfMatch};
+use crate::http::routes::stock::{path_sku, unknown_sku};
+use crate::http::{parse, render, request_ids};
+
+fn safety(issues: &mut Issues, body: SafetyBody) -> Option<Safety> {
+    match (body.units, body.percent) {
+        (Some(units), None) => {
+            let place = format_args!("/safety_stock/units");
+            parse::units(issues, place, Some(units), 0).map(Safety::Units)
+        }
+        (None, Some(percent)) => {
+            let place = format_args!("/safety_stock/percent");
+            parse::percent(issues, place, percent).map(Safety::Percent)
+        }
+        (Some(_), Some(_)) | (None, None) => {
+            let detail = "takes either units or percent";
+            issues.push(format_args!("/safety_stock"), "one_of", detail);
+            None
+        }
+    }
+}
+
+fn selling(issues: &mut Issues, word: &Text<'_>) -> Option<Selling> {
+    match word.as_str() {
+        "on" => Some(Selling::On),
+        "suspended" => Some(Selling::Suspended),
+        _ => {
+            issues.push(
+                format_args!("/selling"),
+                "unknown_word",
+                "must be on or suspended",
+            );
+            None
+        }
+    }
+}
+
+/// `PUT /v1/skus/{sku}`
+pub async fn put(app: &App, sku: &str, headers: &HeaderMap, body: &[u8]) -> Result<Reply, Problem> {
+    let sku = path_sku(sku)?;
+    let key = request::idempotency_key(headers)?;
+    let precondition = request::if_match(headers)?;
+    let body: SettingsBody<'_> = parse::json(body)?;
+    let mut issues = Issues::default();
+    let safety = body
+        .safety_stock
+        .and_then(|found| safety(&mut issues, found));
+    let selling = body
+        .selling
+        .as_ref()
+        .and_then(|word| selling(&mut issues, word));
+    let low_water = match body.low_water {
+        Given::Absent => None,
+        Given::Null => Some(None),
+        Given::Value(value) => Some(parse::units(
+            &mut issues,
+            format_args!("/low_water"),
+            Some(value),
+            0,
+        )),
+    };
+    issues.check()?;
+    let if_version = match precondition {
+        IfMatch::Any => None,
+        IfMatch::Version(version) => Some(version),
+        // No version is the largest one, so the ledger answers the version in force.
+        IfMatch::Other => Some(u32::MAX),
+        IfMatch::Missing => {
+            if app.engine.settings(sku)?.is_some() && !is_repeated(app, key).await? {
+                let help = catalog::PRECONDITION_REQUIRED.help;
+                return Err(Problem::plain(&catalog::PRECONDITION_REQUIRED, help));
+            }
+            // Not there yet: nobody's change can be overwritten.
+            Some(0)
+        }
+    };
+    let command = Command::PutSettings(PutSettings {
+        sku,
+        safety,
+        selling,
+        low_water,
+        if_version,
+    });
+    match key {
+        Some(key) => app.execute(key, command, sku.as_str()).await,
+        None => {
+            // Nobody knows this key, so nobody can repeat it; the precondition guards the change.
+            let fresh = request_ids::next();
+            let fresh = str::from_utf8(&fresh).unwrap_or_default();
+            app.execute(fresh, command, sku.as_str()).await
+        }
+    }
+}
+
+/// Whether the key was answered before: the SKU may then be there because of it.
+async fn is_repeated(app: &App, key: Option<&str>) -> Result<bool, Problem> {
+    match key {
+        Some(key) => Ok(app.engine.settle(key).await?.is_some()),
+        None => Ok(false),
+    }
+}
+
+/// `GET /v1/skus/{sku}`
+pub fn get(app: &App, sku: &str) -> Result<Reply, Problem> {
+    let sku = path_sku(sku)?;
+    let found = app.engine.settings(sku)?.ok_or_else(|| unknown_sku(sku))?;
+    let mut json = Json::new();
+    render::settings(&mut json, sku.as_str(), &found);
+    Ok(Reply {
+        etag: Some(found.version),
+        ..Reply::json(json)
+    })
+}
+
+type Shared = State<Arc<App>>;
+
+/// See [`put`].
+pub async fn put_route(
+    State(app): Shared,
+    Path(sku): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Reply, Problem> {
+    put(&app, &sku, &headers, &body).await
+}
+
+/// See [`get`].
+pub async fn get_route(State(app): Shared, Path(sku): Path<String>) -> Result<Reply, Problem> {
+    get(&app, &sku)
+}

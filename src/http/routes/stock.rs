@@ -1,0 +1,261 @@
+//! Stock: set, adjust, transfer, read.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use bytes::Bytes;
+use hyper::HeaderMap;
+
+use crate::domain::command::{
+    AdjustItem, Command, SetItem, StockChange, StockCommand, TransferItem,
+};
+use crate::domain::{NodeIx, Refusal, Sku};
+use crate::http::app::{App, Reply};
+use crate::http::dto::{AdjustBody, SetBody, StockBody, Text, TransferBody};
+use crate::http::error::{Issues, Problem};
+use crate::http::json::Json;
+use crate::http::{parse, render, request};
+use crate::limits::{STOCK_ITEMS_MAX, TEXT_BYTES_MAX};
+
+/// Who and why, and how many: what all three changes have in common.
+fn check_frame<T>(issues: &mut Issues, body: &StockBody<'_, T>) {
+    parse::required(issues, format_args!("/reason"), body.reason.as_ref());
+    let texts = [
+        ("reason", body.reason.as_ref()),
+        ("operator", body.operator.as_ref()),
+    ];
+    for (name, text) in texts {
+        parse::bounded(issues, format_args!("/{name}"), text, TEXT_BYTES_MAX);
+    }
+    let count = body.items.as_ref().map_or(0, Vec::len);
+    if count == 0 || count > STOCK_ITEMS_MAX {
+        let detail = format!("must hold 1 to {STOCK_ITEMS_MAX} items");
+        issues.push(format_args!("/items"), "out_of_range", detail);
+    }
+}
+
+/// A node's name, checked for form; `main` where it is left out.
+fn node_name<'t>(
+    issues: &mut Issues,
+    at: std::fmt::Arguments<'_>,
+    text: Option<&'t Text<'_>>,
+) -> Option<&'t str> {
+    match text {
+        Some(text) => parse::name(issues, at, text.as_str()),
+        None => Some("main"),
+    }
+}
+
+fn node(app: &App, name: &str, at: std::fmt::Arguments<'_>) -> Result<NodeIx, Problem> {
+    app.names()
+        .node(name)
+        .map_err(|error| Problem::name(error, at))
+}
+
+async fn run<T>(
+    app: &App,
+    key: &str,
+    body: &StockBody<'_, T>,
+    change: StockChange<'_>,
+) -> Result<Reply, Problem> {
+    let reason = body.reason.as_ref().map(Text::as_str).unwrap_or_default();
+    let operator = body.operator.as_ref().map(Text::as_str);
+    app.execute(
+        key,
+        Command::Stock(StockCommand {
+            change,
+            reason,
+            operator,
+        }),
+        "",
+    )
+    .await
+}
+
+/// `POST /v1/stock`
+pub async fn set(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Reply, Problem> {
+    let key = request::required_key(headers)?;
+    let body: StockBody<'_, SetBody<'_>> = parse::json(body)?;
+    let mut issues = Issues::default();
+    check_frame(&mut issues, &body);
+    let mut items = Vec::new();
+    for (at, item) in body.items.iter().flatten().enumerate() {
+        let sku = parse::sku(
+            &mut issues,
+            format_args!("/items/{at}/sku"),
+            item.sku.as_ref(),
+        );
+        let place = format_args!("/items/{at}/node");
+        let node = node_name(&mut issues, place, item.node.as_ref());
+        let place = format_args!("/items/{at}/on_hand");
+        let on_hand = parse::units(&mut issues, place, item.on_hand, 0);
+        let place = format_args!("/items/{at}/unavailable");
+        let unavailable = parse::units(&mut issues, place, item.unavailable, 0);
+        if item.on_hand.is_none() && item.unavailable.is_none() {
+            let place = format_args!("/items/{at}/on_hand");
+            issues.push(place, "missing", "on_hand or unavailable is required");
+        }
+        let place = format_args!("/items/{at}/change_from");
+        let change_from = parse::units(&mut issues, place, item.change_from, 0);
+        items.push((sku, node, on_hand, unavailable, change_from));
+    }
+    issues.check()?;
+    // Names are recorded only now, when nothing can be wrong any more.
+    let mut set = Vec::with_capacity(items.len());
+    for (at, (sku, name, on_hand, unavailable, change_from)) in items.into_iter().enumerate() {
+        if let (Some(sku), Some(name)) = (sku, name) {
+            let node = node(app, name, format_args!("/items/{at}/node"))?;
+            set.push(SetItem {
+                sku,
+                node,
+                on_hand,
+                unavailable,
+                change_from,
+            });
+        }
+    }
+    run(app, key, &body, StockChange::Set(set)).await
+}
+
+/// `POST /v1/stock/adjustments`
+pub async fn adjust(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Reply, Problem> {
+    let key = request::required_key(headers)?;
+    let body: StockBody<'_, AdjustBody<'_>> = parse::json(body)?;
+    let mut issues = Issues::default();
+    check_frame(&mut issues, &body);
+    let mut items = Vec::new();
+    for (at, item) in body.items.iter().flatten().enumerate() {
+        let sku = parse::sku(
+            &mut issues,
+            format_args!("/items/{at}/sku"),
+            item.sku.as_ref(),
+        );
+        let place = format_args!("/items/{at}/node");
+        let node = node_name(&mut issues, place, item.node.as_ref());
+        let place = format_args!("/items/{at}/delta");
+        let on_hand = parse::delta(&mut issues, place, item.delta);
+        if item.delta.is_none() && item.unavailable_delta.is_none() {
+            issues.push(place, "missing", "delta or unavailable_delta is required");
+        }
+        let place = format_args!("/items/{at}/unavailable_delta");
+        let unavailable = parse::delta(&mut issues, place, item.unavailable_delta);
+        let place = format_args!("/items/{at}/change_from");
+        let change_from = parse::units(&mut issues, place, item.change_from, 0);
+        items.push((sku, node, on_hand, unavailable, change_from));
+    }
+    issues.check()?;
+    let mut adjust = Vec::with_capacity(items.len());
+    for (at, (sku, name, on_hand, unavailable, change_from)) in items.into_iter().enumerate() {
+        if let (Some(sku), Some(name)) = (sku, name) {
+            let node = node(app, name, format_args!("/items/{at}/node"))?;
+            adjust.push(AdjustItem {
+                sku,
+                node,
+                on_hand,
+                unavailable,
+                change_from,
+            });
+        }
+    }
+    run(app, key, &body, StockChange::Adjust(adjust)).await
+}
+
+/// `POST /v1/stock/transfers`
+pub async fn transfer(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Reply, Problem> {
+    let key = request::required_key(headers)?;
+    let body: StockBody<'_, TransferBody<'_>> = parse::json(body)?;
+    let mut issues = Issues::default();
+    check_frame(&mut issues, &body);
+    let mut items = Vec::new();
+    for (at, item) in body.items.iter().flatten().enumerate() {
+        let sku = parse::sku(
+            &mut issues,
+            format_args!("/items/{at}/sku"),
+            item.sku.as_ref(),
+        );
+        let place = format_args!("/items/{at}/from");
+        parse::required(&mut issues, place, item.from.as_ref());
+        let from = parse::known_node(&mut issues, place, item.from.as_ref(), app.names());
+        let place = format_args!("/items/{at}/to");
+        let to = parse::required(&mut issues, place, item.to.as_ref())
+            .and_then(|name| parse::name(&mut issues, place, name));
+        if to.is_some() && to == item.from.as_ref().map(Text::as_str) {
+            issues.push(place, "same_node", "must be another node than from");
+        }
+        let place = format_args!("/items/{at}/quantity");
+        if item.quantity.is_none() {
+            issues.push(place, "missing", "is required");
+        }
+        let quantity = parse::units(&mut issues, place, item.quantity, 1);
+        items.push((sku, from, to, quantity));
+    }
+    issues.check()?;
+    let mut transfer = Vec::with_capacity(items.len());
+    for (at, item) in items.into_iter().enumerate() {
+        if let (Some(sku), Some(from), Some(name), Some(quantity)) = item {
+            let to = node(app, name, format_args!("/items/{at}/to"))?;
+            transfer.push(TransferItem {
+                sku,
+                from,
+                to,
+                quantity,
+            });
+        }
+    }
+    run(app, key, &body, StockChange::Transfer(transfer)).await
+}
+
+/// A SKU of a path, or why not.
+pub fn path_sku(text: &str) -> Result<Sku<'_>, Problem> {
+    Sku::new(text).map_err(|why| request::invalid_parameter("sku", why))
+}
+
+/// The problem of a SKU that is not there.
+pub fn unknown_sku(sku: Sku<'_>) -> Problem {
+    Problem::Refused(Refusal::UnknownSku {
+        sku: sku.as_str().into(),
+    })
+}
+
+/// `GET /v1/stock/{sku}`
+pub fn get(app: &App, sku: &str) -> Result<Reply, Problem> {
+    let sku = path_sku(sku)?;
+    let found = app.engine.stock(sku)?.ok_or_else(|| unknown_sku(sku))?;
+    let mut json = Json::new();
+    render::stock(&mut json, sku.as_str(), &found, app.names());
+    Ok(Reply::json(json))
+}
+
+type Shared = State<Arc<App>>;
+
+/// See [`set`].
+pub async fn set_route(
+    State(app): Shared,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Reply, Problem> {
+    set(&app, &headers, &body).await
+}
+
+/// See [`adjust`].
+pub async fn adjust_route(
+    State(app): Shared,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Reply, Problem> {
+    adjust(&app, &headers, &body).await
+}
+
+/// See [`transfer`].
+pub async fn transfer_route(
+    State(app): Shared,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Reply, Problem> {
+    transfer(&app, &headers, &body).await
+}
+
+/// See [`get`].
+pub async fn get_route(State(app): Shared, Path(sku): Path<String>) -> Result<Reply, Problem> {
+    get(&app, &sku)
+}

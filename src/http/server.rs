@@ -1,0 +1,500 @@
+//! Accepting and serving: one acceptor deals connections to one single-threaded runtime per core.
+//!
+//! One acceptor that deals in turn, rather than every thread accepting: connections of this API
+//! live long, so an uneven share would stay uneven, and the slowest thread would set the pace.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::domain::Ttl;
+use crate::engine::Engine;
+use crate::http::app::App;
+use crate::http::catalog;
+use crate::http::conn::{End, Patience, Socket, State, canned};
+use crate::http::{hot, routes};
+use crate::telemetry::Meters;
+
+/// Connections that the kernel keeps ready while the acceptor is busy.
+const BACKLOG: u32 = 4_096;
+
+/// Connections dealt to a thread that it has not taken yet.
+const DEALT_MAX: usize = 1_024;
+
+/// Largest head of a request, bytes.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Rest after a failed accept: out of file descriptors, most likely.
+const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// How the server treats its callers.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    /// Threads that serve.
+    pub threads: NonZeroUsize,
+    /// Most connections open at once.
+    pub connections_max: usize,
+    /// Most event streams open at once.
+    pub streams_max: usize,
+    /// Time between requests of a connection.
+    pub idle: Duration,
+    /// Time for the head of a request.
+    pub header: Duration,
+    /// Time for head and body of a request together.
+    pub request: Duration,
+    /// Time in which the caller must take any byte of an answer.
+    pub write: Duration,
+    /// Time for the caller to close after us.
+    pub closing: Duration,
+    /// From one look at the connections to the next: how exact these times are.
+    pub sweep: Duration,
+    /// Time for open requests to finish when the server stops; then they are cut.
+    pub drain: Duration,
+    /// Time to live of a hold whose caller names none.
+    pub hold_ttl: Ttl,
+}
+
+impl HttpConfig {
+    /// The defaults; `hold_ttl` is the time to live of a hold whose caller names none.
+    pub fn new(hold_ttl: Ttl) -> Self {
+        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        Self {
+            threads: cores,
+            connections_max: 10_000,
+            streams_max: 64,
+            idle: Duration::from_secs(75),
+            header: Duration::from_secs(5),
+            request: Duration::from_secs(10),
+            write: Duration::from_secs(10),
+            closing: Duration::from_secs(2),
+            sweep: Duration::from_secs(1),
+            drain: Duration::from_secs(10),
+            hold_ttl,
+        }
+    }
+
+    /// The times in ticks of the sweeper, at least one each.
+    fn patience(&self) -> Patience {
+        let tick = self.sweep.as_micros().max(1);
+        let ticks = |time: Duration| {
+            u32::try_from(time.as_micros().div_ceil(tick))
+                .unwrap_or(u32::MAX / 2)
+                .max(1)
+        };
+        Patience {
+            idle: ticks(self.idle),
+            head: ticks(self.header),
+            request: ticks(self.request),
+            write: ticks(self.write),
+            closing: ticks(self.closing),
+        }
+    }
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    addr: SocketAddr,
+    threads: Vec<JoinHandle<io::Result<()>>>,
+}
+
+impl Server {
+    /// Where it listens.
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Waits until every thread has ended, which they do after the shutdown was asked for. The
+    /// error of the first thread that failed, if any.
+    pub fn join(self) -> io::Result<()> {
+        let mut first = Ok(());
+        for thread in self.threads {
+            let ended = thread
+                .join()
+                .unwrap_or_else(|_panic| Err(io::Error::other("it panicked")));
+            if first.is_ok() {
+                first = ended;
+            }
+        }
+        first
+    }
+}
+
+/// Listens and serves until `shutdown` is true or its sender is gone.
+pub fn serve(
+    listen: SocketAddr,
+    engine: Engine,
+    meters: Meters,
+    config: HttpConfig,
+    shutdown: watch::Receiver<bool>,
+) -> io::Result<Server> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let listener = {
+        let _entered = runtime.enter();
+        bind(listen)?
+    };
+    let addr = listener.local_addr()?;
+    let app = Arc::new(App::new(
+        engine,
+        meters,
+        config.hold_ttl,
+        config.streams_max,
+    ));
+    let open = Arc::new(AtomicUsize::new(0));
+    let mut threads = Vec::new();
+    let mut hands = Vec::new();
+    for number in 0..config.threads.get() {
+        let (hand, dealt) = mpsc::channel(DEALT_MAX);
+        hands.push(hand);
+        let lane = LaneParts {
+            app: Arc::clone(&app),
+            open: Arc::clone(&open),
+            config: config.clone(),
+            shutdown: shutdown.clone(),
+        };
+        let named = std::thread::Builder::new().name(format!("holdfast-http-{number}"));
+        threads.push(named.spawn(move || lane.run(dealt))?);
+    }
+    let acceptor = Acceptor {
+        listener,
+        hands,
+        open,
+        app,
+        limit: config.connections_max,
+    };
+    let named = std::thread::Builder::new().name("holdfast-accept".to_owned());
+    threads.push(named.spawn(move || {
+        runtime.block_on(acceptor.run(shutdown));
+        Ok(())
+    })?);
+    Ok(Server { addr, threads })
+}
+
+fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if listen.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // A restarted server must not wait for the old one's connections to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(listen)?;
+    socket.listen(BACKLOG)
+}
+
+async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is a shutdown too.
+    drop(shutdown.wait_for(|stop| *stop).await);
+}
+
+struct Acceptor {
+    listener: TcpListener,
+    hands: Vec<mpsc::Sender<std::net::TcpStream>>,
+    open: Arc<AtomicUsize>,
+    app: Arc<App>,
+    limit: usize,
+}
+
+impl Acceptor {
+    async fn run(mut self, mut shutdown: watch::Receiver<bool>) {
+        let full = canned(&catalog::TOO_MANY_CONNECTIONS);
+        let mut turn = 0_usize;
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = stopped(&mut shutdown) => break,
+                accepted = self.listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _peer)) => {
+                    if !self.deal(&mut turn, stream, &full) {
+                        break;
+                    }
+                }
+                Err(error) if is_callers_fault(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_REST).await;
+                }
+            }
+        }
+        self.app.drain();
+        self.hands.clear();
+    }
+
+    /// Hands a connection to the next thread; false if no thread lives any more.
+    fn deal(&self, turn: &mut usize, stream: TcpStream, full: &[u8]) -> bool {
+        if self.open.fetch_add(1, Ordering::Relaxed) >= self.limit {
+            self.turn_away(&stream, full);
+            return true;
+        }
+        let Ok(mut stream) = stream.into_std() else {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+            return true;
+        };
+        let mut gone = 0;
+        for _ in &self.hands {
+            *turn = (*turn + 1) % self.hands.len();
+            let Some(hand) = self.hands.get(*turn) else {
+                continue;
+            };
+            match hand.try_send(stream) {
+                Ok(()) => return true,
+                Err(mpsc::error::TrySendError::Full(back)) => stream = back,
+                Err(mpsc::error::TrySendError::Closed(back)) => {
+                    stream = back;
+                    gone += 1;
+                }
+            }
+        }
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        if let Ok(stream) = TcpStream::from_std(stream) {
+            drop(stream.try_write(full));
+        }
+        gone < self.hands.len()
+    }
+
+    /// Says why, takes what the caller already sent so that the answer is not lost, and closes.
+    fn turn_away(&self, stream: &TcpStream, full: &[u8]) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        drop(stream.try_write(full));
+        drop(stream.try_read(&mut [0_u8; 4_096]));
+    }
+}
+
+/// The caller gave up before the connection was taken.
+fn is_callers_fault(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// What a serving thread is made of.
+struct LaneParts {
+    app: Arc<App>,
+    open: Arc<AtomicUsize>,
+    config: HttpConfig,
+    shutdown: watch::Receiver<bool>,
+}
+
+impl LaneParts {
+    fn run(self, dealt: mpsc::Receiver<std::net::TcpStream>) -> io::Result<()> {
+        // Blocking threads read event pages and render metrics; a few are enough.
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(4)
+            .build_local(LocalOptions::default())?;
+        runtime.block_on(async {
+            self.app.engine.install_lane();
+            let mut http = http1::Builder::new();
+            http.max_header_size(HEAD_BYTES_MAX)
+                .header_read_timeout(None)
+                .half_close(false);
+            let lane = Rc::new(Lane {
+                router: routes::router(Arc::clone(&self.app)),
+                app: self.app,
+                open: self.open,
+                http,
+                clock: Rc::default(),
+                connections: RefCell::default(),
+            });
+            lane.run(dealt, self.shutdown, &self.config).await;
+        });
+        Ok(())
+    }
+}
+
+/// One serving thread.
+struct Lane {
+    app: Arc<App>,
+    router: Router,
+    open: Arc<AtomicUsize>,
+    http: http1::Builder,
+    /// Ticks of the sweeper.
+    clock: Rc<Cell<u32>>,
+    connections: RefCell<Connections>,
+}
+
+/// Connections of a thread, each at a place that stays its own.
+#[derive(Default)]
+struct Connections {
+    places: Vec<Option<Rc<State>>>,
+    free: Vec<usize>,
+}
+
+impl Connections {
+    fn enter(&mut self, state: Rc<State>) -> usize {
+        match self.free.pop() {
+            Some(at) => {
+                if let Some(place) = self.places.get_mut(at) {
+                    *place = Some(state);
+                }
+                at
+            }
+            None => {
+                self.places.push(Some(state));
+                self.places.len() - 1
+            }
+        }
+    }
+
+    fn leave(&mut self, at: usize) {
+        if let Some(place) = self.places.get_mut(at) {
+            *place = None;
+            self.free.push(at);
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    fn each(&self, mut visit: impl FnMut(&State)) {
+        self.places.iter().flatten().for_each(|state| visit(state));
+    }
+}
+
+/// A connection's place among those of its thread; gives it back however the connection ends.
+struct Place {
+    lane: Rc<Lane>,
+    at: usize,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.lane.connections.borrow_mut().leave(self.at);
+        self.lane.open.fetch_sub(1, Ordering::Relaxed);
+        self.lane.app.meters.connection_closed();
+    }
+}
+
+impl Lane {
+    async fn run(
+        self: Rc<Self>,
+        mut dealt: mpsc::Receiver<std::net::TcpStream>,
+        mut shutdown: watch::Receiver<bool>,
+        config: &HttpConfig,
+    ) {
+        let patience = config.patience();
+        let mut tick = interval(config.sweep);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = stopped(&mut shutdown) => break,
+                _ = tick.tick() => self.sweep(&patience),
+                next = dealt.recv() => match next {
+                    Some(stream) => self.take(stream),
+                    None => break,
+                },
+            }
+        }
+        self.app.drain();
+        // Those that were accepted but not taken yet are served like all others: told to go.
+        dealt.close();
+        while let Some(stream) = dealt.recv().await {
+            self.take(stream);
+        }
+        self.finish(&mut tick, &patience, config.drain).await;
+    }
+
+    fn sweep(&self, patience: &Patience) {
+        self.clock.set(self.clock.get().wrapping_add(1));
+        self.connections
+            .borrow()
+            .each(|state| state.sweep(patience));
+    }
+
+    /// Ends what is idle, lets finish what is under way, and gives up after the hard deadline.
+    async fn finish(&self, tick: &mut tokio::time::Interval, patience: &Patience, limit: Duration) {
+        // Give connections that were just taken the chance to read what is there.
+        tokio::task::yield_now().await;
+        let deadline = tokio::time::sleep(limit);
+        let mut deadline = std::pin::pin!(deadline);
+        let mut look = interval(Duration::from_millis(5));
+        self.connections.borrow().each(State::drain);
+        while self.connections.borrow().count() > 0 {
+            tokio::select! {
+                biased;
+                () = &mut deadline => break,
+                _ = tick.tick() => self.sweep(patience),
+                _ = look.tick() => {}
+            }
+        }
+        let cut = self.connections.borrow().count();
+        if cut > 0 {
+            tracing::warn!(connections = cut, "cut what did not finish in time");
+        }
+    }
+
+    fn take(self: &Rc<Self>, stream: std::net::TcpStream) {
+        self.app.meters.connection_opened();
+        let state = Rc::new(State::new(Rc::clone(&self.clock), self.clock.get()));
+        let at = self.connections.borrow_mut().enter(Rc::clone(&state));
+        let place = Place {
+            lane: Rc::clone(self),
+            at,
+        };
+        // From here on dropping `place` counts the connection as gone.
+        match stream
+            .set_nodelay(true)
+            .and_then(|()| TcpStream::from_std(stream))
+        {
+            Ok(stream) => {
+                tokio::task::spawn_local(connection(place, stream, state));
+            }
+            Err(error) => tracing::debug!(%error, "a connection broke before it began"),
+        }
+    }
+}
+
+/// Serves one connection to its end.
+async fn connection(place: Place, stream: TcpStream, state: Rc<State>) {
+    let lane = &place.lane;
+    let service = service_fn(|request| hot::serve(&lane.app, &lane.router, &state, request));
+    let socket = Socket::new(stream, Rc::clone(&state));
+    let mut served = lane.http.serve_connection(TokioIo::new(socket), service);
+    let end = poll_fn(|cx| {
+        state.keep_waker(cx.waker());
+        match state.take_end() {
+            Some(End::Finish) => Pin::new(&mut served).graceful_shutdown(),
+            Some(end) => return Poll::Ready(Some(end)),
+            None => {}
+        }
+        Pin::new(&mut served).poll(cx).map(|_result| None)
+    })
+    .await;
+    let word = match end {
+        None => return,
+        Some(End::Quiet | End::Finish) => None,
+        Some(End::Late) => Some(&catalog::REQUEST_TIMEOUT),
+        Some(End::Stopping) => Some(&catalog::SHUTTING_DOWN),
+    };
+    let socket = served.into_parts().io.into_inner();
+    if let Some(kind) = word {
+        socket.last_word(kind);
+        socket.close().await;
+    }
+}
