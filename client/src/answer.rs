@@ -1,0 +1,330 @@
+//! What the server answers, typed. Members that this client does not know are ignored.
+
+use std::time::{Duration, SystemTime};
+
+use serde::Deserialize;
+
+use crate::Text;
+use crate::key::IdempotencyKey;
+
+/// An outcome or a refusal: both are answers, neither is an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "a refusal has changed nothing"]
+pub enum Answer<T> {
+    /// It is done.
+    Done(T),
+    /// It was refused and nothing was changed.
+    Refused(Box<Refusal>),
+}
+
+impl<T> Answer<T> {
+    /// The outcome, if it was done.
+    pub fn done(self) -> Option<T> {
+        match self {
+            Self::Done(outcome) => Some(outcome),
+            Self::Refused(_) => None,
+        }
+    }
+
+    /// The refusal, if it was refused.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Done(_) => None,
+            Self::Refused(refusal) => Some(refusal),
+        }
+    }
+}
+
+/// Why a request was refused. The request was well formed and may pass at another time.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default)]
+pub struct Refusal {
+    /// Stable code, for instance `insufficient_stock` or `reservation_expired`.
+    pub code: Text,
+    /// One sentence for people.
+    pub detail: Option<Box<str>>,
+    /// The lines that are short, for `insufficient_stock`.
+    pub shortages: Vec<Shortage>,
+}
+
+impl Refusal {
+    /// Not enough to promise; see the shortages.
+    pub fn is_insufficient_stock(&self) -> bool {
+        self.code == "insufficient_stock"
+    }
+}
+
+/// A line that could not be served as asked.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Shortage {
+    /// What.
+    pub sku: Text,
+    /// The node asked for.
+    #[serde(default)]
+    pub node: Option<Text>,
+    /// Units asked for.
+    pub requested: u64,
+    /// The largest quantity that would have passed.
+    pub available: u64,
+    /// Units short.
+    pub short: u64,
+    /// What bound.
+    pub limit: Limit,
+}
+
+/// What bound a refused line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Limit {
+    /// Selling is suspended.
+    Suspended,
+    /// Nothing more is there.
+    Stock,
+    /// What is left is safety stock.
+    Safety,
+    /// The channel's cap.
+    Cap,
+    /// What is left is protected for other channels.
+    Protection,
+    /// Nothing more is free at the node named.
+    Node,
+    /// A limit that this client does not know.
+    #[serde(other)]
+    Other,
+}
+
+/// A request that the server rejected as wrong: repeating it is of no use. RFC 9457.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: u16,
+    /// Stable code, for instance `unknown_sku` or `idempotency_key_reused`.
+    pub code: Text,
+    /// Names the kind.
+    pub title: Option<Box<str>>,
+    /// One sentence for people.
+    pub detail: Option<Box<str>>,
+    /// Wanted by whoever runs the server.
+    pub request_id: Option<Text>,
+}
+
+/// A problem document, read once: it becomes a [`Refusal`] or a [`Problem`] by its status.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct AnyProblem {
+    pub(crate) code: Text,
+    title: Option<Box<str>>,
+    detail: Option<Box<str>>,
+    request_id: Option<Text>,
+    pub(crate) retry_after_ms: Option<u64>,
+    shortages: Vec<Shortage>,
+}
+
+impl AnyProblem {
+    /// Reads a body. A body that is no problem document (a proxy's page) leaves every member empty.
+    pub(crate) fn read(body: &[u8]) -> Self {
+        serde_json::from_slice(body).unwrap_or_default()
+    }
+
+    pub(crate) fn into_refusal(self) -> Refusal {
+        Refusal {
+            code: self.code,
+            detail: self.detail,
+            shortages: self.shortages,
+        }
+    }
+
+    pub(crate) fn into_problem(self, status: u16) -> Problem {
+        let Self {
+            code,
+            title,
+            detail,
+            request_id,
+            ..
+        } = self;
+        Problem {
+            status,
+            code,
+            title,
+            detail,
+            request_id,
+        }
+    }
+}
+
+/// Where the units of a reservation or a line are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum State {
+    /// Held until the deadline.
+    Held,
+    /// Sold; no deadline.
+    Committed,
+    /// Left the stock.
+    Shipped,
+    /// Gone back by command.
+    Released,
+    /// Gone back because the deadline passed.
+    Expired,
+    /// Lines or units differ.
+    Mixed,
+    /// A state that this client does not know.
+    #[serde(other)]
+    Other,
+}
+
+/// A reservation.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Reservation {
+    /// Its identity.
+    pub id: Text,
+    /// The state all its units agree on, or mixed.
+    pub state: State,
+    /// Who sells.
+    #[serde(default)]
+    pub channel: Text,
+    /// The caller's own name for it.
+    #[serde(default)]
+    pub reference: Option<Text>,
+    /// When its held units go back; `None` when nothing is held.
+    #[serde(default, deserialize_with = "crate::clock::optional_time")]
+    pub expires_at: Option<SystemTime>,
+    /// Its lines.
+    #[serde(default)]
+    pub lines: Vec<ReservationLine>,
+}
+
+impl Reservation {
+    /// Units held, over all lines.
+    pub fn held(&self) -> u64 {
+        self.lines.iter().map(|line| line.held).sum()
+    }
+}
+
+/// One line of a reservation.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ReservationLine {
+    /// What.
+    pub sku: Text,
+    /// Where from; `None` while no node was chosen.
+    #[serde(default)]
+    pub node: Option<Text>,
+    /// Units of the line.
+    pub quantity: u64,
+    /// Units held.
+    #[serde(default)]
+    pub held: u64,
+    /// Units committed.
+    #[serde(default)]
+    pub committed: u64,
+    /// Units shipped.
+    #[serde(default)]
+    pub shipped: u64,
+    /// Units gone back by command.
+    #[serde(default)]
+    pub released: u64,
+}
+
+/// One item of a stock command afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct StockResult {
+    /// What.
+    pub sku: Text,
+    /// Where.
+    pub node: Text,
+    /// Units there.
+    pub on_hand: u64,
+    /// Units of the SKU that can still be promised.
+    pub available: u64,
+    /// Version of the SKU's stock.
+    pub version: u64,
+}
+
+/// A list of answers in the order of what was asked.
+#[derive(Deserialize)]
+pub(crate) struct Results<T> {
+    pub(crate) results: Vec<T>,
+}
+
+/// One answer of the batch route.
+#[derive(Deserialize)]
+pub(crate) struct BatchResult {
+    pub(crate) status: u16,
+    pub(crate) reservation: Option<Reservation>,
+    pub(crate) problem: Option<Box<AnyProblem>>,
+}
+
+/// Stock of one SKU.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Stock {
+    /// What.
+    pub sku: Text,
+    /// Units over all nodes.
+    pub on_hand: u64,
+    /// Units held.
+    pub held: u64,
+    /// Units sold and not yet shipped.
+    pub committed: u64,
+    /// Units kept back.
+    #[serde(default)]
+    pub safety_stock: u64,
+    /// Units that can still be promised.
+    pub available: u64,
+    /// Counts the changes.
+    pub version: u64,
+}
+
+/// What may be promised of a SKU now.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Atp {
+    /// What.
+    pub sku: Text,
+    /// The channel it was asked for.
+    #[serde(default)]
+    pub channel: Option<Text>,
+    /// The most that one line may take.
+    pub available: u64,
+    /// Moment of the answer.
+    #[serde(default, deserialize_with = "crate::clock::optional_time")]
+    pub as_of: Option<SystemTime>,
+}
+
+/// A page of the event feed.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct EventPage {
+    /// The events, oldest first, as the server tells them.
+    pub data: Vec<serde_json::Value>,
+    /// Where to go on: the next call's `after`.
+    #[serde(default)]
+    pub next: Option<String>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Nothing was changed: too much work is queued, here or at the server.
+    #[error("overloaded; nothing was changed")]
+    Overloaded {
+        /// What the server asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// Nothing was changed: the server was not reached, was not ready, or the deadline came first.
+    #[error("unavailable, nothing was changed: {0}")]
+    Unavailable(Box<str>),
+    /// It may have happened. Call again with the same key, or ask with
+    /// [`Client::settle`](crate::Client::settle).
+    #[error("the result is unknown; ask again with key {key}")]
+    Unknown {
+        /// Names the change.
+        key: IdempotencyKey,
+    },
+    /// The request is wrong; nothing was changed, and repeating it is of no use.
+    #[error("rejected with status {} ({}): {}", .0.status, .0.code, .0.detail.as_deref().unwrap_or(""))]
+    Rejected(Box<Problem>),
+    /// The server answered a read with something that this client does not understand.
+    #[error("unreadable answer: {0}")]
+    Unreadable(Box<str>),
+}

@@ -1,0 +1,387 @@
+//! The client's calls.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use crate::answer::{Answer, Atp, Error, EventPage, Reservation, Results, Stock, StockResult};
+use crate::board::Told;
+use crate::clock::now;
+use crate::config::Config;
+use crate::connection::Head;
+use crate::key::IdempotencyKey;
+use crate::lane;
+use crate::path::Path;
+use crate::request::{AdjustStock, AtpQuery, Part, Reserve, SetStock, StockBody};
+use crate::retry::Doubt;
+use crate::shared::{Call, Shared, rejected};
+
+/// A client of one server. Cheap to clone; clones share connections, queue and retry budget.
+///
+/// Belongs to the tokio runtime it was made in, which runs its connections.
+///
+/// A call that is dropped before its answer has an unknown result, except for a
+/// [`reserve`](Self::reserve) that still waits in the queue: that one is taken out again.
+#[derive(Clone)]
+pub struct Client {
+    handle: Arc<Handle>,
+    timeout: Duration,
+}
+
+/// Ends the background tasks with the last clone.
+struct Handle(Arc<Shared>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.queue.close();
+    }
+}
+
+impl Client {
+    /// A client with its connections, which are opened when first needed. Must be called within
+    /// a tokio runtime.
+    pub fn new(config: &Config) -> Self {
+        let shared = Arc::new(Shared::new(config));
+        for _ in 0..config.batch_connections.max(1) {
+            tokio::spawn(lane::run(Arc::clone(&shared)));
+        }
+        let swept = Arc::clone(&shared);
+        tokio::spawn(async move { swept.queue.run_sweeper().await });
+        Self {
+            handle: Arc::new(Handle(shared)),
+            timeout: config.call_timeout,
+        }
+    }
+
+    /// The same client with another limit on the time from a call to its answer.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        Self {
+            handle: Arc::clone(&self.handle),
+            timeout,
+        }
+    }
+
+    /// A new key, for callers that want to know it before the call.
+    pub fn new_key(&self) -> IdempotencyKey {
+        self.shared().keys.next()
+    }
+
+    /// Holds units. Concurrent calls travel together in batches; each gets its own answer.
+    pub async fn reserve(&self, request: &Reserve<'_>) -> Result<Answer<Reservation>, Error> {
+        self.reserve_with_key(&self.new_key(), request).await
+    }
+
+    /// [`reserve`](Self::reserve) with the caller's key: the same key and request again give the
+    /// same reservation.
+    pub async fn reserve_with_key(
+        &self,
+        key: &IdempotencyKey,
+        request: &Reserve<'_>,
+    ) -> Result<Answer<Reservation>, Error> {
+        let deadline = self.deadline();
+        let shared = self.shared();
+        let mut doubt = Doubt::default();
+        loop {
+            let ticket = poll_fn(|cx| {
+                Poll::Ready(
+                    shared
+                        .queue
+                        .push(request, key, deadline, cx.waker().clone()),
+                )
+            });
+            let told = match ticket.await {
+                Ok(ticket) => ticket.await,
+                Err(_) if doubt.is_lost() => return Err(doubt.into_error(Some(key))),
+                Err(full) => return Err(full),
+            };
+            match told {
+                Told::Done(reservation) => return Ok(Answer::Done(reservation)),
+                Told::Refused(refusal) => return Ok(Answer::Refused(refusal)),
+                Told::Rejected(problem) => return Err(Error::Rejected(problem)),
+                Told::Alone => return self.reserve_alone(key, request, deadline).await,
+                Told::GaveUp(Some(error)) if !doubt.is_lost() => return Err(*error),
+                Told::LateUnsent if !doubt.is_lost() => return Err(doubt.into_error(Some(key))),
+                Told::GaveUp(_) | Told::LateSent | Told::LateUnsent => {
+                    return Err(Error::Unknown { key: key.clone() });
+                }
+                Told::Shed(shed) => doubt.shed(*shed),
+                Told::Lost => doubt.lost(),
+            }
+            if !shared.retry.pause(&doubt, deadline).await {
+                return Err(doubt.into_error(Some(key)));
+            }
+        }
+    }
+
+    async fn reserve_alone(
+        &self,
+        key: &IdempotencyKey,
+        request: &Reserve<'_>,
+        deadline: Instant,
+    ) -> Result<Answer<Reservation>, Error> {
+        let mut body = Vec::new();
+        request.write(None, &mut body);
+        self.shared()
+            .change(Method::POST, "/v1/reservations", key, body, deadline)
+            .await
+    }
+
+    /// Makes many reservations in one request: one result each, in order. At most 8,192.
+    pub async fn reserve_batch(
+        &self,
+        requests: &[Reserve<'_>],
+    ) -> Vec<Result<Answer<Reservation>, Error>> {
+        let keys: Vec<IdempotencyKey> = requests.iter().map(|_| self.new_key()).collect();
+        let mut body = b"{\"reservations\":[".to_vec();
+        for (at, (request, key)) in requests.iter().zip(&keys).enumerate() {
+            if at > 0 {
+                body.push(b',');
+            }
+            request.write(Some(key), &mut body);
+        }
+        body.extend_from_slice(b"]}");
+        let Some(first) = keys.first() else {
+            return Vec::new();
+        };
+        let deadline = self.deadline();
+        let (method, path) = (Method::POST, lane::BATCH_PATH);
+        let sent = self.shared().send(Call {
+            method,
+            path,
+            key: Some(first),
+            body,
+            deadline,
+        });
+        let failure = match sent.await {
+            Ok(reply) => {
+                let head = Head {
+                    status: reply.status,
+                    retry_after: None,
+                };
+                match lane::read(head, &reply.body, keys.len()) {
+                    Some(results) => {
+                        let told = results.into_iter().map(lane::told);
+                        return told
+                            .zip(keys)
+                            .map(|(told, key)| settled(told, key))
+                            .collect();
+                    }
+                    None if reply.status == 200 => Error::Unknown { key: first.clone() },
+                    None => rejected(reply.status, &reply.body),
+                }
+            }
+            Err(error) => error,
+        };
+        let unknown = matches!(failure, Error::Unknown { .. });
+        let each = |key| {
+            if unknown {
+                Error::Unknown { key }
+            } else {
+                failure.clone()
+            }
+        };
+        keys.into_iter().map(|key| Err(each(key))).collect()
+    }
+
+    /// Turns held units into sold ones, which have no deadline.
+    pub async fn confirm(&self, id: &str, part: Part<'_>) -> Result<Answer<Reservation>, Error> {
+        self.act(id, "/confirm", part.to_body()).await
+    }
+
+    /// Gives units back.
+    pub async fn release(&self, id: &str, part: Part<'_>) -> Result<Answer<Reservation>, Error> {
+        self.act(id, "/release", part.to_body()).await
+    }
+
+    /// Takes committed units out of the stock.
+    pub async fn ship(&self, id: &str, part: Part<'_>) -> Result<Answer<Reservation>, Error> {
+        self.act(id, "/ship", part.to_body()).await
+    }
+
+    /// Puts shipped units back into the stock.
+    pub async fn return_(&self, id: &str, part: Part<'_>) -> Result<Answer<Reservation>, Error> {
+        self.act(id, "/return", part.to_body()).await
+    }
+
+    /// Moves the deadline of a hold to so many seconds from now.
+    pub async fn extend(&self, id: &str, seconds: u32) -> Result<Answer<Reservation>, Error> {
+        self.act(
+            id,
+            "/extend",
+            format!("{{\"ttl_seconds\":{seconds}}}").into(),
+        )
+        .await
+    }
+
+    async fn act(
+        &self,
+        id: &str,
+        action: &str,
+        body: Vec<u8>,
+    ) -> Result<Answer<Reservation>, Error> {
+        let path = Path::new("/v1/reservations/").value(id).fixed(action);
+        let key = self.new_key();
+        self.shared()
+            .change(Method::POST, path.as_str(), &key, body, self.deadline())
+            .await
+    }
+
+    /// A reservation by its id; `None` when there is none.
+    pub async fn reservation(&self, id: &str) -> Result<Option<Reservation>, Error> {
+        self.find(Path::new("/v1/reservations/").value(id)).await
+    }
+
+    /// Settles an unknown result: the reservation that this key made.
+    ///
+    /// `None` says that there is none now. While an earlier request may still be on its way, only
+    /// [`reserve_with_key`](Self::reserve_with_key) with the same key makes sure.
+    pub async fn settle(&self, key: &IdempotencyKey) -> Result<Option<Reservation>, Error> {
+        self.find(Path::new("/v1/reservations").query("key", Some(&key.to_string())))
+            .await
+    }
+
+    async fn find(&self, path: Path) -> Result<Option<Reservation>, Error> {
+        match self.get(&path).await {
+            Ok(reservation) => Ok(Some(reservation)),
+            Err(Error::Rejected(problem)) if problem.status == 404 => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Records counted stock; all items or none.
+    pub async fn set_stock(
+        &self,
+        items: &[SetStock<'_>],
+        reason: &str,
+    ) -> Result<Answer<Vec<StockResult>>, Error> {
+        self.stock_change(
+            "/v1/stock",
+            &StockBody {
+                items,
+                reason,
+                operator: None,
+            },
+        )
+        .await
+    }
+
+    /// Changes stock by differences; all items or none.
+    pub async fn adjust_stock(
+        &self,
+        items: &[AdjustStock<'_>],
+        reason: &str,
+    ) -> Result<Answer<Vec<StockResult>>, Error> {
+        self.stock_change(
+            "/v1/stock/adjustments",
+            &StockBody {
+                items,
+                reason,
+                operator: None,
+            },
+        )
+        .await
+    }
+
+    async fn stock_change(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Answer<Vec<StockResult>>, Error> {
+        let (key, body) = (self.new_key(), to_json(body)?);
+        let answer = self
+            .shared()
+            .change(Method::POST, path, &key, body, self.deadline())
+            .await?;
+        Ok(match answer {
+            Answer::Done(Results { results }) => Answer::Done(results),
+            Answer::Refused(refusal) => Answer::Refused(refusal),
+        })
+    }
+
+    /// Stock of one SKU.
+    pub async fn stock(&self, sku: &str) -> Result<Stock, Error> {
+        self.get(&Path::new("/v1/stock/").value(sku)).await
+    }
+
+    /// What may be promised of a SKU now.
+    pub async fn atp(&self, sku: &str, query: AtpQuery<'_>) -> Result<Atp, Error> {
+        let path = Path::new("/v1/atp/").value(sku);
+        self.get(
+            &path
+                .query("channel", query.channel)
+                .query("node", query.node),
+        )
+        .await
+    }
+
+    /// What may be promised of up to 1,000 SKUs now, in order.
+    pub async fn atp_bulk(&self, skus: &[&str], query: AtpQuery<'_>) -> Result<Vec<Atp>, Error> {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            skus: &'a [&'a str],
+            #[serde(flatten)]
+            query: AtpQuery<'a>,
+        }
+        let body = to_json(&Body { skus, query })?;
+        let (method, deadline) = (Method::POST, self.deadline());
+        let call = Call {
+            method,
+            path: "/v1/atp",
+            key: None,
+            body,
+            deadline,
+        };
+        let Results { results } = self.shared().read(call).await?;
+        Ok(results)
+    }
+
+    /// A page of the event feed: what happened after the place where the last page ended.
+    pub async fn events(&self, after: Option<&str>, limit: u32) -> Result<EventPage, Error> {
+        let limit = limit.to_string();
+        self.get(
+            &Path::new("/v1/events")
+                .query("after", after)
+                .query("limit", Some(&limit)),
+        )
+        .await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &Path) -> Result<T, Error> {
+        self.shared()
+            .read(Call::get(path.as_str(), self.deadline()))
+            .await
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.handle.0
+    }
+
+    fn deadline(&self) -> Instant {
+        now() + self.timeout
+    }
+}
+
+/// The final result of a reservation that was sent in a batch of the caller's own.
+fn settled(told: Told, key: IdempotencyKey) -> Result<Answer<Reservation>, Error> {
+    match told {
+        Told::Done(reservation) => Ok(Answer::Done(reservation)),
+        Told::Refused(refusal) => Ok(Answer::Refused(refusal)),
+        Told::Rejected(problem) => Err(Error::Rejected(problem)),
+        Told::Shed(shed) => Err(shed.into_error()),
+        Told::GaveUp(Some(error)) => Err(*error),
+        Told::Lost | Told::Alone | Told::GaveUp(None) | Told::LateSent | Told::LateUnsent => {
+            Err(Error::Unknown { key })
+        }
+    }
+}
+
+fn to_json(body: &impl Serialize) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(body).map_err(|error| Error::Unavailable(error.to_string().into()))
+}

@@ -1,0 +1,140 @@
+//! What all handles of a client share, and the way of a plain call.
+
+use std::sync::atomic::AtomicBool;
+
+use bytes::Bytes;
+use hyper::Method;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use crate::answer::{Answer, AnyProblem, Error};
+use crate::config::Config;
+use crate::connection::{Message, Pool, Route};
+use crate::key::{IdempotencyKey, KeyMaker};
+use crate::queue::Queue;
+use crate::retry::Retry;
+
+pub(crate) struct Shared {
+    pub(crate) authority: Box<str>,
+    pub(crate) keys: KeyMaker,
+    pub(crate) retry: Retry,
+    pub(crate) queue: Queue,
+    pool: Pool,
+}
+
+/// A plain call.
+pub(crate) struct Call<'a> {
+    pub(crate) method: Method,
+    pub(crate) path: &'a str,
+    /// Given for calls that change something.
+    pub(crate) key: Option<&'a IdempotencyKey>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) deadline: Instant,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn get(path: &'a str, deadline: Instant) -> Self {
+        Self {
+            method: Method::GET,
+            path,
+            key: None,
+            body: Vec::new(),
+            deadline,
+        }
+    }
+}
+
+/// An answer that stays.
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Shared {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            authority: config.authority.clone(),
+            keys: KeyMaker::new(),
+            retry: Retry::new(config),
+            queue: Queue::new(config),
+            pool: Pool::new(config.connections, config.waiting_max),
+        }
+    }
+
+    /// Sends a call, and repeats it with the same key until an answer stays or it gives up.
+    pub(crate) async fn send(&self, call: Call<'_>) -> Result<Reply, Error> {
+        let _place = self.pool.enter()?;
+        let Call {
+            method,
+            path,
+            key,
+            body,
+            deadline,
+        } = call;
+        let body = Bytes::from(body);
+        let message = Message {
+            method,
+            path,
+            key,
+            body,
+            sent: AtomicBool::new(false),
+        };
+        let mut reply = Vec::new();
+        let route = Route::Pool(&self.pool);
+        match self
+            .retry
+            .run(deadline, &self.authority, &message, route, &mut reply)
+            .await
+        {
+            Ok(head) => Ok(Reply {
+                status: head.status,
+                body: reply,
+            }),
+            Err(doubt) => Err(doubt.into_error(key)),
+        }
+    }
+
+    /// A call that changes something: done, refused, or an error.
+    pub(crate) async fn change<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        key: &IdempotencyKey,
+        body: Vec<u8>,
+        deadline: Instant,
+    ) -> Result<Answer<T>, Error> {
+        let reply = self
+            .send(Call {
+                method,
+                path,
+                key: Some(key),
+                body,
+                deadline,
+            })
+            .await?;
+        match reply.status {
+            // Done, but it cannot be told what.
+            200..=299 => serde_json::from_slice(&reply.body)
+                .map(Answer::Done)
+                .map_err(|_unreadable| Error::Unknown { key: key.clone() }),
+            409 => Ok(Answer::Refused(Box::new(
+                AnyProblem::read(&reply.body).into_refusal(),
+            ))),
+            status => Err(rejected(status, &reply.body)),
+        }
+    }
+
+    /// A call that changes nothing.
+    pub(crate) async fn read<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, Error> {
+        let reply = self.send(call).await?;
+        match reply.status {
+            200..=299 => serde_json::from_slice(&reply.body)
+                .map_err(|error| Error::Unreadable(error.to_string().into())),
+            status => Err(rejected(status, &reply.body)),
+        }
+    }
+}
+
+pub(crate) fn rejected(status: u16, body: &[u8]) -> Error {
+    Error::Rejected(Box::new(AnyProblem::read(body).into_problem(status)))
+}
