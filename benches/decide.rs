@@ -1,5 +1,4 @@
 //! The rule book alone: no locks, no journal.
-#![expect(missing_docs, reason = "criterion's macros make undocumented items")]
 #![expect(clippy::unwrap_used, reason = "bench code: fixed input")]
 
 use criterion::{Criterion, criterion_group, criterion_main};

@@ -1,6 +1,5 @@
 //! The embedded ledger in process: pool and journal under one and two threads, one hot SKU and
 //! many.
-#![expect(missing_docs, reason = "criterion's macros make undocumented items")]
 
 mod support;
 

@@ -1,5 +1,4 @@
 //! Opening a data folder: from the journal alone, and from a snapshot with a short tail.
-#![expect(missing_docs, reason = "criterion's macros make undocumented items")]
 
 mod support;
 
