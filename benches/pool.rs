@@ -17,7 +17,7 @@ fn reserve(c: &mut Criterion) {
         for threads in [1_u64, 2] {
             let folder = tempfile::tempdir().expect("a temporary folder");
             let engine = support::open(folder.path());
-            let names = support::fill(&engine, skus);
+            support::fill(&engine, skus);
             let channel = engine.channel("bench").expect("a new channel");
             let mut from = 0;
             group.bench_function(BenchmarkId::new(name, threads), |b| {
@@ -26,9 +26,9 @@ fn reserve(c: &mut Criterion) {
                     let timer = monotonic();
                     thread::scope(|scope| {
                         for thread in 0..threads {
-                            let (engine, names, first) = (&engine, &names, from + thread * each);
+                            let (engine, first) = (&engine, from + thread * each);
                             scope.spawn(move || {
-                                support::reserve(engine, channel, names, first, each);
+                                support::reserve(engine, channel, skus, first, each);
                             });
                         }
                     });

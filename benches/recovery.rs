@@ -4,7 +4,7 @@ mod support;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
-const SKUS: usize = 100_000;
+const SKUS: u64 = 100_000;
 const RESERVATIONS: u64 = 200_000;
 const TAIL: u64 = 10_000;
 
@@ -14,13 +14,13 @@ fn recovery(c: &mut Criterion) {
     for (name, snapshot) in [("journal alone", false), ("snapshot and tail", true)] {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let engine = support::open(folder.path());
-        let names = support::fill(&engine, SKUS);
+        support::fill(&engine, SKUS);
         let channel = engine.channel("bench").expect("a new channel");
-        support::reserve(&engine, channel, &names, 0, RESERVATIONS - TAIL);
+        support::reserve(&engine, channel, SKUS, 0, RESERVATIONS - TAIL);
         if snapshot {
             engine.snapshot().expect("a snapshot");
         }
-        support::reserve(&engine, channel, &names, RESERVATIONS, TAIL);
+        support::reserve(&engine, channel, SKUS, RESERVATIONS, TAIL);
         engine.close().expect("a clean close");
         drop(engine);
         group.throughput(Throughput::Elements(RESERVATIONS));

@@ -25,7 +25,7 @@ pub(crate) fn open(folder: &Path) -> Engine {
 }
 
 /// Stocks that many SKUs with more than anybody can take.
-pub(crate) fn fill(engine: &Engine, skus: usize) -> Vec<String> {
+pub(crate) fn fill(engine: &Engine, skus: u64) {
     let names: Vec<String> = (0..skus).map(|n| format!("sku-{n:08}")).collect();
     for (at, chunk) in names.chunks(1_000).enumerate() {
         let item = |sku| SetItem {
@@ -48,16 +48,17 @@ pub(crate) fn fill(engine: &Engine, skus: usize) -> Vec<String> {
             .verdict
             .unwrap();
     }
-    names
 }
 
 /// Reserves one unit `n` times, keys counted from `from`; waits for durability at the end only, as
 /// a caller with many requests in flight does.
-pub(crate) fn reserve(engine: &Engine, channel: ChannelIx, skus: &[String], from: u64, n: u64) {
+pub(crate) fn reserve(engine: &Engine, channel: ChannelIx, skus: u64, from: u64, n: u64) {
     let mut last = Position::default();
+    let mut name = *b"sku-00000000";
     for at in from..from + n {
-        let pick = usize::try_from(at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20).unwrap();
-        let sku = Sku::new(&skus[pick % skus.len()]).unwrap();
+        let pick = (at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20) % skus;
+        write_digits(&mut name[4..], pick);
+        let sku = Sku::new(str::from_utf8(&name).unwrap()).unwrap();
         let quantity = Units::new(1).unwrap();
         let command = Command::Reserve(Reserve {
             channel,

@@ -5,6 +5,7 @@
 
 mod act;
 mod answer;
+mod due;
 mod feed;
 mod identity;
 mod index;

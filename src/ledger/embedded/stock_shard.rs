@@ -3,11 +3,9 @@
 //! Stock and lines of a SKU are in one shard, under one lock, so that a deadline that passed is
 //! honoured by whoever touches the SKU next, without asking anyone else.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use smallvec::SmallVec;
 
+use super::due::DueQueue;
 use super::index::Index;
 use super::slab::Slab;
 use crate::domain::line::{Inconsistent, Move};
@@ -88,7 +86,7 @@ pub(super) struct StockShard {
     index: Index,
     pub(super) stocks: Slab<StockEntry>,
     pub(super) lines: Slab<LineEntry>,
-    due: BinaryHeap<Reverse<(UnixMillis, u32)>>,
+    due: DueQueue,
 }
 
 /// The shard of a SKU's hash: its top bits, since the table uses the low ones.
@@ -131,7 +129,7 @@ impl StockShard {
             .apply(entry.line.pin, Units::ZERO, Move::Hold(units))?;
         let deadline = entry.deadline;
         let slot = self.lines.insert(entry).ok_or(Inconsistent)?;
-        self.due.push(Reverse((deadline, slot)));
+        self.due.push(deadline, slot);
         Ok(slot)
     }
 
@@ -140,7 +138,7 @@ impl StockShard {
         let (deadline, held) = (entry.deadline, entry.line.held);
         let slot = self.lines.insert(entry).ok_or(Inconsistent)?;
         if !held.is_zero() {
-            self.due.push(Reverse((deadline, slot)));
+            self.due.push(deadline, slot);
         }
         Ok(slot)
     }
@@ -158,7 +156,7 @@ impl StockShard {
         if let Some(entry) = self.lines.get_mut(slot) {
             entry.deadline = deadline;
             if !entry.line.held.is_zero() {
-                self.due.push(Reverse((deadline, slot)));
+                self.due.push(deadline, slot);
             }
         }
     }
@@ -166,8 +164,8 @@ impl StockShard {
     /// Whether [`Self::expire_next`] has anything to look at.
     pub(super) fn has_due(&self, now: UnixMillis) -> bool {
         self.due
-            .peek()
-            .is_some_and(|Reverse((deadline, _))| deadline.is_due(now))
+            .first()
+            .is_some_and(|deadline| deadline.is_due(now))
     }
 
     /// Expires the next line whose deadline has passed; `None` when there is none left.
@@ -175,10 +173,7 @@ impl StockShard {
     /// The queue may hold entries of lines that were confirmed, released, extended or replaced
     /// since: the line itself says what is due.
     pub(super) fn expire_next(&mut self, now: UnixMillis) -> Result<Option<Expiry>, Inconsistent> {
-        while self.has_due(now) {
-            let Some(Reverse((_, slot))) = self.due.pop() else {
-                return Ok(None);
-            };
+        while let Some(slot) = self.due.pop_due(now) {
             let Some(entry) = self.lines.get(slot) else {
                 continue;
             };
