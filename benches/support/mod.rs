@@ -50,6 +50,14 @@ pub(crate) fn fill(engine: &Engine, skus: u64) {
     }
 }
 
+/// Decimal digits without an allocation: a caller has the name in its request, in cache.
+fn write_digits(place: &mut [u8], mut number: u64) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(number % 10).unwrap();
+        number /= 10;
+    }
+}
+
 /// Reserves one unit `n` times, keys counted from `from`; waits for durability at the end only, as
 /// a caller with many requests in flight does.
 pub(crate) fn reserve(engine: &Engine, channel: ChannelIx, skus: u64, from: u64, n: u64) {
