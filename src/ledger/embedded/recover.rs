@@ -111,7 +111,7 @@ impl EmbeddedLedger {
         }
         let ledger = Self {
             state,
-            journal: recovery.start()?,
+            journal: recovery.start(meters.clone())?,
             clock,
             meters,
             retention: config.retention,

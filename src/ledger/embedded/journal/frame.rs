@@ -116,6 +116,11 @@ impl FrameHeader {
         })
     }
 
+    /// Bytes can be a header: the cheap first look of a search.
+    pub(super) fn may_start(bytes: &[u8]) -> bool {
+        bytes.starts_with(&MAGIC)
+    }
+
     /// Sequence that the next frame starts with.
     pub(super) fn next_sequence(&self) -> u64 {
         self.first_sequence.saturating_add(u64::from(self.count))

@@ -328,7 +328,7 @@ impl Journal {
         let (last, queued) = {
             let mut queue = self.shared.lock_queue();
             let last = queue.append(records, count);
-            self.shared.last.store(last, Ordering::Release);
+            self.shared.last.store(queue.last, Ordering::Release);
             let queued = queue.batch.bytes.len();
             self.shared.queued.store(queued, Ordering::Relaxed);
             (last, queued)

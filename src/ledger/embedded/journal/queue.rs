@@ -70,8 +70,10 @@ impl Batch {
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) batch: Batch,
-    /// Sequence of the last record appended.
+    /// Sequence of the last record kept.
     pub(super) last: u64,
+    /// Records dropped since the journal was closed: they get numbers that never become durable.
+    dropped: u64,
     /// Somebody waits for a sync although the level does not ask for one.
     pub(super) sync_wanted: bool,
     /// No more records are taken: the journal was closed or has failed.
@@ -83,6 +85,7 @@ impl Queue {
         Self {
             batch: Batch::default(),
             last,
+            dropped: 0,
             sync_wanted: false,
             closed: false,
         }
@@ -90,10 +93,13 @@ impl Queue {
 
     /// Appends the records of one call; returns the sequence of the last one.
     pub(super) fn append(&mut self, records: &[u8], count: u32) -> u64 {
-        let first = self.last + 1;
-        self.last += u64::from(count);
-        if !self.closed && count > 0 {
-            self.batch.push(records, count, first);
+        if self.closed {
+            self.dropped += u64::from(count);
+            return self.last + self.dropped;
+        }
+        if count > 0 {
+            self.batch.push(records, count, self.last + 1);
+            self.last += u64::from(count);
         }
         self.last
     }
@@ -130,7 +136,11 @@ mod tests {
     fn a_closed_queue_counts_but_keeps_nothing() {
         let mut queue = Queue::new(0);
         queue.closed = true;
-        assert_eq!(queue.append(&[0; 8], 1), 1);
+        assert_eq!((queue.append(&[0; 8], 1), queue.append(&[0; 8], 1)), (1, 2));
+        assert_eq!(
+            queue.last, 0,
+            "what was dropped must never count as written"
+        );
         assert!(queue.batch.is_empty());
     }
 }

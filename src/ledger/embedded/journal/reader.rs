@@ -146,7 +146,10 @@ impl<'a> FrameReader<'a> {
         let mut at = offset;
         let end = self.len.saturating_sub(to_offset(HEADER_BYTES));
         while at <= end {
-            if let Ok(header) = self.header(at)? {
+            let may_start = self
+                .fetch(at, HEADER_BYTES)?
+                .is_some_and(FrameHeader::may_start);
+            if may_start && let Ok(header) = self.header(at)? {
                 beyond.own_frames = true;
                 beyond.durable_to = beyond.durable_to.max(header.durable_to);
             }

@@ -16,6 +16,7 @@ use super::writer::{Active, Writer};
 use super::{Journal, JournalConfig, Shared};
 use crate::ledger::Position;
 use crate::ledger::embedded::storage::{Storage, StorageFile, to_len, to_offset};
+use crate::telemetry::Meters;
 
 /// Where the journal ends.
 #[derive(Debug, Clone, Copy)]
@@ -206,9 +207,10 @@ impl JournalRecovery {
         Ok(())
     }
 
-    /// Starts the journal with its writer thread.
-    pub fn start(self) -> Result<Journal, JournalError> {
-        let (shared, writer) = self.into_parts()?;
+    /// Starts the journal with its writer thread, which tells the meters about every sync.
+    pub fn start(self, meters: Meters) -> Result<Journal, JournalError> {
+        let (shared, mut writer) = self.into_parts()?;
+        writer.set_meters(meters);
         Journal::spawn(shared, writer)
     }
 

@@ -13,8 +13,10 @@ use super::queue::{Batch, Draft};
 use super::segment::{
     FRAMES_START, SPARE_NAME, Segment, SegmentHeader, Spare, name_of, prepare_spare, seed_of,
 };
+use crate::clock::monotonic;
 use crate::ledger::Durability;
 use crate::ledger::embedded::storage::{StorageFile, to_len, to_offset};
+use crate::telemetry::Meters;
 
 /// Room kept at the end of a segment for the marker of a clean end.
 const MARKER_ROOM: u64 = 64;
@@ -67,6 +69,8 @@ pub struct Writer {
     scratch: Scratch,
     spare: Option<Spare>,
     preparer: Option<Preparer>,
+    /// `None` in tests that step by hand.
+    meters: Option<Meters>,
     asked: bool,
     closed: bool,
 }
@@ -89,9 +93,15 @@ impl Writer {
             scratch: Scratch::default(),
             spare,
             preparer: None,
+            meters: None,
             asked: false,
             closed: false,
         }
+    }
+
+    /// Has every sync and batch counted.
+    pub(super) fn set_meters(&mut self, meters: Meters) {
+        self.meters = Some(meters);
     }
 
     /// Uses a thread for preparing segments, and has it begin.
@@ -181,7 +191,10 @@ impl Writer {
     fn write_marker(&mut self, next_sequence: u64) -> Result<(), JournalError> {
         self.batch.clear();
         self.batch.begin(next_sequence);
-        self.write_batch()
+        let written = self.write_batch();
+        // The next step gives this buffer to the callers.
+        self.batch.clear();
+        written
     }
 
     fn publish(&mut self, last: u64) {
@@ -192,6 +205,16 @@ impl Writer {
                     segment.index(sequence, offset);
                 }
             }
+        }
+        if let Some(meters) = &self.meters {
+            let records = self
+                .batch
+                .drafts
+                .iter()
+                .map(|draft| u64::from(draft.count))
+                .sum();
+            meters.journal_batch(records, to_offset(self.batch.bytes.len()));
+            meters.durable_sequence(last);
         }
         self.shared.publish(last, &mut self.scratch);
     }
@@ -298,11 +321,15 @@ impl Writer {
             return Ok(());
         };
         if active.durable_to < active.offset {
+            let timer = monotonic();
             active
                 .file
                 .sync_data()
                 .map_err(JournalError::io("sync", &active.name))?;
             active.durable_to = active.offset;
+            if let Some(meters) = &self.meters {
+                meters.journal_fsync(timer.elapsed());
+            }
         }
         Ok(())
     }
