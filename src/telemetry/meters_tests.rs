@@ -268,3 +268,33 @@ fn every_metric_is_in_the_document_for_operators_and_nothing_else() {
     let rendered: BTreeSet<&str> = page.types.keys().map(String::as_str).collect();
     assert_eq!(listed, rendered);
 }
+
+/// Every word of a text that could be a metric of ours, series suffixes taken off.
+fn metrics_in(text: &str) -> BTreeSet<&str> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':');
+    let ours = |w: &&str| w.starts_with("holdfast_") || w.starts_with("http_server_");
+    let base = |w| {
+        ["_bucket", "_sum", "_count"]
+            .into_iter()
+            .find_map(|suffix| str::strip_suffix(w, suffix))
+            .unwrap_or(w)
+    };
+    words.filter(ours).map(base).collect()
+}
+
+#[test]
+fn dashboard_and_alerts_ask_only_for_metrics_that_exist() {
+    let page = parse(&busy_page());
+    let shipped = [
+        include_str!("../../deploy/grafana/holdfast.json"),
+        include_str!("../../deploy/prometheus/holdfast.rules.yml"),
+    ];
+    for text in shipped {
+        let asked = metrics_in(text);
+        assert!(asked.len() > 5, "{asked:?}");
+        for name in asked {
+            assert!(page.types.contains_key(name), "{name}");
+        }
+    }
+    assert_eq!(metrics_in("rate(holdfast_x_bucket{a=\"b\"}[5m])"), BTreeSet::from(["holdfast_x"]));
+}
