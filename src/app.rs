@@ -1,1 +1,234 @@
 //! Composition root: the only file that knows every module.
+
+use std::ffi::OsString;
+use std::future::{Future, pending};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use clap::Parser;
+use tokio::runtime::Builder;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::cli::args::{Action, Arguments, Serve};
+use crate::cli::open::{self, Opened};
+use crate::cli::{self, Exit, Failure, demo, replay};
+use crate::config::Config;
+use crate::domain::Ttl;
+use crate::engine::Engine;
+use crate::http::{self, HttpConfig};
+use crate::shutdown::Signals;
+use crate::telemetry::logging;
+
+/// From one round of upkeep to the next: how late a deadline may be noticed when nobody asks.
+const UPKEEP_PAUSE: Duration = Duration::from_millis(50);
+
+/// Reads the command line and does what it says.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are "errors" too, and go to standard output. If that is closed,
+            // nobody reads them.
+            drop(error.print());
+            return if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
+        }
+    };
+    match dispatch(&arguments.command) {
+        Ok(()) => Exit::Done,
+        Err(failure) => {
+            cli::report(&failure);
+            failure.exit
+        }
+    }
+}
+
+fn dispatch(action: &Action) -> Result<(), Failure> {
+    match action {
+        Action::Serve(arguments) => serve(arguments),
+        Action::Healthcheck(arguments) => cli::healthcheck::run(arguments),
+        Action::Doctor(arguments) => cli::doctor::run(arguments),
+        Action::Verify(arguments) => cli::verify::run(arguments),
+        Action::Import(arguments) => cli::import::run(arguments),
+        Action::Replay(arguments) => replay::run(arguments, |opened, config| {
+            Ok(Box::new(Background::start(opened, config)?))
+        }),
+        Action::Bench(arguments) => cli::bench::run(arguments),
+        Action::Config(command) => cli::config_command::run(&command.action),
+        Action::Openapi => cli::print(http::openapi::text()),
+        Action::Completions { shell } => cli::completions::run(*shell),
+    }
+}
+
+/// A server and the switch that stops it.
+struct Background {
+    server: http::Server,
+    stop: watch::Sender<bool>,
+}
+
+impl Background {
+    fn start(opened: &Opened, config: &Config) -> Result<Self, Failure> {
+        let (stop, stopped) = watch::channel(false);
+        let settings = http_config(config)?;
+        let (engine, meters) = (opened.engine.clone(), opened.meters.clone());
+        let server = http::serve(config.listen, engine, meters, settings, stopped);
+        let server = server.map_err(|e| {
+            Failure::new(
+                Exit::Failed,
+                format!("cannot listen on {}: {e}", config.listen),
+            )
+        })?;
+        Ok(Self { server, stop })
+    }
+
+    /// Lets open requests finish and ends the server.
+    fn drain(self) -> io::Result<()> {
+        self.stop.send_replace(true);
+        self.server.join()
+    }
+}
+
+impl replay::Server for Background {
+    fn address(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    fn stop(self: Box<Self>) -> io::Result<()> {
+        self.drain()
+    }
+}
+
+fn http_config(config: &Config) -> Result<HttpConfig, Failure> {
+    let http = &config.http;
+    let hold_ttl = Ttl::from_millis(config.hold_ttl_ms);
+    let hold_ttl = hold_ttl.ok_or_else(|| Failure::new(Exit::Config, "hold.ttl_seconds"))?;
+    Ok(HttpConfig {
+        threads: http.threads,
+        connections_max: http.connections_max,
+        streams_max: http.streams_max,
+        idle: http.idle_timeout,
+        header: http.header_timeout,
+        request: http.request_timeout,
+        write: http.write_timeout,
+        drain: http.drain,
+        ..HttpConfig::new(hold_ttl)
+    })
+}
+
+fn serve(arguments: &Serve) -> Result<(), Failure> {
+    let config = cli::load_config(&arguments.flags())?.config;
+    logging::start(config.log_format, &config.log_level)
+        .map_err(|e| Failure::new(Exit::Config, e.to_string()))?;
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("holdfast-upkeep")
+        .max_blocking_threads(4)
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(async {
+        // Before anything is opened, so that a signal during a long recovery is not lost.
+        let signals = Signals::listen()?;
+        let opened = open::engine(&config)?;
+        let server = Background::start(&opened, &config)?;
+        ready(&config, &opened, server.server.local_addr(), arguments.demo);
+        live(&opened.engine, server, signals, arguments.demo).await
+    });
+    // A second signal must not wait for what is still under way.
+    runtime.shutdown_background();
+    result
+}
+
+fn ready(config: &Config, opened: &Opened, address: SocketAddr, with_demo: bool) {
+    let durability = config.durability.as_str();
+    let data = config.data.display();
+    tracing::info!(
+        %address, data = %data, durability,
+        recovery_seconds = opened.took.as_secs_f64(), "open for business"
+    );
+    cli::tell(&format!(
+        "holdfast ready on http://{address} (data {data}, store embedded, durability {durability})"
+    ));
+    if with_demo {
+        cli::tell(&demo::Tour(address).to_string());
+    }
+}
+
+/// Serves until a signal or a failure, then stops in order.
+async fn live(
+    engine: &Engine,
+    server: Background,
+    mut signals: Signals,
+    with_demo: bool,
+) -> Result<(), Failure> {
+    let ended = tokio::select! {
+        name = signals.next() => {
+            tracing::info!(signal = name, "stopping");
+            Ok(())
+        }
+        failure = upkeep(engine) => Err(failure),
+        failure = shop(engine, with_demo) => Err(failure),
+    };
+    let closing = engine.clone();
+    let stopped = spawn_blocking(move || {
+        server.drain()?;
+        closing.close().map_err(Failure::from)
+    });
+    tokio::select! {
+        stopped = stopped => {
+            ended?;
+            stopped.unwrap_or_else(|_panic| Err(Failure::new(Exit::Failed, "stopping failed")))
+        }
+        name = signals.next() => {
+            Err(Failure::new(Exit::Failed, format!("second signal, {name}: ended at once")))
+        }
+    }
+}
+
+/// What must happen by itself, until the ledger fails.
+async fn upkeep(engine: &Engine) -> Failure {
+    let mut timer = interval(UPKEEP_PAUSE);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut snapshot: Option<JoinHandle<()>> = None;
+    loop {
+        timer.tick().await;
+        if engine.health().poisoned {
+            return Failure::new(
+                Exit::Failed,
+                "a write or sync of the journal failed; what was acknowledged is safe, and this \
+                 process must not promise any more. Check the disk, then start again",
+            );
+        }
+        if let Err(error) = engine.tick().and_then(|()| engine.audit()) {
+            tracing::warn!(%error, "upkeep failed");
+        }
+        if snapshot.as_ref().is_none_or(JoinHandle::is_finished) {
+            let engine = engine.clone();
+            snapshot = Some(spawn_blocking(move || {
+                if let Err(error) = engine.snapshot_if_due() {
+                    tracing::error!(%error, "no snapshot; the journal keeps growing");
+                }
+            }));
+        }
+    }
+}
+
+fn shop(engine: &Engine, with_demo: bool) -> impl Future<Output = Failure> {
+    let engine = with_demo.then(|| engine.clone());
+    async move {
+        let Some(engine) = engine else {
+            return pending().await;
+        };
+        let shopping = pin!(demo::run(engine));
+        match shopping.await {
+            Ok(()) => Failure::new(Exit::Failed, "the demo ended"),
+            Err(failure) => failure,
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! The command line, as types.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::Flags;
+
+/// Inventory and available-to-promise engine: one stock, many channels, no oversell.
+#[derive(Debug, Parser)]
+#[command(name = "holdfast", version, about, arg_required_else_help = true)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Action,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// Start the server
+    Serve(Serve),
+    /// Exit 0 when the local server is ready (for containers)
+    Healthcheck(Healthcheck),
+    /// Check this machine and the data folder before a promotion
+    Doctor(Doctor),
+    /// Recount everything from the journal; exit 0 clean, 6 on any violation
+    Verify(Verify),
+    /// Load stock from CSV or NDJSON into a data folder or a running server
+    Import(Import),
+    /// Reserve the orders of a trace one by one and report what was accepted
+    Replay(Replay),
+    /// Measure throughput and latency in this process
+    Bench(Bench),
+    /// Check, show or write the configuration
+    Config(ConfigCommand),
+    /// Print the OpenAPI document
+    Openapi,
+    /// Print the completions for a shell
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What a data folder is opened with.
+#[derive(Debug, Clone, Args)]
+pub struct Ledger {
+    /// Configuration file
+    #[arg(long, value_name = "FILE", env = "HOLDFAST_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Folder of the journal and the snapshots [default: ./data]
+    #[arg(long, value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+    /// The ledger [default: embedded]
+    #[arg(long, value_name = "STORE")]
+    pub store: Option<String>,
+    /// What an acknowledged change survives: disk or os [default: disk]
+    #[arg(long, value_name = "LEVEL")]
+    pub durability: Option<String>,
+}
+
+impl Ledger {
+    /// These flags as a source of the configuration.
+    pub fn flags(&self) -> Flags {
+        let data = self
+            .data
+            .as_ref()
+            .map(|path| path.to_string_lossy().into_owned());
+        let named = [
+            ("data", data),
+            ("store", self.store.clone()),
+            ("durability", self.durability.clone()),
+        ];
+        let values = named
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?)))
+            .collect();
+        Flags {
+            file: self.config.clone(),
+            values,
+        }
+    }
+}
+
+/// `holdfast serve`
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// What to serve.
+    #[command(flatten)]
+    pub ledger: Ledger,
+    /// Address and port; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    /// Fill in a small catalogue and let simulated buyers shop
+    #[arg(long)]
+    pub demo: bool,
+}
+
+impl Serve {
+    /// These flags as a source of the configuration.
+    pub fn flags(&self) -> Flags {
+        let mut flags = self.ledger.flags();
+        flags
+            .values
+            .extend(self.listen.clone().map(|listen| ("listen", listen)));
+        flags
+    }
+}
+
+/// `holdfast healthcheck`
+#[derive(Debug, Args)]
+pub struct Healthcheck {
+    /// Where the server listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub server: String,
+}
+
+/// How a command prints its result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Shape {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// `--json`, or `--output json`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Output {
+    /// Shape of the result
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Shape,
+    /// The same as --output json
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Output {
+    /// Whether the result is for programs.
+    pub fn is_json(self) -> bool {
+        self.json || self.output == Shape::Json
+    }
+}
+
+/// `holdfast doctor`
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// What to look at.
+    #[command(flatten)]
+    pub ledger: Ledger,
+    /// Address that the server will use [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+impl Doctor {
+    /// These flags as a source of the configuration.
+    pub fn flags(&self) -> Flags {
+        let mut flags = self.ledger.flags();
+        flags
+            .values
+            .extend(self.listen.clone().map(|listen| ("listen", listen)));
+        flags
+    }
+}
+
+/// `holdfast verify`
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// What to verify.
+    #[command(flatten)]
+    pub ledger: Ledger,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// What the numbers of an imported file mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Mode {
+    /// On hand from now on
+    #[default]
+    Set,
+    /// Differences
+    Adjust,
+}
+
+impl Mode {
+    /// The word on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Set => "set",
+            Self::Adjust => "adjust",
+        }
+    }
+}
+
+/// `holdfast import`
+#[derive(Debug, Args)]
+pub struct Import {
+    /// The stock: .csv, .tsv, .txt or .ndjson; columns sku, quantity and optionally node
+    pub file: PathBuf,
+    /// Where to, when no server runs.
+    #[command(flatten)]
+    pub ledger: Ledger,
+    /// Import into a running server instead, for example <http://127.0.0.1:8080>
+    #[arg(long, value_name = "URL", conflicts_with = "data")]
+    pub server: Option<String>,
+    /// Node of the rows that name none
+    #[arg(long, default_value = "main")]
+    pub node: String,
+    /// What the numbers mean
+    #[arg(long, value_enum, default_value_t)]
+    pub mode: Mode,
+    /// Only read the file and say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Import a file that was imported before once more
+    #[arg(long)]
+    pub again: bool,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// The way a replay takes to the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Via {
+    /// Calls in this process
+    #[default]
+    Engine,
+    /// A server in this process, over real connections
+    Http,
+}
+
+impl Via {
+    /// The word on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Engine => "engine",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// `holdfast replay`
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// The trace: CSV, gzip or not, with `order_ref`, sku and quantity; an order's lines together
+    pub trace: PathBuf,
+    /// A new folder to keep the result in; without it a temporary one is used
+    #[command(flatten)]
+    pub ledger: Ledger,
+    /// Each SKU starts with this share of its demand
+    #[arg(long, default_value_t = 0.8)]
+    pub fill: f64,
+    /// The way to the ledger
+    #[arg(long, value_enum, default_value_t)]
+    pub via: Via,
+    /// Callers at once
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub clients: u16,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `holdfast bench`
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// Folder to measure in (a temporary folder inside it is used), and the configuration.
+    #[command(flatten)]
+    pub ledger: Ledger,
+    /// SKUs of the spread runs
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub skus: u32,
+    /// Reservations of each run
+    #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    pub reservations: u32,
+    /// Threads: runs with one and with this many
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: u16,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `holdfast config`
+#[derive(Debug, Args)]
+pub struct ConfigCommand {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: ConfigAction,
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigAction {
+    /// Report every mistake; exit 0 when there is none, 3 otherwise
+    Check(ConfigFlags),
+    /// Print each value in force and where it came from
+    Show(ConfigFlags),
+    /// Write a commented file with every default
+    Init {
+        /// The file; must not exist. Without it the text goes to standard output
+        file: Option<PathBuf>,
+    },
+}
+
+/// Flags of `config check` and `config show`.
+#[derive(Debug, Args)]
+pub struct ConfigFlags {
+    /// Where the values come from.
+    #[command(flatten)]
+    pub ledger: Ledger,
+    /// Address and port
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+impl ConfigFlags {
+    /// These flags as a source of the configuration.
+    pub fn flags(&self) -> Flags {
+        let mut flags = self.ledger.flags();
+        flags
+            .values
+            .extend(self.listen.clone().map(|listen| ("listen", listen)));
+        flags
+    }
+}

@@ -1,0 +1,275 @@
+//! `holdfast doctor`: what would go wrong here, found before it does.
+
+use std::fs;
+use std::io;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::args::Doctor;
+use super::{Exit, Failure, load_config, open, output, probe};
+use crate::clock::Clock;
+use crate::config::Config;
+
+/// A sync slower than this at the 99th percentile is what callers will feel.
+const SYNC_SLOW_NS: u64 = 20_000_000;
+/// Free space that is worth a warning, bytes.
+const FREE_LOW: u64 = 5 * 1024 * 1024 * 1024;
+/// 2025-01-01: a clock before this program was written is wrong.
+const CLOCK_MIN_MS: i64 = 1_735_689_600_000;
+/// 2100-01-01.
+const CLOCK_MAX_MS: i64 = 4_102_444_800_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Grade {
+    Good,
+    Warn,
+    Bad,
+}
+
+/// One line of the report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Finding {
+    grade: Grade,
+    what: &'static str,
+    found: String,
+    /// What to do; empty where there is nothing to do.
+    fix: String,
+}
+
+impl Finding {
+    fn good(what: &'static str, found: impl Into<String>) -> Self {
+        Self {
+            grade: Grade::Good,
+            what,
+            found: found.into(),
+            fix: String::new(),
+        }
+    }
+
+    fn warn(what: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self {
+            grade: Grade::Warn,
+            what,
+            found: found.into(),
+            fix: fix.into(),
+        }
+    }
+
+    fn bad(what: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self {
+            grade: Grade::Bad,
+            what,
+            found: found.into(),
+            fix: fix.into(),
+        }
+    }
+}
+
+/// Examines the machine and the folder and prints what it found.
+pub fn run(arguments: &Doctor) -> Result<(), Failure> {
+    let config = load_config(&arguments.flags())?.config;
+    let folder = nearest(&config.data);
+    let mut findings = vec![writable(&config.data, &folder)];
+    if findings.iter().all(|f| f.grade != Grade::Bad) {
+        findings.push(sync(&folder));
+    }
+    findings.push(free_space(&folder));
+    findings.push(journal(&config));
+    findings.push(open_files(&config));
+    findings.push(clock(Clock::system().now().0));
+    findings.push(port(&config));
+    report(&findings, arguments.output.is_json())?;
+    match findings.iter().filter(|f| f.grade == Grade::Bad).count() {
+        0 => Ok(()),
+        n => Err(Failure::new(Exit::Failed, format!("{n} checks failed"))),
+    }
+}
+
+/// The folder itself, or the nearest one above it that exists.
+fn nearest(data: &Path) -> PathBuf {
+    let data = std::path::absolute(data).unwrap_or_else(|_error| data.to_owned());
+    data.ancestors()
+        .find(|path| path.exists())
+        .unwrap_or(&data)
+        .to_owned()
+}
+
+fn writable(data: &Path, folder: &Path) -> Finding {
+    let what = "data folder";
+    let shown = data.display();
+    let probe = folder.join(format!("holdfast-probe-{}", std::process::id()));
+    let fix = format!(
+        "give the user that runs holdfast the right to write {}",
+        folder.display()
+    );
+    if !folder.is_dir() {
+        return Finding::bad(
+            what,
+            format!("{} is not a folder", folder.display()),
+            "use another --data",
+        );
+    }
+    match fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)) {
+        Ok(()) if data.is_dir() => Finding::good(what, format!("{shown} can be written")),
+        Ok(()) => Finding::good(what, format!("{shown} is not there yet and can be made")),
+        Err(error) => Finding::bad(what, format!("{shown} cannot be written: {error}"), fix),
+    }
+}
+
+fn sync(folder: &Path) -> Finding {
+    let what = "sync of 4 KiB";
+    match probe::sync_latency(folder) {
+        Err(error) => Finding::bad(what, error.to_string(), "check the disk"),
+        Ok(times) => {
+            let (p50, p99) = (times.value_at_quantile(0.5), times.value_at_quantile(0.99));
+            let found = format!("p50 {}, p99 {}", probe::human(p50), probe::human(p99));
+            if p99 > SYNC_SLOW_NS {
+                let fix = "callers wait this long with durability = \"disk\"; use a faster disk";
+                Finding::warn(what, found, fix)
+            } else {
+                Finding::good(what, found)
+            }
+        }
+    }
+}
+
+fn free_space(folder: &Path) -> Finding {
+    let what = "free space";
+    match rustix::fs::statvfs(folder) {
+        Err(error) => Finding::warn(what, io::Error::from(error).to_string(), "look by hand: df"),
+        Ok(stat) => {
+            let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+            let found = format!("{} MiB", free / (1024 * 1024));
+            if free < FREE_LOW {
+                Finding::warn(
+                    what,
+                    found,
+                    "the journal and two snapshots need room; clear some",
+                )
+            } else {
+                Finding::good(what, found)
+            }
+        }
+    }
+}
+
+/// Opens the folder as it is: that needs the lock, and reads the newest snapshot and the journal.
+fn journal(config: &Config) -> Finding {
+    let what = "journal";
+    if !config.data.is_dir() {
+        return Finding::good(what, "none yet");
+    }
+    match open::engine_to_look(config) {
+        Ok(opened) => {
+            let sequence = opened.engine.health().durable.sequence;
+            // Nothing was written, so nothing can fail to be.
+            let _ = opened.engine.close();
+            let took = opened.took.as_secs_f64();
+            Finding::good(
+                what,
+                format!("readable up to record {sequence}, in {took:.2} s"),
+            )
+        }
+        Err(failure) if open::is_locked(&config.data) => {
+            let fix = "stop that process to have the journal examined";
+            Finding::warn(what, failure.message, fix)
+        }
+        Err(failure) => Finding::bad(what, failure.message, "restore the data folder from a copy"),
+    }
+}
+
+fn open_files(config: &Config) -> Finding {
+    let what = "open files";
+    let needed = u64::try_from(config.http.connections_max)
+        .unwrap_or(u64::MAX)
+        .saturating_add(256);
+    match probe::open_files_max() {
+        None => Finding::warn(what, "the limit is unknown", "look by hand: ulimit -n"),
+        Some(limit) if limit < needed => {
+            let fix = format!(
+                "http.connections_max = {} needs {needed}: ulimit -n {needed}, or LimitNOFILE=",
+                config.http.connections_max
+            );
+            Finding::warn(what, format!("at most {limit}"), fix)
+        }
+        Some(limit) => Finding::good(what, format!("at most {limit}")),
+    }
+}
+
+fn clock(now_ms: i64) -> Finding {
+    let what = "clock";
+    if (CLOCK_MIN_MS..CLOCK_MAX_MS).contains(&now_ms) {
+        Finding::good(what, "plausible")
+    } else {
+        Finding::bad(
+            what,
+            format!("{now_ms} ms since 1970"),
+            "set the clock: deadlines need it",
+        )
+    }
+}
+
+fn port(config: &Config) -> Finding {
+    let what = "address";
+    match TcpListener::bind(config.listen) {
+        Ok(_) => Finding::good(what, format!("{} is free", config.listen)),
+        Err(error) => Finding::warn(
+            what,
+            format!("{}: {error}", config.listen),
+            "a server that runs already, or another --listen",
+        ),
+    }
+}
+
+fn report(findings: &[Finding], is_json: bool) -> Result<(), Failure> {
+    let word = |grade| match grade {
+        Grade::Good => ("✓", "good"),
+        Grade::Warn => ("!", "warning"),
+        Grade::Bad => ("✗", "bad"),
+    };
+    if is_json {
+        let list: Vec<_> = findings
+            .iter()
+            .map(|f| json!({"check": f.what, "grade": word(f.grade).1, "found": f.found, "fix": f.fix}))
+            .collect();
+        return output::json(&json!({"machine": probe::machine(), "checks": list}));
+    }
+    output::line(&probe::machine())?;
+    for Finding {
+        grade,
+        what,
+        found,
+        fix,
+    } in findings
+    {
+        let mark = word(*grade).0;
+        let fix = if fix.is_empty() {
+            String::new()
+        } else {
+            format!("\n    → {fix}")
+        };
+        output::line(&format!("{mark} {what:<14} {found}{fix}"))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_of_another_century_is_bad() {
+        assert_eq!(clock(0).grade, Grade::Bad);
+        assert_eq!(clock(1_800_000_000_000).grade, Grade::Good);
+    }
+
+    #[test]
+    fn the_nearest_folder_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        assert_eq!(nearest(&root.join("a/b")), root);
+        assert_eq!(nearest(&root), root);
+    }
+}

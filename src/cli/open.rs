@@ -1,0 +1,153 @@
+//! Opening an engine on a data folder, and what to say when that does not work.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::overlay::Overlay;
+use super::{Exit, Failure};
+use crate::clock::{Clock, monotonic};
+use crate::config::Config;
+use crate::engine::{Engine, EngineConfig, OpenError};
+use crate::ledger::embedded::storage::{DiskStorage, OpenStorageError};
+use crate::telemetry::Meters;
+
+/// An open engine and how long that took.
+pub struct Opened {
+    /// The engine.
+    pub engine: Engine,
+    /// Its meters.
+    pub meters: Meters,
+    /// How long recovery took.
+    pub took: std::time::Duration,
+}
+
+/// Opens the engine on the configured data folder; makes a new one where there is nothing.
+pub fn engine(config: &Config) -> Result<Opened, Failure> {
+    let data = &config.data;
+    let cannot = |e: std::io::Error| {
+        let message = format!("cannot make the data folder {}: {e}", data.display());
+        Failure::new(Exit::Data, message)
+    };
+    fs::create_dir_all(data).map_err(cannot)?;
+    let timer = monotonic();
+    let meters = Meters::new();
+    let engine = Engine::open(data, settings(config, meters.clone()))
+        .map_err(|error| explain(data, &error))?;
+    Ok(Opened {
+        engine,
+        meters,
+        took: timer.elapsed(),
+    })
+}
+
+/// Opens the engine on the configured data folder as it is, and leaves the folder as it was.
+pub fn engine_to_look(config: &Config) -> Result<Opened, Failure> {
+    let data = &config.data;
+    if !data.is_dir() {
+        let message = format!("there is no data folder {}", data.display());
+        return Err(Failure::new(Exit::Data, message));
+    }
+    let timer = monotonic();
+    let meters = Meters::new();
+    let settings = settings(config, meters.clone());
+    let engine = DiskStorage::open(data)
+        .map_err(OpenError::from)
+        .and_then(|disk| Ok(Overlay::over(disk)?))
+        .and_then(|overlay| Engine::open_on(Arc::new(overlay), settings))
+        .map_err(|error| explain(data, &error))?;
+    Ok(Opened {
+        engine,
+        meters,
+        took: timer.elapsed(),
+    })
+}
+
+fn settings(config: &Config, meters: Meters) -> EngineConfig {
+    let mut settings = EngineConfig::new(Clock::system(), meters);
+    settings.journal.segment_bytes = config.journal.segment_bytes;
+    settings.journal.queue_bytes_max = config.journal.queue_bytes;
+    settings.journal.retain_bytes = config.journal.retain_bytes;
+    settings.journal.durability = config.durability;
+    settings.retention.keys_ms = config.retention.as_millis().try_into().unwrap_or(i64::MAX);
+    settings.snapshot_every = config.snapshot_every_records;
+    settings
+}
+
+fn explain(data: &Path, error: &OpenError) -> Failure {
+    let message = match error {
+        // These name the folder themselves.
+        OpenError::Folder(error) => error.to_string(),
+        OpenError::Journal(_)
+        | OpenError::Snapshot(_)
+        | OpenError::Damaged(_)
+        | OpenError::Storage(_) => format!("data folder {}: {error}", data.display()),
+    };
+    Failure::new(Exit::Data, message)
+}
+
+/// Whether another process has the folder open.
+pub fn is_locked(data: &Path) -> bool {
+    matches!(DiskStorage::open(data), Err(OpenStorageError::InUse { .. }))
+}
+
+/// A folder that is given to one command. A temporary one goes away with this.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    is_temporary: bool,
+}
+
+impl Folder {
+    /// A folder of the user's, which must be empty or not there yet.
+    pub fn empty(path: &Path) -> Result<Self, Failure> {
+        let has_entries = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+        if has_entries {
+            let message = format!("--data {} must be a new or empty folder", path.display());
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            is_temporary: false,
+        })
+    }
+
+    /// A new folder inside another.
+    pub fn temporary(inside: &Path, purpose: &str) -> Result<Self, Failure> {
+        let process = std::process::id();
+        let failure = |e: std::io::Error| {
+            let message = format!("cannot make a folder in {}: {e}", inside.display());
+            Failure::new(Exit::Failed, message)
+        };
+        for n in 0..1_000 {
+            let path = inside.join(format!("holdfast-{purpose}-{process}-{n}"));
+            match fs::create_dir(&path) {
+                Ok(()) => {
+                    return Ok(Self {
+                        path,
+                        is_temporary: true,
+                    });
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failure(error)),
+            }
+        }
+        Err(failure(std::io::ErrorKind::AlreadyExists.into()))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.is_temporary
+            && let Err(error) = fs::remove_dir_all(&self.path)
+        {
+            let path = self.path.display();
+            super::output::note(&format!("holdfast: {path} could not be removed: {error}"));
+        }
+    }
+}

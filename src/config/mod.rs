@@ -1,0 +1,268 @@
+//! Configuration: defaults, file, environment, flags; read once, checked as a whole.
+//!
+//! Every mistake is reported, not only the first, with the key, where the value came from and what
+//! would be right.
+
+mod reader;
+mod sources;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reader::Reader;
+
+use crate::ledger::Durability;
+use crate::telemetry::logging::LogFormat;
+
+/// Every key with its comment and default; also the text of `holdfast config init`.
+pub const DEFAULT_TOML: &str = include_str!("config.default.toml");
+
+/// The configuration in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Folder of the journal and the snapshots.
+    pub data: PathBuf,
+    /// What an acknowledged change survives.
+    pub durability: Durability,
+    /// The journal.
+    pub journal: JournalSettings,
+    /// Journal records from one snapshot to the next.
+    pub snapshot_every_records: u64,
+    /// How long keys and finished reservations are remembered.
+    pub retention: Duration,
+    /// The HTTP server.
+    pub http: HttpSettings,
+    /// Time to live of a hold whose caller names none, milliseconds.
+    pub hold_ttl_ms: u32,
+    /// Filter of the log, in the syntax of `tracing_subscriber::EnvFilter`.
+    pub log_level: String,
+    /// Shape of the log.
+    pub log_format: LogFormat,
+}
+
+/// See `journal.*`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalSettings {
+    /// Size of a segment file.
+    pub segment_bytes: u64,
+    /// Most bytes of records not yet written.
+    pub queue_bytes: usize,
+    /// Journal kept behind the newest snapshot.
+    pub retain_bytes: u64,
+}
+
+/// See `http.*`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpSettings {
+    /// Threads that serve.
+    pub threads: NonZeroUsize,
+    /// Most connections open at once.
+    pub connections_max: usize,
+    /// Most event streams open at once.
+    pub streams_max: usize,
+    /// Time for the head of a request.
+    pub header_timeout: Duration,
+    /// Time for head and body of a request together.
+    pub request_timeout: Duration,
+    /// Time in which the caller must take any byte of an answer.
+    pub write_timeout: Duration,
+    /// Time between requests of a connection.
+    pub idle_timeout: Duration,
+    /// Time for open requests to finish at the end.
+    pub drain: Duration,
+}
+
+/// What the command line says; `None` where it says nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// `--config`.
+    pub file: Option<PathBuf>,
+    /// Key and value of each flag that stands for a key.
+    pub values: Vec<(&'static str, String)>,
+}
+
+/// One mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The key, or the file where the file itself is wrong.
+    pub key: String,
+    /// Where the value came from.
+    pub origin: String,
+    /// What is wrong, and what would be right.
+    pub fix: String,
+}
+
+/// All mistakes of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.len();
+        let noun = if count == 1 { "mistake" } else { "mistakes" };
+        write!(f, "{count} {noun} in the configuration:")?;
+        for Problem { key, origin, fix } in &self.0 {
+            write!(f, "\n  {key} ({origin}): {fix}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// A key in force, for `config show`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// The key, sections joined with dots.
+    pub key: &'static str,
+    /// The value as it was written.
+    pub value: String,
+    /// Whether the value is a number in TOML.
+    pub is_number: bool,
+    /// Where the value came from.
+    pub origin: String,
+}
+
+/// The configuration with the origin of each value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Its keys, in the order of the default file.
+    pub settings: Vec<Setting>,
+}
+
+/// Reads the configuration of this process.
+pub fn load(flags: &Flags) -> Result<Loaded, Problems> {
+    load_from(flags, std::env::vars_os())
+}
+
+/// Reads the configuration from these flags, the file they name and this environment.
+pub fn load_from(
+    flags: &Flags,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Loaded, Problems> {
+    let (figment, problems) = sources::join(flags, environment);
+    let mut reader = Reader {
+        figment: &figment,
+        settings: Vec::new(),
+        problems,
+    };
+    let config = reader.config();
+    reader.unknown_keys();
+    reader.relations(&config);
+    if reader.problems.is_empty() {
+        Ok(Loaded {
+            config,
+            settings: reader.settings,
+        })
+    } else {
+        Err(Problems(reader.problems))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reader::{distance, leaves};
+    use super::*;
+    use figment::Figment;
+    use figment::providers::{Format, Toml};
+    use figment::value::Dict;
+
+    fn load_with(env: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Loaded, Problems> {
+        let values = flags
+            .iter()
+            .map(|(key, value)| (*key, (*value).to_owned()))
+            .collect();
+        let env = env
+            .iter()
+            .map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        load_from(&Flags { file: None, values }, env)
+    }
+
+    #[test]
+    fn defaults_are_valid_and_every_key_is_read() {
+        let loaded = load_with(&[], &[]).unwrap();
+        assert_eq!(
+            loaded.config.listen,
+            SocketAddr::from(([127, 0, 0, 1], 8080))
+        );
+        let dict: Dict = Figment::from(Toml::string(DEFAULT_TOML)).extract().unwrap();
+        let mut read: Vec<&str> = loaded.settings.iter().map(|s| s.key).collect();
+        read.sort_unstable();
+        assert_eq!(read, leaves(&dict, ""));
+        assert!(loaded.settings.iter().all(|s| s.origin == "default"));
+    }
+
+    #[test]
+    fn flag_beats_environment_beats_default() {
+        let env = [
+            ("HOLDFAST_DURABILITY", "os"),
+            ("HOLDFAST_HTTP__THREADS", "3"),
+        ];
+        let loaded = load_with(&env, &[("durability", "disk")]).unwrap();
+        assert_eq!(loaded.config.durability, Durability::Disk);
+        assert_eq!(loaded.config.http.threads.get(), 3);
+        let origin = |key| {
+            loaded
+                .settings
+                .iter()
+                .find(|s| s.key == key)
+                .unwrap()
+                .origin
+                .clone()
+        };
+        assert_eq!(origin("durability"), "command line");
+        assert_eq!(
+            origin("http.threads"),
+            "environment variable HOLDFAST_HTTP__THREADS"
+        );
+    }
+
+    #[test]
+    fn every_mistake_is_reported_with_its_key() {
+        let env = [
+            ("HOLDFAST_DURABILITI", "os"),
+            ("HOLDFAST_JOURNAL__SEGMENT_MIB", "many"),
+            ("HOLDFAST_HOLD__TTL_SECONDS", "7200"),
+            ("HOLDFAST_RETENTION__IDEMPOTENCY_HOURS", "1"),
+            ("OTHER", "ignored"),
+        ];
+        let flags = [("listen", "here"), ("store", "redis://cache:6379")];
+        let Problems(problems) = load_with(&env, &flags).unwrap_err();
+        let of = |key: &str| problems.iter().find(|p| p.key == key).unwrap();
+        assert!(of("durabiliti").fix.contains("did you mean durability?"));
+        assert!(
+            of("journal.segment_mib")
+                .fix
+                .contains("whole number from 8 to 1024")
+        );
+        assert!(of("hold.ttl_seconds").fix.contains("must outlive"));
+        assert!(of("listen").fix.contains("127.0.0.1:8080"));
+        assert!(
+            of("store")
+                .fix
+                .contains("remote ledger is not part of this version")
+        );
+        assert_eq!(of("listen").origin, "command line");
+        assert_eq!(problems.len(), 5);
+    }
+
+    #[test]
+    fn distance_counts_edits() {
+        for (from, to, edits) in [
+            ("", "", 0),
+            ("abc", "abc", 0),
+            ("abc", "ac", 1),
+            ("listn", "listen", 1),
+        ] {
+            assert_eq!(distance(from, to), edits, "{from} {to}");
+        }
+    }
+}
