@@ -181,7 +181,10 @@ impl Writer {
     fn write_marker(&mut self, next_sequence: u64) -> Result<(), JournalError> {
         self.batch.clear();
         self.batch.begin(next_sequence);
-        self.write_batch()
+        let result = self.write_batch();
+        // The next step swaps this batch with the queue's, which must be empty.
+        self.batch.clear();
+        result
     }
 
     fn publish(&mut self, last: u64) {
