@@ -16,7 +16,7 @@ fn run(seeds: impl Iterator<Item = u64>, commands: usize) -> Coverage {
     let mut coverage = Coverage::new();
     for seed in seeds {
         let history = Maker::new(seed).history(steps(seed));
-        let seen = check(seed, &history, Driven::new);
+        let seen = check(seed, &history, || Driven::new(seed));
         for (code, times) in seen.unwrap_or_else(|report| panic!("{report}")) {
             *coverage.entry(code).or_default() += times;
             left = left.saturating_sub(usize::try_from(times).unwrap());

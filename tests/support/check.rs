@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write};
 
+use holdfast::domain::Refusal;
 use holdfast::domain::stock::NodeStock;
 use holdfast::domain::{Reservation, Settings};
 use holdfast::ledger::{Answer, Availability, Position, StockView};
@@ -137,8 +138,12 @@ impl<S: Subject> Run<'_, S> {
     fn command(&mut self, key: &str, script: &Script) -> Result<(), String> {
         let id = self.id(key);
         let target = script.target().map_or(0, |target| self.id(target));
-        self.now = self.now.max(self.wall);
-        let expected = self.model.execute(self.now, key, id, script);
+        let now = self.now.max(self.wall);
+        let expected = self.model.execute(now, key, id, script);
+        if !expected.replayed && expected.verdict != Err(Refusal::KeyReused) {
+            // Time goes on when something is decided, not when an answer is looked up.
+            self.now = now;
+        }
         let answer = self.subject.execute(key, script, target);
         let code = expected
             .verdict
@@ -154,14 +159,12 @@ impl<S: Subject> Run<'_, S> {
         self.position(key, &answer)
     }
 
-    /// A new answer stands after all before it; a repeated one where it stood.
+    /// A new answer stands after all before it; a repeated one where it stood. The epoch of a
+    /// repeated one is that of the present opening: a place in the order is its sequence.
     fn position(&mut self, key: &str, answer: &Answer) -> Result<(), String> {
         if answer.replayed {
-            return same(
-                "position of a replay",
-                &Some(&answer.position),
-                &self.positions.get(key),
-            );
+            let first = self.positions.get(key).map(|position| position.sequence);
+            return same("sequence of a replay", &Some(answer.position.sequence), &first);
         }
         if is_recorded(&answer.verdict) {
             let sequence = answer.position.sequence;

@@ -72,8 +72,8 @@ pub(crate) struct Driven {
 }
 
 impl Driven {
-    pub(crate) fn new() -> Self {
-        let storage = Arc::new(Memory::with_seed(7));
+    pub(crate) fn new(seed: u64) -> Self {
+        let storage = Arc::new(Memory::with_seed(seed));
         let clock = Clock::manual(UnixMillis(START));
         let engine = open(Arc::<Memory>::clone(&storage), clock.clone());
         let runtime = Builder::new_current_thread().build().unwrap();
