@@ -1,6 +1,6 @@
 //! The check itself is checked: a model with a fault put in must be told from one without.
 
-use holdfast::domain::{Reservation, Settings};
+use holdfast::domain::{Refusal, Reservation, Settings};
 use holdfast::ledger::{Answer, Availability, Position, StockView};
 
 use crate::support::check::{START, Subject, check};
@@ -42,8 +42,11 @@ impl Subject for Played {
     }
 
     fn execute(&mut self, key: &str, script: &Script, _target: u128) -> Answer {
-        self.now = self.now();
-        let reply = self.model.execute(self.now, key, self.id(key), script);
+        let now = self.now();
+        let reply = self.model.execute(now, key, self.id(key), script);
+        if !reply.replayed && reply.verdict != Err(Refusal::KeyReused) {
+            self.now = now;
+        }
         if reply.replayed {
             let position = self.positions[key];
             return Answer {

@@ -177,7 +177,6 @@ impl Subject for Book {
     }
 
     fn execute(&mut self, key: &str, script: &Script, target: u128) -> Answer {
-        self.expire();
         let command = script.command(target);
         let fingerprint = self.hasher.fingerprint(&command);
         let key = CommandKey {
@@ -199,6 +198,7 @@ impl Subject for Book {
                 }
             };
         }
+        self.expire();
         let verdict = self.decide(key, &command);
         self.sequence += 1;
         let position = Position {
