@@ -36,10 +36,13 @@ impl Hasher {
         xxh3_64_with_seed(sku.as_bytes(), self.seed)
     }
 
-    /// Hash of a channel's reference.
+    /// Hash of a channel's reference. The channel is part of what is hashed, not of the seed: XXH3
+    /// combines short inputs and the seed by exclusive or, so that neighbouring seeds give equal
+    /// hashes to neighbouring references.
     pub fn reference(self, channel: ChannelIx, reference: &str) -> u64 {
-        let seed = self.seed.rotate_left(32) ^ u64::from(channel.0);
-        xxh3_64_with_seed(reference.as_bytes(), seed)
+        let mut bytes: SmallVec<[u8; 256]> = SmallVec::from_slice(&channel.0.to_le_bytes());
+        bytes.extend_from_slice(reference.as_bytes());
+        xxh3_64_with_seed(&bytes, self.seed)
     }
 
     /// Fingerprint of a command's content: equal content, equal fingerprint.
@@ -211,5 +214,26 @@ impl Fingerprint {
         self.tag(u8::from(put.low_water.is_some()));
         self.maybe_units(put.low_water.flatten());
         self.number(put.if_version.map_or(u64::MAX, u64::from));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn neighbouring_channels_and_references_hash_apart() {
+        let hasher = Hasher::new(7);
+        let mut seen = HashSet::new();
+        for channel in 0..64 {
+            for order in 0..64 {
+                let channel = ChannelIx(channel);
+                for reference in [format!("o-{order}"), format!("order-2026-{order}")] {
+                    assert!(seen.insert(hasher.reference(channel, &reference)), "{channel:?} {reference}");
+                }
+            }
+        }
     }
 }

@@ -145,11 +145,11 @@ impl Line {
         self.shipped.left_after(self.returned)
     }
 
-    /// The line as it was made: everything held.
+    /// The line as it was made: everything held, with this pin.
     #[must_use]
-    pub fn as_made(&self) -> Self {
+    pub fn as_made(&self, pin: Option<NodeIx>) -> Self {
         Self {
-            pin: self.pin,
+            pin,
             held: self.quantity(),
             ..Self::default()
         }

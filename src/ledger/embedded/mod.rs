@@ -269,8 +269,8 @@ impl EmbeddedLedger {
             Kept::Reservation(head) => {
                 let mut reservation = self.state.view(record, head)?;
                 reservation.deadline = record.at.after(head.ttl);
-                for line in &mut reservation.lines {
-                    line.line = line.line.as_made();
+                for (line, made) in reservation.lines.iter_mut().zip(head.lines.as_slice()) {
+                    line.line = line.line.as_made(made.made_at());
                 }
                 Ok(Outcome::Reservation(reservation)) as Verdict
             }

@@ -176,11 +176,11 @@ fn get_key(r: &mut Reader<'_>) -> Result<CommandKey, BadRecord> {
 }
 
 /// Writes a pin: 0 for none, else the index plus one.
-fn put_pin(w: &mut Writer<'_>, pin: Option<NodeIx>) {
+pub(super) fn put_pin(w: &mut Writer<'_>, pin: Option<NodeIx>) {
     w.number(pin.map_or(0, |node| u64::from(node.0) + 1));
 }
 
-fn get_pin(r: &mut Reader<'_>) -> Result<Option<NodeIx>, BadRecord> {
+pub(super) fn get_pin(r: &mut Reader<'_>) -> Result<Option<NodeIx>, BadRecord> {
     let raw: u32 = r.narrow()?;
     match raw.checked_sub(1) {
         None => Ok(None),

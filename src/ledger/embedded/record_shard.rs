@@ -8,8 +8,8 @@ use super::index::Index;
 use super::slab::Slab;
 use crate::domain::command::CommandKey;
 use crate::domain::line::Inconsistent;
-use crate::domain::{ChannelIx, Ttl, Units, UnixMillis};
-use crate::limits::RECORD_SHARDS;
+use crate::domain::{ChannelIx, NodeIx, Ttl, Units, UnixMillis};
+use crate::limits::{NODES_MAX, RECORD_SHARDS};
 
 /// Where a reservation's line lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,16 +17,38 @@ pub(super) struct LineRef {
     pub(super) requested: Units,
     pub(super) slot: u32,
     pub(super) shard: u16,
+    /// Index of the node it was pinned to when it was made; a transfer does not change it.
+    made_at: u16,
 }
 
+/// Stands for "any node" in [`LineRef`]; no node has this index.
+const ANYWHERE: u16 = u16::MAX;
+const _: () = assert!(NODES_MAX < 65_535);
+
 impl LineRef {
-    /// A line that was not found yet; only during recovery.
-    pub(super) const fn missing(requested: Units) -> Self {
+    /// A line that is not placed yet.
+    pub(super) fn missing(requested: Units, made_at: Option<NodeIx>) -> Self {
+        let made_at = made_at.map_or(ANYWHERE, |node| node.0);
         Self {
             requested,
             slot: u32::MAX,
             shard: u16::MAX,
+            made_at,
         }
+    }
+
+    /// The same line, at this place.
+    pub(super) const fn placed(self, shard: u16, slot: u32) -> Self {
+        Self {
+            slot,
+            shard,
+            ..self
+        }
+    }
+
+    /// The pin it was made with.
+    pub(super) fn made_at(self) -> Option<NodeIx> {
+        (self.made_at != ANYWHERE).then_some(NodeIx(self.made_at))
     }
 
     pub(super) fn is_missing(self) -> bool {

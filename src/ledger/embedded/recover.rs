@@ -264,10 +264,7 @@ impl State {
         let place = head.and_then(|h| h.lines.as_mut_slice().get_mut(usize::from(number)));
         match place {
             Some(place) => {
-                *place = LineRef {
-                    requested: place.requested,
-                    ..found
-                }
+                *place = place.placed(found.shard, found.slot);
             }
             None => {
                 loading.orphans.insert((id.0, number), found);
@@ -363,7 +360,7 @@ impl State {
         let missing: smallvec::SmallVec<[LineRef; 2]> = reserved
             .lines
             .iter()
-            .map(|line| LineRef::missing(line.requested))
+            .map(|line| LineRef::missing(line.requested, line.pin))
             .collect();
         let head = Head {
             channel: reserved.channel,
@@ -558,11 +555,7 @@ impl State {
 
 fn line_ref(shard: usize, slot: u32) -> LineRef {
     let shard = u16::try_from(shard).unwrap_or(u16::MAX);
-    LineRef {
-        requested: Units::ZERO,
-        slot,
-        shard,
-    }
+    LineRef::missing(Units::ZERO, None).placed(shard, slot)
 }
 
 fn covered(marks: &[u64], shard: usize, sequence: u64) -> bool {

@@ -158,11 +158,8 @@ impl EmbeddedLedger {
                     .oversold_units(short_after.map_or(0, crate::domain::Units::get));
                 return Err(self.broken(Inconsistent));
             }
-            refs.push(LineRef {
-                requested: line.quantity,
-                slot,
-                shard: u16::try_from(place.shard).unwrap_or(u16::MAX),
-            });
+            let number = u16::try_from(place.shard).unwrap_or(u16::MAX);
+            refs.push(LineRef::missing(line.quantity, line.node).placed(number, slot));
         }
         Ok(refs)
     }

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use super::EmbeddedLedger;
 use super::record::bytes::{Reader, Writer};
-use super::record::{BadRecord, get_line, get_settings, put_line, put_settings};
+use super::record::{BadRecord, get_line, get_pin, get_settings, put_line, put_pin, put_settings};
 use super::record_shard::{Head, Kept, LineRef, LineRefs, Record, RecordShard};
 use super::snapshot_file::SnapshotWriter;
 use super::stock_shard::{LineEntry, StockShard};
@@ -208,10 +208,10 @@ fn put_records(w: &mut Writer<'_>, watermark: u64, shard: &RecordShard) {
                 w.number(u64::from(head.ttl.as_millis()));
                 w.maybe_text(head.reference.as_deref());
                 w.count(head.lines.as_slice().len());
-                head.lines
-                    .as_slice()
-                    .iter()
-                    .for_each(|line| w.units(line.requested));
+                for line in head.lines.as_slice() {
+                    w.units(line.requested);
+                    put_pin(w, line.made_at());
+                }
             }
             Kept::Event(event) => {
                 w.byte(2);
@@ -260,7 +260,7 @@ fn get_head(r: &mut Reader<'_>) -> Result<Head, BadRecord> {
     let count = r.count()?;
     let mut lines: SmallVec<[LineRef; 2]> = SmallVec::new();
     for _ in 0..count {
-        lines.push(LineRef::missing(r.units()?));
+        lines.push(LineRef::missing(r.units()?, get_pin(r)?));
     }
     Ok(Head {
         channel,

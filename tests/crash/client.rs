@@ -1,0 +1,196 @@
+//! A caller that remembers everything it was told, and the one thing it was not told.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::support::rng::Rng;
+use crate::wire::{Reply, Wire};
+
+pub(crate) const SKUS: [&str; 8] = ["hot", "s1", "s2", "s3", "s4", "s5", "s6", "s7"];
+pub(crate) const NODES: [&str; 2] = ["main", "east"];
+
+/// What a call is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Purpose {
+    Reserve,
+    /// On the reservation at this place.
+    Act(usize),
+    /// Puts that many units of a SKU in.
+    Supply(&'static str, i64),
+}
+
+/// A call that was sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent {
+    purpose: Purpose,
+    pub(crate) path: String,
+    pub(crate) key: String,
+    pub(crate) body: Value,
+    /// `None`: no answer came.
+    pub(crate) reply: Option<Reply>,
+}
+
+/// A reservation as it was last answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Booking {
+    pub(crate) id: String,
+    pub(crate) body: Value,
+    /// Changed since it was last compared.
+    pub(crate) touched: bool,
+}
+
+/// One caller.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    name: String,
+    rng: Rng,
+    count: u64,
+    pub(crate) bookings: Vec<Booking>,
+    pub(crate) sent: Vec<Sent>,
+    /// Units put in, by SKU.
+    pub(crate) supplied: BTreeMap<&'static str, i64>,
+    /// Calls that were answered `unknown` or not at all, over all its life.
+    pub(crate) unknown: u64,
+}
+
+impl Client {
+    pub(crate) fn new(name: &str, seed: u64) -> Self {
+        Self {
+            name: name.to_owned(),
+            rng: Rng::new(seed),
+            count: 0,
+            bookings: Vec::new(),
+            sent: Vec::new(),
+            supplied: BTreeMap::new(),
+            unknown: 0,
+        }
+    }
+
+    /// Calls until the connection breaks.
+    pub(crate) fn work(&mut self, wire: &mut Wire) {
+        loop {
+            let call = self.next();
+            self.sent.push(call);
+            if !self.deliver(wire) {
+                self.unknown += 1;
+                return;
+            }
+        }
+    }
+
+    /// Sends the last call; false when its result is unknown.
+    pub(crate) fn deliver(&mut self, wire: &mut Wire) -> bool {
+        let call = self.sent.last().unwrap();
+        let Ok(reply) = wire.post(&call.path, &call.key, &call.body) else { return false };
+        match reply.status {
+            // Overloaded or shutting down: nothing was changed.
+            503 => {
+                self.sent.pop();
+                true
+            }
+            500.. => false,
+            _ => {
+                self.take(reply);
+                true
+            }
+        }
+    }
+
+    fn take(&mut self, reply: Reply) {
+        let call = self.sent.last_mut().unwrap();
+        call.reply = Some(reply.clone());
+        match (call.purpose.clone(), reply.status) {
+            (Purpose::Reserve, 201) => {
+                let id = reply.body["id"].as_str().unwrap().to_owned();
+                self.bookings.push(Booking { id, body: reply.body, touched: true });
+            }
+            (Purpose::Act(at), 200) => {
+                self.bookings[at].body = reply.body;
+                self.bookings[at].touched = true;
+            }
+            (Purpose::Supply(sku, units), 200) => *self.supplied.entry(sku).or_default() += units,
+            (Purpose::Reserve | Purpose::Act(_), 409) => {}
+            (purpose, status) => panic!("{purpose:?} was answered {status}: {}", reply.body),
+        }
+    }
+
+    fn next(&mut self) -> Sent {
+        self.count += 1;
+        let key = format!("{}-{}", self.name, self.count);
+        let (purpose, path, body) = match self.rng.below(20) {
+            0..=8 => self.reserve(),
+            9 if self.count > 20 => self.supply(),
+            _ if self.bookings.is_empty() => self.reserve(),
+            _ => self.act(),
+        };
+        Sent { purpose, path, key, body, reply: None }
+    }
+
+    fn sku(&mut self) -> &'static str {
+        if self.rng.percent(50) { SKUS[0] } else { self.rng.pick(&SKUS) }
+    }
+
+    fn reserve(&mut self) -> (Purpose, String, Value) {
+        let lines: Vec<Value> = (0..self.rng.between(1, 4))
+            .map(|_| {
+                let quantity = self.rng.between(1, 3);
+                let mut line = json!({ "sku": self.sku(), "quantity": quantity });
+                if self.rng.percent(30) {
+                    line["node"] = self.rng.pick(&NODES).into();
+                }
+                line
+            })
+            .collect();
+        let body = json!({
+            "channel": "shop",
+            "reference": format!("o-{}-{}", self.name, self.count),
+            "ttl_seconds": 86_400,
+            "allow_partial": self.rng.percent(30),
+            "lines": lines,
+        });
+        (Purpose::Reserve, "/v1/reservations".to_owned(), body)
+    }
+
+    fn act(&mut self) -> (Purpose, String, Value) {
+        let recent = self.bookings.len().min(8);
+        let at = self.bookings.len() - 1 - self.rng.index(recent);
+        let verb = self.rng.pick(&["confirm", "confirm", "release", "ship", "ship"]);
+        let booking = &self.bookings[at];
+        let path = format!("/v1/reservations/{}/{verb}", booking.id);
+        let lines = booking.body["lines"].as_array().unwrap();
+        let line = &lines[self.rng.index(lines.len())];
+        let body = if self.rng.percent(30) {
+            json!({ "lines": [{ "sku": line["sku"], "quantity": self.rng.between(1, 2) }] })
+        } else {
+            json!({})
+        };
+        (Purpose::Act(at), path, body)
+    }
+
+    fn supply(&mut self) -> (Purpose, String, Value) {
+        let (sku, node) = (self.sku(), self.rng.pick(&NODES));
+        let units = i64::try_from(self.rng.between(1, 20)).unwrap();
+        let item = json!({ "sku": sku, "node": node, "delta": units });
+        let body = json!({ "items": [item], "reason": "received" });
+        (Purpose::Supply(sku, units), "/v1/stock/adjustments".to_owned(), body)
+    }
+
+    /// The call whose result is not known.
+    pub(crate) fn pending(&self) -> Option<&Sent> {
+        self.sent.last().filter(|call| call.reply.is_none())
+    }
+
+    /// Answered calls, the newest mostly, to ask again.
+    pub(crate) fn sample(&mut self, most: usize) -> Vec<Sent> {
+        let mut sample = Vec::new();
+        for _ in 0..most.min(self.sent.len()) {
+            let newest = self.sent.len().min(if self.rng.percent(70) { most } else { usize::MAX });
+            let at = self.sent.len() - 1 - self.rng.index(newest);
+            if self.sent[at].reply.is_some() {
+                sample.push(self.sent[at].clone());
+            }
+        }
+        sample
+    }
+}

@@ -1,0 +1,104 @@
+//! After a crash: what was unknown is settled, and what was acknowledged must be there.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+
+use crate::client::{Client, SKUS};
+use crate::wire::{Reply, Wire};
+
+/// What was found wrong; empty when nothing was.
+pub(crate) type Faults = Vec<String>;
+
+/// How many answered calls of each client are asked again.
+const REPEATED: usize = 60;
+
+/// Settles and compares everything. `opening` is what every SKU was set to.
+pub(crate) fn judge(address: SocketAddr, clients: &mut [Client], opening: i64) -> Faults {
+    let mut wire = Wire::connect(address).unwrap();
+    let mut faults = Faults::new();
+    for client in clients.iter_mut() {
+        settle(&mut wire, client, &mut faults);
+    }
+    for client in clients.iter_mut() {
+        for call in client.sample(REPEATED) {
+            let again = wire.post(&call.path, &call.key, &call.body).unwrap();
+            let first = call.reply.unwrap();
+            if said(&again) != said(&first) {
+                faults.push(format!("{} was answered {first:?}, then {again:?}", call.key));
+            }
+        }
+        for booking in client.bookings.iter_mut().filter(|booking| booking.touched) {
+            let found = wire.get(&format!("/v1/reservations/{}", booking.id)).unwrap();
+            if found.status != 200 || found.body != booking.body {
+                faults.push(format!("acknowledged {}, found {found:?}", booking.body));
+            }
+            booking.touched = false;
+        }
+    }
+    for sku in SKUS {
+        let found = wire.get(&format!("/v1/stock/{sku}")).unwrap();
+        balance(sku, &found, clients, opening, &mut faults);
+    }
+    faults
+}
+
+/// What a reply says, apart from how: of a refusal its code and shortages.
+fn said(reply: &Reply) -> (u16, Value) {
+    let Reply { status, body } = reply;
+    if *status < 300 {
+        return (*status, body.clone());
+    }
+    (*status, Value::Array(vec![body["code"].clone(), body["shortages"].clone()]))
+}
+
+/// Asks again with the key whose answer never came.
+fn settle(wire: &mut Wire, client: &mut Client, faults: &mut Faults) {
+    let Some(call) = client.pending().cloned() else { return };
+    let found = if call.path == "/v1/reservations" {
+        Some(wire.get(&format!("/v1/reservations?key={}", call.key)).unwrap())
+    } else {
+        None
+    };
+    assert!(client.deliver(wire), "{} stays unknown", call.key);
+    let answered = client.sent.last().and_then(|call| call.reply.clone()).unwrap();
+    if let Some(found) = found.filter(|found| found.status == 200)
+        && (answered.status != 201 || answered.body != found.body)
+    {
+        faults.push(format!("{} had made {found:?}, then was answered {answered:?}", call.key));
+    }
+}
+
+fn units(value: &Value) -> i64 {
+    value.as_i64().unwrap_or(i64::MIN)
+}
+
+/// Units are conserved to the last one, and none is promised twice.
+fn balance(sku: &str, found: &Reply, clients: &[Client], opening: i64, faults: &mut Faults) {
+    let mut sums = [0; 3];
+    let mut supplied = 0;
+    for client in clients {
+        supplied += client.supplied.get(sku).copied().unwrap_or(0);
+        for booking in &client.bookings {
+            let lines = booking.body["lines"].as_array().unwrap();
+            for line in lines.iter().filter(|line| line["sku"] == sku) {
+                for (sum, state) in sums.iter_mut().zip(["held", "committed", "shipped"]) {
+                    *sum += units(&line[state]);
+                }
+            }
+        }
+    }
+    let [held, committed, shipped] = sums;
+    let on_hand = opening + supplied - shipped;
+    let available = on_hand - held - committed;
+    for (name, expected) in
+        [("on_hand", on_hand), ("held", held), ("committed", committed), ("available", available)]
+    {
+        if units(&found.body[name]) != expected {
+            faults.push(format!("{sku}: {name} should be {expected}: {found:?}"));
+        }
+    }
+    if available < 0 {
+        faults.push(format!("{sku} is oversold by {}", -available));
+    }
+}

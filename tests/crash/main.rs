@@ -1,0 +1,173 @@
+//! Crashes of the real binary: kill -9 under load, at random moments, again and again.
+//!
+//! `HOLDFAST_KILL_CYCLES` says how often. Nothing that was acknowledged may be lost, no key may be
+//! answered twice differently, no unit may be promised twice.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
+
+mod client;
+mod judge;
+mod server;
+#[path = "../support/rng.rs"]
+mod rng;
+mod wire;
+
+mod support {
+    pub(crate) use crate::rng;
+}
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use client::{Client, NODES, SKUS};
+use judge::judge;
+use rng::Rng;
+use serde_json::json;
+use server::{Server, pause, verify};
+use wire::Wire;
+
+/// Units of every SKU at the start, over its nodes.
+const OPENING: i64 = 120;
+
+fn stock_up(address: SocketAddr) {
+    let half = OPENING / 2;
+    let items = SKUS.iter().flat_map(|sku| {
+        NODES.iter().map(move |node| json!({ "sku": sku, "node": node, "on_hand": half }))
+    });
+    let body = json!({ "items": items.collect::<Vec<_>>(), "reason": "opening" });
+    let reply = Wire::connect(address).unwrap().post("/v1/stock", "opening", &body).unwrap();
+    assert_eq!(reply.status, 200, "{}", reply.body);
+}
+
+/// Load for that long, then kill -9. Returns what the server said.
+fn load_and_kill(server: &mut Server, address: SocketAddr, clients: &mut [Client], ms: u64) -> String {
+    std::thread::scope(|scope| {
+        for client in clients {
+            scope.spawn(move || {
+                if let Ok(mut wire) = Wire::connect(address) {
+                    client.work(&mut wire);
+                }
+            });
+        }
+        pause(Duration::from_millis(ms));
+        server.kill()
+    })
+}
+
+fn clients(seed: u64) -> Vec<Client> {
+    (0..6).map(|n| Client::new(&format!("c{n}"), seed + n)).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the tests have no configuration file")]
+fn cycles_wanted() -> u64 {
+    std::env::var("HOLDFAST_KILL_CYCLES").map_or(8, |n| n.parse().unwrap())
+}
+
+/// Starts and kills again while it starts; how often is drawn.
+fn kill_while_starting(data: &Path, rng: &mut Rng) {
+    while rng.percent(40) {
+        let mut server = Server::spawn(data);
+        pause(Duration::from_millis(rng.below(120)));
+        server.kill();
+    }
+}
+
+#[test]
+fn acknowledged_changes_survive_kill_9() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut rng = Rng::new(20_261_123);
+    let mut clients = clients(1);
+    let (mut server, mut address) = Server::start(&data);
+    stock_up(address);
+    for cycle in 0..cycles_wanted() {
+        let load = rng.between(40, 900);
+        let log = load_and_kill(&mut server, address, &mut clients, load);
+        kill_while_starting(&data, &mut rng);
+        (server, address) = Server::start(&data);
+        let faults = judge(address, &mut clients, OPENING);
+        assert!(faults.is_empty(), "cycle {cycle}: {faults:#?}\nkilled server said:\n{log}");
+    }
+    let answered: usize = clients.iter().map(|client| client.sent.len()).sum();
+    let unknown: u64 = clients.iter().map(|client| client.unknown).sum();
+    assert!(unknown >= cycles_wanted(), "kills hit calls in flight: {unknown} of {answered}");
+    let (status, log) = server.stop();
+    assert!(status.success(), "{status}:\n{log}");
+    let (clean, said) = verify(&data);
+    assert!(clean, "{said}");
+}
+
+/// The last bytes of the journal go, as if they had never been synced: acknowledged changes are
+/// lost, and the check above must say so.
+#[test]
+fn lost_changes_are_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut clients = clients(100);
+    let (mut server, address) = Server::start(&data);
+    stock_up(address);
+    load_and_kill(&mut server, address, &mut clients, 400);
+    cut_journal(&data, 4_096);
+    let mut server = Server::spawn(&data);
+    // Refusing to start on such a journal would be noticing, too.
+    if let Ok(address) = server.ready() {
+        let faults = judge(address, &mut clients, OPENING);
+        assert!(!faults.is_empty(), "lost changes went unnoticed");
+    }
+}
+
+/// Takes the last written bytes of the newest segment back: zeros, as before they were written.
+fn cut_journal(data: &Path, bytes: usize) {
+    let mut segments: Vec<_> = std::fs::read_dir(data)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "seg"))
+        .collect();
+    segments.sort();
+    let mut left = bytes;
+    for path in segments.iter().rev() {
+        let mut content = std::fs::read(path).unwrap();
+        let Some(last) = content.iter().rposition(|byte| *byte != 0) else { continue };
+        // The first page is the segment's header.
+        let from = last.saturating_sub(left).max(4_096).min(last);
+        content[from..=last].fill(0);
+        std::fs::write(path, content).unwrap();
+        left = left.saturating_sub(last - from);
+        if left == 0 {
+            return;
+        }
+    }
+    panic!("the journal is shorter than {bytes} bytes");
+}
+
+/// The kernel says that a sync failed: the process ends, says why, and nothing acknowledged before
+/// is lost.
+#[test]
+fn failed_sync_ends_the_process() {
+    for when in [20, 45, 80] {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let trace = folder.path().join("trace").to_str().unwrap().to_owned();
+        let fault = format!("inject=fdatasync:error=EIO:when={when}");
+        let tracer =
+            ["strace", "-f", "-qq", "-o", &trace, "-e", "trace=fdatasync", "-e", &fault];
+        let mut clients = clients(when);
+        let mut server = Server::spawn_under(&tracer, &data);
+        let address = server.ready().unwrap_or_else(|log| panic!("no ready line:\n{log}"));
+        stock_up(address);
+        let (status, log) = std::thread::scope(|scope| {
+            for client in &mut clients {
+                scope.spawn(move || client.work(&mut Wire::connect(address).unwrap()));
+            }
+            server.ended()
+        });
+        let traced = std::fs::read_to_string(&trace).unwrap();
+        assert!(traced.contains("EIO"), "the fault did not fire:\n{traced}");
+        assert!(!status.success(), "{status}:\n{log}");
+        assert!(log.to_lowercase().contains("sync"), "it does not say that a sync failed:\n{log}");
+        let (_server, address) = Server::start(&data);
+        let faults = judge(address, &mut clients, OPENING);
+        assert!(faults.is_empty(), "{faults:#?}\n{log}");
+    }
+}

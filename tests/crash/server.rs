@@ -1,0 +1,145 @@
+//! The real binary as a child process.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use holdfast::clock::monotonic;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_holdfast");
+
+/// Longest wait for a start or an end; a failure, not a pace.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Lets that much time pass. Crashes come at random moments, and moments need time.
+pub(crate) fn pause(time: Duration) {
+    let (_held, never) = sync_channel::<()>(0);
+    assert_eq!(never.recv_timeout(time), Err(RecvTimeoutError::Timeout));
+}
+
+/// A server process, ready or not.
+pub(crate) struct Server {
+    child: Child,
+    address: Receiver<SocketAddr>,
+    log: Option<JoinHandle<String>>,
+}
+
+/// Settings under which snapshots and new segments are frequent, so that crashes hit them.
+const SETTINGS: [(&str, &str); 4] = [
+    ("HOLDFAST_SNAPSHOT__EVERY_RECORDS", "400"),
+    ("HOLDFAST_JOURNAL__SEGMENT_MIB", "1"),
+    ("HOLDFAST_JOURNAL__RETAIN_MIB", "1"),
+    ("HOLDFAST_HTTP__THREADS", "2"),
+];
+
+impl Server {
+    /// Starts the binary on a data folder.
+    pub(crate) fn spawn(data: &Path) -> Self {
+        Self::spawn_under(&[], data)
+    }
+
+    /// Starts the binary as an argument of another command.
+    pub(crate) fn spawn_under(wrapper: &[&str], data: &Path) -> Self {
+        let words = [wrapper, &[BINARY, "serve", "--listen", "127.0.0.1:0", "--data"]].concat();
+        let mut child = Command::new(words[0])
+            .args(&words[1..])
+            .arg(data)
+            .envs(SETTINGS)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{} does not start: {error}", words[0]));
+        let errors = BufReader::new(child.stderr.take().unwrap());
+        let (found, address) = sync_channel(1);
+        let log = std::thread::spawn(move || {
+            let mut log = String::new();
+            let mut found = Some(found);
+            for line in errors.lines().map_while(Result::ok) {
+                if let Some(address) = address_in(&line)
+                    && let Some(found) = found.take()
+                {
+                    found.send(address).unwrap_or_default();
+                }
+                log.push_str(&line);
+                log.push('\n');
+            }
+            log
+        });
+        Self { child, address, log: Some(log) }
+    }
+
+    /// Starts the binary and waits until it listens.
+    pub(crate) fn start(data: &Path) -> (Self, SocketAddr) {
+        let mut server = Self::spawn(data);
+        let address = server.ready().unwrap_or_else(|log| panic!("no ready line:\n{log}"));
+        (server, address)
+    }
+
+    /// The address of the ready line, or, when the process ended first, what it said.
+    pub(crate) fn ready(&mut self) -> Result<SocketAddr, String> {
+        match self.address.recv_timeout(PATIENCE) {
+            Ok(address) => Ok(address),
+            Err(_) => Err(self.kill()),
+        }
+    }
+
+    /// Kill -9. Returns what the process said until then.
+    pub(crate) fn kill(&mut self) -> String {
+        // It may have ended by itself.
+        self.child.kill().unwrap_or_default();
+        self.child.wait().unwrap();
+        self.said()
+    }
+
+    fn said(&mut self) -> String {
+        self.log.take().map(|log| log.join().unwrap()).unwrap_or_default()
+    }
+
+    /// Asks the process to end, as an operator would.
+    pub(crate) fn stop(&mut self) -> (ExitStatus, String) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.ended()
+    }
+
+    /// Waits for the process to end by itself.
+    pub(crate) fn ended(&mut self) -> (ExitStatus, String) {
+        let begun = monotonic();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return (status, self.said());
+            }
+            if begun.elapsed() > PATIENCE {
+                panic!("the process does not end:\n{}", self.kill());
+            }
+            pause(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.log.is_some() {
+            self.kill();
+        }
+    }
+}
+
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once("127.0.0.1:")?;
+    let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    let port = port.parse().ok().filter(|port| *port != 0)?;
+    Some(SocketAddr::from(([127, 0, 0, 1], port)))
+}
+
+/// `holdfast verify` on a data folder: whether it is clean, and what it said.
+pub(crate) fn verify(data: &Path) -> (bool, String) {
+    let output = Command::new(BINARY).arg("verify").arg("--data").arg(data).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}

@@ -1,0 +1,14 @@
+//! The ledger against an independent naive model: random histories, every verdict and every
+//! balance compared, over restarts and snapshots.
+//!
+//! `HOLDFAST_MODEL_COMMANDS` says how many commands; a difference is printed with its seed and the
+//! shortest history that still shows it.
+
+#![expect(clippy::unwrap_used, clippy::unreachable, reason = "test code")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod asleep;
+mod engine;
+mod rule_book;

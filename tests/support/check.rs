@@ -1,0 +1,306 @@
+//! Runs a history against a ledger and the model at once, and compares everything they say.
+
+use std::collections::BTreeMap;
+use std::fmt::{Debug, Write};
+
+use holdfast::domain::Refusal;
+use holdfast::domain::stock::NodeStock;
+use holdfast::domain::{Reservation, Settings};
+use holdfast::ledger::{Answer, Availability, Position, StockView};
+
+use super::history::{CHANNELS, NODES, REFERENCES, SKUS, Step};
+use super::model::{Model, Reply, is_recorded};
+use super::script::Script;
+
+/// Wall clock at the start of every history.
+pub(crate) const START: i64 = 1_700_000_000_000;
+
+/// A ledger under test, driven by one thread.
+pub(crate) trait Subject {
+    /// The identity that the ledger derives from a key.
+    fn id(&self, key: &str) -> u128;
+    fn execute(&mut self, key: &str, script: &Script, target: u128) -> Answer;
+    fn set_clock(&mut self, at: i64);
+    /// Now, as the ledger sees it: never earlier than it was before.
+    fn now(&self) -> i64;
+    fn tick(&mut self);
+    fn restart(&mut self);
+    fn snapshot(&mut self);
+    fn stock(&self, sku: &str) -> Option<StockView>;
+    fn settings(&self, sku: &str) -> Option<Settings>;
+    fn availability(&self, sku: &str, node: Option<u16>) -> Option<Availability>;
+    fn reservation(&self, id: u128) -> Option<Reservation>;
+    fn by_reference(&self, channel: u16, reference: &str) -> Option<Reservation>;
+    fn settle(&self, key: &str) -> Option<Answer>;
+    /// What the ledger's own recount finds wrong.
+    fn violations(&self) -> Vec<String>;
+}
+
+/// Where a ledger and the model part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mismatch {
+    pub(crate) step: usize,
+    pub(crate) what: String,
+}
+
+/// How often each kind of answer was given, by its code.
+pub(crate) type Coverage = BTreeMap<&'static str, u64>;
+
+struct Run<'a, S> {
+    subject: &'a mut S,
+    model: Model,
+    wall: i64,
+    now: i64,
+    /// The time of the last answer that was recorded.
+    written: i64,
+    keys: BTreeMap<String, u128>,
+    reserves: Vec<String>,
+    positions: BTreeMap<String, Position>,
+    last: u64,
+    coverage: Coverage,
+}
+
+/// Runs a history; `Err` says where the first difference is.
+pub(crate) fn run<S: Subject>(subject: &mut S, history: &[Step]) -> Result<Coverage, Mismatch> {
+    let mut run = Run {
+        subject,
+        model: Model::default(),
+        wall: START,
+        now: START,
+        written: START,
+        keys: BTreeMap::new(),
+        reserves: Vec::new(),
+        positions: BTreeMap::new(),
+        last: 0,
+        coverage: Coverage::new(),
+    };
+    for (at, step) in history.iter().enumerate() {
+        run.step(step).map_err(|what| Mismatch { step: at, what })?;
+    }
+    Ok(run.coverage)
+}
+
+fn same<T: PartialEq + Debug>(what: &str, ledger: &T, model: &T) -> Result<(), String> {
+    if ledger == model {
+        return Ok(());
+    }
+    Err(format!("{what}\n  ledger: {ledger:?}\n  model:  {model:?}"))
+}
+
+impl<S: Subject> Run<'_, S> {
+    fn step(&mut self, step: &Step) -> Result<(), String> {
+        match step {
+            Step::Command { key, script } => self.command(key, script),
+            Step::Clock(by) => {
+                self.wall += by;
+                self.subject.set_clock(self.wall);
+                Ok(())
+            }
+            Step::Tick => {
+                self.now = self.now.max(self.wall);
+                self.subject.tick();
+                Ok(())
+            }
+            Step::Snapshot => {
+                self.subject.snapshot();
+                Ok(())
+            }
+            Step::Restart => {
+                self.subject.restart();
+                self.restarted()?;
+                self.compare()
+            }
+            Step::Compare => self.compare(),
+        }
+    }
+
+    /// Time only read and never written down may be forgotten by a restart, but not time that an
+    /// answer shows.
+    fn restarted(&mut self) -> Result<(), String> {
+        let now = self.subject.now();
+        let (least, most) = (self.written.max(self.wall), self.now.max(self.wall));
+        if !(least..=most).contains(&now) {
+            return Err(format!("now after a restart is {now}, not in {least}..={most}"));
+        }
+        self.now = now;
+        Ok(())
+    }
+
+    fn id(&mut self, key: &str) -> u128 {
+        if let Some(id) = self.keys.get(key) {
+            return *id;
+        }
+        let id = self.subject.id(key);
+        self.keys.insert(key.to_owned(), id);
+        id
+    }
+
+    fn command(&mut self, key: &str, script: &Script) -> Result<(), String> {
+        let id = self.id(key);
+        let target = script.target().map_or(0, |target| self.id(target));
+        let now = self.now.max(self.wall);
+        let expected = self.model.execute(now, key, id, script);
+        if !expected.replayed && expected.verdict != Err(Refusal::KeyReused) {
+            // Time goes on when something is decided, not when an answer is looked up.
+            self.now = now;
+        }
+        let answer = self.subject.execute(key, script, target);
+        let code = expected
+            .verdict
+            .as_ref()
+            .map_or_else(|refusal| refusal.code(), |_| "done");
+        let code = if expected.replayed { "replayed" } else { code };
+        *self.coverage.entry(code).or_default() += 1;
+        same("verdict", &answer.verdict, &expected.verdict)?;
+        same("replayed", &answer.replayed, &expected.replayed)?;
+        if matches!(script, Script::Reserve { .. }) && answer.verdict.is_ok() && !answer.replayed {
+            self.reserves.push(key.to_owned());
+        }
+        self.position(key, &answer)
+    }
+
+    /// A new answer stands after all before it; a repeated one where it stood. The epoch of a
+    /// repeated one is that of the present opening: a place in the order is its sequence.
+    fn position(&mut self, key: &str, answer: &Answer) -> Result<(), String> {
+        if answer.replayed {
+            let first = self.positions.get(key).map(|position| position.sequence);
+            return same("sequence of a replay", &Some(answer.position.sequence), &first);
+        }
+        if is_recorded(&answer.verdict) {
+            let sequence = answer.position.sequence;
+            if sequence <= self.last {
+                return Err(format!("sequence {sequence} is not after {}", self.last));
+            }
+            self.last = sequence;
+            self.written = self.now;
+            self.positions.insert(key.to_owned(), answer.position);
+        }
+        Ok(())
+    }
+
+    fn compare(&mut self) -> Result<(), String> {
+        self.now = self.now.max(self.wall);
+        self.model.expire_all(self.now);
+        let recent = self.reserves.len().saturating_sub(40);
+        for key in &self.reserves[recent..] {
+            let id = self.keys[key];
+            let label = format!("reservation {key}");
+            same(
+                &label,
+                &self.subject.reservation(id),
+                &self.model.reservation(key),
+            )?;
+            self.compare_settled(key)?;
+        }
+        if let Some((key, _)) = self.positions.iter().next_back() {
+            self.compare_settled(key)?;
+        }
+        // Reading stock writes down what has expired, so it comes after what must see that unwritten.
+        for sku in SKUS {
+            self.compare_sku(sku)?;
+        }
+        for channel in 0..CHANNELS {
+            for reference in REFERENCES {
+                let ledger = self.subject.by_reference(channel, reference);
+                let label = format!("latest reservation {channel} {reference}");
+                same(
+                    &label,
+                    &ledger,
+                    &self.model.by_reference(channel, reference),
+                )?;
+            }
+        }
+        same("violations", &self.subject.violations(), &Vec::new())?;
+        same("now", &self.subject.now(), &self.now)
+    }
+
+    fn compare_settled(&self, key: &str) -> Result<(), String> {
+        let settled = self.subject.settle(key);
+        let reply = settled.map(|a| Reply {
+            verdict: a.verdict,
+            replayed: a.replayed,
+        });
+        same(&format!("settled {key}"), &reply, &self.model.settle(key))
+    }
+
+    fn compare_sku(&self, sku: &str) -> Result<(), String> {
+        for node in std::iter::once(None).chain((0..NODES).map(Some)) {
+            let ledger = self.subject.availability(sku, node);
+            let label = format!("availability of {sku} at {node:?}");
+            same(
+                &label,
+                &ledger,
+                &self.model.availability(sku, node, self.now),
+            )?;
+        }
+        same(
+            "settings",
+            &self.subject.settings(sku),
+            &self.model.settings(sku),
+        )?;
+        let mut stock = self.subject.stock(sku);
+        if let Some(view) = &mut stock {
+            view.nodes.retain(|n| *n != NodeStock::empty(n.node));
+        }
+        same(&format!("stock of {sku}"), &stock, &self.model.stock(sku))
+    }
+}
+
+/// Takes steps out of a failing history as long as it still fails.
+pub(crate) fn shrink(history: &[Step], fails: impl Fn(&[Step]) -> bool) -> Vec<Step> {
+    let mut least = history.to_vec();
+    let mut chunk = least.len().div_ceil(2);
+    while chunk > 0 {
+        let mut at = 0;
+        let mut shorter = false;
+        while at < least.len() {
+            let end = (at + chunk).min(least.len());
+            let mut tried = least.clone();
+            tried.drain(at..end);
+            if fails(&tried) {
+                least = tried;
+                shorter = true;
+            } else {
+                at = end;
+            }
+        }
+        if chunk == 1 && !shorter {
+            break;
+        }
+        chunk = if chunk == 1 { 1 } else { chunk.div_ceil(2) };
+    }
+    least
+}
+
+/// A history for a human to read.
+pub(crate) fn listing(history: &[Step]) -> String {
+    let mut text = String::new();
+    for (at, step) in history.iter().enumerate() {
+        writeln!(text, "{at:4}: {step:?}").unwrap();
+    }
+    text
+}
+
+/// Runs the history of a seed, on mismatch shrinks it and says all there is to know.
+pub(crate) fn check<S: Subject>(
+    seed: u64,
+    history: &[Step],
+    open: impl Fn() -> S,
+) -> Result<Coverage, String> {
+    let first = match run(&mut open(), history) {
+        Ok(coverage) => return Ok(coverage),
+        Err(first) => first,
+    };
+    let upto = &history[..=first.step];
+    let least = shrink(upto, |tried| run(&mut open(), tried).is_err());
+    let what = run(&mut open(), &least)
+        .err()
+        .map_or_else(|| first.what.clone(), |m| m.what);
+    let listing = listing(&least);
+    Err(format!(
+        "seed {seed}, step {}: {}\nleast history ({} steps): {what}\n{listing}",
+        first.step,
+        first.what,
+        least.len()
+    ))
+}

@@ -1,0 +1,153 @@
+//! The real engine under a test's clock and storage.
+
+use std::sync::Arc;
+
+use holdfast::clock::Clock;
+use holdfast::domain::command::Keyed;
+use holdfast::domain::{NodeIx, Reservation, ReservationId, Settings, Sku, UnixMillis};
+use holdfast::engine::{Engine, EngineConfig};
+use holdfast::ledger::embedded::Retention;
+use holdfast::ledger::embedded::journal::JournalConfig;
+use holdfast::ledger::embedded::storage::Storage;
+use holdfast::ledger::{Answer, Availability, Durability, LedgerError, StockView};
+use holdfast::telemetry::Meters;
+use tokio::runtime::{Builder, Runtime};
+
+use super::check::{START, Subject};
+use super::history::{CHANNELS, NODES};
+use super::memory::Memory;
+use super::script::Script;
+
+/// An engine that keeps everything for ever and never makes a snapshot by itself.
+pub(crate) fn open(storage: Arc<dyn Storage>, clock: Clock) -> Engine {
+    let mut config = EngineConfig::new(clock, Meters::new());
+    config.journal = JournalConfig {
+        segment_bytes: 64 * 1024,
+        durability: Durability::Os,
+        ..JournalConfig::default()
+    };
+    config.retention = Retention {
+        keys_ms: i64::MAX / 4,
+        refusals_ms: i64::MAX / 4,
+        records_max: 100_000_000,
+    };
+    config.snapshot_every = u64::MAX;
+    let engine = Engine::open_on(storage, config).unwrap();
+    for node in 1..NODES {
+        assert_eq!(engine.node(&format!("n{node}")), Ok(NodeIx(node)));
+    }
+    for channel in 0..CHANNELS {
+        assert_eq!(engine.channel(&channel_name(channel)).unwrap().0, channel);
+    }
+    engine
+}
+
+fn channel_name(channel: u16) -> String {
+    format!("channel-{channel}")
+}
+
+/// Sends a command as far as memory goes; `target` is the identity of the reservation it acts on.
+pub(crate) fn submit(
+    engine: &Engine,
+    key: &str,
+    script: &Script,
+    target: u128,
+) -> Result<Answer, LedgerError> {
+    let command = script.command(target);
+    engine.submit(&Keyed { key: engine.key(key, &command), command })
+}
+
+/// The identity that the engine derives from a key.
+pub(crate) fn id_of(engine: &Engine, key: &str) -> u128 {
+    let any = Script::Set { reason: String::new(), items: Vec::new() };
+    engine.key(key, &any.command(0)).id
+}
+
+/// An engine with its storage, driven by one thread.
+pub(crate) struct Driven {
+    storage: Arc<Memory>,
+    clock: Clock,
+    engine: Engine,
+    runtime: Runtime,
+}
+
+impl Driven {
+    pub(crate) fn new(seed: u64) -> Self {
+        let storage = Arc::new(Memory::with_seed(seed));
+        let clock = Clock::manual(UnixMillis(START));
+        let engine = open(Arc::<Memory>::clone(&storage), clock.clone());
+        let runtime = Builder::new_current_thread().build().unwrap();
+        Self { storage, clock, engine, runtime }
+    }
+}
+
+fn sku(text: &str) -> Sku<'_> {
+    Sku::new(text).unwrap()
+}
+
+impl Subject for Driven {
+    fn id(&self, key: &str) -> u128 {
+        id_of(&self.engine, key)
+    }
+
+    fn execute(&mut self, key: &str, script: &Script, target: u128) -> Answer {
+        submit(&self.engine, key, script, target).unwrap()
+    }
+
+    fn set_clock(&mut self, at: i64) {
+        self.clock.set(UnixMillis(at));
+    }
+
+    fn now(&self) -> i64 {
+        self.engine.now().0
+    }
+
+    fn tick(&mut self) {
+        self.engine.tick().unwrap();
+        self.engine.audit().unwrap();
+    }
+
+    fn restart(&mut self) {
+        self.engine.close().unwrap();
+        self.engine = open(Arc::<Memory>::clone(&self.storage), self.clock.clone());
+    }
+
+    fn snapshot(&mut self) {
+        self.engine.snapshot().unwrap();
+    }
+
+    fn stock(&self, name: &str) -> Option<StockView> {
+        self.engine.stock(sku(name)).unwrap()
+    }
+
+    fn settings(&self, name: &str) -> Option<Settings> {
+        self.engine.settings(sku(name)).unwrap()
+    }
+
+    fn availability(&self, name: &str, node: Option<u16>) -> Option<Availability> {
+        self.engine.availability(sku(name), node.map(NodeIx)).unwrap()
+    }
+
+    fn reservation(&self, id: u128) -> Option<Reservation> {
+        self.engine.reservation(ReservationId(id)).unwrap()
+    }
+
+    fn by_reference(&self, channel: u16, reference: &str) -> Option<Reservation> {
+        self.engine.by_reference(&channel_name(channel), reference).unwrap()
+    }
+
+    fn settle(&self, key: &str) -> Option<Answer> {
+        self.runtime.block_on(self.engine.settle(key)).unwrap()
+    }
+
+    fn violations(&self) -> Vec<String> {
+        self.engine.recount().unwrap().violations
+    }
+}
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        // Whether a history ends well or not, its threads end.
+        self.engine.close().unwrap_or_default();
+    }
+}

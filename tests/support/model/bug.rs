@@ -1,0 +1,41 @@
+//! Faults to put into a copy of the model: a checker that misses one of them is asleep.
+
+/// One fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bug {
+    /// A deadline counts as passed one millisecond late.
+    DeadlineOneLater,
+    /// A key that comes again with another content gets the old answer.
+    ContentIgnored,
+    /// A later line of a reservation does not see what an earlier one took.
+    LinesApart,
+    /// Safety stock in percent is rounded down.
+    SafetyForgotten,
+    /// A pinned line is only judged by the total.
+    PinForgotten,
+    /// Releasing too much releases what there is.
+    ReleaseClamped,
+    /// Units shipped from any node are all taken from the first.
+    ShipFromFirst,
+    /// Returned units go on hand though they are damaged.
+    ReturnAlwaysRestocks,
+    /// An extension may shorten.
+    ExtendShortens,
+    /// A stale compare-and-set names only the first item.
+    OneStale,
+}
+
+impl Bug {
+    pub(crate) const ALL: [Self; 10] = [
+        Self::DeadlineOneLater,
+        Self::ContentIgnored,
+        Self::LinesApart,
+        Self::SafetyForgotten,
+        Self::PinForgotten,
+        Self::ReleaseClamped,
+        Self::ShipFromFirst,
+        Self::ReturnAlwaysRestocks,
+        Self::ExtendShortens,
+        Self::OneStale,
+    ];
+}

@@ -1,0 +1,262 @@
+//! An independent, naive model of the ledger: what the rules say, with nothing clever.
+//!
+//! Maps keyed by texts, 128-bit integers, and no counters: what is held, committed or pinned is
+//! summed from the reservations each time. It shares only the types of commands and verdicts with
+//! the engine. Given the same commands at the same times it must give the same verdicts.
+
+mod act;
+mod bug;
+mod reserve;
+mod stock;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(crate) use bug::Bug;
+use holdfast::domain::stock::{Safety, Selling};
+use holdfast::domain::verdict::{Refusal, Verdict};
+use holdfast::domain::{Settings, Units};
+
+use super::script::Script;
+
+pub(crate) const UNITS_MAX: i128 = 1_000_000_000_000;
+
+/// What the model answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reply {
+    pub(crate) verdict: Verdict,
+    pub(crate) replayed: bool,
+}
+
+/// Whether a refusal is kept under its key. What names something unknown is not kept: the caller
+/// may create it and send the same command again.
+pub(crate) fn is_recorded(verdict: &Verdict) -> bool {
+    !matches!(
+        verdict,
+        Err(Refusal::KeyReused | Refusal::UnknownSku { .. } | Refusal::UnknownReservation)
+    )
+}
+
+/// Usable units and units apart of one node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Place {
+    on_hand: i128,
+    apart: i128,
+}
+
+#[derive(Debug, Clone)]
+struct Item {
+    places: BTreeMap<u16, Place>,
+    settings: Settings,
+    /// Counts what was done to the stock of this SKU.
+    moves: u64,
+    /// Lines that hold or commit units: the reservation's key and the line's place in it.
+    open: BTreeSet<(String, usize)>,
+}
+
+impl Item {
+    fn new() -> Self {
+        let settings = Settings {
+            safety: Safety::Units(Units::ZERO),
+            selling: Selling::On,
+            low_water: None,
+            version: 0,
+        };
+        Self {
+            places: BTreeMap::new(),
+            settings,
+            moves: 0,
+            open: BTreeSet::new(),
+        }
+    }
+
+    fn place(&self, node: u16) -> Place {
+        self.places.get(&node).copied().unwrap_or_default()
+    }
+
+    fn on_hand(&self) -> i128 {
+        self.places.values().map(|p| p.on_hand).sum()
+    }
+
+    fn apart(&self) -> i128 {
+        self.places.values().map(|p| p.apart).sum()
+    }
+
+    fn kept_back(&self) -> i128 {
+        match self.settings.safety {
+            Safety::Units(units) => i128::from(units.get()),
+            Safety::Percent(basis_points) => {
+                let product = self.on_hand() * i128::from(basis_points);
+                (product + 9_999) / 10_000
+            }
+        }
+    }
+}
+
+/// One line of a reservation.
+#[derive(Debug, Clone, Default)]
+struct Row {
+    sku: String,
+    pin: Option<u16>,
+    requested: i128,
+    granted: i128,
+    held: i128,
+    committed: i128,
+    shipped: i128,
+    released: i128,
+    expired: i128,
+    returned: i128,
+}
+
+impl Row {
+    fn open(&self) -> i128 {
+        self.held + self.committed
+    }
+
+    fn returnable(&self) -> i128 {
+        self.shipped - self.returned
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Booking {
+    id: u128,
+    channel: u16,
+    reference: Option<String>,
+    created: i64,
+    deadline: i64,
+    rows: Vec<Row>,
+}
+
+/// The whole ledger.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Model {
+    items: BTreeMap<String, Item>,
+    /// By the key that made them.
+    bookings: BTreeMap<String, Booking>,
+    /// What each key was asked, canonical, and answered.
+    answers: BTreeMap<String, (Script, Verdict)>,
+    /// The latest reservation by channel and reference.
+    references: BTreeMap<(u16, String), String>,
+    /// A fault put in on purpose, to see that it is noticed.
+    bug: Option<Bug>,
+}
+
+impl Model {
+    pub(crate) fn with_bug(bug: Bug) -> Self {
+        Self {
+            bug: Some(bug),
+            ..Self::default()
+        }
+    }
+
+    fn has(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
+    }
+
+    /// Does a command that came with this key at `now`. `id` is the identity that the ledger
+    /// derives from the key.
+    pub(crate) fn execute(&mut self, now: i64, key: &str, id: u128, script: &Script) -> Reply {
+        let script = script.canonical();
+        if let Some((asked, answered)) = self.answers.get(key) {
+            let verdict = if *asked == script || self.has(Bug::ContentIgnored) {
+                answered.clone()
+            } else {
+                Err(Refusal::KeyReused)
+            };
+            return Reply {
+                replayed: is_recorded(&verdict),
+                verdict,
+            };
+        }
+        let verdict = self.decide(now, key, id, &script);
+        if is_recorded(&verdict) {
+            self.answers
+                .insert(key.to_owned(), (script, verdict.clone()));
+        }
+        Reply {
+            verdict,
+            replayed: false,
+        }
+    }
+
+    fn decide(&mut self, now: i64, key: &str, id: u128, script: &Script) -> Verdict {
+        match script {
+            Script::Reserve { .. } => self.reserve(now, key, id, script),
+            Script::Act {
+                target,
+                verb,
+                lines,
+            } => self.act(now, target, *verb, lines.as_deref()),
+            Script::Set { items, .. } => self.set(now, items),
+            Script::Adjust { items, .. } => self.adjust(now, items),
+            Script::Move { items, .. } => self.shift(now, items),
+            Script::Settings { .. } => self.put_settings(script),
+        }
+    }
+
+    /// Sums over the open lines of a SKU.
+    fn sum(&self, sku: &str, of: impl Fn(&Row) -> i128) -> i128 {
+        let Some(item) = self.items.get(sku) else {
+            return 0;
+        };
+        item.open
+            .iter()
+            .map(|(key, row)| of(&self.bookings[key].rows[*row]))
+            .sum()
+    }
+
+    fn promised(&self, sku: &str) -> i128 {
+        self.sum(sku, Row::open)
+    }
+
+    fn pinned(&self, sku: &str, node: u16) -> i128 {
+        self.sum(
+            sku,
+            |row| if row.pin == Some(node) { row.open() } else { 0 },
+        )
+    }
+
+    fn available(&self, sku: &str) -> i128 {
+        let item = &self.items[sku];
+        (item.on_hand() - item.kept_back() - self.promised(sku)).max(0)
+    }
+
+    /// Gives back what is held past its deadline, in every reservation of this SKU.
+    fn expire(&mut self, now: i64, sku: &str) {
+        let late = i64::from(self.has(Bug::DeadlineOneLater));
+        let Some(item) = self.items.get_mut(sku) else {
+            return;
+        };
+        let mut closed = Vec::new();
+        for place in &item.open {
+            let booking = self.bookings.get_mut(&place.0).unwrap();
+            let due = booking.deadline + late <= now;
+            let row = &mut booking.rows[place.1];
+            if due && row.held > 0 {
+                row.expired += row.held;
+                row.held = 0;
+                item.moves += 1;
+                if row.committed == 0 {
+                    closed.push(place.clone());
+                }
+            }
+        }
+        for place in closed {
+            item.open.remove(&place);
+        }
+    }
+
+    /// Gives back everything that is past its deadline.
+    pub(crate) fn expire_all(&mut self, now: i64) {
+        let skus: Vec<String> = self.items.keys().cloned().collect();
+        for sku in skus {
+            self.expire(now, &sku);
+        }
+    }
+}
+
+/// A count as the ledger writes it.
+fn units(value: i128) -> Units {
+    Units::new(u64::try_from(value).unwrap()).unwrap()
+}

@@ -1,0 +1,146 @@
+//! Holding units.
+
+use std::collections::BTreeMap;
+
+use holdfast::domain::NodeIx;
+use holdfast::domain::stock::Selling;
+use holdfast::domain::verdict::{Limit, Outcome, Refusal, Shortage, Verdict};
+
+use super::super::script::{Ask, Script};
+use super::{Booking, Bug, Model, Row, units};
+
+/// What earlier lines of the same command took, by SKU, and by SKU and pin.
+#[derive(Default)]
+struct Taken<'a> {
+    all: BTreeMap<&'a str, i128>,
+    pinned: BTreeMap<(&'a str, u16), i128>,
+}
+
+impl Model {
+    pub(super) fn reserve(&mut self, now: i64, key: &str, id: u128, script: &Script) -> Verdict {
+        let Script::Reserve {
+            channel,
+            reference,
+            ttl,
+            partial,
+            lines,
+        } = script
+        else {
+            unreachable!("only reserves come here")
+        };
+        if let Some(line) = lines
+            .iter()
+            .find(|line| !self.items.contains_key(&line.sku))
+        {
+            return Err(Refusal::UnknownSku {
+                sku: line.sku.as_str().into(),
+            });
+        }
+        for line in lines {
+            self.expire(now, &line.sku);
+        }
+        let mut taken = Taken::default();
+        let mut shortages = Vec::new();
+        let mut rows = Vec::new();
+        for line in lines {
+            let (room, limit) = self.room(&line.sku, line.node, &taken);
+            let requested = i128::from(line.quantity);
+            let granted = requested.min(room);
+            if granted < requested {
+                shortages.push(shortage(line, room, limit));
+            }
+            if !self.has(Bug::LinesApart) {
+                *taken.all.entry(&line.sku).or_default() += granted;
+                if let Some(node) = line.node {
+                    *taken.pinned.entry((&line.sku, node)).or_default() += granted;
+                }
+            }
+            rows.push(row(line, granted));
+        }
+        let nothing = rows.iter().all(|row| row.granted == 0);
+        if !shortages.is_empty() && (!partial || nothing) {
+            return Err(Refusal::InsufficientStock {
+                shortages: shortages.into(),
+            });
+        }
+        self.book(
+            key,
+            Booking {
+                id,
+                channel: *channel,
+                reference: reference.clone(),
+                created: now,
+                deadline: now + i64::from(*ttl),
+                rows,
+            },
+        );
+        Ok(Outcome::Reservation(self.bookings[key].view()))
+    }
+
+    fn book(&mut self, key: &str, booking: Booking) {
+        for (at, row) in booking.rows.iter().enumerate() {
+            let item = self.items.get_mut(&row.sku).unwrap();
+            item.moves += 1;
+            if row.granted > 0 {
+                item.open.insert((key.to_owned(), at));
+            }
+        }
+        if let Some(reference) = &booking.reference {
+            self.references
+                .insert((booking.channel, reference.clone()), key.to_owned());
+        }
+        self.bookings.insert(key.to_owned(), booking);
+    }
+
+    /// The most a line may take now, and what binds it: of the limits that bind alike the first
+    /// in the order suspended, stock, safety, node.
+    fn room(&self, sku: &str, node: Option<u16>, taken: &Taken<'_>) -> (i128, Limit) {
+        let item = &self.items[sku];
+        let taken_all = taken.all.get(sku).copied().unwrap_or(0);
+        let unpromised = (item.on_hand() - self.promised(sku) - taken_all).max(0);
+        let kept_back = if self.has(Bug::SafetyForgotten) {
+            0
+        } else {
+            item.kept_back()
+        };
+        let mut limits = Vec::new();
+        if item.settings.selling == Selling::Suspended {
+            limits.push((0, Limit::Suspended));
+        }
+        limits.push((unpromised, Limit::Stock));
+        limits.push(((unpromised - kept_back).max(0), Limit::Safety));
+        if let Some(node) = node.filter(|_| !self.has(Bug::PinForgotten)) {
+            let taken_here = taken.pinned.get(&(sku, node)).copied().unwrap_or(0);
+            let here = item.place(node).on_hand - self.pinned(sku, node) - taken_here;
+            limits.push((here.max(0), Limit::Node));
+        }
+        let least = limits.iter().map(|(room, _)| *room).min().unwrap();
+        limits.into_iter().find(|(room, _)| *room == least).unwrap()
+    }
+
+    /// The most a line may take of a SKU now, and what binds it.
+    pub(super) fn room_now(&self, sku: &str, node: Option<u16>) -> (i128, Limit) {
+        self.room(sku, node, &Taken::default())
+    }
+}
+
+fn shortage(line: &Ask, room: i128, limit: Limit) -> Shortage {
+    Shortage {
+        sku: line.sku.as_str().into(),
+        node: line.node.map(NodeIx),
+        requested: units(i128::from(line.quantity)),
+        available: units(room),
+        limit,
+    }
+}
+
+fn row(line: &Ask, granted: i128) -> Row {
+    Row {
+        sku: line.sku.clone(),
+        pin: line.node,
+        requested: i128::from(line.quantity),
+        granted,
+        held: granted,
+        ..Row::default()
+    }
+}
