@@ -34,7 +34,7 @@ pub struct Settings {
     pub selling: Selling,
     /// Threshold of available units at or under which the SKU is low.
     pub low_water: Option<Units>,
-    /// Counts the changes of these settings; the ETag of the API.
+    /// Counts the changes of these settings; the entity tag of the API.
     pub version: u32,
 }
 

@@ -57,7 +57,7 @@ impl Engine {
         } = config;
         let ledger = EmbeddedLedger::open(
             storage,
-            LedgerConfig { journal, retention },
+            &LedgerConfig { journal, retention },
             clock.clone(),
             meters.clone(),
         )?;

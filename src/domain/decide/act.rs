@@ -68,7 +68,8 @@ pub fn act<'s>(
     })
 }
 
-/// Units of the whole reservation by state.
+/// Which states the units of the whole reservation are in.
+#[expect(clippy::struct_excessive_bools, reason = "a set of seven states")]
 struct Sums {
     held: bool,
     committed: bool,

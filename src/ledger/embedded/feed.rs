@@ -106,9 +106,11 @@ impl EmbeddedLedger {
         let records = self
             .journal
             .read(after, limit, PAGE_BYTES_MAX)
-            .map_err(|e| match e {
-                JournalError::Gone { oldest } => EventsError::Gone { oldest },
-                other => EventsError::Unreadable(other.to_string()),
+            .map_err(|error| {
+                if let JournalError::Gone { oldest } = error {
+                    return EventsError::Gone { oldest };
+                }
+                EventsError::Unreadable(error.to_string())
             })?;
         let next = records
             .last()

@@ -260,7 +260,7 @@ impl EmbeddedLedger {
 
     fn replay(&self, record: &Record) -> Result<Answer, LedgerError> {
         let position = self.position(record.sequence);
-        let verdict = match &record.kept {
+        let verdict: Verdict = match &record.kept {
             Kept::Event(bytes) => {
                 let event = record::decode(position, bytes);
                 let event = event.map_err(|_damaged| self.broken(Inconsistent))?;
@@ -272,7 +272,7 @@ impl EmbeddedLedger {
                 for (line, made) in reservation.lines.iter_mut().zip(head.lines.as_slice()) {
                     line.line = line.line.as_made(made.made_at());
                 }
-                Ok(Outcome::Reservation(reservation)) as Verdict
+                Ok(Outcome::Reservation(reservation))
             }
         };
         Ok(Answer {

@@ -51,6 +51,16 @@ pub enum OpenError {
     Storage(#[from] std::io::Error),
 }
 
+impl OpenError {
+    /// Says which record of the journal showed the damage.
+    fn at_record(self, sequence: u64) -> Self {
+        if let Self::Damaged(what) = self {
+            return Self::Damaged(format!("record {sequence} of the journal: {what}"));
+        }
+        self
+    }
+}
+
 impl From<BadRecord> for OpenError {
     fn from(bad: BadRecord) -> Self {
         Self::Damaged(bad.to_string())
@@ -92,7 +102,7 @@ impl EmbeddedLedger {
     /// Opens the ledger in a storage; makes a new one in an empty storage.
     pub fn open(
         storage: Arc<dyn Storage>,
-        config: LedgerConfig,
+        config: &LedgerConfig,
         clock: Clock,
         meters: Meters,
     ) -> Result<Self, OpenError> {
@@ -143,13 +153,7 @@ impl State {
         let replayed = recovery.replay(from, |position, bytes| {
             let event = record::decode(position, bytes)?;
             self.replay_event(&event, &mut loading)
-                .map_err(|error| match error {
-                    OpenError::Damaged(what) => OpenError::Damaged(format!(
-                        "record {} of the journal: {what}",
-                        position.sequence
-                    )),
-                    other => other,
-                })
+                .map_err(|error| error.at_record(position.sequence))
         });
         replayed.map_err(|error| match error {
             ReplayError::Journal(error) => error.into(),
