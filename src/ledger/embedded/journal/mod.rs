@@ -17,6 +17,8 @@ mod queue;
 mod reader;
 mod recovery;
 mod segment;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::future::Future;
