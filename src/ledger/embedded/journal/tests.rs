@@ -127,7 +127,7 @@ fn a_full_queue_is_refused_and_a_record_longer_than_a_segment_is_not() {
     let (journal, mut writer) = open(&sim, config).start_stepped().unwrap();
     assert_eq!(journal.admit(), Ok(()));
     append(&journal, b"before");
-    append(&journal, &[7; 40_000]);
+    append(&journal, &vec![7; 40_000]);
     append(&journal, &vec![8; FRAME_BYTES_MAX]);
     assert_eq!(journal.admit(), Err(LedgerError::Overloaded));
     writer.step().unwrap();
@@ -258,6 +258,23 @@ fn threads_on_a_real_disk_lose_nothing() {
     assert_eq!(replay(&mut recovery, 0).len(), 1_600);
 }
 
+async fn many_waiters(journal: &Arc<Journal>, woken: &Arc<AtomicU64>) {
+    journal.install_lane();
+    let mut tasks = Vec::new();
+    for _ in 0..500 {
+        let (journal, woken) = (Arc::clone(journal), Arc::clone(woken));
+        tasks.push(tokio::task::spawn_local(async move {
+            let sequence = append(&journal, b"lane");
+            journal.wait(sequence).await.unwrap();
+            assert!(journal.durable() >= sequence);
+            woken.fetch_add(1, Ordering::SeqCst);
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
 #[test]
 fn lanes_wake_every_waiter_on_their_own_thread() {
     let sim = SimStorage::new();
@@ -273,23 +290,7 @@ fn lanes_wake_every_waiter_on_their_own_thread() {
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .build()
                     .unwrap();
-                tokio::task::LocalSet::new().block_on(&runtime, async {
-                    journal.install_lane();
-                    let tasks: Vec<_> = (0..500)
-                        .map(|_| {
-                            let (journal, woken) = (Arc::clone(&journal), Arc::clone(&woken));
-                            tokio::task::spawn_local(async move {
-                                let sequence = append(&journal, b"lane");
-                                journal.wait(sequence).await.unwrap();
-                                assert!(journal.durable() >= sequence);
-                                woken.fetch_add(1, Ordering::SeqCst);
-                            })
-                        })
-                        .collect();
-                    for task in tasks {
-                        task.await.unwrap();
-                    }
-                });
+                tokio::task::LocalSet::new().block_on(&runtime, many_waiters(&journal, &woken));
             });
         }
     });
