@@ -10,18 +10,18 @@ use holdfast::ledger::{Durability, Position};
 
 /// The records `from + 1 ..= to` were acknowledged before this moment of the storage.
 #[derive(Debug, Clone, Copy)]
-pub struct Ack {
-    pub moment: usize,
-    pub to: u64,
+pub(crate) struct Ack {
+    pub(crate) moment: usize,
+    pub(crate) to: u64,
 }
 
 /// What a life promised.
 #[derive(Debug, Clone, Default)]
-pub struct Promises {
-    pub acks: Vec<Ack>,
+pub(crate) struct Promises {
+    pub(crate) acks: Vec<Ack>,
     /// Records up to here were released at a moment.
-    pub releases: Vec<Ack>,
-    pub appended: u64,
+    pub(crate) releases: Vec<Ack>,
+    pub(crate) appended: u64,
 }
 
 impl Promises {
@@ -33,16 +33,16 @@ impl Promises {
             .unwrap_or(0)
     }
 
-    pub fn acknowledged(&self, moment: usize) -> u64 {
+    pub(crate) fn acknowledged(&self, moment: usize) -> u64 {
         Self::at(&self.acks, moment)
     }
 
-    pub fn released(&self, moment: usize) -> u64 {
+    pub(crate) fn released(&self, moment: usize) -> u64 {
         Self::at(&self.releases, moment)
     }
 }
 
-pub fn config(durability: Durability) -> JournalConfig {
+pub(crate) fn config(durability: Durability) -> JournalConfig {
     JournalConfig {
         segment_bytes: 12 * 1024,
         durability,
@@ -52,7 +52,7 @@ pub fn config(durability: Durability) -> JournalConfig {
 }
 
 /// The one record that may have this sequence in this epoch.
-pub fn record(epoch: u32, sequence: u64) -> Vec<u8> {
+pub(crate) fn record(epoch: u32, sequence: u64) -> Vec<u8> {
     let mut dice = Dice::new(sequence.wrapping_mul(31) ^ u64::from(epoch));
     let len = if dice.roll(8) == 0 {
         dice.roll(1_500)
@@ -65,7 +65,7 @@ pub fn record(epoch: u32, sequence: u64) -> Vec<u8> {
 }
 
 /// Records as the journal takes them.
-pub fn encode(records: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn encode(records: &[Vec<u8>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for record in records {
         bytes.extend_from_slice(&u32::try_from(record.len()).unwrap().to_le_bytes());
@@ -74,7 +74,7 @@ pub fn encode(records: &[Vec<u8>]) -> Vec<u8> {
     bytes
 }
 
-pub fn append(journal: &Journal, count: u64) -> u64 {
+pub(crate) fn append(journal: &Journal, count: u64) -> u64 {
     let next = journal.last() + 1;
     let records: Vec<_> = (next..next + count)
         .map(|sequence| record(journal.epoch(), sequence))
@@ -82,13 +82,16 @@ pub fn append(journal: &Journal, count: u64) -> u64 {
     journal.append(&encode(&records), u32::try_from(count).unwrap())
 }
 
-pub fn start(sim: &SimStorage, durability: Durability) -> Result<(Journal, Writer), JournalError> {
+pub(crate) fn start(
+    sim: &SimStorage,
+    durability: Durability,
+) -> Result<(Journal, Writer), JournalError> {
     let storage: Arc<dyn Storage> = Arc::new(sim.clone());
     Journal::open(storage, config(durability))?.start_stepped()
 }
 
 /// Works for some steps; stops at the first failure.
-pub fn work(
+pub(crate) fn work(
     sim: &SimStorage,
     (journal, mut writer): (Journal, Writer),
     steps: u64,
@@ -107,7 +110,8 @@ pub fn work(
                 to: journal.durable(),
             });
         }
-        if dice.roll(12) == 0 {
+        // Only what is synced may be released.
+        if dice.roll(12) == 0 && journal.durability() == Durability::Disk {
             let to = journal.durable();
             promises.releases.push(Ack {
                 moment: sim.moment(),
@@ -124,10 +128,10 @@ pub fn work(
 }
 
 /// A record as it was read back.
-pub type Found = (Position, Vec<u8>);
+pub(crate) type Found = (Position, Vec<u8>);
 
 /// Opens a folder and reads everything after `from`.
-pub fn recover(files: &Files, from: u64) -> Result<Vec<Found>, JournalError> {
+pub(crate) fn recover(files: &Files, from: u64) -> Result<Vec<Found>, JournalError> {
     let storage: Arc<dyn Storage> = Arc::new(SimStorage::with_files(files.clone()));
     let mut recovery = Journal::open(storage, config(Durability::Disk))?;
     let mut found = Vec::new();
@@ -144,7 +148,7 @@ pub fn recover(files: &Files, from: u64) -> Result<Vec<Found>, JournalError> {
 
 /// Holds what was found against what may be there: every record after `from`, in order, at least
 /// up to `acknowledged`, none after `appended`. `ends` are the last sequences of the epochs so far.
-pub fn judge(
+pub(crate) fn judge(
     found: &[Found],
     from: u64,
     acknowledged: u64,

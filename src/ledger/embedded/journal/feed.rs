@@ -2,14 +2,17 @@
 
 use super::error::JournalError;
 use super::frame::Records;
-use super::reader::FrameReader;
+use super::reader::{Frame, FrameReader};
 use super::segment::{Segment, seed_of};
 use super::{Journal, Shared};
 use crate::ledger::Position;
 
+/// Records with their positions.
+pub type PositionedRecords = Vec<(Position, Vec<u8>)>;
+
 /// A page under construction.
 struct Page {
-    records: Vec<(Position, Vec<u8>)>,
+    records: PositionedRecords,
     bytes: usize,
     limit: usize,
     bytes_max: usize,
@@ -18,6 +21,21 @@ struct Page {
 impl Page {
     fn is_full(&self) -> bool {
         self.records.len() >= self.limit || (self.bytes >= self.bytes_max && self.bytes > 0)
+    }
+
+    /// Takes the records `next..until` of a frame; true when the page is full.
+    fn take(&mut self, frame: &Frame<'_>, next: u64, until: u64) -> bool {
+        let epoch = frame.header.epoch;
+        let sequences = frame.header.first_sequence..until;
+        for (sequence, record) in sequences.zip(Records::new(frame.payload)) {
+            if self.is_full() {
+                break;
+            }
+            if sequence >= next {
+                self.push(Position { epoch, sequence }, record);
+            }
+        }
+        self.is_full()
     }
 
     fn push(&mut self, position: Position, record: &[u8]) {
@@ -37,7 +55,7 @@ impl Journal {
         after: u64,
         limit: usize,
         bytes_max: usize,
-    ) -> Result<Vec<(Position, Vec<u8>)>, JournalError> {
+    ) -> Result<PositionedRecords, JournalError> {
         let durable = self.durable();
         let mut page = Page {
             records: Vec::new(),
@@ -110,21 +128,8 @@ impl Shared {
                 .frame(offset)?
                 .map_err(|fault| JournalError::damaged(&name, offset, fault.what()))?;
             segment.index(frame.header.first_sequence, offset);
-            let epoch = frame.header.epoch;
-            let sequences = frame.header.first_sequence..until;
-            for (at, record) in sequences.zip(Records::new(frame.payload)) {
-                if at >= next {
-                    page.push(
-                        Position {
-                            epoch,
-                            sequence: at,
-                        },
-                        record,
-                    );
-                    if page.is_full() {
-                        return Ok(());
-                    }
-                }
+            if page.take(&frame, next, until) {
+                return Ok(());
             }
             sequence = frame.header.next_sequence();
             offset = frame.next;

@@ -54,7 +54,7 @@ struct Lane {
 
 /// A lane of this thread.
 struct LocalLane {
-    journal: u64,
+    owner: u64,
     lane: Arc<Lane>,
     waiters: Waiters,
 }
@@ -69,7 +69,7 @@ static NEXT_JOURNAL: AtomicU64 = AtomicU64::new(0);
 /// All lanes of a journal.
 #[derive(Debug)]
 pub(super) struct Lanes {
-    journal: u64,
+    owner: u64,
     lanes: Mutex<Vec<Arc<Lane>>>,
     shared: Mutex<Waiters>,
 }
@@ -81,7 +81,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Lanes {
     pub(super) fn new() -> Self {
         Self {
-            journal: NEXT_JOURNAL.fetch_add(1, Ordering::Relaxed),
+            owner: NEXT_JOURNAL.fetch_add(1, Ordering::Relaxed),
             lanes: Mutex::default(),
             shared: Mutex::default(),
         }
@@ -93,7 +93,7 @@ impl Lanes {
         // `try_with` fails only while the thread ends; then the shared lane serves.
         let in_lane = LOCAL.try_with(|local| {
             let mut local = local.borrow_mut();
-            let Some(lane) = local.iter_mut().find(|lane| lane.journal == self.journal) else {
+            let Some(lane) = local.iter_mut().find(|lane| lane.owner == self.owner) else {
                 return false;
             };
             let before = lane.waiters.lowest();
@@ -132,7 +132,7 @@ impl Lanes {
         });
         LOCAL.with_borrow_mut(|local| {
             local.push(LocalLane {
-                journal: self.journal,
+                owner: self.owner,
                 lane: Arc::clone(&lane),
                 waiters: Waiters::default(),
             });

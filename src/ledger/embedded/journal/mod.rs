@@ -17,6 +17,8 @@ mod queue;
 mod reader;
 mod recovery;
 mod segment;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::future::Future;
@@ -31,6 +33,7 @@ use std::thread::{self, JoinHandle, Thread};
 use tokio::sync::watch;
 
 pub use error::{JournalError, ReplayError};
+pub use feed::PositionedRecords;
 pub use recovery::{Cut, JournalRecovery, Replayed};
 pub use writer::{Step, Writer};
 
@@ -429,14 +432,7 @@ impl Journal {
         async move {
             loop {
                 lane.guard.notified().await;
-                let shared = &lane.shared;
-                lane.guard.drain(|| {
-                    if shared.is_over() {
-                        u64::MAX
-                    } else {
-                        shared.durable()
-                    }
-                });
+                lane.drain();
             }
         }
     }
@@ -528,6 +524,19 @@ impl Drop for PoisonOnPanic {
 struct OnLane {
     guard: lanes::LaneGuard,
     shared: Arc<Shared>,
+}
+
+impl OnLane {
+    fn drain(&mut self) {
+        let shared = &self.shared;
+        self.guard.drain(|| {
+            if shared.is_over() {
+                u64::MAX
+            } else {
+                shared.durable()
+            }
+        });
+    }
 }
 
 impl Drop for OnLane {

@@ -48,6 +48,17 @@ pub enum Step {
     Closed,
 }
 
+/// What a step found in the queue, besides the batch.
+#[derive(Debug, Clone, Copy)]
+struct Work {
+    /// Sequence of the last record in the batch, or of the one before it when there is none.
+    last: u64,
+    /// All of it is to be synced, whatever the level.
+    sync: bool,
+    /// There will be no more.
+    close: bool,
+}
+
 /// The thread that has the next segment ready before it is needed.
 #[derive(Debug)]
 pub(super) struct Preparer {
@@ -131,7 +142,7 @@ impl Writer {
         if self.closed {
             return Ok(Step::Closed);
         }
-        let (last, sync, close) = {
+        let work = {
             let mut queue = self.shared.lock_queue();
             std::mem::swap(&mut queue.batch, &mut self.batch);
             self.shared
@@ -139,21 +150,25 @@ impl Writer {
                 .store(self.batch.bytes.len(), Ordering::Relaxed);
             self.shared.queued.store(0, Ordering::Relaxed);
             let sync = std::mem::take(&mut queue.sync_wanted);
-            (queue.last, sync, queue.closed)
+            Work {
+                last: queue.last,
+                sync: sync || queue.closed,
+                close: queue.closed,
+            }
         };
-        if self.batch.is_empty() && !sync && !close {
+        if self.batch.is_empty() && !work.sync {
             return Ok(Step::Idle);
         }
-        let result = self.commit(last, sync, close);
+        let result = self.commit(work);
         self.batch.clear();
         self.shared.writing.store(0, Ordering::Relaxed);
         match result {
-            Ok(()) if close => {
+            Ok(()) if work.close => {
                 self.closed = true;
                 self.shared.end(&mut self.scratch);
                 Ok(Step::Closed)
             }
-            Ok(()) => Ok(Step::Committed { last }),
+            Ok(()) => Ok(Step::Committed { last: work.last }),
             Err(error) => {
                 self.closed = true;
                 self.shared.poison(&error, &mut self.scratch);
@@ -162,20 +177,20 @@ impl Writer {
         }
     }
 
-    fn commit(&mut self, last: u64, sync: bool, close: bool) -> Result<(), JournalError> {
+    fn commit(&mut self, work: Work) -> Result<(), JournalError> {
         if !self.batch.is_empty() {
             self.write_batch()?;
-            self.publish(last);
+            self.publish(work.last);
         }
-        if sync || close {
+        if work.sync {
             self.sync()?;
         }
-        if close {
-            self.write_marker(last + 1)?;
+        if work.close {
+            self.write_marker(work.last + 1)?;
             self.sync()?;
         }
-        if sync || close {
-            self.shared.publish_synced(last);
+        if work.sync {
+            self.shared.publish_synced(work.last);
         }
         Ok(())
     }

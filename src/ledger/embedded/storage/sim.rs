@@ -261,7 +261,14 @@ impl Storage for SimStorage {
     fn create(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
         let mut state = self.lock();
         state.pass(Site::Create)?;
-        // Emptying a file that exists is modelled as replacing it.
+        if let Ok(file) = state.file(name) {
+            state.content(file)?.clear();
+            state.log.push(Op::SetLen { file, len: 0 });
+            return Ok(Box::new(SimFile {
+                state: Arc::clone(&self.state),
+                file,
+            }));
+        }
         let file = state.files.len();
         state.files.push(Vec::new());
         state.names.insert(name.to_owned(), file);
@@ -471,6 +478,13 @@ impl Held {
         self.writes += 1;
     }
 
+    /// What was written before and lies beyond the new end is gone for good.
+    fn set_len(&mut self, len: u64) {
+        self.len = Some(len);
+        self.pieces
+            .retain(|sector, _| sector * to_offset(SECTOR_BYTES) < len);
+    }
+
     fn sync(&mut self) {
         self.durable = self.image(Loss::Nothing, &mut Dice::new(0));
         *self = Self::new(std::mem::take(&mut self.durable));
@@ -547,7 +561,7 @@ impl Crashes {
             }
             Op::SetLen { file, len } => {
                 if let Some(held) = self.files.get_mut(file) {
-                    held.len = Some(len);
+                    held.set_len(len);
                 }
             }
             Op::Sync { file } => {
