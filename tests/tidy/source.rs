@@ -6,55 +6,55 @@ use std::process::Command;
 
 /// A text file of the repository.
 #[derive(Debug)]
-pub struct Source {
+pub(crate) struct Source {
     /// Path from the root of the repository, with `/`.
-    pub path: String,
+    pub(crate) path: String,
     /// What it says.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 impl Source {
-    pub fn new(path: &str, text: &str) -> Self {
+    pub(crate) fn new(path: &str, text: &str) -> Self {
         Self {
             path: path.to_owned(),
             text: text.to_owned(),
         }
     }
 
-    pub fn is_rust(&self) -> bool {
+    pub(crate) fn is_rust(&self) -> bool {
         self.has_extension("rs")
     }
 
-    pub fn has_extension(&self, extension: &str) -> bool {
+    pub(crate) fn has_extension(&self, extension: &str) -> bool {
         Path::new(&self.path)
             .extension()
             .is_some_and(|found| found == extension)
     }
 
-    pub fn is_under(&self, folder: &str) -> bool {
+    pub(crate) fn is_under(&self, folder: &str) -> bool {
         self.path
             .strip_prefix(folder)
             .is_some_and(|rest| rest.starts_with('/'))
     }
 
     /// The checks hold the words that they forbid.
-    pub fn is_tidy_itself(&self) -> bool {
+    pub(crate) fn is_tidy_itself(&self) -> bool {
         self.is_under("tests/tidy")
     }
 
     /// Rust code with comments and the inside of literals blanked out; lines stay where they are.
-    pub fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         blank(&self.text)
     }
 }
 
 /// Everything that is, or is about to be, under version control.
-pub struct Repository {
-    pub sources: Vec<Source>,
+pub(crate) struct Repository {
+    pub(crate) sources: Vec<Source>,
 }
 
 impl Repository {
-    pub fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let paths = listed_by_git(root).unwrap_or_else(|| walk(root));
         let read = |path: String| {
