@@ -28,8 +28,8 @@ impl Page {
     pub(crate) fn sum(&self, name: &str, labels: &[&str]) -> f64 {
         self.series(name)
             .filter(|(found, _)| labels.iter().all(|label| found.contains(label)))
-            .map(|(_, value)| value)
-            .sum()
+            // Not `sum`: that of nothing is -0.
+            .fold(0.0, |sum, (_, value)| sum + value)
     }
 
     /// A quantile of a histogram, as the upper bound of its bucket, in seconds.

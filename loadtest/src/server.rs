@@ -82,7 +82,11 @@ impl Server {
         let mut seen = Vec::new();
         while let Ok(line) = log.recv_timeout(START_MAX) {
             if let Some(address) = address_in(&line) {
-                return Ok(Self { child, address, log });
+                return Ok(Self {
+                    child,
+                    address,
+                    log,
+                });
             }
             seen.push(line);
         }
