@@ -192,6 +192,9 @@ pub struct Reservation {
     /// When its held units go back; `None` when nothing is held.
     #[serde(default, deserialize_with = "crate::clock::optional_time")]
     pub expires_at: Option<SystemTime>,
+    /// Less was held than asked for, which was allowed.
+    #[serde(default)]
+    pub partial: bool,
     /// Its lines.
     #[serde(default)]
     pub lines: Vec<ReservationLine>,
@@ -212,6 +215,9 @@ pub struct ReservationLine {
     /// Where from; `None` while no node was chosen.
     #[serde(default)]
     pub node: Option<Text>,
+    /// Units asked for; more than the quantity where partial was allowed.
+    #[serde(default)]
+    pub requested: u64,
     /// Units of the line.
     pub quantity: u64,
     /// Units held.
@@ -226,6 +232,9 @@ pub struct ReservationLine {
     /// Units gone back by command.
     #[serde(default)]
     pub released: u64,
+    /// Units gone back because the deadline passed.
+    #[serde(default)]
+    pub expired: u64,
 }
 
 /// One item of a stock command afterwards.
@@ -290,6 +299,14 @@ pub struct Atp {
     /// Moment of the answer.
     #[serde(default, deserialize_with = "crate::clock::optional_time")]
     pub as_of: Option<SystemTime>,
+}
+
+/// One answer of the bulk availability route.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(crate) enum AtpResult {
+    Known(Atp),
+    Unknown { problem: Problem },
 }
 
 /// A page of the event feed.

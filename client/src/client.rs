@@ -10,7 +10,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use crate::answer::{Answer, Atp, Error, EventPage, Reservation, Results, Stock, StockResult};
+use crate::answer::{
+    Answer, Atp, AtpResult, Error, EventPage, Problem, Reservation, Results, Stock, StockResult,
+};
 use crate::board::Told;
 use crate::clock::now;
 use crate::config::Config;
@@ -321,8 +323,12 @@ impl Client {
         .await
     }
 
-    /// What may be promised of up to 1,000 SKUs now, in order.
-    pub async fn atp_bulk(&self, skus: &[&str], query: AtpQuery<'_>) -> Result<Vec<Atp>, Error> {
+    /// What may be promised of up to 1,000 SKUs now, in order; a problem for an unknown SKU.
+    pub async fn atp_bulk(
+        &self,
+        skus: &[&str],
+        query: AtpQuery<'_>,
+    ) -> Result<Vec<Result<Atp, Problem>>, Error> {
         #[derive(Serialize)]
         struct Body<'a> {
             skus: &'a [&'a str],
@@ -339,7 +345,11 @@ impl Client {
             deadline,
         };
         let Results { results } = self.shared().read(call).await?;
-        Ok(results)
+        let each = |result| match result {
+            AtpResult::Known(atp) => Ok(atp),
+            AtpResult::Unknown { problem } => Err(problem),
+        };
+        Ok(results.into_iter().map(each).collect())
     }
 
     /// A page of the event feed: what happened after the place where the last page ended.

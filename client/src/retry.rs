@@ -272,26 +272,27 @@ mod tests {
         assert!(draws.iter().any(|f| *f < 0.05) && draws.iter().any(|f| *f > 0.95));
     }
 
+    /// Attempts of so many calls whose attempts are all lost.
+    async fn tries(retry: Retry, calls: u32, deadline: Instant) -> u32 {
+        let mut tries = 0;
+        for _ in 0..calls {
+            retry.earn();
+            let mut doubt = Doubt::default();
+            doubt.lost();
+            while retry.pause(&doubt, deadline).await {
+                doubt.lost();
+            }
+            tries += doubt.attempts;
+        }
+        tries
+    }
+
     #[tokio::test(start_paused = true)]
     async fn repetitions_are_bounded_by_attempts_and_by_the_budget() {
         let deadline = now() + Duration::from_mins(10);
-        let tries = |retry: Retry, calls: u32| async move {
-            let mut tries = 0;
-            for _ in 0..calls {
-                retry.earn();
-                let mut doubt = Doubt::default();
-                doubt.lost();
-                tries += 1;
-                while retry.pause(&doubt, deadline).await {
-                    doubt.lost();
-                    tries += 1;
-                }
-            }
-            tries
-        };
-        assert_eq!(tries(retry(|_| ()), 1).await, 5);
+        assert_eq!(tries(retry(|_| ()), 1, deadline).await, 5);
         // 100 calls that all fail: the budget of 8 repetitions, and one more for each ten calls.
-        let spent = tries(retry(|config| config.retry_budget = 8), 100).await;
+        let spent = tries(retry(|config| config.retry_budget = 8), 100, deadline).await;
         assert!((100 + 8..=100 + 8 + 10).contains(&spent), "{spent}");
     }
 

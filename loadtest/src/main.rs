@@ -1,1 +1,199 @@
-fn main() {}
+//! Load for holdfast: a bounded generator, a no-op server as the yardstick, and a comparison.
+
+mod clock;
+mod compare;
+mod machine;
+mod noop;
+mod run;
+mod scrape;
+mod server;
+mod tally;
+mod template;
+mod wire;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use clap::Parser;
+
+/// Whatever ends the program.
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Load generator and side-by-side comparison for holdfast.
+#[derive(Debug, Parser)]
+#[command(version)]
+enum Arguments {
+    /// Serve the no-op yardstick: parses and answers the same JSON, does nothing.
+    Noop {
+        /// Address to listen on.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+    },
+    /// Load one running server and print what was seen as JSON.
+    Run(RunArguments),
+    /// Put stock on the SKUs of the scenarios of a running server.
+    Seed {
+        /// `host:port` of the server.
+        #[arg(long)]
+        address: String,
+        /// SKUs, from `SKU-000000` on; at most 100,000.
+        #[arg(long, default_value_t = 1)]
+        skus: u64,
+        /// Units each.
+        #[arg(long, default_value_t = 1_000_000_000)]
+        on_hand: u64,
+    },
+    /// Measure the no-op server and the engine in turn and print a table.
+    Compare(CompareArguments),
+}
+
+#[derive(Debug, clap::Args)]
+struct RunArguments {
+    /// `host:port` of the server.
+    #[arg(long)]
+    address: String,
+    /// What to do.
+    #[arg(long, value_enum)]
+    scenario: run::Scenario,
+    /// Connections, each with one request in flight; calls in flight for the client scenarios.
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// Open loop: requests a second over all connections. Closed loop when left out.
+    #[arg(long)]
+    rate: Option<u32>,
+    /// Reservations of one batch.
+    #[arg(long, default_value_t = 8_192)]
+    batch_size: usize,
+    /// Threads of the generator.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Seconds before recording begins.
+    #[arg(long, default_value_t = 1.0)]
+    warmup: f64,
+    /// Seconds that are recorded.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+}
+
+#[derive(Debug, clap::Args)]
+struct CompareArguments {
+    /// The engine's binary; the one next to this program when left out.
+    #[arg(long)]
+    binary: Option<PathBuf>,
+    /// Where data folders are made. Must be on a real disk; next to this program when left out.
+    #[arg(long)]
+    scratch: Option<PathBuf>,
+    /// About a minute: fewer cells, once each, two seconds long.
+    #[arg(long)]
+    quick: bool,
+    /// Times that each cell is measured.
+    #[arg(long, default_value_t = 3)]
+    repetitions: usize,
+    /// Seconds that each is measured.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// Threads of the generator.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Only cells whose name contains this.
+    #[arg(long, default_value = "")]
+    only: String,
+    /// Cores for both sides together, for instance `0,1`; needs `taskset`.
+    #[arg(long)]
+    cpus: Option<String>,
+    /// Write the document here as well.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse() {
+        Arguments::Noop { listen } => noop::serve(listen),
+        Arguments::Run(arguments) => run_one(arguments),
+        Arguments::Seed {
+            address,
+            skus,
+            on_hand,
+        } => server::seed(&address, skus, on_hand),
+        Arguments::Compare(arguments) => compare_all(arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            drop(writeln!(std::io::stderr(), "holdfast-loadtest: {failure}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_one(arguments: RunArguments) -> Result<(), Failure> {
+    let report = run::run(&run::Plan {
+        address: arguments.address,
+        scenario: arguments.scenario,
+        connections: arguments.connections,
+        rate: arguments.rate,
+        batch_size: arguments.batch_size,
+        threads: arguments.threads,
+        warmup: Duration::try_from_secs_f64(arguments.warmup)?,
+        measured: Duration::try_from_secs_f64(arguments.seconds)?,
+    })?;
+    writeln!(
+        std::io::stdout().lock(),
+        "{}",
+        serde_json::to_string_pretty(&report)?
+    )?;
+    Ok(())
+}
+
+fn compare_all(arguments: CompareArguments) -> Result<(), Failure> {
+    if let Some(cpus) = &arguments.cpus {
+        return Err(pin(cpus));
+    }
+    let here = std::env::current_exe()?;
+    let folder = here.parent().ok_or("this program lies nowhere")?;
+    let binary = arguments.binary.unwrap_or_else(|| folder.join("holdfast"));
+    if !binary.is_file() {
+        let binary = binary.display();
+        return Err(format!("no engine at {binary}: build it first, or give --binary").into());
+    }
+    let what = compare::Comparison {
+        binary,
+        scratch: arguments.scratch.unwrap_or_else(|| folder.to_owned()),
+        quick: arguments.quick,
+        repetitions: if arguments.quick {
+            1
+        } else {
+            arguments.repetitions.max(1)
+        },
+        measured: Duration::try_from_secs_f64(if arguments.quick {
+            2.0
+        } else {
+            arguments.seconds
+        })?,
+        threads: arguments.threads,
+        only: arguments.only,
+    };
+    compare::compare(&what, arguments.json.as_deref())
+}
+
+/// Becomes the same command on these cores only; children inherit them. Returns only on failure.
+fn pin(cpus: &str) -> Failure {
+    let mut rest = Vec::new();
+    let mut given = std::env::args_os();
+    while let Some(argument) = given.next() {
+        if argument == "--cpus" {
+            given.next();
+        } else if !argument.to_string_lossy().starts_with("--cpus=") {
+            rest.push(argument);
+        }
+    }
+    let failed = Command::new("taskset").args(["-c", cpus]).args(rest).exec();
+    format!("taskset: {failed}").into()
+}

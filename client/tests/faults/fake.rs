@@ -135,10 +135,16 @@ impl Fake {
         let body = answer.to_string();
         match fault {
             Fault::ReplyDropped => false,
-            Fault::ReplyCut => write(stream, status, "", &body, body.len() / 2).await && false,
+            Fault::ReplyCut => {
+                write(stream, status, "", &body, body.len() / 2).await;
+                false
+            }
             Fault::Unknown => write(stream, 504, "", "{}", 2).await,
             Fault::Silent => std::future::pending().await,
-            Fault::ClosedAfter => write(stream, status, "", &body, body.len()).await && false,
+            Fault::ClosedAfter => {
+                write(stream, status, "", &body, body.len()).await;
+                false
+            }
             Fault::None | Fault::Gated | Fault::Shed(_) => {
                 write(stream, status, "", &body, body.len()).await
             }
