@@ -72,38 +72,42 @@ impl Client {
         loop {
             let call = self.next();
             self.sent.push(call);
-            if !self.deliver(wire) {
+            let known = self.deliver(wire).unwrap_or_else(|wrong| panic!("{wrong}"));
+            if !known {
                 self.unknown += 1;
                 return;
             }
         }
     }
 
-    /// Sends the last call; false when its result is unknown.
-    pub(crate) fn deliver(&mut self, wire: &mut Wire) -> bool {
+    /// Sends the last call. False when its result is unknown; `Err` when it cannot be right.
+    pub(crate) fn deliver(&mut self, wire: &mut Wire) -> Result<bool, String> {
         let call = self.sent.last().unwrap();
-        let Ok(reply) = wire.post(&call.path, &call.key, &call.body) else { return false };
+        let Ok(reply) = wire.post(&call.path, &call.key, &call.body) else {
+            return Ok(false);
+        };
         match reply.status {
             // Overloaded or shutting down: nothing was changed.
             503 => {
                 self.sent.pop();
-                true
+                Ok(true)
             }
-            500.. => false,
-            _ => {
-                self.take(reply);
-                true
-            }
+            500.. => Ok(false),
+            _ => self.take(reply).map(|()| true),
         }
     }
 
-    fn take(&mut self, reply: Reply) {
+    fn take(&mut self, reply: Reply) -> Result<(), String> {
         let call = self.sent.last_mut().unwrap();
         call.reply = Some(reply.clone());
         match (call.purpose.clone(), reply.status) {
             (Purpose::Reserve, 201) => {
                 let id = reply.body["id"].as_str().unwrap().to_owned();
-                self.bookings.push(Booking { id, body: reply.body, touched: true });
+                self.bookings.push(Booking {
+                    id,
+                    body: reply.body,
+                    touched: true,
+                });
             }
             (Purpose::Act(at), 200) => {
                 self.bookings[at].body = reply.body;
@@ -111,8 +115,11 @@ impl Client {
             }
             (Purpose::Supply(sku, units), 200) => *self.supplied.entry(sku).or_default() += units,
             (Purpose::Reserve | Purpose::Act(_), 409) => {}
-            (purpose, status) => panic!("{purpose:?} was answered {status}: {}", reply.body),
+            (purpose, status) => {
+                return Err(format!("{purpose:?} was answered {status}: {}", reply.body));
+            }
         }
+        Ok(())
     }
 
     fn next(&mut self) -> Sent {
@@ -124,11 +131,21 @@ impl Client {
             _ if self.bookings.is_empty() => self.reserve(),
             _ => self.act(),
         };
-        Sent { purpose, path, key, body, reply: None }
+        Sent {
+            purpose,
+            path,
+            key,
+            body,
+            reply: None,
+        }
     }
 
     fn sku(&mut self) -> &'static str {
-        if self.rng.percent(50) { SKUS[0] } else { self.rng.pick(&SKUS) }
+        if self.rng.percent(50) {
+            SKUS[0]
+        } else {
+            self.rng.pick(&SKUS)
+        }
     }
 
     fn reserve(&mut self) -> (Purpose, String, Value) {
@@ -155,7 +172,9 @@ impl Client {
     fn act(&mut self) -> (Purpose, String, Value) {
         let recent = self.bookings.len().min(8);
         let at = self.bookings.len() - 1 - self.rng.index(recent);
-        let verb = self.rng.pick(&["confirm", "confirm", "release", "ship", "ship"]);
+        let verb = self
+            .rng
+            .pick(&["confirm", "confirm", "release", "ship", "ship"]);
         let booking = &self.bookings[at];
         let path = format!("/v1/reservations/{}/{verb}", booking.id);
         let lines = booking.body["lines"].as_array().unwrap();
@@ -173,7 +192,11 @@ impl Client {
         let units = i64::try_from(self.rng.between(1, 20)).unwrap();
         let item = json!({ "sku": sku, "node": node, "delta": units });
         let body = json!({ "items": [item], "reason": "received" });
-        (Purpose::Supply(sku, units), "/v1/stock/adjustments".to_owned(), body)
+        (
+            Purpose::Supply(sku, units),
+            "/v1/stock/adjustments".to_owned(),
+            body,
+        )
     }
 
     /// The call whose result is not known.
@@ -185,7 +208,11 @@ impl Client {
     pub(crate) fn sample(&mut self, most: usize) -> Vec<Sent> {
         let mut sample = Vec::new();
         for _ in 0..most.min(self.sent.len()) {
-            let newest = self.sent.len().min(if self.rng.percent(70) { most } else { usize::MAX });
+            let newest = self.sent.len().min(if self.rng.percent(70) {
+                most
+            } else {
+                usize::MAX
+            });
             let at = self.sent.len() - 1 - self.rng.index(newest);
             if self.sent[at].reply.is_some() {
                 sample.push(self.sent[at].clone());

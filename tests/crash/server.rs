@@ -30,8 +30,8 @@ pub(crate) struct Server {
 
 /// Settings under which snapshots and new segments are frequent, so that crashes hit them.
 const SETTINGS: [(&str, &str); 4] = [
-    ("HOLDFAST_SNAPSHOT__EVERY_RECORDS", "400"),
-    ("HOLDFAST_JOURNAL__SEGMENT_MIB", "1"),
+    ("HOLDFAST_SNAPSHOT__EVERY_RECORDS", "1000"),
+    ("HOLDFAST_JOURNAL__SEGMENT_MIB", "8"),
     ("HOLDFAST_JOURNAL__RETAIN_MIB", "1"),
     ("HOLDFAST_HTTP__THREADS", "2"),
 ];
@@ -44,8 +44,12 @@ impl Server {
 
     /// Starts the binary as an argument of another command.
     pub(crate) fn spawn_under(wrapper: &[&str], data: &Path) -> Self {
-        let words = [wrapper, &[BINARY, "serve", "--listen", "127.0.0.1:0", "--data"]].concat();
-        let mut child = Command::new(words[0])
+        let words = [
+            wrapper,
+            &[BINARY, "serve", "--listen", "127.0.0.1:0", "--data"],
+        ]
+        .concat();
+        let mut child = command(words[0])
             .args(&words[1..])
             .arg(data)
             .envs(SETTINGS)
@@ -70,13 +74,19 @@ impl Server {
             }
             log
         });
-        Self { child, address, log: Some(log) }
+        Self {
+            child,
+            address,
+            log: Some(log),
+        }
     }
 
     /// Starts the binary and waits until it listens.
     pub(crate) fn start(data: &Path) -> (Self, SocketAddr) {
         let mut server = Self::spawn(data);
-        let address = server.ready().unwrap_or_else(|log| panic!("no ready line:\n{log}"));
+        let address = server
+            .ready()
+            .unwrap_or_else(|log| panic!("no ready line:\n{log}"));
         (server, address)
     }
 
@@ -97,13 +107,22 @@ impl Server {
     }
 
     fn said(&mut self) -> String {
-        self.log.take().map(|log| log.join().unwrap()).unwrap_or_default()
+        self.log
+            .take()
+            .map(|log| log.join().unwrap())
+            .unwrap_or_default()
     }
 
     /// Asks the process to end, as an operator would.
     pub(crate) fn stop(&mut self) -> (ExitStatus, String) {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
         self.ended()
     }
 
@@ -130,6 +149,18 @@ impl Drop for Server {
     }
 }
 
+/// A command that does not see the settings of this test run: the binary takes what begins with
+/// `HOLDFAST_` for its own.
+fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("HOLDFAST_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 fn address_in(line: &str) -> Option<SocketAddr> {
     let (_, rest) = line.split_once("127.0.0.1:")?;
     let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
@@ -139,7 +170,15 @@ fn address_in(line: &str) -> Option<SocketAddr> {
 
 /// `holdfast verify` on a data folder: whether it is clean, and what it said.
 pub(crate) fn verify(data: &Path) -> (bool, String) {
-    let output = Command::new(BINARY).arg("verify").arg("--data").arg(data).output().unwrap();
+    let output = command(BINARY)
+        .arg("verify")
+        .arg("--data")
+        .arg(data)
+        .output()
+        .unwrap();
     let said = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
 }
