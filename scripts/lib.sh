@@ -4,8 +4,7 @@ set -euo pipefail
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 readonly ROOT
-readonly BINARY_DIR="${CARGO_TARGET_DIR:-$ROOT/target}/release"
-readonly HOLDFAST="$BINARY_DIR/holdfast"
+readonly BINARY="${CARGO_TARGET_DIR:-$ROOT/target}/release/holdfast"
 readonly TOOLS="$ROOT/.tools"
 readonly K6_VERSION=1.1.0
 
@@ -51,5 +50,5 @@ need_k6() {
 # k6_run SCENARIO: the release binary on a fresh folder, the scenario, then `holdfast verify`; what
 # k6 was told and what the server counted must agree.
 k6_run() {
-    HOLDFAST="$HOLDFAST" K6="$TOOLS/venv/bin/k6" "$ROOT/loadtest/k6/run.sh" "$1"
+    HOLDFAST="$BINARY" K6="$TOOLS/venv/bin/k6" "$ROOT/loadtest/k6/run.sh" "$1"
 }

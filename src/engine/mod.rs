@@ -197,6 +197,10 @@ impl Engine {
         self.parts
             .meters
             .reservations_active(u64::try_from(ledger.open_lines()).unwrap_or(0));
+        let queued = ledger.health().queued_bytes;
+        self.parts
+            .meters
+            .queue_bytes(u64::try_from(queued).unwrap_or(u64::MAX));
         Ok(())
     }
 
