@@ -1,0 +1,239 @@
+//! Opening: the newest good snapshot, then the journal after it.
+//!
+//! Events are replayed without deciding anything again. Each says what it left behind, and what is
+//! found must equal that: state and journal check each other.
+
+mod load;
+mod replay;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, RwLock};
+
+use super::journal::{Journal, JournalConfig, JournalError, JournalRecovery, ReplayError};
+use super::pool::Pool;
+use super::record::{self, BadRecord};
+use super::record_shard::LineRef;
+use super::snapshot_file::SnapshotError;
+use super::storage::{OpenStorageError, Storage};
+use super::{Counts, EmbeddedLedger, Retention, State, upkeep};
+use crate::clock::Clock;
+use crate::domain::hash::Hasher;
+use crate::domain::line::Inconsistent;
+use crate::domain::{Units, UnixMillis};
+use crate::ledger::LedgerError;
+use crate::ledger::names::Names;
+use crate::limits::{CHANNELS_MAX, NODES_MAX, RECORD_SHARDS, STOCK_SHARDS};
+use crate::telemetry::Meters;
+
+/// Name of [`NodeIx::MAIN`](crate::domain::NodeIx::MAIN).
+const DEFAULT_NODE: &str = "main";
+
+/// Why a ledger cannot be opened. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The journal cannot be opened.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The snapshots cannot be read.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// The files of the folder contradict each other.
+    #[error("the data folder is damaged: {0}")]
+    Damaged(String),
+    /// The data folder cannot be opened.
+    #[error(transparent)]
+    Folder(#[from] OpenStorageError),
+    /// The storage failed.
+    #[error("the data folder cannot be used: {0}")]
+    Storage(#[from] std::io::Error),
+}
+
+impl OpenError {
+    /// Says which record of the journal showed the damage.
+    fn at_record(self, sequence: u64) -> Self {
+        if let Self::Damaged(what) = self {
+            return Self::Damaged(format!("record {sequence} of the journal: {what}"));
+        }
+        self
+    }
+}
+
+impl From<BadRecord> for OpenError {
+    fn from(bad: BadRecord) -> Self {
+        Self::Damaged(bad.to_string())
+    }
+}
+
+impl From<LedgerError> for OpenError {
+    fn from(error: LedgerError) -> Self {
+        Self::Damaged(error.to_string())
+    }
+}
+
+impl From<Inconsistent> for OpenError {
+    fn from(_: Inconsistent) -> Self {
+        Self::Damaged("a counter leaves its range".to_owned())
+    }
+}
+
+/// What a ledger needs to open.
+#[derive(Debug, Clone)]
+pub struct LedgerConfig {
+    /// The journal's knobs.
+    pub journal: JournalConfig,
+    /// What is remembered.
+    pub retention: Retention,
+}
+
+/// What recovery keeps while it reads.
+struct Loading {
+    stock_marks: Vec<u64>,
+    record_marks: Vec<u64>,
+    /// Lines of a snapshot whose head comes only with the journal.
+    orphans: HashMap<(u128, u16), LineRef>,
+    /// Latest moment seen.
+    latest: UnixMillis,
+}
+
+impl EmbeddedLedger {
+    /// Opens the ledger in a storage; makes a new one in an empty storage.
+    pub fn open(
+        storage: Arc<dyn Storage>,
+        config: &LedgerConfig,
+        clock: Clock,
+        meters: Meters,
+    ) -> Result<Self, OpenError> {
+        let seed = super::identity::read_or_make(&*storage)?;
+        let mut recovery = Journal::open(Arc::clone(&storage), config.journal)?;
+        let state = State {
+            pool: Pool::new(meters.clone()),
+            hasher: Hasher::new(seed),
+            nodes: RwLock::new(Names::new(NODES_MAX)),
+            channels: RwLock::new(Names::new(CHANNELS_MAX)),
+            counts: Counts::default(),
+        };
+        let (from, latest) = state.recover(&storage, &mut recovery)?;
+        if let Some(cut) = recovery.cut() {
+            tracing::warn!(?cut, "cut the unfinished end of the journal");
+        }
+        let ledger = Self {
+            state,
+            journal: recovery.start(meters.clone())?,
+            clock,
+            meters,
+            retention: config.retention,
+            latest: AtomicI64::new(latest.0),
+            upkeep: upkeep::Upkeep::default(),
+            storage,
+        };
+        ledger.upkeep.snapshot_at.store(from, Ordering::Relaxed);
+        // The default node has index 0: it is the first name of every ledger.
+        ledger.make_node(DEFAULT_NODE)?;
+        Ok(ledger)
+    }
+}
+
+impl State {
+    /// Reads snapshot and journal. Returns the snapshot's sequence and the latest moment seen.
+    fn recover(
+        &self,
+        storage: &Arc<dyn Storage>,
+        recovery: &mut JournalRecovery,
+    ) -> Result<(u64, UnixMillis), OpenError> {
+        let mut loading = Loading {
+            stock_marks: vec![0; STOCK_SHARDS],
+            record_marks: vec![0; RECORD_SHARDS],
+            orphans: HashMap::new(),
+            latest: UnixMillis(i64::MIN),
+        };
+        let from = self.load_snapshot(storage, &mut loading)?;
+        let replayed = recovery.replay(from, |position, bytes| {
+            let event = record::decode(position, bytes)?;
+            self.replay_event(&event, &mut loading)
+                .map_err(|error| error.at_record(position.sequence))
+        });
+        replayed.map_err(|error| match error {
+            ReplayError::Journal(error) => error.into(),
+            ReplayError::Record { source, .. } => source,
+        })?;
+        self.finish(&loading)?;
+        Ok((from, loading.latest))
+    }
+
+    /// After the last event: derived indexes and counts.
+    fn finish(&self, loading: &Loading) -> Result<(), OpenError> {
+        let mut newest: HashMap<u64, (u64, super::pool::HeadRef)> = HashMap::new();
+        let mut gone = Vec::new();
+        for number in 0..RECORD_SHARDS {
+            let at = u16::try_from(number).unwrap_or(u16::MAX);
+            let shard = self.pool.record_shard(number)?;
+            for (slot, record) in shard.records.iter() {
+                let Some(head) = record.head() else { continue };
+                if head.lines.as_slice().iter().any(|line| line.is_missing()) {
+                    gone.push((number, slot));
+                } else if let Some(reference) = &head.reference {
+                    let hash = self.hasher.reference(head.channel, reference);
+                    let entry = newest.entry(hash).or_insert((record.sequence, (at, slot)));
+                    if entry.0 <= record.sequence {
+                        *entry = (record.sequence, (at, slot));
+                    }
+                }
+            }
+        }
+        for (hash, (_, at)) in newest {
+            self.pool.references(hash)?.insert(hash, at);
+        }
+        self.drop_forgotten(&gone, loading)?;
+        let mut open = 0;
+        for number in 0..STOCK_SHARDS {
+            let shard = self.pool.stock_shard(number)?;
+            let lines = shard
+                .lines
+                .iter()
+                .filter(|(_, entry)| !entry.line.open().is_zero());
+            open += i64::try_from(lines.count()).unwrap_or(0);
+        }
+        self.counts.open_lines.store(open, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// A reservation that was forgotten while the snapshot was written may have left its head or
+    /// some lines behind; none of them holds units, else the folder is damaged.
+    fn drop_forgotten(&self, heads: &[(usize, u32)], loading: &Loading) -> Result<(), OpenError> {
+        let mut lines: Vec<LineRef> = loading.orphans.values().copied().collect();
+        for (number, slot) in heads {
+            if let Some(record) = self.pool.record_shard(*number)?.remove(*slot) {
+                self.counts.records.fetch_sub(1, Ordering::Relaxed);
+                let refs = record
+                    .head()
+                    .map(|head| head.lines.as_slice())
+                    .unwrap_or_default();
+                lines.extend(refs.iter().filter(|line| !line.is_missing()));
+            }
+        }
+        for line in lines {
+            let mut shard = self.pool.stock_shard(usize::from(line.shard))?;
+            let open = shard
+                .lines
+                .get(line.slot)
+                .is_some_and(|e| !e.line.open().is_zero());
+            if open {
+                return Err(OpenError::Damaged(
+                    "promised units without a reservation".to_owned(),
+                ));
+            }
+            shard.lines.remove(line.slot);
+        }
+        Ok(())
+    }
+}
+
+fn line_ref(shard: usize, slot: u32) -> LineRef {
+    let shard = u16::try_from(shard).unwrap_or(u16::MAX);
+    LineRef::missing(Units::ZERO, None).placed(shard, slot)
+}
+
+fn covered(marks: &[u64], shard: usize, sequence: u64) -> bool {
+    marks.get(shard).is_some_and(|mark| sequence <= *mark)
+}

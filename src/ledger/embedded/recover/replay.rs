@@ -1,0 +1,246 @@
+//! Recovery, second part: the journal after the snapshot, event by event.
+
+use std::sync::RwLock;
+use std::sync::atomic::Ordering;
+
+use super::super::State;
+use super::super::answer::held_line;
+use super::super::record::{self, BadRecord};
+use super::super::record_shard::{
+    Head, Kept, LineRef, LineRefs, Record, shard_of as record_shard_of,
+};
+use super::super::stock_shard::{LineEntry, shard_of};
+use super::{Loading, OpenError, covered, line_ref};
+use crate::domain::command::CommandKey;
+use crate::domain::line::{Inconsistent, Move};
+use crate::domain::{ReservationId, Ttl, Units, UnixMillis};
+use crate::ledger::event::{Acted, Body, Event, Reserved, StockItem};
+use crate::ledger::names::Names;
+
+impl State {
+    pub(super) fn replay_event(
+        &self,
+        event: &Event<'_>,
+        loading: &mut Loading,
+    ) -> Result<(), OpenError> {
+        let sequence = event.position.sequence;
+        loading.latest = loading.latest.max(event.at);
+        match &event.body {
+            Body::Opened { .. } => Ok(()),
+            Body::NodeNamed { node, name } => replay_name(&self.nodes, node.0, name),
+            Body::ChannelNamed { channel, name } => replay_name(&self.channels, channel.0, name),
+            Body::Reserved(reserved) => self.replay_reserved(sequence, event.at, reserved, loading),
+            Body::Acted(acted) => {
+                self.keep_event(event, acted.key, loading)?;
+                self.replay_acted(sequence, acted, loading)
+            }
+            Body::Expired {
+                id,
+                line,
+                sku,
+                units,
+            } => self.replay_expired(sequence, (*id, *line), sku, *units, loading),
+            Body::StockChanged(changed) => {
+                self.keep_event(event, changed.key, loading)?;
+                let items = changed.items.iter();
+                items
+                    .into_iter()
+                    .try_for_each(|item| self.replay_item(sequence, item, loading))
+            }
+            Body::SettingsPut {
+                key, sku, after, ..
+            } => {
+                self.keep_event(event, *key, loading)?;
+                let hash = self.hasher.sku(sku);
+                if covered(&loading.stock_marks, shard_of(hash), sequence) {
+                    return Ok(());
+                }
+                let mut shard = self.pool.stock_shard(shard_of(hash))?;
+                let slot = shard.find_or_make(hash, sku)?;
+                let entry = shard.stocks.get_mut(slot).ok_or(Inconsistent)?;
+                entry.stock.put_settings(*after);
+                Ok(())
+            }
+            Body::Refused { key, .. } => self.keep_event(event, *key, loading),
+        }
+    }
+
+    /// Puts a command's record in, in place of a forgotten one with the same id.
+    fn keep(&self, record: Record, loading: &Loading) -> Result<(), OpenError> {
+        let number = record_shard_of(record.id());
+        if covered(&loading.record_marks, number, record.sequence) {
+            return Ok(());
+        }
+        let mut shard = self.pool.record_shard(number)?;
+        if let Some(slot) = shard.find(record.id())
+            && let Some(old) = shard.remove(slot)
+        {
+            self.forget_lines(&old, (u16::try_from(number).unwrap_or(u16::MAX), slot))?;
+            self.counts.records.fetch_sub(1, Ordering::Relaxed);
+        }
+        shard.insert(record)?;
+        self.counts.records.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn keep_event(
+        &self,
+        event: &Event<'_>,
+        key: CommandKey,
+        loading: &Loading,
+    ) -> Result<(), OpenError> {
+        let mut bytes = Vec::new();
+        record::encode(event.at, &event.body, &mut bytes);
+        let kept = Kept::Event(bytes.get(4..).unwrap_or_default().into());
+        self.keep(
+            Record::new(key, event.position.sequence, event.at, kept),
+            loading,
+        )
+    }
+
+    fn replay_reserved(
+        &self,
+        sequence: u64,
+        at: UnixMillis,
+        reserved: &Reserved<'_>,
+        loading: &mut Loading,
+    ) -> Result<(), OpenError> {
+        let ttl = Ttl::from_millis(reserved.ttl_ms).ok_or(BadRecord)?;
+        let missing: smallvec::SmallVec<[LineRef; 2]> = reserved
+            .lines
+            .iter()
+            .map(|line| LineRef::missing(line.requested, line.pin))
+            .collect();
+        let head = Head {
+            channel: reserved.channel,
+            ttl,
+            reference: reserved.reference.map(Into::into),
+            lines: LineRefs::new(&missing),
+        };
+        let key = CommandKey {
+            id: reserved.id.0,
+            fingerprint: reserved.fingerprint,
+        };
+        self.keep(
+            Record::new(key, sequence, at, Kept::Reservation(head)),
+            loading,
+        )?;
+        for (number, line) in (0_u16..).zip(&reserved.lines) {
+            let hash = self.hasher.sku(line.sku);
+            let shard = shard_of(hash);
+            let found = if covered(&loading.stock_marks, shard, sequence) {
+                loading.orphans.remove(&(reserved.id.0, number))
+            } else {
+                let mut stock = self.pool.stock_shard(shard)?;
+                let owner = stock.find(hash, line.sku).ok_or(Inconsistent)?;
+                let empty = held_line(line.pin, Units::ZERO);
+                let entry = LineEntry::new(reserved.id, number, owner, at.after(ttl), empty);
+                Some(line_ref(shard, stock.hold(entry, line.held)?))
+            };
+            if let Some(found) = found {
+                self.link(reserved.id, number, found, loading)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a line is, for an event that touches it; `None` when its shard's snapshot covers it.
+    fn uncovered_line(
+        &self,
+        sequence: u64,
+        (id, number): (ReservationId, u16),
+        sku: &str,
+        loading: &Loading,
+    ) -> Result<Option<LineRef>, OpenError> {
+        if covered(
+            &loading.stock_marks,
+            shard_of(self.hasher.sku(sku)),
+            sequence,
+        ) {
+            return Ok(None);
+        }
+        let records = self.pool.record_shard(record_shard_of(id.0))?;
+        let head = records.get(id.0).and_then(Record::head);
+        let line = head.and_then(|head| head.lines.as_slice().get(usize::from(number)));
+        match line {
+            Some(line) if !line.is_missing() => Ok(Some(*line)),
+            _ => Err(OpenError::Damaged(format!(
+                "line {number} of {id} is not there"
+            ))),
+        }
+    }
+
+    fn replay_acted(
+        &self,
+        sequence: u64,
+        acted: &Acted<'_>,
+        loading: &Loading,
+    ) -> Result<(), OpenError> {
+        for (number, line) in (0_u16..).zip(&acted.lines) {
+            let place = (acted.id, number);
+            let Some(found) = self.uncovered_line(sequence, place, line.sku, loading)? else {
+                continue;
+            };
+            let mut shard = self.pool.stock_shard(usize::from(found.shard))?;
+            for step in &line.moves {
+                shard.step(found.slot, *step)?;
+            }
+            let entry = shard.lines.get(found.slot).ok_or(Inconsistent)?;
+            if entry.line != line.after {
+                let id = acted.id;
+                return Err(OpenError::Damaged(format!("line {number} of {id} differs")));
+            }
+            if entry.deadline != acted.deadline {
+                shard.extend(found.slot, acted.deadline);
+            }
+        }
+        Ok(())
+    }
+
+    fn replay_expired(
+        &self,
+        sequence: u64,
+        place: (ReservationId, u16),
+        sku: &str,
+        units: Units,
+        loading: &Loading,
+    ) -> Result<(), OpenError> {
+        if let Some(found) = self.uncovered_line(sequence, place, sku, loading)? {
+            let mut shard = self.pool.stock_shard(usize::from(found.shard))?;
+            shard.step(found.slot, Move::Expire(units))?;
+        }
+        Ok(())
+    }
+
+    fn replay_item(
+        &self,
+        sequence: u64,
+        item: &StockItem<'_>,
+        loading: &Loading,
+    ) -> Result<(), OpenError> {
+        let hash = self.hasher.sku(item.sku);
+        if covered(&loading.stock_marks, shard_of(hash), sequence) {
+            return Ok(());
+        }
+        let mut shard = self.pool.stock_shard(shard_of(hash))?;
+        let slot = shard.find_or_make(hash, item.sku)?;
+        let entry = shard.stocks.get_mut(slot).ok_or(Inconsistent)?;
+        let before = entry.stock.node(item.node);
+        if (before.on_hand, before.unavailable) != (item.on_hand_before, item.unavailable_before) {
+            return Err(OpenError::Damaged(format!("stock of {} differs", item.sku)));
+        }
+        Ok(entry
+            .stock
+            .set_node(item.node, item.on_hand, item.unavailable)?)
+    }
+}
+
+fn replay_name(table: &RwLock<Names>, index: u16, name: &str) -> Result<(), OpenError> {
+    let mut table = super::super::unpoisoned(table.write());
+    match table.name(index) {
+        Some(known) if &*known == name => Ok(()),
+        Some(_) => Err(OpenError::Damaged(format!("two names for index {index}"))),
+        None if table.add(name) == Some(index) => Ok(()),
+        None => Err(OpenError::Damaged(format!("name {index} out of order"))),
+    }
+}
