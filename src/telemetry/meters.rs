@@ -240,7 +240,7 @@ impl Meters {
         self.0.queue_bytes.store(bytes, Relaxed);
     }
 
-    /// Reservations that hold or commit units now.
+    /// Reservation lines that hold or commit units now.
     pub fn reservations_active(&self, n: u64) {
         self.0.reservations_active.store(n, Relaxed);
     }
@@ -333,7 +333,7 @@ impl Meters {
         page.family(
             name,
             Kind::Gauge,
-            "Reservations that hold or commit units now.",
+            "Reservation lines that hold or commit units now.",
         );
         page.value(name, &[], self.0.reservations_active.load(Relaxed));
         let name = "holdfast_expirations_total";
