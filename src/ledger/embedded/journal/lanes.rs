@@ -70,7 +70,7 @@ static NEXT_JOURNAL: AtomicU64 = AtomicU64::new(0);
 #[derive(Debug)]
 pub(super) struct Lanes {
     owner: u64,
-    lanes: Mutex<Vec<Arc<Lane>>>,
+    installed: Mutex<Vec<Arc<Lane>>>,
     shared: Mutex<Waiters>,
 }
 
@@ -82,7 +82,7 @@ impl Lanes {
     pub(super) fn new() -> Self {
         Self {
             owner: NEXT_JOURNAL.fetch_add(1, Ordering::Relaxed),
-            lanes: Mutex::default(),
+            installed: Mutex::default(),
             shared: Mutex::default(),
         }
     }
@@ -112,7 +112,7 @@ impl Lanes {
     /// `lanes` and `due` are the writer's own buffers.
     pub(super) fn wake(&self, durable: u64, scratch: &mut Scratch) {
         scratch.lanes.clear();
-        scratch.lanes.extend(lock(&self.lanes).iter().cloned());
+        scratch.lanes.extend(lock(&self.installed).iter().cloned());
         for lane in &scratch.lanes {
             if lane.lowest.load(Ordering::SeqCst) <= durable {
                 lane.notify.notify_one();
@@ -137,7 +137,7 @@ impl Lanes {
                 waiters: Waiters::default(),
             });
         });
-        lock(&self.lanes).push(Arc::clone(&lane));
+        lock(&self.installed).push(Arc::clone(&lane));
         LaneGuard {
             lane,
             due: Vec::new(),
@@ -146,7 +146,7 @@ impl Lanes {
 
     /// Forgets a lane whose pump has ended.
     pub(super) fn uninstall(&self, guard: &LaneGuard) {
-        lock(&self.lanes).retain(|lane| !Arc::ptr_eq(lane, &guard.lane));
+        lock(&self.installed).retain(|lane| !Arc::ptr_eq(lane, &guard.lane));
     }
 }
 

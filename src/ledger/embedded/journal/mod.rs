@@ -17,29 +17,30 @@ mod queue;
 mod reader;
 mod recovery;
 mod segment;
+mod shared;
 #[cfg(test)]
 mod tests;
+mod wait;
 mod writer;
 
 use std::future::Future;
 use std::io;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, JoinHandle, Thread};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 
 use tokio::sync::watch;
 
 pub use error::{JournalError, ReplayError};
 pub use feed::PositionedRecords;
 pub use recovery::{Cut, JournalRecovery, Replayed};
+pub use wait::Wait;
 pub use writer::{Step, Writer};
 
-use self::lanes::{Lanes, Scratch};
-use self::queue::Queue;
-use self::segment::{Catalog, LedgerId, prepare_spare};
+use self::lanes::Scratch;
+use self::segment::prepare_spare;
+use self::shared::Shared;
 use self::writer::Preparer;
 use super::storage::Storage;
 use crate::ledger::{Durability, LedgerError};
@@ -67,167 +68,6 @@ impl Default for JournalConfig {
             durability: Durability::Disk,
             queue_bytes_max: 32 * 1024 * 1024,
             retain_bytes: 256 * 1024 * 1024,
-        }
-    }
-}
-
-/// What the journal's handle and its threads share.
-#[derive(Debug)]
-struct Shared {
-    storage: Arc<dyn Storage>,
-    config: JournalConfig,
-    epoch: u32,
-    ledger: LedgerId,
-    queue: Mutex<Queue>,
-    /// Signalled when the writer sleeps and there is work.
-    work: Condvar,
-    /// The writer waits for work. Set under the queue's lock.
-    writer_sleeps: AtomicBool,
-    last: AtomicU64,
-    durable: AtomicU64,
-    /// Bytes in the queue, and bytes that the writer has taken out and not yet finished.
-    queued: AtomicUsize,
-    writing: AtomicUsize,
-    poisoned: AtomicBool,
-    /// Closed in good order; what is appended from now on is dropped.
-    ended: AtomicBool,
-    /// Last sequence at the moment of poisoning: up to here nobody knows what was kept.
-    unknown_to: AtomicU64,
-    failure: watch::Sender<Option<Arc<str>>>,
-    /// Last sequence known to be on the disk itself.
-    synced: Mutex<u64>,
-    synced_changed: Condvar,
-    lanes: Lanes,
-    catalog: Mutex<Catalog>,
-}
-
-impl Shared {
-    fn new(
-        storage: Arc<dyn Storage>,
-        config: JournalConfig,
-        epoch: u32,
-        ledger: LedgerId,
-        last: u64,
-        catalog: Catalog,
-    ) -> Self {
-        Self {
-            storage,
-            config,
-            epoch,
-            ledger,
-            queue: Mutex::new(Queue::new(last)),
-            work: Condvar::new(),
-            writer_sleeps: AtomicBool::new(false),
-            last: AtomicU64::new(last),
-            durable: AtomicU64::new(last),
-            queued: AtomicUsize::new(0),
-            writing: AtomicUsize::new(0),
-            poisoned: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
-            unknown_to: AtomicU64::new(0),
-            failure: watch::Sender::new(None),
-            synced: Mutex::new(last),
-            synced_changed: Condvar::new(),
-            lanes: Lanes::new(),
-            catalog: Mutex::new(catalog),
-        }
-    }
-
-    // A thread that panicked while it held one of these locks left nothing half done: every
-    // critical section is a copy or a swap.
-    fn lock_queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock_catalog(&self) -> MutexGuard<'_, Catalog> {
-        self.catalog.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock_synced(&self) -> MutexGuard<'_, u64> {
-        self.synced.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn last(&self) -> u64 {
-        self.last.load(Ordering::Acquire)
-    }
-
-    fn durable(&self) -> u64 {
-        // Pairs with the stores of `publish` and of the lanes: either the waiter sees the new
-        // durable sequence here, or the writer sees the waiter.
-        self.durable.load(Ordering::SeqCst)
-    }
-
-    /// Wakes the writer if it sleeps. A signal costs a system call and, on a busy machine, a task
-    /// switch: it is sent when somebody waits, not when something is queued, so that it neither
-    /// lengthens a lock hold nor cuts a batch short.
-    fn nudge(&self) {
-        if self.writer_sleeps.load(Ordering::Acquire)
-            && self.writer_sleeps.swap(false, Ordering::AcqRel)
-        {
-            // The writer sets the flag under this lock and gives the lock up only when it can be
-            // signalled.
-            drop(self.lock_queue());
-            self.work.notify_one();
-        }
-    }
-
-    fn publish(&self, last: u64, scratch: &mut Scratch) {
-        self.durable.store(last, Ordering::SeqCst);
-        self.lanes.wake(last, scratch);
-    }
-
-    fn publish_synced(&self, last: u64) {
-        *self.lock_synced() = last;
-        self.synced_changed.notify_all();
-    }
-
-    /// Takes the journal out of service after a failed write or sync. There is no retry: after a
-    /// failed sync the system may have dropped the pages, and a second sync would succeed.
-    fn poison(&self, cause: &dyn std::fmt::Display, scratch: &mut Scratch) {
-        {
-            let mut queue = self.lock_queue();
-            queue.closed = true;
-            queue.batch.clear();
-            self.unknown_to.store(queue.last, Ordering::Relaxed);
-            self.queued.store(0, Ordering::Relaxed);
-        }
-        self.poisoned.store(true, Ordering::SeqCst);
-        self.failure
-            .send_replace(Some(Arc::from(cause.to_string())));
-        self.lanes.wake(u64::MAX, scratch);
-        drop(self.lock_synced());
-        self.synced_changed.notify_all();
-    }
-
-    /// Ends the service in good order.
-    fn end(&self, scratch: &mut Scratch) {
-        self.ended.store(true, Ordering::SeqCst);
-        self.lanes.wake(u64::MAX, scratch);
-    }
-
-    /// Nothing will be committed any more.
-    fn is_over(&self) -> bool {
-        self.poisoned.load(Ordering::SeqCst) || self.ended.load(Ordering::SeqCst)
-    }
-
-    /// `None`: not yet decided.
-    fn outcome(&self, sequence: u64) -> Option<Result<(), LedgerError>> {
-        // Before the durable sequence is read: nothing becomes durable after the end.
-        let poisoned = self.poisoned.load(Ordering::SeqCst);
-        let ended = self.ended.load(Ordering::SeqCst);
-        if self.durable() >= sequence {
-            Some(Ok(()))
-        } else if poisoned {
-            let unknown = sequence <= self.unknown_to.load(Ordering::Relaxed);
-            Some(Err(if unknown {
-                LedgerError::Unknown
-            } else {
-                LedgerError::Poisoned
-            }))
-        } else if ended {
-            Some(Err(LedgerError::Unavailable))
-        } else {
-            None
         }
     }
 }
@@ -398,43 +238,18 @@ impl Journal {
     /// `Unknown` when the sync of this record failed, `Poisoned` when the journal had failed
     /// before it was appended.
     pub fn wait(&self, sequence: u64) -> Wait<'_> {
-        Wait {
-            shared: &self.shared,
-            sequence,
-            registered: None,
-        }
+        Wait::new(&self.shared, sequence)
     }
 
     /// [`wait`](Self::wait) for threads without a runtime.
     pub fn wait_blocking(&self, sequence: u64) -> Result<(), LedgerError> {
-        let mut wait = self.wait(sequence);
-        if let Some(outcome) = self.shared.outcome(sequence) {
-            return outcome;
-        }
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        let mut context = Context::from_waker(&waker);
-        loop {
-            match Pin::new(&mut wait).poll(&mut context) {
-                Poll::Ready(outcome) => return outcome,
-                Poll::Pending => thread::park(),
-            }
-        }
+        self.wait(sequence).block()
     }
 
     /// Gives this thread a lane: waiting on it costs no lock afterwards. Returns the lane's pump,
     /// which must run as a task of the same thread for as long as anybody waits there.
     pub fn lane(&self) -> impl Future<Output = ()> + 'static {
-        let shared = Arc::clone(&self.shared);
-        let mut lane = OnLane {
-            guard: shared.lanes.install(),
-            shared,
-        };
-        async move {
-            loop {
-                lane.guard.notified().await;
-                lane.drain();
-            }
-        }
+        wait::pump(Arc::clone(&self.shared))
     }
 
     /// Gives this thread a lane and runs its pump there.
@@ -517,73 +332,5 @@ impl Drop for PoisonOnPanic {
             self.0
                 .poison(&"the writer ended by a panic", &mut Scratch::default());
         }
-    }
-}
-
-/// A lane of the thread that runs the pump; given up when the pump is dropped.
-struct OnLane {
-    guard: lanes::LaneGuard,
-    shared: Arc<Shared>,
-}
-
-impl OnLane {
-    fn drain(&mut self) {
-        let shared = &self.shared;
-        self.guard.drain(|| {
-            if shared.is_over() {
-                u64::MAX
-            } else {
-                shared.durable()
-            }
-        });
-    }
-}
-
-impl Drop for OnLane {
-    fn drop(&mut self) {
-        self.shared.lanes.uninstall(&self.guard);
-    }
-}
-
-/// Wakes a parked thread.
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// See [`Journal::wait`].
-#[derive(Debug)]
-pub struct Wait<'a> {
-    shared: &'a Shared,
-    sequence: u64,
-    /// Addresses of the waker that is registered. They stay its own: the queue holds a clone.
-    registered: Option<(usize, usize)>,
-}
-
-impl Future for Wait<'_> {
-    type Output = Result<(), LedgerError>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some(outcome) = self.shared.outcome(self.sequence) {
-            return Poll::Ready(outcome);
-        }
-        let waker = context.waker();
-        let address = (
-            waker.data().addr(),
-            std::ptr::from_ref(waker.vtable()).addr(),
-        );
-        if self.registered != Some(address) {
-            self.registered = Some(address);
-            self.shared.lanes.register(self.sequence, waker);
-            self.shared.nudge();
-            // A sync may have passed between the look and the registration.
-            if let Some(outcome) = self.shared.outcome(self.sequence) {
-                return Poll::Ready(outcome);
-            }
-        }
-        Poll::Pending
     }
 }
