@@ -143,8 +143,8 @@ pub fn serve(
     listen: SocketAddr,
     engine: Engine,
     meters: Meters,
-    config: HttpConfig,
-    shutdown: watch::Receiver<bool>,
+    config: &HttpConfig,
+    shutdown: &watch::Receiver<bool>,
 ) -> io::Result<Server> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let listener = {
@@ -180,9 +180,10 @@ pub fn serve(
         app,
         limit: config.connections_max,
     };
+    let stop = shutdown.clone();
     let named = std::thread::Builder::new().name("holdfast-accept".to_owned());
     threads.push(named.spawn(move || {
-        runtime.block_on(acceptor.run(shutdown));
+        runtime.block_on(acceptor.run(stop));
         Ok(())
     })?);
     Ok(Server { addr, threads })
@@ -346,18 +347,14 @@ struct Connections {
 
 impl Connections {
     fn enter(&mut self, state: Rc<State>) -> usize {
-        match self.free.pop() {
-            Some(at) => {
-                if let Some(place) = self.places.get_mut(at) {
-                    *place = Some(state);
-                }
-                at
-            }
-            None => {
-                self.places.push(Some(state));
-                self.places.len() - 1
-            }
+        let at = self.free.pop().unwrap_or_else(|| {
+            self.places.push(None);
+            self.places.len() - 1
+        });
+        if let Some(place) = self.places.get_mut(at) {
+            *place = Some(state);
         }
+        at
     }
 
     fn leave(&mut self, at: usize) {
