@@ -136,7 +136,7 @@ pub struct ReserveBody<'a> {
     pub allow_partial: Option<bool>,
     /// What to hold; lines of the same SKU and node are summed.
     #[serde(borrow)]
-    #[schema(required = true, min_items = 1, max_items = 500)]
+    #[schema(value_type = Vec<LineBody<'static>>, required = true, min_items = 1, max_items = 500)]
     pub lines: Option<Vec<LineBody<'a>>>,
 }
 
@@ -164,7 +164,7 @@ pub struct BatchItem<'a> {
     pub allow_partial: Option<bool>,
     /// What to hold.
     #[serde(borrow)]
-    #[schema(required = true, min_items = 1, max_items = 500)]
+    #[schema(value_type = Vec<LineBody<'static>>, required = true, min_items = 1, max_items = 500)]
     pub lines: Option<Vec<LineBody<'a>>>,
 }
 
@@ -188,7 +188,7 @@ impl<'a> BatchItem<'a> {
 pub struct BatchBody<'a> {
     /// The reservations, each done or refused on its own, in order.
     #[serde(borrow)]
-    #[schema(required = true, min_items = 1, max_items = 8_192)]
+    #[schema(value_type = Vec<BatchItem<'static>>, required = true, min_items = 1, max_items = 8_192)]
     pub reservations: Option<Vec<BatchItem<'a>>>,
 }
 
@@ -279,6 +279,7 @@ macro_rules! stock_schema {
     ($name:ident, $item:ty, $schema:ident) => {
         /// Items, why and who.
         #[derive(Debug, ToSchema)]
+        #[serde(deny_unknown_fields)]
         #[schema(as = $schema)]
         pub struct $name {
             /// The items; all are done or none.
