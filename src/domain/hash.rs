@@ -231,7 +231,10 @@ mod tests {
             for order in 0..64 {
                 let channel = ChannelIx(channel);
                 for reference in [format!("o-{order}"), format!("order-2026-{order}")] {
-                    assert!(seen.insert(hasher.reference(channel, &reference)), "{channel:?} {reference}");
+                    assert!(
+                        seen.insert(hasher.reference(channel, &reference)),
+                        "{channel:?} {reference}"
+                    );
                 }
             }
         }

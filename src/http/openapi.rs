@@ -220,7 +220,10 @@ mod tests {
             std::fs::write(file, text()).unwrap();
         }
         let written = std::fs::read_to_string(file).unwrap_or_default();
-        assert!(written == text(), "openapi.json differs: UPDATE_OPENAPI=1 cargo test openapi");
+        assert!(
+            written == text(),
+            "openapi.json differs: UPDATE_OPENAPI=1 cargo test openapi"
+        );
     }
 
     #[test]

@@ -296,5 +296,8 @@ fn dashboard_and_alerts_ask_only_for_metrics_that_exist() {
             assert!(page.types.contains_key(name), "{name}");
         }
     }
-    assert_eq!(metrics_in("rate(holdfast_x_bucket{a=\"b\"}[5m])"), BTreeSet::from(["holdfast_x"]));
+    assert_eq!(
+        metrics_in("rate(holdfast_x_bucket{a=\"b\"}[5m])"),
+        BTreeSet::from(["holdfast_x"])
+    );
 }

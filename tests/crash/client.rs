@@ -82,7 +82,9 @@ impl Client {
     /// Sends the last call; false when its result is unknown.
     pub(crate) fn deliver(&mut self, wire: &mut Wire) -> bool {
         let call = self.sent.last().unwrap();
-        let Ok(reply) = wire.post(&call.path, &call.key, &call.body) else { return false };
+        let Ok(reply) = wire.post(&call.path, &call.key, &call.body) else {
+            return false;
+        };
         match reply.status {
             // Overloaded or shutting down: nothing was changed.
             503 => {
@@ -103,7 +105,11 @@ impl Client {
         match (call.purpose.clone(), reply.status) {
             (Purpose::Reserve, 201) => {
                 let id = reply.body["id"].as_str().unwrap().to_owned();
-                self.bookings.push(Booking { id, body: reply.body, touched: true });
+                self.bookings.push(Booking {
+                    id,
+                    body: reply.body,
+                    touched: true,
+                });
             }
             (Purpose::Act(at), 200) => {
                 self.bookings[at].body = reply.body;
@@ -124,11 +130,21 @@ impl Client {
             _ if self.bookings.is_empty() => self.reserve(),
             _ => self.act(),
         };
-        Sent { purpose, path, key, body, reply: None }
+        Sent {
+            purpose,
+            path,
+            key,
+            body,
+            reply: None,
+        }
     }
 
     fn sku(&mut self) -> &'static str {
-        if self.rng.percent(50) { SKUS[0] } else { self.rng.pick(&SKUS) }
+        if self.rng.percent(50) {
+            SKUS[0]
+        } else {
+            self.rng.pick(&SKUS)
+        }
     }
 
     fn reserve(&mut self) -> (Purpose, String, Value) {
@@ -155,7 +171,9 @@ impl Client {
     fn act(&mut self) -> (Purpose, String, Value) {
         let recent = self.bookings.len().min(8);
         let at = self.bookings.len() - 1 - self.rng.index(recent);
-        let verb = self.rng.pick(&["confirm", "confirm", "release", "ship", "ship"]);
+        let verb = self
+            .rng
+            .pick(&["confirm", "confirm", "release", "ship", "ship"]);
         let booking = &self.bookings[at];
         let path = format!("/v1/reservations/{}/{verb}", booking.id);
         let lines = booking.body["lines"].as_array().unwrap();
@@ -173,7 +191,11 @@ impl Client {
         let units = i64::try_from(self.rng.between(1, 20)).unwrap();
         let item = json!({ "sku": sku, "node": node, "delta": units });
         let body = json!({ "items": [item], "reason": "received" });
-        (Purpose::Supply(sku, units), "/v1/stock/adjustments".to_owned(), body)
+        (
+            Purpose::Supply(sku, units),
+            "/v1/stock/adjustments".to_owned(),
+            body,
+        )
     }
 
     /// The call whose result is not known.
@@ -185,7 +207,11 @@ impl Client {
     pub(crate) fn sample(&mut self, most: usize) -> Vec<Sent> {
         let mut sample = Vec::new();
         for _ in 0..most.min(self.sent.len()) {
-            let newest = self.sent.len().min(if self.rng.percent(70) { most } else { usize::MAX });
+            let newest = self.sent.len().min(if self.rng.percent(70) {
+                most
+            } else {
+                usize::MAX
+            });
             let at = self.sent.len() - 1 - self.rng.index(newest);
             if self.sent[at].reply.is_some() {
                 sample.push(self.sent[at].clone());

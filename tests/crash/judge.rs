@@ -25,11 +25,16 @@ pub(crate) fn judge(address: SocketAddr, clients: &mut [Client], opening: i64) -
             let again = wire.post(&call.path, &call.key, &call.body).unwrap();
             let first = call.reply.unwrap();
             if said(&again) != said(&first) {
-                faults.push(format!("{} was answered {first:?}, then {again:?}", call.key));
+                faults.push(format!(
+                    "{} was answered {first:?}, then {again:?}",
+                    call.key
+                ));
             }
         }
         for booking in client.bookings.iter_mut().filter(|booking| booking.touched) {
-            let found = wire.get(&format!("/v1/reservations/{}", booking.id)).unwrap();
+            let found = wire
+                .get(&format!("/v1/reservations/{}", booking.id))
+                .unwrap();
             if found.status != 200 || found.body != booking.body {
                 faults.push(format!("acknowledged {}, found {found:?}", booking.body));
             }
@@ -49,23 +54,38 @@ fn said(reply: &Reply) -> (u16, Value) {
     if *status < 300 {
         return (*status, body.clone());
     }
-    (*status, Value::Array(vec![body["code"].clone(), body["shortages"].clone()]))
+    (
+        *status,
+        Value::Array(vec![body["code"].clone(), body["shortages"].clone()]),
+    )
 }
 
 /// Asks again with the key whose answer never came.
 fn settle(wire: &mut Wire, client: &mut Client, faults: &mut Faults) {
-    let Some(call) = client.pending().cloned() else { return };
+    let Some(call) = client.pending().cloned() else {
+        return;
+    };
     let found = if call.path == "/v1/reservations" {
-        Some(wire.get(&format!("/v1/reservations?key={}", call.key)).unwrap())
+        Some(
+            wire.get(&format!("/v1/reservations?key={}", call.key))
+                .unwrap(),
+        )
     } else {
         None
     };
     assert!(client.deliver(wire), "{} stays unknown", call.key);
-    let answered = client.sent.last().and_then(|call| call.reply.clone()).unwrap();
+    let answered = client
+        .sent
+        .last()
+        .and_then(|call| call.reply.clone())
+        .unwrap();
     if let Some(found) = found.filter(|found| found.status == 200)
         && (answered.status != 201 || answered.body != found.body)
     {
-        faults.push(format!("{} had made {found:?}, then was answered {answered:?}", call.key));
+        faults.push(format!(
+            "{} had made {found:?}, then was answered {answered:?}",
+            call.key
+        ));
     }
 }
 
@@ -91,9 +111,12 @@ fn balance(sku: &str, found: &Reply, clients: &[Client], opening: i64, faults: &
     let [held, committed, shipped] = sums;
     let on_hand = opening + supplied - shipped;
     let available = on_hand - held - committed;
-    for (name, expected) in
-        [("on_hand", on_hand), ("held", held), ("committed", committed), ("available", available)]
-    {
+    for (name, expected) in [
+        ("on_hand", on_hand),
+        ("held", held),
+        ("committed", committed),
+        ("available", available),
+    ] {
         if units(&found.body[name]) != expected {
             faults.push(format!("{sku}: {name} should be {expected}: {found:?}"));
         }

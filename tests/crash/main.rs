@@ -7,9 +7,9 @@
 
 mod client;
 mod judge;
-mod server;
 #[path = "../support/rng.rs"]
 mod rng;
+mod server;
 mod wire;
 
 mod support {
@@ -33,15 +33,25 @@ const OPENING: i64 = 120;
 fn stock_up(address: SocketAddr) {
     let half = OPENING / 2;
     let items = SKUS.iter().flat_map(|sku| {
-        NODES.iter().map(move |node| json!({ "sku": sku, "node": node, "on_hand": half }))
+        NODES
+            .iter()
+            .map(move |node| json!({ "sku": sku, "node": node, "on_hand": half }))
     });
     let body = json!({ "items": items.collect::<Vec<_>>(), "reason": "opening" });
-    let reply = Wire::connect(address).unwrap().post("/v1/stock", "opening", &body).unwrap();
+    let reply = Wire::connect(address)
+        .unwrap()
+        .post("/v1/stock", "opening", &body)
+        .unwrap();
     assert_eq!(reply.status, 200, "{}", reply.body);
 }
 
 /// Load for that long, then kill -9. Returns what the server said.
-fn load_and_kill(server: &mut Server, address: SocketAddr, clients: &mut [Client], ms: u64) -> String {
+fn load_and_kill(
+    server: &mut Server,
+    address: SocketAddr,
+    clients: &mut [Client],
+    ms: u64,
+) -> String {
     std::thread::scope(|scope| {
         for client in clients {
             scope.spawn(move || {
@@ -56,10 +66,15 @@ fn load_and_kill(server: &mut Server, address: SocketAddr, clients: &mut [Client
 }
 
 fn clients(seed: u64) -> Vec<Client> {
-    (0..6).map(|n| Client::new(&format!("c{n}"), seed + n)).collect()
+    (0..6)
+        .map(|n| Client::new(&format!("c{n}"), seed + n))
+        .collect()
 }
 
-#[expect(clippy::disallowed_methods, reason = "the tests have no configuration file")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the tests have no configuration file"
+)]
 fn cycles_wanted() -> u64 {
     std::env::var("HOLDFAST_KILL_CYCLES").map_or(8, |n| n.parse().unwrap())
 }
@@ -87,11 +102,17 @@ fn acknowledged_changes_survive_kill_9() {
         kill_while_starting(&data, &mut rng);
         (server, address) = Server::start(&data);
         let faults = judge(address, &mut clients, OPENING);
-        assert!(faults.is_empty(), "cycle {cycle}: {faults:#?}\nkilled server said:\n{log}");
+        assert!(
+            faults.is_empty(),
+            "cycle {cycle}: {faults:#?}\nkilled server said:\n{log}"
+        );
     }
     let answered: usize = clients.iter().map(|client| client.sent.len()).sum();
     let unknown: u64 = clients.iter().map(|client| client.unknown).sum();
-    assert!(unknown >= cycles_wanted(), "kills hit calls in flight: {unknown} of {answered}");
+    assert!(
+        unknown >= cycles_wanted(),
+        "kills hit calls in flight: {unknown} of {answered}"
+    );
     let (status, log) = server.stop();
     assert!(status.success(), "{status}:\n{log}");
     let (clean, said) = verify(&data);
@@ -128,7 +149,9 @@ fn cut_journal(data: &Path, bytes: usize) {
     let mut left = bytes;
     for path in segments.iter().rev() {
         let mut content = std::fs::read(path).unwrap();
-        let Some(last) = content.iter().rposition(|byte| *byte != 0) else { continue };
+        let Some(last) = content.iter().rposition(|byte| *byte != 0) else {
+            continue;
+        };
         // The first page is the segment's header.
         let from = last.saturating_sub(left).max(4_096).min(last);
         content[from..=last].fill(0);
@@ -150,11 +173,22 @@ fn failed_sync_ends_the_process() {
         let data = folder.path().join("data");
         let trace = folder.path().join("trace").to_str().unwrap().to_owned();
         let fault = format!("inject=fdatasync:error=EIO:when={when}");
-        let tracer =
-            ["strace", "-f", "-qq", "-o", &trace, "-e", "trace=fdatasync", "-e", &fault];
+        let tracer = [
+            "strace",
+            "-f",
+            "-qq",
+            "-o",
+            &trace,
+            "-e",
+            "trace=fdatasync",
+            "-e",
+            &fault,
+        ];
         let mut clients = clients(when);
         let mut server = Server::spawn_under(&tracer, &data);
-        let address = server.ready().unwrap_or_else(|log| panic!("no ready line:\n{log}"));
+        let address = server
+            .ready()
+            .unwrap_or_else(|log| panic!("no ready line:\n{log}"));
         stock_up(address);
         let (status, log) = std::thread::scope(|scope| {
             for client in &mut clients {
@@ -165,7 +199,10 @@ fn failed_sync_ends_the_process() {
         let traced = std::fs::read_to_string(&trace).unwrap();
         assert!(traced.contains("EIO"), "the fault did not fire:\n{traced}");
         assert!(!status.success(), "{status}:\n{log}");
-        assert!(log.to_lowercase().contains("sync"), "it does not say that a sync failed:\n{log}");
+        assert!(
+            log.to_lowercase().contains("sync"),
+            "it does not say that a sync failed:\n{log}"
+        );
         let (_server, address) = Server::start(&data);
         let faults = judge(address, &mut clients, OPENING);
         assert!(faults.is_empty(), "{faults:#?}\n{log}");

@@ -44,7 +44,11 @@ impl Server {
 
     /// Starts the binary as an argument of another command.
     pub(crate) fn spawn_under(wrapper: &[&str], data: &Path) -> Self {
-        let words = [wrapper, &[BINARY, "serve", "--listen", "127.0.0.1:0", "--data"]].concat();
+        let words = [
+            wrapper,
+            &[BINARY, "serve", "--listen", "127.0.0.1:0", "--data"],
+        ]
+        .concat();
         let mut child = Command::new(words[0])
             .args(&words[1..])
             .arg(data)
@@ -70,13 +74,19 @@ impl Server {
             }
             log
         });
-        Self { child, address, log: Some(log) }
+        Self {
+            child,
+            address,
+            log: Some(log),
+        }
     }
 
     /// Starts the binary and waits until it listens.
     pub(crate) fn start(data: &Path) -> (Self, SocketAddr) {
         let mut server = Self::spawn(data);
-        let address = server.ready().unwrap_or_else(|log| panic!("no ready line:\n{log}"));
+        let address = server
+            .ready()
+            .unwrap_or_else(|log| panic!("no ready line:\n{log}"));
         (server, address)
     }
 
@@ -97,13 +107,22 @@ impl Server {
     }
 
     fn said(&mut self) -> String {
-        self.log.take().map(|log| log.join().unwrap()).unwrap_or_default()
+        self.log
+            .take()
+            .map(|log| log.join().unwrap())
+            .unwrap_or_default()
     }
 
     /// Asks the process to end, as an operator would.
     pub(crate) fn stop(&mut self) -> (ExitStatus, String) {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
         self.ended()
     }
 
@@ -139,7 +158,15 @@ fn address_in(line: &str) -> Option<SocketAddr> {
 
 /// `holdfast verify` on a data folder: whether it is clean, and what it said.
 pub(crate) fn verify(data: &Path) -> (bool, String) {
-    let output = Command::new(BINARY).arg("verify").arg("--data").arg(data).output().unwrap();
+    let output = Command::new(BINARY)
+        .arg("verify")
+        .arg("--data")
+        .arg(data)
+        .output()
+        .unwrap();
     let said = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
 }

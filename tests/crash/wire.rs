@@ -27,7 +27,9 @@ impl Wire {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        Ok(Self { stream: BufReader::new(stream) })
+        Ok(Self {
+            stream: BufReader::new(stream),
+        })
     }
 
     pub(crate) fn get(&mut self, path: &str) -> io::Result<Reply> {
@@ -56,12 +58,20 @@ impl Wire {
                 break;
             }
             if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().ok().ok_or_else(|| broken("no length"))?;
+                length = value
+                    .trim()
+                    .parse()
+                    .ok()
+                    .ok_or_else(|| broken("no length"))?;
             }
         }
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body)?;
-        let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body)? };
+        let body = if body.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&body)?
+        };
         Ok(Reply { status, body })
     }
 

@@ -36,7 +36,12 @@ fn engine_agrees_with_the_model() {
         let even = scope.spawn(move || run((0..).step_by(2), half));
         let odd = run((1..).step_by(2), half);
         let even = even.join().unwrap();
-        for code in ["done", "replayed", "insufficient_stock", "reservation_expired"] {
+        for code in [
+            "done",
+            "replayed",
+            "insufficient_stock",
+            "reservation_expired",
+        ] {
             assert!(even[code] > 0 && odd[code] > 0, "{code}: {even:?} {odd:?}");
         }
     });

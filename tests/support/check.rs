@@ -120,7 +120,9 @@ impl<S: Subject> Run<'_, S> {
         let now = self.subject.now();
         let (least, most) = (self.written.max(self.wall), self.now.max(self.wall));
         if !(least..=most).contains(&now) {
-            return Err(format!("now after a restart is {now}, not in {least}..={most}"));
+            return Err(format!(
+                "now after a restart is {now}, not in {least}..={most}"
+            ));
         }
         self.now = now;
         Ok(())
@@ -164,7 +166,11 @@ impl<S: Subject> Run<'_, S> {
     fn position(&mut self, key: &str, answer: &Answer) -> Result<(), String> {
         if answer.replayed {
             let first = self.positions.get(key).map(|position| position.sequence);
-            return same("sequence of a replay", &Some(answer.position.sequence), &first);
+            return same(
+                "sequence of a replay",
+                &Some(answer.position.sequence),
+                &first,
+            );
         }
         if is_recorded(&answer.verdict) {
             let sequence = answer.position.sequence;

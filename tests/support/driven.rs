@@ -54,12 +54,18 @@ pub(crate) fn submit(
     target: u128,
 ) -> Result<Answer, LedgerError> {
     let command = script.command(target);
-    engine.submit(&Keyed { key: engine.key(key, &command), command })
+    engine.submit(&Keyed {
+        key: engine.key(key, &command),
+        command,
+    })
 }
 
 /// The identity that the engine derives from a key.
 pub(crate) fn id_of(engine: &Engine, key: &str) -> u128 {
-    let any = Script::Set { reason: String::new(), items: Vec::new() };
+    let any = Script::Set {
+        reason: String::new(),
+        items: Vec::new(),
+    };
     engine.key(key, &any.command(0)).id
 }
 
@@ -77,7 +83,12 @@ impl Driven {
         let clock = Clock::manual(UnixMillis(START));
         let engine = open(Arc::<Memory>::clone(&storage), clock.clone());
         let runtime = Builder::new_current_thread().build().unwrap();
-        Self { storage, clock, engine, runtime }
+        Self {
+            storage,
+            clock,
+            engine,
+            runtime,
+        }
     }
 }
 
@@ -125,7 +136,9 @@ impl Subject for Driven {
     }
 
     fn availability(&self, name: &str, node: Option<u16>) -> Option<Availability> {
-        self.engine.availability(sku(name), node.map(NodeIx)).unwrap()
+        self.engine
+            .availability(sku(name), node.map(NodeIx))
+            .unwrap()
     }
 
     fn reservation(&self, id: u128) -> Option<Reservation> {
@@ -133,7 +146,9 @@ impl Subject for Driven {
     }
 
     fn by_reference(&self, channel: u16, reference: &str) -> Option<Reservation> {
-        self.engine.by_reference(&channel_name(channel), reference).unwrap()
+        self.engine
+            .by_reference(&channel_name(channel), reference)
+            .unwrap()
     }
 
     fn settle(&self, key: &str) -> Option<Answer> {

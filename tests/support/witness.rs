@@ -50,16 +50,24 @@ fn positions(firsts: &[&Call], feed: &[Fed]) -> Result<(), String> {
             return Err(format!("the feed goes from {a:?} to {b:?}"));
         }
     }
-    let asked: Vec<(Position, u128)> =
-        feed.iter().filter_map(|fed| Some((fed.position, fed.command?))).collect();
+    let asked: Vec<(Position, u128)> = feed
+        .iter()
+        .filter_map(|fed| Some((fed.position, fed.command?)))
+        .collect();
     let answered = firsts.iter().map(|call| (call.answer.position, call.id));
     for (place, (fed, call)) in asked.iter().zip(answered).enumerate() {
         if *fed != call {
-            return Err(format!("entry {place}: the feed has {fed:?}, the calls {call:?}"));
+            return Err(format!(
+                "entry {place}: the feed has {fed:?}, the calls {call:?}"
+            ));
         }
     }
     if asked.len() != firsts.len() {
-        return Err(format!("{} commands in the feed, {} calls", asked.len(), firsts.len()));
+        return Err(format!(
+            "{} commands in the feed, {} calls",
+            asked.len(),
+            firsts.len()
+        ));
     }
     Ok(())
 }
@@ -70,7 +78,10 @@ fn real_time(firsts: &[&Call]) -> Result<(), String> {
     for call in firsts.iter().rev() {
         if call.sent > answered {
             let at = call.answer.position;
-            return Err(format!("{} at {at:?} was sent after a later one's answer", call.key));
+            return Err(format!(
+                "{} at {at:?} was sent after a later one's answer",
+                call.key
+            ));
         }
         answered = answered.min(call.answered);
     }
@@ -104,7 +115,9 @@ fn others(calls: &[Call], firsts: &[&Call]) -> Result<(), String> {
         let first = by_key.get(call.key.as_str());
         let wrong = |what: &str| Err(format!("{}: {what}: {call:?}", call.key));
         if call.answer.replayed {
-            let Some(first) = first else { return wrong("repeats an answer that nobody got") };
+            let Some(first) = first else {
+                return wrong("repeats an answer that nobody got");
+            };
             if first.script.canonical() != call.script.canonical() {
                 return wrong("repeats the answer to another command");
             }

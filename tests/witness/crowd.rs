@@ -39,13 +39,21 @@ impl Crowd {
         let clock = Clock::manual(UnixMillis(START));
         let tickets = AtomicU64::new(0);
         let mut makers: Vec<Maker> = (0..self.threads).map(|n| self.maker(n)).collect();
-        let mut recorded = Recorded { calls: Vec::new(), feed: Vec::new(), violations: Vec::new() };
+        let mut recorded = Recorded {
+            calls: Vec::new(),
+            feed: Vec::new(),
+            violations: Vec::new(),
+        };
         for _ in 0..self.phases {
             let engine = open(Arc::<Memory>::clone(&storage), clock.clone());
-            recorded.calls.extend(self.phase(&engine, &clock, &tickets, &mut makers));
+            recorded
+                .calls
+                .extend(self.phase(&engine, &clock, &tickets, &mut makers));
             let last = recorded.calls.iter().map(|call| call.answer.position).max();
             engine.wait_blocking(last.unwrap_or_default()).unwrap();
-            recorded.violations.extend(engine.recount().unwrap().violations);
+            recorded
+                .violations
+                .extend(engine.recount().unwrap().violations);
             read_feed(&engine, &mut recorded.feed);
             engine.close().unwrap();
         }
@@ -80,7 +88,10 @@ impl Crowd {
                 .iter_mut()
                 .map(|maker| scope.spawn(move || work(engine, tickets, maker, self.calls)))
                 .collect();
-            let calls = workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect();
+            let calls = workers
+                .into_iter()
+                .flat_map(|worker| worker.join().unwrap())
+                .collect();
             done.store(true, Ordering::Release);
             calls
         })
@@ -113,7 +124,9 @@ fn upkeep<'s>(
 fn work(engine: &Engine, tickets: &AtomicU64, maker: &mut Maker, count: usize) -> Vec<Call> {
     let mut calls = Vec::with_capacity(count);
     while calls.len() < count {
-        let Step::Command { key, script } = maker.command() else { continue };
+        let Step::Command { key, script } = maker.command() else {
+            continue;
+        };
         let id = id_of(engine, &key);
         let target = script.target().map_or(0, |target| id_of(engine, target));
         let sent = tickets.fetch_add(1, Ordering::SeqCst);
@@ -122,7 +135,14 @@ fn work(engine: &Engine, tickets: &AtomicU64, maker: &mut Maker, count: usize) -
             engine.wait_blocking(answer.position).unwrap();
         }
         let answered = tickets.fetch_add(1, Ordering::SeqCst);
-        calls.push(Call { sent, answered, key, id, script, answer });
+        calls.push(Call {
+            sent,
+            answered,
+            key,
+            id,
+            script,
+            answer,
+        });
     }
     calls
 }
@@ -147,7 +167,11 @@ fn read_feed(engine: &Engine, feed: &mut Vec<Fed>) {
                 | Body::ChannelNamed { .. }
                 | Body::Expired { .. } => None,
             };
-            feed.push(Fed { position: event.position, at: event.at.0, command });
+            feed.push(Fed {
+                position: event.position,
+                at: event.at.0,
+                command,
+            });
         }
     }
 }

@@ -16,7 +16,10 @@ use mutants::mutate;
 use support::rng::Rng;
 use witness::judge;
 
-#[expect(clippy::disallowed_methods, reason = "the tests have no configuration file")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the tests have no configuration file"
+)]
 fn operations_wanted() -> usize {
     std::env::var("HOLDFAST_WITNESS_OPERATIONS").map_or(60_000, |n| n.parse().unwrap())
 }
@@ -25,8 +28,17 @@ fn operations_wanted() -> usize {
 fn concurrent_histories_have_a_witness() {
     let mut left = operations_wanted();
     for seed in 0.. {
-        let crowd = Crowd { seed, threads: 8, calls: 1_200, phases: 3 };
-        let Recorded { calls, feed, violations } = crowd.run();
+        let crowd = Crowd {
+            seed,
+            threads: 8,
+            calls: 1_200,
+            phases: 3,
+        };
+        let Recorded {
+            calls,
+            feed,
+            violations,
+        } = crowd.run();
         assert_eq!(violations, Vec::<String>::new(), "seed {seed}");
         judge(&calls, &feed).unwrap_or_else(|fault| panic!("seed {seed}: {fault}"));
         left = left.saturating_sub(calls.len());
@@ -42,12 +54,19 @@ fn every_single_fault_is_seen() {
     let mut seen = 0;
     let mut rng = Rng::new(26);
     for seed in 0..4 {
-        let crowd = Crowd { seed: 1_000 + seed, threads: 4, calls: 100, phases: 2 };
+        let crowd = Crowd {
+            seed: 1_000 + seed,
+            threads: 4,
+            calls: 100,
+            phases: 2,
+        };
         let Recorded { calls, feed, .. } = crowd.run();
         judge(&calls, &feed).unwrap_or_else(|fault| panic!("seed {seed}: {fault}"));
         let target = seen + 300;
         while seen < target {
-            let Some((what, mutant)) = mutate(&calls, &mut rng) else { continue };
+            let Some((what, mutant)) = mutate(&calls, &mut rng) else {
+                continue;
+            };
             assert!(judge(&mutant, &feed).is_err(), "not seen: {what}");
             seen += 1;
         }
