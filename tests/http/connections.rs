@@ -220,8 +220,8 @@ fn every_answer_before_the_stop_is_kept() {
     let threads: Vec<_> = (0..8)
         .map(|thread| {
             let made = made.clone();
+            let mut client = Client::connect(addr);
             std::thread::spawn(move || {
-                let mut client = Client::connect(addr);
                 let socket = client.stream.get_ref().try_clone().unwrap();
                 for n in 0.. {
                     let key = format!("{thread}-{n}");

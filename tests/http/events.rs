@@ -59,7 +59,7 @@ fn pages_follow_each_other() {
     );
     let found = types(&all);
     for expected in [
-        "ledger.opened",
+        "node.named",
         "channel.named",
         "stock.set",
         "reservation.created",

@@ -269,7 +269,7 @@ fn pinned_lines_and_their_transfer() {
     let less = json!({"to": "east", "lines": [{"sku": "a", "quantity": 2}]});
     act(&mut client, &id, "transfer", "t2", &less).problem(409, "partial_transfer");
     act(&mut client, &id, "confirm", "c", &Value::Null).expect(200);
-    act(&mut client, &id, "ship", "s", &json!({"node": "west"})).expect(200);
+    act(&mut client, &id, "ship", "s2", &json!({"node": "west"})).expect(200);
     let atp = client.get("/v1/atp/a?node=west").expect(200);
     assert_eq!(
         (&atp["available"], &atp["limits"]["limit"]),

@@ -82,7 +82,7 @@ fn stock_refusals() {
     let body = item(json!({"sku": "a", "delta": 1_000_000_000_000_u64}));
     post(&mut client, "/v1/stock/adjustments", "4", &body).problem(409, "too_many_units");
     let body = item(json!({"sku": "a", "from": "main", "to": "east", "quantity": 11}));
-    post(&mut client, "/v1/stock/transfers", "5", &body).problem(409, "negative_stock");
+    post(&mut client, "/v1/stock/transfers", "5", &body).problem(409, "insufficient_stock");
 }
 
 fn put(client: &mut Client, sku: &str, tag: Option<&str>, body: &str) -> Answer {
