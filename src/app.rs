@@ -78,7 +78,7 @@ impl Background {
         let (stop, stopped) = watch::channel(false);
         let settings = http_config(config)?;
         let (engine, meters) = (opened.engine.clone(), opened.meters.clone());
-        let server = http::serve(config.listen, engine, meters, settings, stopped);
+        let server = http::serve(config.listen, engine, meters, &settings, &stopped);
         let server = server.map_err(|e| {
             Failure::new(
                 Exit::Failed,

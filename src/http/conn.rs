@@ -225,7 +225,7 @@ pub struct Socket {
 
 /// Most bytes that are read and thrown away so that the caller can read the last answer: closing
 /// a socket with unread bytes makes the kernel reset it, and the answer may be lost.
-const LINGER_BYTES: usize = 1 << 20;
+const LINGER_BYTES: usize = 16 << 20;
 
 impl Socket {
     /// A socket that notes what it does.

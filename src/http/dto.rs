@@ -136,7 +136,7 @@ pub struct ReserveBody<'a> {
     pub allow_partial: Option<bool>,
     /// What to hold; lines of the same SKU and node are summed.
     #[serde(borrow)]
-    #[schema(required = true, min_items = 1, max_items = 500)]
+    #[schema(value_type = Vec<LineBody<'static>>, required = true, min_items = 1, max_items = 500)]
     pub lines: Option<Vec<LineBody<'a>>>,
 }
 
@@ -164,7 +164,7 @@ pub struct BatchItem<'a> {
     pub allow_partial: Option<bool>,
     /// What to hold.
     #[serde(borrow)]
-    #[schema(required = true, min_items = 1, max_items = 500)]
+    #[schema(value_type = Vec<LineBody<'static>>, required = true, min_items = 1, max_items = 500)]
     pub lines: Option<Vec<LineBody<'a>>>,
 }
 
@@ -188,7 +188,7 @@ impl<'a> BatchItem<'a> {
 pub struct BatchBody<'a> {
     /// The reservations, each done or refused on its own, in order.
     #[serde(borrow)]
-    #[schema(required = true, min_items = 1, max_items = 8_192)]
+    #[schema(value_type = Vec<BatchItem<'static>>, required = true, min_items = 1, max_items = 8_192)]
     pub reservations: Option<Vec<BatchItem<'a>>>,
 }
 
@@ -260,22 +260,48 @@ pub struct PinBody<'a> {
     pub lines: Option<Vec<LineBody<'a>>>,
 }
 
-/// Body of a stock call with items of one kind.
-#[derive(Debug, serde::Deserialize, ToSchema)]
+/// Body of a stock call with items of one kind. The document has one schema for each kind, see
+/// [`StockSetBody`] and its neighbours.
+#[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields, bound(deserialize = "T: serde::Deserialize<'de>"))]
 pub struct StockBody<'a, T> {
     /// The items; all are done or none.
-    #[schema(required = true, min_items = 1, max_items = 1_000)]
     pub items: Option<Vec<T>>,
     /// Why, for the change log.
     #[serde(borrow)]
-    #[schema(value_type = String, required = true, max_length = 200)]
     pub reason: Option<Text<'a>>,
     /// Who, for the change log.
     #[serde(borrow)]
-    #[schema(value_type = Option<String>, max_length = 200)]
     pub operator: Option<Text<'a>>,
 }
+
+macro_rules! stock_schema {
+    ($name:ident, $item:ty, $schema:ident) => {
+        /// Items, why and who.
+        #[derive(Debug, ToSchema)]
+        #[serde(deny_unknown_fields)]
+        #[schema(as = $schema)]
+        pub struct $name {
+            /// The items; all are done or none.
+            #[schema(min_items = 1, max_items = 1_000)]
+            pub items: Vec<$item>,
+            /// Why, for the change log.
+            #[schema(max_length = 200)]
+            pub reason: String,
+            /// Who, for the change log.
+            #[schema(max_length = 200)]
+            pub operator: Option<String>,
+        }
+    };
+}
+
+stock_schema!(StockSetBody, SetBody<'static>, StockSetRequest);
+stock_schema!(StockAdjustBody, AdjustBody<'static>, StockAdjustRequest);
+stock_schema!(
+    StockTransferBody,
+    TransferBody<'static>,
+    StockTransferRequest
+);
 
 /// One item of `POST /v1/stock`.
 #[derive(Debug, serde::Deserialize, ToSchema)]

@@ -5,7 +5,9 @@
 //! mistake; [`render`] writes answers by hand; [`error`] maps everything that is no answer to a
 //! problem of the [`catalog`].
 
+pub mod answers;
 pub mod app;
+pub mod calls;
 pub mod catalog;
 pub mod conn;
 pub mod dto;

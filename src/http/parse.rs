@@ -145,14 +145,12 @@ pub fn delta(issues: &mut Issues, at: std::fmt::Arguments<'_>, value: Option<Num
         Some(Num::Negative(value)) => Some(value),
         Some(Num::Float(_)) => None,
     };
-    match found.filter(|value| value.unsigned_abs() <= UNITS_MAX) {
-        Some(value) => value,
-        None => {
-            let detail = format!("must be a whole number from -{UNITS_MAX} to {UNITS_MAX}");
-            issues.push(at, "out_of_range", detail);
-            0
-        }
+    if let Some(value) = found.filter(|value| value.unsigned_abs() <= UNITS_MAX) {
+        return value;
     }
+    let detail = format!("must be a whole number from -{UNITS_MAX} to {UNITS_MAX}");
+    issues.push(at, "out_of_range", detail);
+    0
 }
 
 /// A time to live in whole seconds; left out is `None` and no mistake.
@@ -294,8 +292,6 @@ mod tests {
         let body = br#"[{"sku":"a b","quantity":0},{"quantity":-1},{"sku":"a"},{"sku":"a","quantity":1.5}]"#;
         let found: Vec<LineBody<'_>> = json(body).unwrap();
         let mut issues = Issues::default();
-        let engineless: Vec<&LineBody<'_>> = found.iter().filter(|l| l.node.is_none()).collect();
-        assert_eq!(engineless.len(), 4);
         for (at, line) in found.iter().enumerate() {
             sku(&mut issues, format_args!("/{at}/sku"), line.sku.as_ref());
             units(

@@ -77,7 +77,7 @@ fn stock_results(json: &mut Json, results: &[StockResult], names: Names<'_>) {
 
 /// Settings of a SKU.
 pub fn settings(json: &mut Json, sku: &str, found: &Settings) {
-    json.raw(r#"{"sku":"#).plain(sku).raw(r#","#);
+    json.raw(r#"{"sku":"#).plain(sku).raw(",");
     settings_members(json, found);
     json.raw(r#","version":"#).number(found.version).raw("}");
 }

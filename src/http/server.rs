@@ -22,6 +22,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -38,6 +39,9 @@ const BACKLOG: u32 = 4_096;
 
 /// Connections dealt to a thread that it has not taken yet.
 const DEALT_MAX: usize = 1_024;
+
+/// Connections that a thread takes before it looks after those it has.
+const TAKE_MAX: usize = 64;
 
 /// Largest head of a request, bytes.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -143,8 +147,8 @@ pub fn serve(
     listen: SocketAddr,
     engine: Engine,
     meters: Meters,
-    config: HttpConfig,
-    shutdown: watch::Receiver<bool>,
+    config: &HttpConfig,
+    shutdown: &watch::Receiver<bool>,
 ) -> io::Result<Server> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let listener = {
@@ -180,9 +184,10 @@ pub fn serve(
         app,
         limit: config.connections_max,
     };
+    let stop = shutdown.clone();
     let named = std::thread::Builder::new().name("holdfast-accept".to_owned());
     threads.push(named.spawn(move || {
-        runtime.block_on(acceptor.run(shutdown));
+        runtime.block_on(acceptor.run(stop));
         Ok(())
     })?);
     Ok(Server { addr, threads })
@@ -225,7 +230,7 @@ impl Acceptor {
             };
             match accepted {
                 Ok((stream, _peer)) => {
-                    if !self.deal(&mut turn, stream, &full) {
+                    if !self.deal(&mut turn, stream, &full).await {
                         break;
                     }
                 }
@@ -240,8 +245,10 @@ impl Acceptor {
         self.hands.clear();
     }
 
-    /// Hands a connection to the next thread; false if no thread lives any more.
-    fn deal(&self, turn: &mut usize, stream: TcpStream, full: &[u8]) -> bool {
+    /// Hands a connection to the next thread that has room; false if no thread lives any more.
+    ///
+    /// Waits while no thread has room: until then the kernel keeps the connections that come.
+    async fn deal(&self, turn: &mut usize, stream: TcpStream, full: &[u8]) -> bool {
         if self.open.fetch_add(1, Ordering::Relaxed) >= self.limit {
             self.turn_away(&stream, full);
             return true;
@@ -250,7 +257,6 @@ impl Acceptor {
             self.open.fetch_sub(1, Ordering::Relaxed);
             return true;
         };
-        let mut gone = 0;
         for _ in &self.hands {
             *turn = (*turn + 1) % self.hands.len();
             let Some(hand) = self.hands.get(*turn) else {
@@ -258,18 +264,16 @@ impl Acceptor {
             };
             match hand.try_send(stream) {
                 Ok(()) => return true,
-                Err(mpsc::error::TrySendError::Full(back)) => stream = back,
-                Err(mpsc::error::TrySendError::Closed(back)) => {
-                    stream = back;
-                    gone += 1;
-                }
+                Err(TrySendError::Full(back) | TrySendError::Closed(back)) => stream = back,
             }
         }
-        self.open.fetch_sub(1, Ordering::Relaxed);
-        if let Ok(stream) = TcpStream::from_std(stream) {
-            drop(stream.try_write(full));
+        let Some(hand) = self.hands.iter().find(|hand| !hand.is_closed()) else {
+            return false;
+        };
+        if hand.send(stream).await.is_err() {
+            self.open.fetch_sub(1, Ordering::Relaxed);
         }
-        gone < self.hands.len()
+        true
     }
 
     /// Says why, takes what the caller already sent so that the answer is not lost, and closes.
@@ -346,18 +350,14 @@ struct Connections {
 
 impl Connections {
     fn enter(&mut self, state: Rc<State>) -> usize {
-        match self.free.pop() {
-            Some(at) => {
-                if let Some(place) = self.places.get_mut(at) {
-                    *place = Some(state);
-                }
-                at
-            }
-            None => {
-                self.places.push(Some(state));
-                self.places.len() - 1
-            }
+        let at = self.free.pop().unwrap_or_else(|| {
+            self.places.push(None);
+            self.places.len() - 1
+        });
+        if let Some(place) = self.places.get_mut(at) {
+            *place = Some(state);
         }
+        at
     }
 
     fn leave(&mut self, at: usize) {
@@ -398,6 +398,7 @@ impl Lane {
         config: &HttpConfig,
     ) {
         let patience = config.patience();
+        let mut streams = Vec::new();
         let mut tick = interval(config.sweep);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -405,10 +406,12 @@ impl Lane {
                 biased;
                 () = stopped(&mut shutdown) => break,
                 _ = tick.tick() => self.sweep(&patience),
-                next = dealt.recv() => match next {
-                    Some(stream) => self.take(stream),
-                    None => break,
-                },
+                taken = dealt.recv_many(&mut streams, TAKE_MAX) => {
+                    streams.drain(..).for_each(|stream| self.take(stream));
+                    if taken == 0 {
+                        break;
+                    }
+                }
             }
         }
         self.app.drain();

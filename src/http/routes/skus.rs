@@ -96,15 +96,10 @@ pub async fn put(app: &App, sku: &str, headers: &HeaderMap, body: &[u8]) -> Resu
         low_water,
         if_version,
     });
-    match key {
-        Some(key) => app.execute(key, command, sku.as_str()).await,
-        None => {
-            // Nobody knows this key, so nobody can repeat it; the precondition guards the change.
-            let fresh = request_ids::next();
-            let fresh = str::from_utf8(&fresh).unwrap_or_default();
-            app.execute(fresh, command, sku.as_str()).await
-        }
-    }
+    // Without a key nobody can repeat the command; the precondition guards the change.
+    let fresh = request_ids::next();
+    let key = key.or(str::from_utf8(&fresh).ok()).unwrap_or_default();
+    app.execute(key, command, sku.as_str()).await
 }
 
 /// Whether the key was answered before: the SKU may then be there because of it.

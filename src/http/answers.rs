@@ -1,0 +1,330 @@
+//! Shapes of the answers, for the API document. The answers themselves are written by hand in
+//! [`render`](super::render); tests read them back into these types, which take no other field.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A promise of units to one caller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reservation {
+    /// `rsv_` and 26 letters and digits.
+    pub id: String,
+    /// `held`, `committed`, `shipped`, `released` or `expired` when all units are; else `mixed`.
+    pub state: String,
+    /// Who sells.
+    pub channel: String,
+    /// The caller's own name for it.
+    #[schema(required = true)]
+    pub reference: Option<String>,
+    /// When it was made, RFC 3339.
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    /// When held units go back, RFC 3339; null when nothing is held.
+    #[schema(required = true, format = DateTime)]
+    pub expires_at: Option<String>,
+    /// Some line got less than it asked for.
+    pub partial: bool,
+    /// Sorted by SKU, then node.
+    pub lines: Vec<ReservationLine>,
+}
+
+/// One line of a reservation. `held`, `committed`, `shipped`, `released` and `expired` add up to
+/// `quantity`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReservationLine {
+    /// What.
+    pub sku: String,
+    /// The node that must ship; null: any.
+    #[schema(required = true)]
+    pub node: Option<String>,
+    /// Units asked for.
+    pub requested: u64,
+    /// Units promised when it was made.
+    pub quantity: u64,
+    /// Promised for a time.
+    pub held: u64,
+    /// Promised to a firm order.
+    pub committed: u64,
+    /// Left the stock.
+    pub shipped: u64,
+    /// Given back by command.
+    pub released: u64,
+    /// Given back by the deadline.
+    pub expired: u64,
+    /// Of the shipped ones, came back.
+    pub returned: u64,
+}
+
+/// One reservation of a batch, done or refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BatchResult {
+    /// The status that a single call would have had.
+    pub status: u16,
+    /// The reservation, with status 201.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reservation: Option<Reservation>,
+    /// Why not, with any other status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+    /// The key was answered before; left out when the ledger was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replayed: Option<bool>,
+}
+
+/// Results of a batch, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BatchResults {
+    /// One per reservation.
+    pub results: Vec<BatchResult>,
+}
+
+/// One item of a stock call afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StockResult {
+    /// What.
+    pub sku: String,
+    /// Where; of a transfer, the receiving node.
+    pub node: String,
+    /// Usable units there.
+    pub on_hand: u64,
+    /// Damaged or in inspection there.
+    pub unavailable: u64,
+    /// Units of the SKU that can still be promised, over all nodes.
+    pub available: u64,
+    /// Counts the changes of the SKU's stock.
+    pub version: u64,
+}
+
+/// Results of a stock call, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StockResults {
+    /// One per item.
+    pub results: Vec<StockResult>,
+}
+
+/// What one node has of a SKU.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NodeStock {
+    /// Where.
+    pub node: String,
+    /// Usable units.
+    pub on_hand: u64,
+    /// Damaged or in inspection.
+    pub unavailable: u64,
+    /// Open units of lines that must ship from here.
+    pub pinned: u64,
+}
+
+/// Stock of a SKU.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stock {
+    /// What.
+    pub sku: String,
+    /// Usable units over all nodes.
+    pub on_hand: u64,
+    /// Damaged or in inspection over all nodes.
+    pub unavailable: u64,
+    /// Promised for a time.
+    pub held: u64,
+    /// Promised to firm orders.
+    pub committed: u64,
+    /// Kept back now.
+    pub safety_stock: u64,
+    /// Can still be promised.
+    pub available: u64,
+    /// Promised beyond what is there, after a count or a loss.
+    pub deficit: u64,
+    /// At or under the low-water threshold.
+    pub low: bool,
+    /// `on` or `suspended`.
+    pub selling: String,
+    /// Counts the changes.
+    pub version: u64,
+    /// Per node.
+    pub nodes: Vec<NodeStock>,
+}
+
+/// Units kept back: one of the two.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SafetySetting {
+    /// That many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub units: Option<u64>,
+    /// That share of what is on hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<f64>,
+}
+
+/// Settings of a SKU. The version is also the entity tag: `"v3"`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Which SKU.
+    pub sku: String,
+    /// Units kept back.
+    pub safety_stock: SafetySetting,
+    /// `on` or `suspended`.
+    pub selling: String,
+    /// Available units at or under which the SKU is low.
+    #[schema(required = true)]
+    pub low_water: Option<u64>,
+    /// Counts the changes.
+    pub version: u32,
+}
+
+/// What goes into an availability.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AtpLimits {
+    /// Usable units over all nodes.
+    pub stock: u64,
+    /// Kept back.
+    pub safety_stock: u64,
+    /// Held and committed.
+    pub promised: u64,
+    /// Free at the node asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<u64>,
+    /// What binds: `stock`, `safety`, `node` or `suspended`.
+    pub limit: String,
+}
+
+/// What may be promised of a SKU now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Atp {
+    /// What.
+    pub sku: String,
+    /// For whom.
+    #[schema(required = true)]
+    pub channel: Option<String>,
+    /// At which node; null: over all.
+    #[schema(required = true)]
+    pub node: Option<String>,
+    /// The most that one more line may take.
+    pub available: u64,
+    /// Moment of the answer, RFC 3339.
+    #[schema(format = DateTime)]
+    pub as_of: String,
+    /// What it is made of.
+    pub limits: AtpLimits,
+}
+
+/// A SKU of a bulk query that is not known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AtpMissing {
+    /// Which.
+    pub sku: String,
+    /// `unknown_sku`
+    pub problem: Problem,
+}
+
+/// One answer of a bulk query.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum AtpResult {
+    /// What may be promised.
+    Known(Atp),
+    /// No such SKU.
+    Missing(AtpMissing),
+}
+
+/// Answers of a bulk query, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AtpResults {
+    /// One per SKU asked for.
+    pub results: Vec<AtpResult>,
+}
+
+/// Something that happened. Every type has members of its own besides these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Event {
+    /// Where it stands, `0.<epoch>.<sequence>`.
+    pub position: String,
+    /// Counts the changes, without gaps.
+    pub sequence: u64,
+    /// For instance `reservation.created`.
+    pub r#type: String,
+    /// When it was decided, RFC 3339.
+    #[schema(format = DateTime)]
+    pub at: String,
+}
+
+/// A page of events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EventPage {
+    /// The events, oldest first.
+    pub data: Vec<Event>,
+    /// Pass it as `after` to go on.
+    pub next: String,
+}
+
+/// A line that could not be served as asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Shortage {
+    /// What.
+    pub sku: String,
+    /// The node asked for; null: any.
+    #[schema(required = true)]
+    pub node: Option<String>,
+    /// Units asked for.
+    pub requested: u64,
+    /// The largest quantity that would have passed.
+    pub available: u64,
+    /// Units short.
+    pub short: u64,
+    /// What bound: `stock`, `safety`, `node` or `suspended`.
+    pub limit: String,
+}
+
+/// A mistake in the body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FieldError {
+    /// JSON pointer to the value.
+    pub pointer: String,
+    /// Stable word.
+    pub code: String,
+    /// What would be right.
+    pub detail: String,
+}
+
+/// Problem details (RFC 9457). Some codes add members of their own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// Page of this problem on this server.
+    pub r#type: String,
+    /// The same for every occurrence.
+    pub title: String,
+    /// Status of the answer.
+    pub status: u16,
+    /// Stable name; branch on this.
+    pub code: String,
+    /// What happened here, and what to do.
+    pub detail: String,
+    /// Path of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// Also in the header `X-Request-Id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// Of `insufficient_stock`: the lines that are short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shortages: Option<Vec<Shortage>>,
+    /// Of `invalid_body`: every mistake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<Vec<FieldError>>,
+}

@@ -1,0 +1,17 @@
+//! The HTTP API over real sockets: every call, every problem, limits, slow callers, stopping.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::format_push_string,
+    reason = "test code: a failure is a panic, and speed does not matter"
+)]
+
+mod connections;
+mod events;
+mod mistakes;
+mod operation;
+mod reservations;
+mod stock;
+mod support;
