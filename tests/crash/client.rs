@@ -72,34 +72,32 @@ impl Client {
         loop {
             let call = self.next();
             self.sent.push(call);
-            if !self.deliver(wire) {
+            let known = self.deliver(wire).unwrap_or_else(|wrong| panic!("{wrong}"));
+            if !known {
                 self.unknown += 1;
                 return;
             }
         }
     }
 
-    /// Sends the last call; false when its result is unknown.
-    pub(crate) fn deliver(&mut self, wire: &mut Wire) -> bool {
+    /// Sends the last call. False when its result is unknown; `Err` when it cannot be right.
+    pub(crate) fn deliver(&mut self, wire: &mut Wire) -> Result<bool, String> {
         let call = self.sent.last().unwrap();
         let Ok(reply) = wire.post(&call.path, &call.key, &call.body) else {
-            return false;
+            return Ok(false);
         };
         match reply.status {
             // Overloaded or shutting down: nothing was changed.
             503 => {
                 self.sent.pop();
-                true
+                Ok(true)
             }
-            500.. => false,
-            _ => {
-                self.take(reply);
-                true
-            }
+            500.. => Ok(false),
+            _ => self.take(reply).map(|()| true),
         }
     }
 
-    fn take(&mut self, reply: Reply) {
+    fn take(&mut self, reply: Reply) -> Result<(), String> {
         let call = self.sent.last_mut().unwrap();
         call.reply = Some(reply.clone());
         match (call.purpose.clone(), reply.status) {
@@ -117,8 +115,11 @@ impl Client {
             }
             (Purpose::Supply(sku, units), 200) => *self.supplied.entry(sku).or_default() += units,
             (Purpose::Reserve | Purpose::Act(_), 409) => {}
-            (purpose, status) => panic!("{purpose:?} was answered {status}: {}", reply.body),
+            (purpose, status) => {
+                return Err(format!("{purpose:?} was answered {status}: {}", reply.body));
+            }
         }
+        Ok(())
     }
 
     fn next(&mut self) -> Sent {

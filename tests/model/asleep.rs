@@ -1,5 +1,7 @@
 //! The check itself is checked: a model with a fault put in must be told from one without.
 
+use std::cell::{RefCell, RefMut};
+
 use holdfast::domain::{Refusal, Reservation, Settings};
 use holdfast::ledger::{Answer, Availability, Position, StockView};
 
@@ -10,7 +12,7 @@ use crate::support::script::Script;
 
 /// A model that plays the ledger.
 struct Played {
-    model: Model,
+    model: RefCell<Model>,
     wall: i64,
     now: i64,
     sequence: u64,
@@ -21,7 +23,7 @@ impl Played {
     fn new(model: Model) -> Self {
         let positions = std::collections::BTreeMap::new();
         Self {
-            model,
+            model: RefCell::new(model),
             wall: START,
             now: START,
             sequence: 0,
@@ -29,8 +31,9 @@ impl Played {
         }
     }
 
-    fn caught_up(&self) -> Model {
-        let mut model = self.model.clone();
+    /// The model with everything expired that is due.
+    fn caught_up(&self) -> RefMut<'_, Model> {
+        let mut model = self.model.borrow_mut();
         model.expire_all(self.now());
         model
     }
@@ -43,7 +46,8 @@ impl Subject for Played {
 
     fn execute(&mut self, key: &str, script: &Script, _target: u128) -> Answer {
         let now = self.now();
-        let reply = self.model.execute(now, key, self.id(key), script);
+        let id = self.id(key);
+        let reply = self.model.get_mut().execute(now, key, id, script);
         if !reply.replayed && reply.verdict != Err(Refusal::KeyReused) {
             self.now = now;
         }
@@ -93,7 +97,7 @@ impl Subject for Played {
     }
 
     fn settings(&self, sku: &str) -> Option<Settings> {
-        self.model.settings(sku)
+        self.model.borrow().settings(sku)
     }
 
     fn availability(&self, sku: &str, node: Option<u16>) -> Option<Availability> {
@@ -109,7 +113,7 @@ impl Subject for Played {
     }
 
     fn settle(&self, key: &str) -> Option<Answer> {
-        let reply = self.model.settle(key)?;
+        let reply = self.model.borrow().settle(key)?;
         let position = self.positions[key];
         Some(Answer {
             verdict: reply.verdict,
