@@ -8,7 +8,11 @@ use crate::support::history::Maker;
 /// Commands of a history: mostly short, for many restarts from an empty folder; some long, for
 /// many records of every kind.
 fn steps(seed: u64) -> usize {
-    if seed % 16 == 0 { 8_000 } else { 1_200 }
+    if seed.is_multiple_of(16) {
+        8_000
+    } else {
+        1_200
+    }
 }
 
 fn run(seeds: impl Iterator<Item = u64>, commands: usize) -> Coverage {

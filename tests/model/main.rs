@@ -4,7 +4,12 @@
 //! `HOLDFAST_MODEL_COMMANDS` says how many commands; a difference is printed with its seed and the
 //! shortest history that still shows it.
 
-#![expect(clippy::unwrap_used, clippy::unreachable, reason = "test code")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::unreachable,
+    clippy::panic,
+    reason = "test code"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -150,7 +150,7 @@ impl<S: Subject> Run<'_, S> {
         let code = expected
             .verdict
             .as_ref()
-            .map_or_else(|refusal| refusal.code(), |_| "done");
+            .map_or_else(Refusal::code, |_| "done");
         let code = if expected.replayed { "replayed" } else { code };
         *self.coverage.entry(code).or_default() += 1;
         same("verdict", &answer.verdict, &expected.verdict)?;

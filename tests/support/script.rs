@@ -73,6 +73,7 @@ pub(crate) enum Script {
         reason: String,
         items: Vec<MoveAsk>,
     },
+    #[expect(clippy::option_option, reason = "as the command has it")]
     Settings {
         sku: String,
         safety: Option<Safety>,
@@ -118,8 +119,8 @@ impl Script {
     pub(crate) fn canonical(&self) -> Self {
         let mut same = self.clone();
         match &mut same {
-            Self::Reserve { lines, .. } => *lines = summed(lines),
-            Self::Act {
+            Self::Reserve { lines, .. }
+            | Self::Act {
                 lines: Some(lines), ..
             } => *lines = summed(lines),
             Self::Act { lines: None, .. }

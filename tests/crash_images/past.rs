@@ -1,0 +1,188 @@
+//! A short life of an engine on simulated storage, and what must be left of it after a crash.
+
+use std::sync::Arc;
+
+use holdfast::clock::Clock;
+use holdfast::domain::{ReservationId, Sku, UnixMillis};
+use holdfast::engine::{Engine, EngineConfig, OpenError};
+use holdfast::ledger::Answer;
+use holdfast::ledger::embedded::journal::JournalConfig;
+use holdfast::ledger::embedded::storage::sim::{Files, SimStorage};
+use holdfast::telemetry::Meters;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::support::check::START;
+use crate::support::driven::{id_of, submit};
+use crate::support::history::{Maker, SKUS, Step};
+use crate::support::model::{Model, is_recorded};
+use crate::support::script::Script;
+
+/// A command that was answered as far as memory goes.
+struct Done {
+    key: String,
+    id: u128,
+    script: Script,
+    now: i64,
+    answer: Answer,
+}
+
+/// What happened, and when what was acknowledged.
+pub(crate) struct Past {
+    pub(crate) storage: SimStorage,
+    done: Vec<Done>,
+    /// At this moment of the storage at the latest, everything up to this sequence was durable.
+    acknowledged: Vec<(usize, u64)>,
+    end: i64,
+    /// The engine took itself out of service.
+    pub(crate) poisoned: bool,
+}
+
+fn open(storage: &SimStorage, clock: &Clock) -> Result<Engine, OpenError> {
+    let mut config = EngineConfig::new(clock.clone(), Meters::new());
+    config.journal = JournalConfig {
+        segment_bytes: 16 * 1024,
+        retain_bytes: 0,
+        ..JournalConfig::default()
+    };
+    Engine::open_on(Arc::new(storage.clone()), config)
+}
+
+impl Past {
+    /// Lives through a history, until the storage fails or its end.
+    pub(crate) fn make(seed: u64, storage: SimStorage) -> Self {
+        let clock = Clock::manual(UnixMillis(START));
+        let mut past = Self {
+            storage,
+            done: Vec::new(),
+            acknowledged: Vec::new(),
+            end: START,
+            poisoned: false,
+        };
+        let mut maker = Maker::new(seed);
+        let history = maker.history(90);
+        // Twice, so that there is a start on what the first life left.
+        for half in history.chunks(history.len().div_ceil(2)) {
+            let Ok(engine) = open(&past.storage, &clock) else {
+                return past;
+            };
+            let done = past.live(half, &engine, &clock);
+            past.poisoned |= engine.health().poisoned;
+            if done.is_none() || engine.close().is_err() {
+                return past;
+            }
+        }
+        past
+    }
+
+    /// `None` when the engine answers no more.
+    fn live(&mut self, history: &[Step], engine: &Engine, clock: &Clock) -> Option<()> {
+        for (at, step) in history.iter().enumerate() {
+            match step {
+                Step::Command { key, script } => self.command(engine, key, script)?,
+                Step::Clock(by) => drop(clock.advance(by.abs())),
+                Step::Tick | Step::Compare | Step::Restart => engine.tick().ok()?,
+                Step::Snapshot => {}
+            }
+            if at % 3 == 0 {
+                self.acknowledge(engine)?;
+            }
+            if at % 17 == 16 {
+                // A snapshot that fails is no reason to stop.
+                engine.snapshot().unwrap_or_default();
+            }
+            self.end = clock.now().0;
+        }
+        self.acknowledge(engine)
+    }
+
+    fn command(&mut self, engine: &Engine, key: &str, script: &Script) -> Option<()> {
+        let target = script.target().map_or(0, |target| id_of(engine, target));
+        let answer = submit(engine, key, script, target).ok()?;
+        if is_recorded(&answer.verdict) && !answer.replayed {
+            self.done.push(Done {
+                key: key.to_owned(),
+                id: id_of(engine, key),
+                script: script.clone(),
+                now: engine.now().0,
+                answer,
+            });
+        }
+        Some(())
+    }
+
+    fn acknowledge(&mut self, engine: &Engine) -> Option<()> {
+        let Some(done) = self.done.last() else {
+            return Some(());
+        };
+        let position = done.answer.position;
+        engine.wait_blocking(position).ok()?;
+        let moment = self.storage.moment();
+        self.acknowledged.push((moment, position.sequence));
+        Some(())
+    }
+
+    /// Up to which sequence callers had been told, when the storage had done that much.
+    pub(crate) fn acknowledged_by(&self, moment: usize) -> u64 {
+        let told = self.acknowledged.iter().filter(|(at, _)| *at <= moment);
+        told.map(|(_, sequence)| *sequence).max().unwrap_or(0)
+    }
+}
+
+/// Opens what a crash left and compares it with the past.
+pub(crate) fn judge(past: &Past, files: Files, acknowledged: u64) -> Result<(), String> {
+    let clock = Clock::manual(UnixMillis(past.end));
+    let storage = SimStorage::with_files(files);
+    let engine = open(&storage, &clock).map_err(|error| format!("does not open: {error}"))?;
+    let judged = compare(past, &engine, acknowledged);
+    engine.close().map_err(|error| error.to_string())?;
+    judged
+}
+
+fn compare(past: &Past, engine: &Engine, acknowledged: u64) -> Result<(), String> {
+    let runtime: Runtime = Builder::new_current_thread().build().unwrap();
+    let settle = |key: &str| runtime.block_on(engine.settle(key)).unwrap();
+    let mut model = Model::default();
+    let mut lost = None;
+    for done in &past.done {
+        let sequence = done.answer.position.sequence;
+        match settle(&done.key) {
+            Some(found) => {
+                if let Some(lost) = lost {
+                    return Err(format!(
+                        "{} is there, but {lost} before it is not",
+                        done.key
+                    ));
+                }
+                if found.verdict != done.answer.verdict {
+                    return Err(format!("{}: {:?}, now {found:?}", done.key, done.answer));
+                }
+                model.execute(done.now, &done.key, done.id, &done.script);
+            }
+            None if sequence <= acknowledged => {
+                return Err(format!("{} was acknowledged and is lost", done.key));
+            }
+            None => lost = Some(&done.key),
+        }
+    }
+    model.expire_all(past.end);
+    for sku in SKUS {
+        let found = engine.stock(Sku::new(sku).unwrap()).unwrap();
+        let found = found.map(|view| (view.on_hand, view.held, view.committed, view.version));
+        let expected = model.stock(sku);
+        let expected = expected.map(|view| (view.on_hand, view.held, view.committed, view.version));
+        if found != expected {
+            return Err(format!("stock of {sku}: {found:?}, should be {expected:?}"));
+        }
+    }
+    for done in &past.done {
+        let found = engine.reservation(ReservationId(done.id)).unwrap();
+        let expected = model.reservation(&done.key);
+        if found != expected {
+            return Err(format!("{}: {found:?}, should be {expected:?}", done.key));
+        }
+    }
+    match engine.recount().unwrap().violations.first() {
+        Some(violation) => Err(violation.clone()),
+        None => Ok(()),
+    }
+}
