@@ -132,13 +132,26 @@ fn serve(arguments: &Serve) -> Result<(), Failure> {
         .max_blocking_threads(4)
         .enable_all()
         .build()?;
+    let (listen, with_demo) = (config.listen, arguments.demo);
     let result = runtime.block_on(async {
-        // Before anything is opened, so that a signal during a long recovery is not lost.
-        let signals = Signals::listen()?;
-        let opened = open::engine(&config)?;
-        let server = Background::start(&opened, &config)?;
-        ready(&config, &opened, server.server.local_addr(), arguments.demo);
-        live(&opened.engine, server, signals, arguments.demo).await
+        // Before anything is opened, so that a signal during a long recovery ends it.
+        let mut signals = Signals::listen()?;
+        let opening = spawn_blocking(move || {
+            let opened = open::engine(&config)?;
+            let server = Background::start(&opened, &config)?;
+            ready(&config, &opened, server.server.local_addr(), with_demo);
+            Ok((opened.engine, server))
+        });
+        let (engine, server) = tokio::select! {
+            opened = opening => opened.unwrap_or_else(|_panic| {
+                Err(Failure::new(Exit::Failed, format!("starting on {listen} failed")))
+            })?,
+            name = signals.next() => {
+                tracing::info!(signal = name, "ended before it was ready");
+                return Ok(());
+            }
+        };
+        live(&engine, server, signals, with_demo).await
     });
     // A second signal must not wait for what is still under way.
     runtime.shutdown_background();

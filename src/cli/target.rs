@@ -10,7 +10,7 @@ use super::{Exit, Failure};
 use crate::domain::command::{
     AdjustItem, Command, Keyed, LineRequest, Lines, Reserve, SetItem, StockChange, StockCommand,
 };
-use crate::domain::{ChannelIx, NodeIx, Outcome, Refusal, Sku, Ttl, Units, Verdict};
+use crate::domain::{ChannelIx, NodeIx, Outcome, Sku, Ttl, Units, Verdict};
 use crate::engine::Engine;
 use crate::ledger::LedgerError;
 
@@ -162,12 +162,8 @@ fn done(verdict: Verdict, is_before: bool) -> Done<Outcome> {
     match verdict {
         Ok(outcome) if is_before => Done::Before(outcome),
         Ok(outcome) => Done::Now(outcome),
-        Err(refusal) => Done::Refused(describe(&refusal)),
+        Err(refusal) => Done::Refused(refusal.code().to_owned()),
     }
-}
-
-fn describe(refusal: &Refusal) -> String {
-    refusal.code().to_owned()
 }
 
 impl<T> Done<T> {
@@ -249,7 +245,7 @@ fn engine_reserve(
     Ok(execute(engine, key, Command::Reserve(reserve))?.map(|outcome| held(&outcome)))
 }
 
-fn request<'a>((sku, quantity): (&'a str, u64)) -> Result<LineRequest<'a>, Failure> {
+fn request((sku, quantity): (&str, u64)) -> Result<LineRequest<'_>, Failure> {
     let sku = Sku::new(sku).map_err(|e| senseless(&format!("SKU {sku} {e}")))?;
     let quantity = Units::new(quantity).ok_or_else(|| senseless("quantity is out of range"))?;
     Ok(LineRequest {

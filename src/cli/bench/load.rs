@@ -244,7 +244,7 @@ impl<'a> Worker<'a> {
             key: self.engine.key(&self.key, &command),
             command,
         };
-        let timer = (n % TIMED == 0).then(monotonic);
+        let timer = n.is_multiple_of(TIMED).then(monotonic);
         let answer = self.submit(&keyed)?;
         let is_accepted = answer.verdict.is_ok();
         if is_accepted {

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use super::args::{Import, Mode};
 use super::target::{Done, StockCall, StockItem, Target};
 use super::wire::{Connection, authority};
-use super::{Exit, Failure, load_config, open, output};
+use super::{Exit, Failure, load_config, number, open, output};
 use crate::clock::Clock;
 use crate::limits::STOCK_ITEMS_MAX;
 use parse::{Format, Parsed, Reject, Row};
@@ -37,18 +37,15 @@ pub fn run(arguments: &Import) -> Result<(), Failure> {
         return dry_run(arguments, &parsed);
     }
     let run = identity(&bytes, arguments);
-    let (sent, parsed) = match &arguments.server {
-        Some(server) => {
-            let target = Target::Http(Connection::open(authority(server)?)?);
-            send(target, &run, arguments, parsed)?
-        }
-        None => {
-            let config = load_config(&arguments.ledger.flags())?.config;
-            let opened = open::engine(&config).map_err(hint)?;
-            let result = send(Target::engine(&opened.engine)?, &run, arguments, parsed);
-            opened.engine.close()?;
-            result?
-        }
+    let (sent, parsed) = if let Some(server) = &arguments.server {
+        let target = Target::Http(Connection::open(authority(server)?)?);
+        send(target, &run, arguments, parsed)?
+    } else {
+        let config = load_config(&arguments.ledger.flags())?.config;
+        let opened = open::engine(&config).map_err(hint)?;
+        let result = send(Target::engine(&opened.engine)?, &run, arguments, parsed);
+        opened.engine.close()?;
+        result?
     };
     let rejects = write_rejects(&arguments.file, &parsed.rejects)?;
     summary(arguments, &parsed, &sent, rejects.as_deref())
@@ -95,12 +92,8 @@ fn format(file: &Path) -> Format {
 fn identity(bytes: &[u8], arguments: &Import) -> String {
     let mut hash = Sha256::new();
     hash.update(bytes);
-    let part: String = hash
-        .finalize()
-        .iter()
-        .take(12)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest = number::hex(&hash.finalize());
+    let part: String = digest.chars().take(24).collect();
     let mode = arguments.mode.as_str();
     let again = if arguments.again {
         Clock::system().now().0.to_string()
@@ -277,17 +270,17 @@ fn summary(
             "ignored_columns": parsed.ignored,
         }))?;
     } else {
-        let mut text = format!("imported {} rows", sent.imported);
+        let mut parts = vec![format!("imported {} rows", sent.imported)];
         if sent.before > 0 {
-            text.push_str(&format!(
-                "; {} rows of this file were imported before and left alone (--again repeats them)",
-                sent.before
+            let before = sent.before;
+            parts.push(format!(
+                "{before} rows of this file were imported before and left alone (--again repeats them)"
             ));
         }
         if let Some(path) = &rejects_file {
-            text.push_str(&format!("; {} rejected, see {path}", parsed.rejects.len()));
+            parts.push(format!("{} rejected, see {path}", parsed.rejects.len()));
         }
-        text.push_str(&ignored(parsed));
+        let text = format!("{}{}", parts.join("; "), ignored(parsed));
         output::line(&text)?;
     }
     match parsed.rejects.len() {

@@ -113,7 +113,7 @@ pub(super) fn rows(bytes: &[u8], sink: &mut Sink<'_>) -> Result<(), String> {
         if record.iter().all(<[u8]>::is_empty) {
             continue;
         }
-        let field = |at: usize| record.get(at).map(str::from_utf8).unwrap_or(Ok(""));
+        let field = |at: usize| record.get(at).map_or(Ok(""), str::from_utf8);
         let node = columns.node.map_or(Ok(""), field);
         match (field(columns.sku), field(columns.quantity), node) {
             (Ok(sku), Ok(quantity), Ok(node)) => {

@@ -48,7 +48,7 @@ pub fn run(arguments: &Replay, start: StartServer) -> Result<(), Failure> {
         Some(path) => open::Folder::empty(path)?,
         None => open::Folder::temporary(&std::env::temp_dir(), "replay")?,
     };
-    config.data = folder.path().to_owned();
+    folder.path().clone_into(&mut config.data);
     let opened = open::engine(&config)?;
     let server = match arguments.via {
         Via::Engine => None,
@@ -160,6 +160,9 @@ fn replay(
     })
 }
 
+/// An order's place in the trace, and the units held for it.
+type Taken = (usize, Option<u64>);
+
 /// Units held for each order; `None` where it was refused.
 fn reserve_all(
     trace: &Trace,
@@ -167,7 +170,7 @@ fn reserve_all(
     clients: usize,
 ) -> Result<Vec<Option<u64>>, Failure> {
     let next = AtomicUsize::new(0);
-    let client = || -> Result<Vec<(usize, Option<u64>)>, Failure> {
+    let client = || -> Result<Vec<Taken>, Failure> {
         let mut target = route.target()?;
         let mut mine = Vec::new();
         loop {
@@ -229,10 +232,7 @@ fn digest(lines: impl Iterator<Item = impl AsRef<str>>) -> String {
         hash.update(line.as_ref().as_bytes());
         hash.update(b"\n");
     }
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    number::hex(&hash.finalize())
 }
 
 fn judge(recount: &Recount) -> Result<(), Failure> {

@@ -77,15 +77,12 @@ impl Builder {
             .map_err(|_error| format!("quantity {quantity} is not a number"))?;
         Sku::new(sku).map_err(|e| format!("SKU {sku} {e}"))?;
         let trace = &mut self.trace;
-        let place = match self.places.get(sku) {
-            Some(place) => *place,
-            None => {
-                trace.skus.push(sku.to_owned());
-                trace.demand.push(0);
-                self.places.insert(sku.to_owned(), trace.skus.len() - 1);
-                trace.skus.len() - 1
-            }
-        };
+        let place = self.places.get(sku).copied().unwrap_or_else(|| {
+            trace.skus.push(sku.to_owned());
+            trace.demand.push(0);
+            self.places.insert(sku.to_owned(), trace.skus.len() - 1);
+            trace.skus.len() - 1
+        });
         if let Some(demand) = trace.demand.get_mut(place) {
             *demand = demand
                 .checked_add(quantity)

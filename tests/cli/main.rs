@@ -1,0 +1,8 @@
+//! The program as its users see it: the real binary, real files, real sockets.
+
+mod configuration;
+mod import;
+mod inspect;
+mod replay;
+mod serve;
+mod support;
