@@ -245,3 +245,60 @@ fn shop(engine: &Engine, with_demo: bool) -> impl Future<Output = Failure> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::domain::command::{Command, Keyed, SetItem, StockChange, StockCommand};
+    use crate::domain::{NodeIx, Sku, Units};
+    use crate::engine::EngineConfig;
+    use crate::ledger::embedded::storage::sim::{Fault, SimStorage, Site};
+    use crate::telemetry::Meters;
+
+    #[test]
+    fn a_failed_sync_ends_the_process() {
+        let storage = SimStorage::new();
+        let mut config = EngineConfig::new(Clock::system(), Meters::new());
+        config.journal.segment_bytes = 64 * 1024;
+        let engine = Engine::open_on(Arc::new(storage.clone()), config).unwrap();
+        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        let calm = runtime.block_on(async {
+            tokio::time::timeout(UPKEEP_PAUSE * 3, upkeep(&engine))
+                .await
+                .is_err()
+        });
+        assert!(calm, "upkeep goes on while nothing fails");
+        storage.fail(Fault {
+            site: Site::Sync,
+            after: 0,
+            kind: ErrorKind::Other,
+            stays: true,
+        });
+        let item = SetItem {
+            sku: Sku::new("A").unwrap(),
+            node: NodeIx::MAIN,
+            on_hand: Units::new(1),
+            unavailable: None,
+            change_from: None,
+        };
+        let change = StockChange::Set(vec![item]);
+        let command = Command::Stock(StockCommand {
+            change,
+            reason: "test",
+            operator: None,
+        });
+        let key = engine.key("k", &command);
+        let answer = engine.execute_blocking(&Keyed { key, command });
+        assert!(answer.is_err(), "{answer:?}");
+        let failure = runtime.block_on(upkeep(&engine));
+        assert_eq!(failure.exit, Exit::Failed);
+        assert!(
+            failure.message.contains("sync of the journal failed"),
+            "{failure}"
+        );
+    }
+}

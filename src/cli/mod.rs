@@ -25,6 +25,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use crate::config::{self, Flags, Loaded};
+use crate::ledger::Recount;
 
 /// How a command ended, as the exit code says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,4 +113,31 @@ pub fn tell(text: &str) {
 /// Prints a result.
 pub fn print(text: &str) -> Result<(), Failure> {
     output::line(text.trim_end())
+}
+
+/// What a recount says about the ledger: any violation is a failure of its own.
+fn judge(recount: &Recount) -> Result<(), Failure> {
+    match recount.violation_count {
+        0 => Ok(()),
+        n => {
+            let message = format!("{n} violations: {}", recount.violations.join("; "));
+            Err(Failure::new(Exit::Violation, message))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_violation_is_6_and_says_which() {
+        let mut recount = Recount::default();
+        assert_eq!(judge(&recount), Ok(()));
+        recount.violation_count = 2;
+        recount.violations = vec!["SKU A: held 3, lines say 2".to_owned()];
+        let failure = judge(&recount).unwrap_err();
+        assert_eq!(ExitCode::from(failure.exit), ExitCode::from(6));
+        assert!(failure.message.contains("2 violations: SKU A"), "{failure}");
+    }
 }

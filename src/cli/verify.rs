@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::args::Verify;
-use super::{Exit, Failure, load_config, open, output};
+use super::{Failure, judge, load_config, open, output};
 use crate::ledger::Recount;
 
 /// Verifies a data folder and prints what was counted.
@@ -52,12 +52,6 @@ pub fn run(arguments: &Verify) -> Result<(), Failure> {
             ),
             ("violations", recount.violation_count.to_string()),
         ])?;
-        for violation in &recount.violations {
-            output::line(&format!("  {violation}"))?;
-        }
     }
-    match recount.violation_count {
-        0 => Ok(()),
-        n => Err(Failure::new(Exit::Violation, format!("{n} violations"))),
-    }
+    judge(&recount)
 }

@@ -12,7 +12,7 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use super::args::Bench;
-use super::{Exit, Failure, load_config, number, open, output, probe};
+use super::{Failure, judge, load_config, number, open, output, probe};
 use crate::config::Config;
 use crate::ledger::Durability;
 use load::{Tally, Work};
@@ -104,13 +104,8 @@ fn measure(
     let recount = opened.engine.recount()?;
     opened.engine.close()?;
     drop(folder);
-    match recount.violation_count {
-        0 => tally,
-        n => Err(Failure::new(
-            Exit::Violation,
-            format!("{n} violations after the run"),
-        )),
-    }
+    judge(&recount)?;
+    tally
 }
 
 fn percentiles(times: &Histogram<u64>) -> Value {

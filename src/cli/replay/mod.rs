@@ -16,7 +16,7 @@ use super::args::{Mode, Replay, Via};
 use super::open::{self, Opened};
 use super::target::{Done, StockCall, StockItem, Target};
 use super::wire::Connection;
-use super::{Exit, Failure, load_config, number, output};
+use super::{Exit, Failure, judge, load_config, number, output};
 use crate::clock::monotonic;
 use crate::config::Config;
 use crate::ledger::Recount;
@@ -66,6 +66,10 @@ pub fn run(arguments: &Replay, start: StartServer) -> Result<(), Failure> {
     opened.engine.close()?;
     report(arguments, &config, &result?, &recount)?;
     drop(folder);
+    if recount.deficits > 0 {
+        let message = format!("{} SKUs are oversold", recount.deficits);
+        return Err(Failure::new(Exit::Violation, message));
+    }
     judge(&recount)
 }
 
@@ -233,19 +237,6 @@ fn digest(lines: impl Iterator<Item = impl AsRef<str>>) -> String {
         hash.update(b"\n");
     }
     number::hex(&hash.finalize())
-}
-
-fn judge(recount: &Recount) -> Result<(), Failure> {
-    match (recount.violation_count, recount.deficits) {
-        (0, 0) => Ok(()),
-        (violations, deficits) => {
-            let message = format!(
-                "{violations} violations, {deficits} oversold SKUs: {}",
-                recount.violations.join("; ")
-            );
-            Err(Failure::new(Exit::Violation, message))
-        }
-    }
 }
 
 fn report(
