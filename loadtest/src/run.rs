@@ -376,3 +376,41 @@ async fn call_loop(client: &Client, mut draw: Draw, times: Times, tally: &RefCel
         seen.count(&mut tally.borrow_mut(), sent, times);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_runs_and_counts_what_it_was_answered() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        std::thread::spawn(move || crate::noop::serve_on(listener));
+        let plan = |scenario, rate| Plan {
+            address: address.clone(),
+            scenario,
+            connections: 4,
+            rate,
+            batch_size: 100,
+            threads: 2,
+            lanes: None,
+            warmup: Duration::ZERO,
+            measured: Duration::from_millis(100),
+        };
+        for scenario in [
+            Scenario::ReserveHot,
+            Scenario::ReserveSpread,
+            Scenario::Atp,
+            Scenario::BatchSpread,
+            Scenario::ClientSpread,
+        ] {
+            let report = run(&plan(scenario, None)).unwrap();
+            assert_eq!((report.errors, &report.error), (0, &None), "{scenario:?}");
+            assert!(report.accepted.count > 0, "{scenario:?}: {report:?}");
+            assert_eq!(report.reserved_ever, report.accepted.count, "{scenario:?}");
+        }
+        // The open loop sends as many as it should, whatever the answers take.
+        let report = run(&plan(Scenario::ReserveSpread, Some(2_000))).unwrap();
+        assert_eq!((report.accepted.count, report.errors), (200, 0));
+    }
+}
