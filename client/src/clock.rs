@@ -40,7 +40,9 @@ fn parse(text: &str) -> Option<SystemTime> {
     if !in_range || !fraction.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    let nanos: u64 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
+    // Nine digits, with zeros for those left out.
+    let digits = fraction.bytes().chain(std::iter::repeat(b'0')).take(9);
+    let nanos = digits.fold(0, |nanos, digit| nanos * 10 + u64::from(digit - b'0'));
     let seconds = days(year, month, day)? * 86_400 + hour * 3_600 + minute * 60 + second;
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds) + Duration::from_nanos(nanos))
 }

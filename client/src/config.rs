@@ -60,7 +60,7 @@ impl Config {
             authority,
             connections: 8,
             waiting_max: 4_096,
-            batch_connections: 2,
+            batch_connections: 3,
             queue_max: 65_536,
             batch_max: 8_192,
             batch_bytes: 4 * 1024 * 1024,

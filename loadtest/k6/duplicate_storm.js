@@ -13,7 +13,7 @@ export const options = {
   scenarios: {
     storm: {
       executor: 'constant-arrival-rate', rate: RATE, duration: `${SECONDS}s`,
-      preAllocatedVUs: 100, maxVUs: 400,
+      preAllocatedVUs: 300, maxVUs: 600,
     },
   },
   batchPerHost: COPIES,

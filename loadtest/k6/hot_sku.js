@@ -10,7 +10,7 @@ export const options = {
   scenarios: {
     hot: {
       executor: 'constant-arrival-rate', rate: RATE, duration: `${SECONDS}s`,
-      preAllocatedVUs: 200, maxVUs: 600,
+      preAllocatedVUs: 600, maxVUs: 1200,
     },
   },
   thresholds: {

@@ -274,6 +274,7 @@ fn measure(what: &Comparison, cell: &Cell) -> Result<Sample, Failure> {
         rate: None,
         batch_size: cell.batch_size,
         threads: what.threads,
+        lanes: None,
         warmup: what.measured.mul_f64(0.25).min(Duration::from_secs(2)),
         measured: what.measured,
     };

@@ -74,6 +74,9 @@ struct RunArguments {
     /// Threads of the generator.
     #[arg(long, default_value_t = 1)]
     threads: usize,
+    /// Batch connections of the client library; its default when left out.
+    #[arg(long)]
+    lanes: Option<usize>,
     /// Seconds before recording begins.
     #[arg(long, default_value_t = 1.0)]
     warmup: f64,
@@ -141,6 +144,7 @@ fn run_one(arguments: RunArguments) -> Result<(), Failure> {
         rate: arguments.rate,
         batch_size: arguments.batch_size,
         threads: arguments.threads,
+        lanes: arguments.lanes,
         warmup: Duration::try_from_secs_f64(arguments.warmup)?,
         measured: Duration::try_from_secs_f64(arguments.seconds)?,
     })?;

@@ -169,6 +169,18 @@ async fn atp(Path(sku): Path<String>, Query(query): Query<AtpQuery>) -> Json<Atp
 
 /// Serves until the process ends; tells its address like the engine does.
 pub(crate) fn serve(listen: SocketAddr) -> Result<(), Failure> {
+    let listener = std::net::TcpListener::bind(listen)?;
+    writeln!(
+        std::io::stderr(),
+        "no-op server on http://{}",
+        listener.local_addr()?
+    )?;
+    serve_on(listener)
+}
+
+/// Serves until the process ends.
+pub(crate) fn serve_on(listener: std::net::TcpListener) -> Result<(), Failure> {
+    listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -178,12 +190,7 @@ pub(crate) fn serve(listen: SocketAddr) -> Result<(), Failure> {
             .route("/v1/reservations/batch", post(batch))
             .route("/v1/atp/{sku}", get(atp))
             .layer(axum::extract::DefaultBodyLimit::max(8 * 1024 * 1024));
-        let listener = tokio::net::TcpListener::bind(listen).await?;
-        writeln!(
-            std::io::stderr(),
-            "no-op server on http://{}",
-            listener.local_addr()?
-        )?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         axum::serve(listener, routes).await?;
         Ok(())

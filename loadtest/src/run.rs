@@ -1,5 +1,7 @@
 //! The load: closed loop (so many requests in flight) or open loop (so many a second).
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
@@ -67,6 +69,8 @@ pub(crate) struct Plan {
     pub(crate) rate: Option<u32>,
     pub(crate) batch_size: usize,
     pub(crate) threads: usize,
+    /// Batch connections of the client library; `None`: its default.
+    pub(crate) lanes: Option<usize>,
     pub(crate) warmup: Duration,
     pub(crate) measured: Duration,
 }
@@ -139,6 +143,8 @@ fn run_thread(
         .build()?;
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
+        // One tally for the thread: histograms of each connection would not fit the cache.
+        let tally = Rc::new(RefCell::new(Tally::new()?));
         let client = if plan.scenario.through_client() {
             Some(client(plan)?)
         } else {
@@ -150,21 +156,20 @@ fn run_thread(
                 let draw = Draw::new(plan.scenario.choice(), connection);
                 let pace = Pace::new(plan, connection, times.start);
                 let (plan, run, client) = (plan.clone(), run.to_owned(), client.clone());
+                let tally = Rc::clone(&tally);
                 tokio::task::spawn_local(async move {
-                    let mut tally = Tally::new()?;
                     match client {
-                        Some(client) => call_loop(&client, draw, times, &mut tally).await,
-                        None => drive(&plan, &run, draw, pace, times, &mut tally).await?,
+                        Some(client) => call_loop(&client, draw, times, &tally).await,
+                        None => drive(&plan, &run, draw, pace, times, &tally).await?,
                     }
-                    Ok::<_, Failure>(tally)
+                    Ok::<_, Failure>(())
                 })
             })
             .collect();
-        let mut total = Tally::new()?;
         for task in tasks {
-            total.merge(task.await??)?;
+            task.await??;
         }
-        Ok(total)
+        Ok(tally.borrow().clone())
     })
 }
 
@@ -213,7 +218,7 @@ async fn drive(
     mut draw: Draw,
     mut pace: Pace,
     times: Times,
-    tally: &mut Tally,
+    tally: &RefCell<Tally>,
 ) -> Result<(), Failure> {
     let host = plan.address.as_str();
     let mut template = match plan.scenario {
@@ -253,9 +258,9 @@ async fn drive(
                 .map(|reply| Seen::one(&reply)),
         };
         match answered {
-            Ok(seen) => seen.count(tally, due, times),
+            Ok(seen) => seen.count(&mut tally.borrow_mut(), due, times),
             Err(error) => {
-                tally.fail(error);
+                tally.borrow_mut().fail(error);
                 wire = Wire::connect(host).await?;
             }
         }
@@ -341,12 +346,13 @@ async fn cycle(
 }
 
 fn client(plan: &Plan) -> Result<Client, Failure> {
-    let config = Config::new(&format!("http://{}", plan.address)).ok_or("not an address")?;
+    let mut config = Config::new(&format!("http://{}", plan.address)).ok_or("not an address")?;
+    config.batch_connections = plan.lanes.unwrap_or(config.batch_connections);
     Ok(Client::new(&config))
 }
 
 /// One caller of the client: a call, its answer, the next call.
-async fn call_loop(client: &Client, mut draw: Draw, times: Times, tally: &mut Tally) {
+async fn call_loop(client: &Client, mut draw: Draw, times: Times, tally: &RefCell<Tally>) {
     let mut name = sku(0).into_bytes();
     loop {
         write_digits(&mut name, 4, 6, draw.sku());
@@ -362,10 +368,49 @@ async fn call_loop(client: &Client, mut draw: Draw, times: Times, tally: &mut Ta
             Ok(answer) if answer.refusal().is_none() => 201,
             Ok(_) => 409,
             Err(error) => {
-                tally.fail(error);
+                tally.borrow_mut().fail(error);
                 continue;
             }
         };
-        Seen::one(&Reply { status, body: &[] }).count(tally, sent, times);
+        let seen = Seen::one(&Reply { status, body: &[] });
+        seen.count(&mut tally.borrow_mut(), sent, times);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_runs_and_counts_what_it_was_answered() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        std::thread::spawn(move || crate::noop::serve_on(listener));
+        let plan = |scenario, rate| Plan {
+            address: address.clone(),
+            scenario,
+            connections: 4,
+            rate,
+            batch_size: 100,
+            threads: 2,
+            lanes: None,
+            warmup: Duration::ZERO,
+            measured: Duration::from_millis(100),
+        };
+        for scenario in [
+            Scenario::ReserveHot,
+            Scenario::ReserveSpread,
+            Scenario::Atp,
+            Scenario::BatchSpread,
+            Scenario::ClientSpread,
+        ] {
+            let report = run(&plan(scenario, None)).unwrap();
+            assert_eq!((report.errors, &report.error), (0, &None), "{scenario:?}");
+            assert!(report.accepted.count > 0, "{scenario:?}: {report:?}");
+            assert_eq!(report.reserved_ever, report.accepted.count, "{scenario:?}");
+        }
+        // The open loop sends as many as it should, whatever the answers take.
+        let report = run(&plan(Scenario::ReserveSpread, Some(2_000))).unwrap();
+        assert_eq!((report.accepted.count, report.errors), (200, 0));
     }
 }
