@@ -10,6 +10,16 @@ use crate::wire::{Reply, Wire};
 pub(crate) const SKUS: [&str; 8] = ["hot", "s1", "s2", "s3", "s4", "s5", "s6", "s7"];
 pub(crate) const NODES: [&str; 2] = ["main", "east"];
 
+/// How many of the newest reservations and calls a client keeps in full.
+const KEPT_BOOKINGS: usize = 500;
+const KEPT_CALLS: usize = 2_000;
+
+fn add_line(sums: &mut [i64; 3], line: &Value) {
+    for (sum, state) in sums.iter_mut().zip(["held", "committed", "shipped"]) {
+        *sum += line[state].as_i64().unwrap();
+    }
+}
+
 /// What a call is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Purpose {
@@ -48,6 +58,8 @@ pub(crate) struct Client {
     count: u64,
     pub(crate) bookings: Vec<Booking>,
     pub(crate) sent: Vec<Sent>,
+    /// Units by SKU of reservations that are no longer kept here: held, committed, shipped.
+    pub(crate) retired: BTreeMap<String, [i64; 3]>,
     /// Units put in, by SKU.
     pub(crate) supplied: BTreeMap<&'static str, i64>,
     /// Calls that were answered `unknown` or not at all, over all its life.
@@ -62,6 +74,7 @@ impl Client {
             count: 0,
             bookings: Vec::new(),
             sent: Vec::new(),
+            retired: BTreeMap::new(),
             supplied: BTreeMap::new(),
             unknown: 0,
         }
@@ -197,6 +210,32 @@ impl Client {
             "/v1/stock/adjustments".to_owned(),
             body,
         )
+    }
+
+    /// Keeps only the newest calls and reservations; of older ones, which are not touched any more,
+    /// the sums. To be called when nothing is pending.
+    pub(crate) fn retire(&mut self) {
+        let old = self.bookings.len().saturating_sub(KEPT_BOOKINGS);
+        for booking in self.bookings.drain(..old) {
+            for line in booking.body["lines"].as_array().unwrap() {
+                let sku = line["sku"].as_str().unwrap().to_owned();
+                add_line(self.retired.entry(sku).or_default(), line);
+            }
+        }
+        let old = self.sent.len().saturating_sub(KEPT_CALLS);
+        self.sent.drain(..old);
+    }
+
+    /// Units held, committed and shipped of a SKU.
+    pub(crate) fn sums(&self, sku: &str) -> [i64; 3] {
+        let mut sums = self.retired.get(sku).copied().unwrap_or_default();
+        for booking in &self.bookings {
+            let lines = booking.body["lines"].as_array().unwrap();
+            for line in lines.iter().filter(|line| line["sku"] == sku) {
+                add_line(&mut sums, line);
+            }
+        }
+        sums
     }
 
     /// The call whose result is not known.

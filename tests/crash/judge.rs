@@ -45,6 +45,7 @@ pub(crate) fn judge(address: SocketAddr, clients: &mut [Client], opening: i64) -
         let found = wire.get(&format!("/v1/stock/{sku}")).unwrap();
         balance(sku, &found, clients, opening, &mut faults);
     }
+    clients.iter_mut().for_each(Client::retire);
     faults
 }
 
@@ -102,13 +103,8 @@ fn balance(sku: &str, found: &Reply, clients: &[Client], opening: i64, faults: &
     let mut supplied = 0;
     for client in clients {
         supplied += client.supplied.get(sku).copied().unwrap_or(0);
-        for booking in &client.bookings {
-            let lines = booking.body["lines"].as_array().unwrap();
-            for line in lines.iter().filter(|line| line["sku"] == sku) {
-                for (sum, state) in sums.iter_mut().zip(["held", "committed", "shipped"]) {
-                    *sum += units(&line[state]);
-                }
-            }
+        for (sum, units) in sums.iter_mut().zip(client.sums(sku)) {
+            *sum += units;
         }
     }
     let [held, committed, shipped] = sums;
