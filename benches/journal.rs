@@ -1,9 +1,6 @@
 //! The journal on a real disk: append with group commit at both levels, and recovery.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a benchmark ends at the first surprise; its macros make public items"
-)]
+#![expect(clippy::unwrap_used, reason = "a benchmark ends at the first surprise")]
 
 use std::hint::black_box;
 use std::sync::Arc;

@@ -90,7 +90,7 @@ fn the_level_os_is_not_the_level_disk() {
 fn a_journal_without_checksums_is_noticed() {
     let sim = SimStorage::new();
     let file = sim.create("log").unwrap();
-    file.write_at(&[0; 64 * 1024], 0).unwrap();
+    file.write_at(&vec![0; 64 * 1024], 0).unwrap();
     file.sync_data().unwrap();
     sim.sync_dir().unwrap();
     let mut promises = Promises::default();

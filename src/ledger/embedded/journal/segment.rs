@@ -106,7 +106,7 @@ impl SegmentHeader {
         };
         header.ledger.copy_from_slice(&bytes[32..48]);
         header.chain.copy_from_slice(&bytes[48..64]);
-        if parse_name(name) != Some(header.first_sequence) {
+        if header.first_sequence == 0 || parse_name(name) != Some(header.first_sequence) {
             return Err(damaged(
                 "the name and the header disagree on the first record",
             ));

@@ -152,7 +152,7 @@ impl Held {
     }
 }
 
-/// A walk along the log of a [`SimStorage`] that can crash at every moment.
+/// A walk along the log of a [`SimStorage`](super::SimStorage) that can crash at every moment.
 #[derive(Debug, Clone)]
 pub struct Crashes {
     pub(super) names: BTreeMap<String, usize>,
