@@ -158,8 +158,20 @@ fn a_running_server_takes_the_file_over_http() {
 #[test]
 fn a_large_file_goes_in_many_chunks() {
     let inside = folder();
-    let rows: String = (0..1_801).map(|n| format!("SKU-{n},{}\n", n % 7)).collect();
-    file(&inside, "s.csv", &format!("sku,qty\n{rows}"));
+    let rows: Vec<_> = (0..1_801).map(|n| format!("SKU-{n},{}", n % 7)).collect();
+    file(
+        &inside,
+        "s.csv",
+        &format!(
+            "sku,qty
+{}
+",
+            rows.join(
+                "
+"
+            )
+        ),
+    );
     let imported = run(inside.path(), &["import", "s.csv", "--json"]);
     assert_eq!(imported.json()["imported"], 1_801);
     let total: u64 = (0..1_801).map(|n| n % 7).sum();

@@ -7,19 +7,30 @@ use crate::support::{bytes_of, file, finish, folder, holdfast, run};
 
 /// Stock in `data`, from a few commands.
 fn filled(inside: &tempfile::TempDir) -> PathBuf {
-    let rows: String = (0..50).map(|n| format!("SKU-{n},7\n")).collect();
-    file(inside, "s.csv", &format!("sku,qty\n{rows}"));
+    let rows: Vec<_> = (0..50).map(|n| format!("SKU-{n},7")).collect();
+    file(
+        inside,
+        "s.csv",
+        &format!(
+            "sku,qty
+{}
+",
+            rows.join(
+                "
+"
+            )
+        ),
+    );
     run(inside.path(), &["import", "s.csv"]);
     run(inside.path(), &["import", "s.csv", "--again"]);
     inside.path().join("data")
 }
 
-fn first_segment(data: &Path) -> PathBuf {
+fn segments(data: &Path) -> Vec<PathBuf> {
     let names = bytes_of(data).into_iter().map(|(path, _)| path);
     names
-        .into_iter()
-        .find(|path| path.extension().is_some_and(|e| e == "seg"))
-        .unwrap()
+        .filter(|path| path.extension().is_some_and(|e| e == "seg"))
+        .collect()
 }
 
 #[test]
@@ -54,7 +65,7 @@ fn no_folder_is_4() {
 fn damage_in_the_middle_is_4_with_file_and_offset() {
     let inside = folder();
     let data = filled(&inside);
-    let segment = first_segment(&data);
+    let segment = segments(&data).remove(0);
     let mut bytes = std::fs::read(&segment).unwrap();
     // Well inside the first records, which later ones say had been durable.
     let at = 4096 + 400;
