@@ -4,6 +4,7 @@ use crate::support::check::{Coverage, check};
 use crate::support::commands_wanted;
 use crate::support::driven::Driven;
 use crate::support::history::Maker;
+use crate::support::model::Keeping;
 
 /// Commands of a history: mostly short, for many restarts from an empty folder; some long, for
 /// many records of every kind.
@@ -20,7 +21,7 @@ fn run(seeds: impl Iterator<Item = u64>, commands: usize) -> Coverage {
     let mut coverage = Coverage::new();
     for seed in seeds {
         let history = Maker::new(seed).history(steps(seed));
-        let seen = check(seed, &history, || Driven::new(seed));
+        let seen = check(seed, &history, || Driven::new(seed, None));
         for (code, times) in seen.unwrap_or_else(|report| panic!("{report}")) {
             *coverage.entry(code).or_default() += times;
             left = left.saturating_sub(usize::try_from(times).unwrap());
@@ -49,4 +50,28 @@ fn engine_agrees_with_the_model() {
             assert!(even[code] > 0 && odd[code] > 0, "{code}: {even:?} {odd:?}");
         }
     });
+}
+
+/// Keys and reservations are forgotten in the middle of histories: their places are used again,
+/// their keys mean something new.
+#[test]
+fn forgetful_engine_agrees_with_the_model() {
+    let keeping = Keeping {
+        answers: 4_000,
+        refusals: 1_500,
+    };
+    let mut left = commands_wanted() / 3;
+    for seed in 0.. {
+        let mut maker = Maker::new(1_000_000 + seed);
+        maker.backwards = false;
+        let history = maker.history(1_500);
+        let seen = check(seed, &history, || Driven::new(seed, Some(keeping)));
+        if let Err(report) = seen {
+            panic!("{report}");
+        }
+        left = left.saturating_sub(history.len());
+        if left == 0 {
+            break;
+        }
+    }
 }

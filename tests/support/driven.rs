@@ -16,10 +16,16 @@ use tokio::runtime::{Builder, Runtime};
 use super::check::{START, Subject};
 use super::history::{CHANNELS, NODES};
 use super::memory::Memory;
+use super::model::Keeping;
 use super::script::Script;
 
-/// An engine that keeps everything for ever and never makes a snapshot by itself.
-pub(crate) fn open(storage: Arc<dyn Storage>, clock: Clock) -> Engine {
+/// An engine that never makes a snapshot by itself, and keeps everything for ever unless told
+/// otherwise.
+pub(crate) fn open(storage: Arc<dyn Storage>, clock: Clock, keeping: Option<Keeping>) -> Engine {
+    let keeping = keeping.unwrap_or(Keeping {
+        answers: i64::MAX / 4,
+        refusals: i64::MAX / 4,
+    });
     let mut config = EngineConfig::new(clock, Meters::new());
     config.journal = JournalConfig {
         segment_bytes: 64 * 1024,
@@ -27,8 +33,8 @@ pub(crate) fn open(storage: Arc<dyn Storage>, clock: Clock) -> Engine {
         ..JournalConfig::default()
     };
     config.retention = Retention {
-        keys_ms: i64::MAX / 4,
-        refusals_ms: i64::MAX / 4,
+        keys_ms: keeping.answers,
+        refusals_ms: keeping.refusals,
         records_max: 100_000_000,
     };
     config.snapshot_every = u64::MAX;
@@ -75,19 +81,21 @@ pub(crate) struct Driven {
     clock: Clock,
     engine: Engine,
     runtime: Runtime,
+    keeping: Option<Keeping>,
 }
 
 impl Driven {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, keeping: Option<Keeping>) -> Self {
         let storage = Arc::new(Memory::with_seed(seed));
         let clock = Clock::manual(UnixMillis(START));
-        let engine = open(Arc::<Memory>::clone(&storage), clock.clone());
+        let engine = open(Arc::<Memory>::clone(&storage), clock.clone(), keeping);
         let runtime = Builder::new_current_thread().build().unwrap();
         Self {
             storage,
             clock,
             engine,
             runtime,
+            keeping,
         }
     }
 }
@@ -120,7 +128,11 @@ impl Subject for Driven {
 
     fn restart(&mut self) {
         self.engine.close().unwrap();
-        self.engine = open(Arc::<Memory>::clone(&self.storage), self.clock.clone());
+        self.engine = open(
+            Arc::<Memory>::clone(&self.storage),
+            self.clock.clone(),
+            self.keeping,
+        );
     }
 
     fn snapshot(&mut self) {
@@ -153,6 +165,10 @@ impl Subject for Driven {
 
     fn settle(&self, key: &str) -> Option<Answer> {
         self.runtime.block_on(self.engine.settle(key)).unwrap()
+    }
+
+    fn keeping(&self) -> Option<Keeping> {
+        self.keeping
     }
 
     fn violations(&self) -> Vec<String> {

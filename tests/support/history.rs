@@ -42,6 +42,8 @@ pub(crate) struct Maker {
     /// that many steps.
     pub(crate) restart_every: u64,
     pub(crate) compare_every: u64,
+    /// Whether the wall clock may go backwards.
+    pub(crate) backwards: bool,
     /// Prefix of the keys.
     pub(crate) prefix: String,
 }
@@ -54,6 +56,7 @@ impl Maker {
             reserves: Vec::new(),
             restart_every: 600,
             compare_every: 40,
+            backwards: true,
             prefix: String::new(),
         }
     }
@@ -88,8 +91,8 @@ impl Maker {
 
     fn clock(&mut self) -> i64 {
         match self.rng.below(10) {
-            0 => -i64::try_from(self.rng.below(5_000)).unwrap(),
-            1 => i64::try_from(self.rng.below(20_000)).unwrap(),
+            0 if self.backwards => -i64::try_from(self.rng.below(5_000)).unwrap(),
+            0 | 1 => i64::try_from(self.rng.below(20_000)).unwrap(),
             _ => i64::try_from(self.rng.below(300)).unwrap(),
         }
     }

@@ -45,7 +45,7 @@ impl Crowd {
             violations: Vec::new(),
         };
         for _ in 0..self.phases {
-            let engine = open(Arc::<Memory>::clone(&storage), clock.clone());
+            let engine = open(Arc::<Memory>::clone(&storage), clock.clone(), None);
             recorded
                 .calls
                 .extend(self.phase(&engine, &clock, &tickets, &mut makers));

@@ -128,6 +128,21 @@ struct Booking {
     rows: Vec<Row>,
 }
 
+/// What a key was answered.
+#[derive(Debug, Clone)]
+struct Answered {
+    at: i64,
+    script: Script,
+    verdict: Verdict,
+}
+
+/// How long answers are kept, milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Keeping {
+    pub(crate) answers: i64,
+    pub(crate) refusals: i64,
+}
+
 /// The whole ledger.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Model {
@@ -135,7 +150,7 @@ pub(crate) struct Model {
     /// By the key that made them.
     bookings: BTreeMap<String, Booking>,
     /// What each key was asked, canonical, and answered.
-    answers: BTreeMap<String, (Script, Verdict)>,
+    answers: BTreeMap<String, Answered>,
     /// The latest reservation by channel and reference.
     references: BTreeMap<(u16, String), String>,
     /// A fault put in on purpose, to see that it is noticed.
@@ -158,9 +173,9 @@ impl Model {
     /// derives from the key.
     pub(crate) fn execute(&mut self, now: i64, key: &str, id: u128, script: &Script) -> Reply {
         let script = script.canonical();
-        if let Some((asked, answered)) = self.answers.get(key) {
-            let verdict = if *asked == script || self.has(Bug::ContentIgnored) {
-                answered.clone()
+        if let Some(answered) = self.answers.get(key) {
+            let verdict = if answered.script == script || self.has(Bug::ContentIgnored) {
+                answered.verdict.clone()
             } else {
                 Err(Refusal::KeyReused)
             };
@@ -171,8 +186,12 @@ impl Model {
         }
         let verdict = self.decide(now, key, id, &script);
         if is_recorded(&verdict) {
-            self.answers
-                .insert(key.to_owned(), (script, verdict.clone()));
+            let answered = Answered {
+                at: now,
+                script,
+                verdict: verdict.clone(),
+            };
+            self.answers.insert(key.to_owned(), answered);
         }
         Reply {
             verdict,
@@ -245,6 +264,25 @@ impl Model {
         for place in closed {
             item.open.remove(&place);
         }
+    }
+
+    /// Forgets what has been kept long enough; reservations with open units stay.
+    pub(crate) fn forget(&mut self, now: i64, keeping: Keeping) {
+        let bookings = &mut self.bookings;
+        self.answers.retain(|key, answered| {
+            let age = now - answered.at;
+            let kept = match (&answered.verdict, &answered.script) {
+                (Err(_), _) => age <= keeping.refusals,
+                (Ok(_), Script::Reserve { .. }) => {
+                    age <= keeping.answers || bookings[key].rows.iter().any(|row| row.open() > 0)
+                }
+                (Ok(_), _) => age <= keeping.answers,
+            };
+            if !kept && answered.verdict.is_ok() {
+                bookings.remove(key);
+            }
+            kept
+        });
     }
 
     /// Gives back everything that is past its deadline.

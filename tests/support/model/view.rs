@@ -58,9 +58,9 @@ impl Model {
     }
 
     pub(crate) fn settle(&self, key: &str) -> Option<Reply> {
-        let (_, verdict) = self.answers.get(key)?;
+        let answered = self.answers.get(key)?;
         Some(Reply {
-            verdict: verdict.clone(),
+            verdict: answered.verdict.clone(),
             replayed: true,
         })
     }
