@@ -81,12 +81,12 @@ fn main() {
     let mut numbers = std::env::args().filter_map(|word| word.parse::<u64>().ok());
     let skus = numbers.next().unwrap_or(1_000_000);
     let reservations = numbers.next().unwrap_or(1_000_000);
-    let small = tempfile::tempdir().expect("a temporary folder");
-    let (engine, few) = run(small.path(), SMALL, SMALL);
-    engine.close().expect("a clean close");
-    drop(engine);
     let large = tempfile::tempdir().expect("a temporary folder");
     let (engine, many) = run(large.path(), skus, reservations);
+    engine.close().expect("a clean close");
+    drop(engine);
+    let small = tempfile::tempdir().expect("a temporary folder");
+    let (engine, few) = run(small.path(), SMALL, SMALL);
     say("speed against few, percent", many * 100 / few.max(1));
     engine.close().expect("a clean close");
     drop(engine);
