@@ -197,7 +197,7 @@ impl EmbeddedLedger {
         let kept = Kept::Event(scratch.last_record().into());
         let sequence = scratch.commit(&self.journal);
         let shard = records.of_mut(key.id).ok_or(LedgerError::Unavailable)?;
-        let record = Record::new(key, sequence, at, kept);
+        let record = Record::new(key, self.position(sequence), at, kept);
         shard.insert(record).map_err(|bad| self.broken(bad))?;
         self.state.counts.records.fetch_add(1, Ordering::Relaxed);
         let verdict = verdict_of(at, body).ok_or(LedgerError::Unavailable)?;
@@ -259,7 +259,7 @@ impl EmbeddedLedger {
     }
 
     fn replay(&self, record: &Record) -> Result<Answer, LedgerError> {
-        let position = self.position(record.sequence);
+        let position = record.position();
         let verdict: Verdict = match &record.kept {
             Kept::Event(bytes) => {
                 let event = record::decode(position, bytes);

@@ -9,6 +9,7 @@ use super::slab::Slab;
 use crate::domain::command::CommandKey;
 use crate::domain::line::Inconsistent;
 use crate::domain::{ChannelIx, NodeIx, Ttl, Units, UnixMillis};
+use crate::ledger::Position;
 use crate::limits::{NODES_MAX, RECORD_SHARDS};
 
 /// Where a reservation's line lives.
@@ -109,7 +110,8 @@ pub(super) enum Kept {
 pub(super) struct Record {
     id: [u64; 2],
     pub(super) fingerprint: u64,
-    pub(super) sequence: u64,
+    /// Epoch and sequence in one number, since there are as many of these as keys.
+    place: u64,
     pub(super) at: UnixMillis,
     pub(super) kept: Kept,
 }
@@ -120,14 +122,31 @@ fn halves(id: u128) -> [u64; 2] {
     [low, high]
 }
 
+/// Bits of a sequence: 17 million million changes; the other 20 are a million openings.
+const SEQUENCE_BITS: u32 = 44;
+const SEQUENCE_MASK: u64 = (1 << SEQUENCE_BITS) - 1;
+
+fn pack(position: Position) -> u64 {
+    (u64::from(position.epoch) << SEQUENCE_BITS) | (position.sequence & SEQUENCE_MASK)
+}
+
 impl Record {
-    pub(super) fn new(key: CommandKey, sequence: u64, at: UnixMillis, kept: Kept) -> Self {
+    pub(super) fn new(key: CommandKey, position: Position, at: UnixMillis, kept: Kept) -> Self {
         Self {
             id: halves(key.id),
             fingerprint: key.fingerprint,
-            sequence,
+            place: pack(position),
             at,
             kept,
+        }
+    }
+
+    /// Where the command stands.
+    pub(super) fn position(&self) -> Position {
+        let epoch = u32::try_from(self.place >> SEQUENCE_BITS).unwrap_or(u32::MAX);
+        Position {
+            epoch,
+            sequence: self.place & SEQUENCE_MASK,
         }
     }
 

@@ -97,13 +97,14 @@ impl EmbeddedLedger {
         scratch.push(making.now, &Body::Reserved(body));
         let sequence = scratch.commit(&self.journal);
         let reserve = making.reserve;
+        let position = self.position(sequence);
         let head = Head {
             channel: reserve.channel,
             ttl: reserve.ttl,
             reference: reserve.reference.map(Into::into),
             lines: LineRefs::new(&refs),
         };
-        let record = Record::new(making.key, sequence, making.now, Kept::Reservation(head));
+        let record = Record::new(making.key, position, making.now, Kept::Reservation(head));
         let shard = records
             .of_mut(making.key.id)
             .ok_or(LedgerError::Unavailable)?;
@@ -117,7 +118,12 @@ impl EmbeddedLedger {
                 .insert(hash, (shard, slot));
         }
         self.state.counts.records.fetch_add(1, Ordering::Relaxed);
-        let lines = i64::try_from(refs.len()).unwrap_or(0);
+        let granted = making
+            .grants
+            .iter()
+            .filter(|units| !units.is_zero())
+            .count();
+        let lines = i64::try_from(granted).unwrap_or(0);
         self.state
             .counts
             .open_lines
@@ -125,7 +131,7 @@ impl EmbeddedLedger {
         Ok(Answer {
             verdict: Ok(Outcome::Reservation(making.reservation())),
             replayed: false,
-            position: self.position(sequence),
+            position,
         })
     }
 

@@ -5,7 +5,7 @@
 //! is in, nothing after it is. Recovery therefore replays from the snapshot's start and skips, per
 //! shard, what its watermark covers.
 //!
-//! Sections: kind 1 the names, kind 2 a stock shard, kind 3 a record shard.
+//! Sections: kind 1 the time and the names, kind 2 a stock shard, kind 3 a record shard.
 
 use std::sync::atomic::Ordering;
 
@@ -20,7 +20,7 @@ use super::stock_shard::{LineEntry, StockShard};
 use crate::domain::command::CommandKey;
 use crate::domain::stock::NodeStock;
 use crate::domain::{ChannelIx, NodeIx, ReservationId, Stock, Ttl, UnixMillis};
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, Position};
 use crate::limits::{RECORD_SHARDS, STOCK_SHARDS};
 
 /// Section of the names.
@@ -84,6 +84,7 @@ impl EmbeddedLedger {
 
     fn put_names(&self, bytes: &mut Vec<u8>) {
         let mut writer = Writer(bytes);
+        writer.signed(self.now().0);
         for table in [&self.state.nodes, &self.state.channels] {
             let names = super::unpoisoned(table.read());
             writer.count(names.len());
@@ -92,16 +93,17 @@ impl EmbeddedLedger {
     }
 }
 
-/// Reads the names: nodes, then channels.
-pub(super) fn get_names(bytes: &[u8]) -> Result<[Vec<&str>; 2], BadRecord> {
+/// Reads the time of the snapshot and the names: nodes, then channels.
+pub(super) fn get_names(bytes: &[u8]) -> Result<(UnixMillis, [Vec<&str>; 2]), BadRecord> {
     let mut reader = Reader(bytes);
+    let at = UnixMillis(reader.signed()?);
     let mut table = || {
         let count = reader.count()?;
         (0..count)
             .map(|_| reader.text())
             .collect::<Result<Vec<&str>, BadRecord>>()
     };
-    Ok([table()?, table()?])
+    Ok((at, [table()?, table()?]))
 }
 
 fn put_stock(w: &mut Writer<'_>, watermark: u64, shard: &StockShard) {
@@ -199,7 +201,8 @@ fn put_records(w: &mut Writer<'_>, watermark: u64, shard: &RecordShard) {
     for (_, record) in shard.records.iter() {
         w.wide(record.id());
         w.fixed(record.fingerprint);
-        w.number(record.sequence);
+        w.number(u64::from(record.position().epoch));
+        w.number(record.position().sequence);
         w.signed(record.at.0);
         match &record.kept {
             Kept::Reservation(head) => {
@@ -234,7 +237,10 @@ pub(super) fn get_records<E: From<BadRecord>>(
             id: r.wide()?,
             fingerprint: r.fixed()?,
         };
-        let sequence = r.number()?;
+        let position = Position {
+            epoch: r.narrow()?,
+            sequence: r.number()?,
+        };
         let at = UnixMillis(r.signed()?);
         let kept = match r.byte()? {
             1 => Kept::Reservation(get_head(&mut r)?),
@@ -244,7 +250,7 @@ pub(super) fn get_records<E: From<BadRecord>>(
             }
             _ => return Err(BadRecord.into()),
         };
-        record(Record::new(key, sequence, at, kept))?;
+        record(Record::new(key, position, at, kept))?;
     }
     if r.0.is_empty() {
         Ok(watermark)

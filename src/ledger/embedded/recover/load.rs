@@ -24,7 +24,7 @@ impl State {
         while let Some(section) = reader.next_section()? {
             let shard = usize::try_from(section.index).unwrap_or(usize::MAX);
             match section.kind {
-                NAMES => self.load_names(section.bytes)?,
+                NAMES => self.load_names(section.bytes, loading)?,
                 RECORDS => self.load_records(shard, section.bytes, loading)?,
                 STOCK => self.load_stock(shard, section.bytes, loading)?,
                 kind => {
@@ -37,8 +37,9 @@ impl State {
         Ok(reader.sequence())
     }
 
-    pub(super) fn load_names(&self, bytes: &[u8]) -> Result<(), OpenError> {
-        let [nodes, channels] = get_names(bytes)?;
+    fn load_names(&self, bytes: &[u8], loading: &mut Loading) -> Result<(), OpenError> {
+        let (at, [nodes, channels]) = get_names(bytes)?;
+        loading.latest = loading.latest.max(at);
         for (table, names) in [(&self.nodes, nodes), (&self.channels, channels)] {
             let mut table = super::super::unpoisoned(table.write());
             for name in names {
@@ -50,7 +51,7 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn load_records(
+    fn load_records(
         &self,
         shard: usize,
         bytes: &[u8],
@@ -66,7 +67,7 @@ impl State {
         set_mark(&mut loading.record_marks, shard, mark)
     }
 
-    pub(super) fn load_stock(
+    fn load_stock(
         &self,
         shard: usize,
         bytes: &[u8],

@@ -21,8 +21,8 @@ use crate::clock::Clock;
 use crate::domain::hash::Hasher;
 use crate::domain::line::Inconsistent;
 use crate::domain::{Units, UnixMillis};
-use crate::ledger::LedgerError;
 use crate::ledger::names::Names;
+use crate::ledger::{LedgerError, Position};
 use crate::limits::{CHANNELS_MAX, NODES_MAX, RECORD_SHARDS, STOCK_SHARDS};
 use crate::telemetry::Meters;
 
@@ -163,7 +163,7 @@ impl State {
 
     /// After the last event: derived indexes and counts.
     fn finish(&self, loading: &Loading) -> Result<(), OpenError> {
-        let mut newest: HashMap<u64, (u64, super::pool::HeadRef)> = HashMap::new();
+        let mut newest: HashMap<u64, (Position, super::pool::HeadRef)> = HashMap::new();
         let mut gone = Vec::new();
         for number in 0..RECORD_SHARDS {
             let at = u16::try_from(number).unwrap_or(u16::MAX);
@@ -174,9 +174,11 @@ impl State {
                     gone.push((number, slot));
                 } else if let Some(reference) = &head.reference {
                     let hash = self.hasher.reference(head.channel, reference);
-                    let entry = newest.entry(hash).or_insert((record.sequence, (at, slot)));
-                    if entry.0 <= record.sequence {
-                        *entry = (record.sequence, (at, slot));
+                    let entry = newest
+                        .entry(hash)
+                        .or_insert((record.position(), (at, slot)));
+                    if entry.0 <= record.position() {
+                        *entry = (record.position(), (at, slot));
                     }
                 }
             }

@@ -14,6 +14,7 @@ use super::{Loading, OpenError, covered, line_ref};
 use crate::domain::command::CommandKey;
 use crate::domain::line::{Inconsistent, Move};
 use crate::domain::{ReservationId, Ttl, Units, UnixMillis};
+use crate::ledger::Position;
 use crate::ledger::event::{Acted, Body, Event, Reserved, StockItem};
 use crate::ledger::names::Names;
 
@@ -29,7 +30,9 @@ impl State {
             Body::Opened { .. } => Ok(()),
             Body::NodeNamed { node, name } => replay_name(&self.nodes, node.0, name),
             Body::ChannelNamed { channel, name } => replay_name(&self.channels, channel.0, name),
-            Body::Reserved(reserved) => self.replay_reserved(sequence, event.at, reserved, loading),
+            Body::Reserved(reserved) => {
+                self.replay_reserved(event.position, event.at, reserved, loading)
+            }
             Body::Acted(acted) => {
                 self.keep_event(event, acted.key, loading)?;
                 self.replay_acted(sequence, acted, loading)
@@ -68,7 +71,7 @@ impl State {
     /// Puts a command's record in, in place of a forgotten one with the same id.
     fn keep(&self, record: Record, loading: &Loading) -> Result<(), OpenError> {
         let number = record_shard_of(record.id());
-        if covered(&loading.record_marks, number, record.sequence) {
+        if covered(&loading.record_marks, number, record.position().sequence) {
             return Ok(());
         }
         let mut shard = self.pool.record_shard(number)?;
@@ -92,15 +95,12 @@ impl State {
         let mut bytes = Vec::new();
         record::encode(event.at, &event.body, &mut bytes);
         let kept = Kept::Event(bytes.get(4..).unwrap_or_default().into());
-        self.keep(
-            Record::new(key, event.position.sequence, event.at, kept),
-            loading,
-        )
+        self.keep(Record::new(key, event.position, event.at, kept), loading)
     }
 
     fn replay_reserved(
         &self,
-        sequence: u64,
+        position: Position,
         at: UnixMillis,
         reserved: &Reserved<'_>,
         loading: &mut Loading,
@@ -122,13 +122,13 @@ impl State {
             fingerprint: reserved.fingerprint,
         };
         self.keep(
-            Record::new(key, sequence, at, Kept::Reservation(head)),
+            Record::new(key, position, at, Kept::Reservation(head)),
             loading,
         )?;
         for (number, line) in (0_u16..).zip(&reserved.lines) {
             let hash = self.hasher.sku(line.sku);
             let shard = shard_of(hash);
-            let found = if covered(&loading.stock_marks, shard, sequence) {
+            let found = if covered(&loading.stock_marks, shard, position.sequence) {
                 loading.orphans.remove(&(reserved.id.0, number))
             } else {
                 let mut stock = self.pool.stock_shard(shard)?;
