@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 
-use crate::support::{Server, file, folder, run};
+use crate::support::{Server, begin_post, file, folder, run};
 
 #[test]
 fn what_was_acknowledged_is_there_after_sigterm_and_a_restart() {
@@ -29,42 +29,30 @@ fn what_was_acknowledged_is_there_after_sigterm_and_a_restart() {
 }
 
 #[test]
-fn a_request_under_way_is_finished_before_the_end() {
+fn a_request_that_has_not_arrived_is_told_so_and_changes_nothing() {
     let inside = folder();
     let mut server = Server::start(inside.path(), &[]);
-    let mut stream = server.connect();
-    let body = r#"{"items":[{"sku":"A","on_hand":5,"change_from":null}],"reason":"test"}"#;
-    let head = format!(
-        "POST /v1/stock HTTP/1.1\r\nhost: x\r\nidempotency-key: k\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    // The server is known to be busy with this connection once it answers on a later one.
-    assert_eq!(server.get("/livez").0, 200);
+    let mut stream = begin_post(&server, "/v1/stock", 100);
     server.signal("TERM");
-    server.line_with("stopping");
-    stream.write_all(body.as_bytes()).unwrap();
     let mut status = String::new();
-    BufReader::new(stream).read_line(&mut status).unwrap();
-    assert!(status.contains("200"), "{status}");
+    stream.read_line(&mut status).unwrap();
+    assert!(status.contains("503"), "{status}");
+    drop(stream);
     assert_eq!(server.wait().code(), Some(0));
+    let verified = run(inside.path(), &["verify", "--json"]).json();
+    assert_eq!(verified["skus"], 0);
 }
 
 #[test]
 fn a_second_signal_ends_at_once() {
     let inside = folder();
-    let config = "[http]\ndrain_seconds = 3600\nheader_timeout_seconds = 300\nrequest_timeout_seconds = 3600\n";
-    let config = file(&inside, "holdfast.toml", config);
-    let mut server = Server::start(inside.path(), &["--config", &config.to_string_lossy()]);
-    let mut stream = server.connect();
-    stream
-        .write_all(b"POST /v1/stock HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n")
-        .unwrap();
-    assert_eq!(server.get("/livez").0, 200);
-    server.signal("TERM");
-    server.line_with("stopping");
-    server.signal("TERM");
+    let mut server = Server::start(inside.path(), &[]);
+    // A caller that neither sends on nor goes away keeps the server from being done too soon.
+    let _stream = begin_post(&server, "/v1/stock", 100);
+    // Both are there when the process goes on.
+    for name in ["STOP", "TERM", "INT", "CONT"] {
+        server.signal(name);
+    }
     server.line_with("second signal");
     assert_eq!(server.wait().code(), Some(1));
 }

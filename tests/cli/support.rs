@@ -185,6 +185,22 @@ impl Server {
     }
 }
 
+/// A request whose body the server is waiting for: it has said so when this returns.
+pub(crate) fn begin_post(server: &Server, path: &str, length: usize) -> BufReader<TcpStream> {
+    let mut stream = BufReader::new(server.connect());
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\nidempotency-key: k\r\nexpect: 100-continue\r\n\
+         content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    );
+    stream.get_mut().write_all(head.as_bytes()).unwrap();
+    for expected in ["HTTP/1.1 100 Continue\r\n", "\r\n"] {
+        let mut line = String::new();
+        stream.read_line(&mut line).unwrap();
+        assert_eq!(line, expected);
+    }
+    stream
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         // Either fails where the process has ended already.
