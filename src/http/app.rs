@@ -1,6 +1,7 @@
 //! What every handler needs, and the shape of every answer.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use axum::response::IntoResponse;
 use bytes::Bytes;
@@ -30,6 +31,8 @@ pub struct App {
     pub default_ttl: Ttl,
     /// Most event streams at once.
     pub streams_max: usize,
+    /// Event streams now.
+    pub streams: Arc<AtomicUsize>,
     durability: &'static str,
     draining: AtomicBool,
     owner: u64,
@@ -46,6 +49,7 @@ impl App {
             meters,
             default_ttl,
             streams_max,
+            streams: Arc::default(),
             durability,
             draining,
             owner,

@@ -26,6 +26,7 @@ use crate::http::error::Problem;
 use crate::http::json::Json;
 use crate::http::request;
 use crate::http::request_ids;
+use crate::http::route_meters::RouteMeters;
 use crate::http::routes::reservations::{self, ActKind};
 use crate::http::routes::{ROUTES, atp};
 use crate::limits::{BATCH_BODY_BYTES_MAX, BODY_BYTES_MAX};
@@ -174,6 +175,7 @@ async fn read_body(mut body: Incoming, limit: usize) -> Result<Bytes, Problem> {
 pub async fn serve(
     app: &App,
     router: &Router,
+    meters: &RouteMeters,
     state: &Rc<State>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
@@ -188,9 +190,10 @@ pub async fn serve(
     };
     let mut route = hot.as_ref().map_or("other", Hot::route);
     let body = match request::check_media_type(&parts.headers) {
-        Ok(()) => read_body(body, limit).await,
-        Err(problem) => Err(problem),
+        Err(problem) if !body.is_end_stream() => Err(problem),
+        Ok(()) | Err(_) => read_body(body, limit).await,
     };
+
     let answer = match (body, hot) {
         (Err(problem), _) => Answer::Reply(problem.into()),
         (Ok(body), Some(hot)) => {
@@ -210,8 +213,7 @@ pub async fn serve(
     };
     let response = finish(app, &parts, state, answer);
     let status = response.status().as_u16();
-    app.meters
-        .http_request(route, parts.method.as_str(), status, start.elapsed());
+    meters.record(route, &parts.method, status, start.elapsed());
     Ok(response)
 }
 

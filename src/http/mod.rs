@@ -1,6 +1,6 @@
 //! The HTTP API: parse, one call to the engine, map the answer.
 //!
-//! [`server`] accepts and serves, [`conn`] watches one connection, [`hot`] is where every request
+//! [`server`] accepts, `lane` serves on one thread, [`conn`] watches one connection, [`hot`] is where every request
 //! passes, [`routes`] holds the calls. [`parse`] turns bytes into commands and lists every
 //! mistake; [`render`] writes answers by hand; [`error`] maps everything that is no answer to a
 //! problem of the [`catalog`].
@@ -15,12 +15,14 @@ pub mod error;
 pub mod event_json;
 pub mod hot;
 pub mod json;
+mod lane;
 pub mod names;
 pub mod openapi;
 pub mod parse;
 pub mod render;
 pub mod request;
 pub mod request_ids;
+pub mod route_meters;
 pub mod routes;
 pub mod server;
 pub mod time_text;

@@ -3,35 +3,25 @@
 //! One acceptor that deals in turn, rather than every thread accepting: connections of this API
 //! live long, so an uneven share would stay uneven, and the slowest thread would set the pace.
 
-use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use axum::Router;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::runtime::{Builder, LocalOptions};
+use tokio::runtime::Builder;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval};
 
 use crate::domain::Ttl;
 use crate::engine::Engine;
 use crate::http::app::App;
 use crate::http::catalog;
-use crate::http::conn::{End, Patience, Socket, State, canned};
-use crate::http::{hot, routes};
+use crate::http::conn::{Patience, canned};
+use crate::http::lane::LaneParts;
 use crate::telemetry::Meters;
 
 /// Connections that the kernel keeps ready while the acceptor is busy.
@@ -39,12 +29,6 @@ const BACKLOG: u32 = 4_096;
 
 /// Connections dealt to a thread that it has not taken yet.
 const DEALT_MAX: usize = 1_024;
-
-/// Connections that a thread takes before it looks after those it has.
-const TAKE_MAX: usize = 64;
-
-/// Largest head of a request, bytes.
-const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// Rest after a failed accept: out of file descriptors, most likely.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
@@ -96,7 +80,7 @@ impl HttpConfig {
     }
 
     /// The times in ticks of the sweeper, at least one each.
-    fn patience(&self) -> Patience {
+    pub(super) fn patience(&self) -> Patience {
         let tick = self.sweep.as_micros().max(1);
         let ticks = |time: Duration| {
             u32::try_from(time.as_micros().div_ceil(tick))
@@ -205,7 +189,8 @@ fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+/// Returns when the server shall stop.
+pub(super) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
     // An error means that the sender is gone, which is a shutdown too.
     drop(shutdown.wait_for(|stop| *stop).await);
 }
@@ -293,211 +278,4 @@ fn is_callers_fault(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionRefused
             | io::ErrorKind::Interrupted
     )
-}
-
-/// What a serving thread is made of.
-struct LaneParts {
-    app: Arc<App>,
-    open: Arc<AtomicUsize>,
-    config: HttpConfig,
-    shutdown: watch::Receiver<bool>,
-}
-
-impl LaneParts {
-    fn run(self, dealt: mpsc::Receiver<std::net::TcpStream>) -> io::Result<()> {
-        // Blocking threads read event pages and render metrics; a few are enough.
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .max_blocking_threads(4)
-            .build_local(LocalOptions::default())?;
-        runtime.block_on(async {
-            self.app.engine.install_lane();
-            let mut http = http1::Builder::new();
-            http.max_header_size(HEAD_BYTES_MAX)
-                .header_read_timeout(None)
-                .half_close(false);
-            let lane = Rc::new(Lane {
-                router: routes::router(Arc::clone(&self.app)),
-                app: self.app,
-                open: self.open,
-                http,
-                clock: Rc::default(),
-                connections: RefCell::default(),
-            });
-            lane.run(dealt, self.shutdown, &self.config).await;
-        });
-        Ok(())
-    }
-}
-
-/// One serving thread.
-struct Lane {
-    app: Arc<App>,
-    router: Router,
-    open: Arc<AtomicUsize>,
-    http: http1::Builder,
-    /// Ticks of the sweeper.
-    clock: Rc<Cell<u32>>,
-    connections: RefCell<Connections>,
-}
-
-/// Connections of a thread, each at a place that stays its own.
-#[derive(Default)]
-struct Connections {
-    places: Vec<Option<Rc<State>>>,
-    free: Vec<usize>,
-}
-
-impl Connections {
-    fn enter(&mut self, state: Rc<State>) -> usize {
-        let at = self.free.pop().unwrap_or_else(|| {
-            self.places.push(None);
-            self.places.len() - 1
-        });
-        if let Some(place) = self.places.get_mut(at) {
-            *place = Some(state);
-        }
-        at
-    }
-
-    fn leave(&mut self, at: usize) {
-        if let Some(place) = self.places.get_mut(at) {
-            *place = None;
-            self.free.push(at);
-        }
-    }
-
-    fn count(&self) -> usize {
-        self.places.len() - self.free.len()
-    }
-
-    fn each(&self, mut visit: impl FnMut(&State)) {
-        self.places.iter().flatten().for_each(|state| visit(state));
-    }
-}
-
-/// A connection's place among those of its thread; gives it back however the connection ends.
-struct Place {
-    lane: Rc<Lane>,
-    at: usize,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.lane.connections.borrow_mut().leave(self.at);
-        self.lane.open.fetch_sub(1, Ordering::Relaxed);
-        self.lane.app.meters.connection_closed();
-    }
-}
-
-impl Lane {
-    async fn run(
-        self: Rc<Self>,
-        mut dealt: mpsc::Receiver<std::net::TcpStream>,
-        mut shutdown: watch::Receiver<bool>,
-        config: &HttpConfig,
-    ) {
-        let patience = config.patience();
-        let mut streams = Vec::new();
-        let mut tick = interval(config.sweep);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                biased;
-                () = stopped(&mut shutdown) => break,
-                _ = tick.tick() => self.sweep(&patience),
-                taken = dealt.recv_many(&mut streams, TAKE_MAX) => {
-                    streams.drain(..).for_each(|stream| self.take(stream));
-                    if taken == 0 {
-                        break;
-                    }
-                }
-            }
-        }
-        self.app.drain();
-        // Those that were accepted but not taken yet are served like all others: told to go.
-        dealt.close();
-        while let Some(stream) = dealt.recv().await {
-            self.take(stream);
-        }
-        self.finish(&mut tick, &patience, config.drain).await;
-    }
-
-    fn sweep(&self, patience: &Patience) {
-        self.clock.set(self.clock.get().wrapping_add(1));
-        self.connections
-            .borrow()
-            .each(|state| state.sweep(patience));
-    }
-
-    /// Ends what is idle, lets finish what is under way, and gives up after the hard deadline.
-    async fn finish(&self, tick: &mut tokio::time::Interval, patience: &Patience, limit: Duration) {
-        // Give connections that were just taken the chance to read what is there.
-        tokio::task::yield_now().await;
-        let deadline = tokio::time::sleep(limit);
-        let mut deadline = std::pin::pin!(deadline);
-        let mut look = interval(Duration::from_millis(5));
-        self.connections.borrow().each(State::drain);
-        while self.connections.borrow().count() > 0 {
-            tokio::select! {
-                biased;
-                () = &mut deadline => break,
-                _ = tick.tick() => self.sweep(patience),
-                _ = look.tick() => {}
-            }
-        }
-        let cut = self.connections.borrow().count();
-        if cut > 0 {
-            tracing::warn!(connections = cut, "cut what did not finish in time");
-        }
-    }
-
-    fn take(self: &Rc<Self>, stream: std::net::TcpStream) {
-        self.app.meters.connection_opened();
-        let state = Rc::new(State::new(Rc::clone(&self.clock), self.clock.get()));
-        let at = self.connections.borrow_mut().enter(Rc::clone(&state));
-        let place = Place {
-            lane: Rc::clone(self),
-            at,
-        };
-        // From here on dropping `place` counts the connection as gone.
-        match stream
-            .set_nodelay(true)
-            .and_then(|()| TcpStream::from_std(stream))
-        {
-            Ok(stream) => {
-                tokio::task::spawn_local(connection(place, stream, state));
-            }
-            Err(error) => tracing::debug!(%error, "a connection broke before it began"),
-        }
-    }
-}
-
-/// Serves one connection to its end.
-async fn connection(place: Place, stream: TcpStream, state: Rc<State>) {
-    let lane = &place.lane;
-    let service = service_fn(|request| hot::serve(&lane.app, &lane.router, &state, request));
-    let socket = Socket::new(stream, Rc::clone(&state));
-    let mut served = lane.http.serve_connection(TokioIo::new(socket), service);
-    let end = poll_fn(|cx| {
-        state.keep_waker(cx.waker());
-        match state.take_end() {
-            Some(End::Finish) => Pin::new(&mut served).graceful_shutdown(),
-            Some(end) => return Poll::Ready(Some(end)),
-            None => {}
-        }
-        Pin::new(&mut served).poll(cx).map(|_result| None)
-    })
-    .await;
-    let word = match end {
-        None => return,
-        Some(End::Quiet | End::Finish) => None,
-        Some(End::Late) => Some(&catalog::REQUEST_TIMEOUT),
-        Some(End::Stopping) => Some(&catalog::SHUTTING_DOWN),
-    };
-    let socket = served.into_parts().io.into_inner();
-    if let Some(kind) = word {
-        socket.last_word(kind);
-        socket.close().await;
-    }
 }

@@ -110,6 +110,17 @@ struct Route {
     latency: Histogram,
 }
 
+/// Counts the requests of one route, method and status without looking them up.
+#[derive(Debug, Clone)]
+pub struct RouteMeter(Arc<Route>);
+
+impl RouteMeter {
+    /// A request was answered.
+    pub fn record(&self, took: Duration) {
+        self.0.latency.record_duration(took);
+    }
+}
+
 #[derive(Debug)]
 struct Inner {
     /// One slot per channel index, made when the channel is first seen.
@@ -273,13 +284,18 @@ impl Meters {
     /// A request was answered. `route` is the template, not the path; methods that HTTP does not
     /// define count as `_OTHER`.
     pub fn http_request(&self, route: &'static str, method: &str, status: u16, took: Duration) {
+        self.http_route(route, method, status).record(took);
+    }
+
+    /// Where requests of this route, method and status are counted; for callers that keep it.
+    pub fn http_route(&self, route: &'static str, method: &str, status: u16) -> RouteMeter {
         let method = known_method(method);
         let same =
             |r: &&Arc<Route>| r.template == route && r.method == method && r.status == status;
         {
             let routes = self.0.routes.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(found) = routes.iter().find(same) {
-                return found.latency.record_duration(took);
+                return RouteMeter(Arc::clone(found));
             }
         }
         let mut routes = self
@@ -288,16 +304,16 @@ impl Meters {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = routes.iter().find(same) {
-            return found.latency.record_duration(took);
+            return RouteMeter(Arc::clone(found));
         }
-        let latency = Histogram::new(LATENCY_BOUNDS);
-        latency.record_duration(took);
-        routes.push(Arc::new(Route {
+        let made = Arc::new(Route {
             template: route,
             method,
             status,
-            latency,
-        }));
+            latency: Histogram::new(LATENCY_BOUNDS),
+        });
+        routes.push(Arc::clone(&made));
+        RouteMeter(made)
     }
 
     /// All metrics in the Prometheus text format.

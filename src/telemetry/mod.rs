@@ -10,4 +10,4 @@ pub mod meters;
 mod text;
 
 pub use labels::{LockKind, Op, OutcomeKind, Store};
-pub use meters::Meters;
+pub use meters::{Meters, RouteMeter};

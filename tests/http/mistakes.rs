@@ -147,6 +147,17 @@ fn every_mistake_of_a_body_is_listed_at_once() {
         "/lines/4/quantity",
     ];
     assert_eq!(pointers(&problem), expected);
+}
+
+#[test]
+fn numbers_at_their_limits() {
+    let server = Running::start();
+    let mut client = server.client();
+    let mut invalid = |path: &str, body: Value| {
+        client
+            .post(path, "k", &body.to_string())
+            .problem(422, "invalid_body")
+    };
     let max = 1_000_000_000_000_u64;
     let line = |quantity: u64| json!({"sku": "a", "quantity": quantity});
     let problem = invalid(
@@ -347,7 +358,7 @@ fn paths_methods_and_media_types() {
 #[test]
 fn http_that_is_none_gets_a_problem_too() {
     let server = Running::start();
-    let many: String = (0..101).map(|n| format!("x{n}: y\r\n")).collect();
+    let many = "x: y\r\n".repeat(101);
     let cases = [
         ("NOT HTTP\r\n\r\n".to_owned(), 400, "malformed_request"),
         (

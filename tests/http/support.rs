@@ -16,38 +16,38 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 /// 2026-11-11T12:00:00Z
-pub const START: UnixMillis = UnixMillis(1_794_398_400_000);
+pub(crate) const START: UnixMillis = UnixMillis(1_794_398_400_000);
 
 /// Longest time that a test waits for bytes that must come.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running server with its engine and a clock that stands still.
-pub struct Running {
-    pub addr: SocketAddr,
-    pub engine: Engine,
-    pub clock: Clock,
+pub(crate) struct Running {
+    pub(crate) addr: SocketAddr,
+    pub(crate) engine: Engine,
+    pub(crate) clock: Clock,
     stop: watch::Sender<bool>,
     server: Option<Server>,
     _folder: TempDir,
 }
 
 /// Two threads and usual times.
-pub fn config() -> HttpConfig {
+pub(crate) fn config() -> HttpConfig {
     let mut config = HttpConfig::new(Ttl::from_millis(900_000).unwrap());
     config.threads = NonZeroUsize::new(2).unwrap();
     config
 }
 
 impl Running {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::with(&config())
     }
 
-    pub fn with(config: &HttpConfig) -> Self {
+    pub(crate) fn with(config: &HttpConfig) -> Self {
         Self::with_engine(config, |_| {})
     }
 
-    pub fn with_engine(config: &HttpConfig, adjust: impl FnOnce(&mut EngineConfig)) -> Self {
+    pub(crate) fn with_engine(config: &HttpConfig, adjust: impl FnOnce(&mut EngineConfig)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::manual(START);
         let meters = Meters::new();
@@ -70,12 +70,12 @@ impl Running {
         }
     }
 
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::connect(self.addr)
     }
 
     /// Puts stock of one SKU.
-    pub fn stock(&self, sku: &str, on_hand: u64) {
+    pub(crate) fn stock(&self, sku: &str, on_hand: u64) {
         let body =
             format!(r#"{{"items":[{{"sku":"{sku}","on_hand":{on_hand}}}],"reason":"test"}}"#);
         self.client()
@@ -84,12 +84,12 @@ impl Running {
     }
 
     /// Asks the server to stop, without waiting.
-    pub fn begin_stop(&self) {
+    pub(crate) fn begin_stop(&self) {
         self.stop.send_replace(true);
     }
 
     /// Waits for the end.
-    pub fn join(&mut self) {
+    pub(crate) fn join(&mut self) {
         if let Some(server) = self.server.take() {
             server.join().unwrap();
         }
@@ -102,37 +102,37 @@ impl Drop for Running {
         if let Some(server) = self.server.take() {
             drop(server.join());
         }
-        drop(self.engine.close());
+        let _closed = self.engine.close();
     }
 }
 
 /// An answer.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
             .find(|(n, _)| n == name)
             .map(|(_, value)| value.as_str())
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {self:?}"))
     }
 
     /// The status must be this one; the body as JSON, null where it is none.
     #[track_caller]
-    pub fn expect(&self, status: u16) -> Value {
+    pub(crate) fn expect(&self, status: u16) -> Value {
         assert_eq!(
             self.status,
             status,
@@ -144,7 +144,7 @@ impl Answer {
 
     /// The answer must be a well-formed problem of this status and code.
     #[track_caller]
-    pub fn problem(&self, status: u16, code: &str) -> Value {
+    pub(crate) fn problem(&self, status: u16, code: &str) -> Value {
         assert_eq!(
             self.status,
             status,
@@ -180,12 +180,12 @@ impl Answer {
 }
 
 /// One connection.
-pub struct Client {
-    pub stream: BufReader<TcpStream>,
+pub(crate) struct Client {
+    pub(crate) stream: BufReader<TcpStream>,
 }
 
 impl Client {
-    pub fn connect(addr: SocketAddr) -> Self {
+    pub(crate) fn connect(addr: SocketAddr) -> Self {
         let stream = TcpStream::connect(addr).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -195,12 +195,12 @@ impl Client {
         }
     }
 
-    pub fn write(&mut self, bytes: &[u8]) {
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
         self.stream.get_mut().write_all(bytes).unwrap();
     }
 
     /// A head with these headers and a body of known length.
-    pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) {
+    pub(crate) fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) {
         let mut text = format!("{method} {path} HTTP/1.1\r\nhost: test\r\n");
         for (name, value) in headers {
             text.push_str(&format!("{name}: {value}\r\n"));
@@ -220,11 +220,11 @@ impl Client {
         line.trim_end().to_owned()
     }
 
-    pub fn receive(&mut self) -> Answer {
+    pub(crate) fn receive(&mut self) -> Answer {
         self.receive_for("GET")
     }
 
-    pub fn head(&mut self) -> (u16, Vec<(String, String)>) {
+    pub(crate) fn head(&mut self) -> (u16, Vec<(String, String)>) {
         let first = self.line();
         let status = first.split(' ').nth(1).and_then(|s| s.parse().ok());
         let status = status.unwrap_or_else(|| panic!("no status line: {first:?}"));
@@ -239,7 +239,7 @@ impl Client {
         (status, headers)
     }
 
-    pub fn receive_for(&mut self, method: &str) -> Answer {
+    pub(crate) fn receive_for(&mut self, method: &str) -> Answer {
         let (status, headers) = self.head();
         let mut answer = Answer {
             status,
@@ -257,7 +257,7 @@ impl Client {
         answer
     }
 
-    pub fn call(
+    pub(crate) fn call(
         &mut self,
         method: &str,
         path: &str,
@@ -268,11 +268,11 @@ impl Client {
         self.receive_for(method)
     }
 
-    pub fn get(&mut self, path: &str) -> Answer {
+    pub(crate) fn get(&mut self, path: &str) -> Answer {
         self.call("GET", path, &[], b"")
     }
 
-    pub fn post(&mut self, path: &str, key: &str, body: &str) -> Answer {
+    pub(crate) fn post(&mut self, path: &str, key: &str, body: &str) -> Answer {
         let headers = [
             ("content-type", "application/json"),
             ("idempotency-key", key),
@@ -281,7 +281,7 @@ impl Client {
     }
 
     /// Whether the server has closed the connection and everything was read.
-    pub fn is_closed(&mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         let mut byte = [0];
         match self.stream.read(&mut byte) {
             Ok(0) => true,

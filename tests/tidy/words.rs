@@ -43,6 +43,7 @@ const BANNED: &[(&str, &[&str], &str)] = &[
             "src/cli/",
             "src/http/server.rs",
             "src/ledger/embedded/journal/tests.rs",
+            "src/http/lane.rs",
         ],
         "only whoever owns a runtime may wait",
     ),

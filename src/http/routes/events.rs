@@ -134,22 +134,20 @@ fn damaged(error: impl std::fmt::Debug) -> Problem {
     Problem::plain(&catalog::INTERNAL, catalog::INTERNAL.help)
 }
 
-/// Counts the streams of this process.
-static STREAMS: AtomicUsize = AtomicUsize::new(0);
-
-struct Counted;
+/// One of the streams of a server, counted while it lives.
+struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
-    fn enter(limit: usize) -> Option<Self> {
-        let before = STREAMS.fetch_add(1, Ordering::Relaxed);
-        let counted = Self;
-        (before < limit).then_some(counted)
+    fn enter(app: &App) -> Option<Self> {
+        let counted = Self(Arc::clone(&app.streams));
+        let before = app.streams.fetch_add(1, Ordering::Relaxed);
+        (before < app.streams_max).then_some(counted)
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        STREAMS.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -160,7 +158,7 @@ async fn stream(app: Arc<App>, asked: Asked, headers: &HeaderMap) -> Result<Resp
         after =
             last.ok_or_else(|| request::invalid_parameter("Last-Event-ID", "is no position"))?;
     }
-    let counted = Counted::enter(app.streams_max).ok_or_else(|| {
+    let counted = Counted::enter(&app).ok_or_else(|| {
         Problem::plain(
             &catalog::OVERLOADED,
             "All event streams of this server are taken.",

@@ -1,0 +1,244 @@
+//! One serving thread: its runtime, its connections, its sweeper.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::http::app::App;
+use crate::http::catalog;
+use crate::http::conn::{End, Patience, Socket, State};
+use crate::http::route_meters::RouteMeters;
+use crate::http::server::{HttpConfig, stopped};
+use crate::http::{hot, routes};
+
+/// Connections that a thread takes before it looks after those it has.
+const TAKE_MAX: usize = 64;
+
+/// Largest head of a request, bytes.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// What a serving thread is made of.
+pub(super) struct LaneParts {
+    pub(super) app: Arc<App>,
+    pub(super) open: Arc<AtomicUsize>,
+    pub(super) config: HttpConfig,
+    pub(super) shutdown: watch::Receiver<bool>,
+}
+
+impl LaneParts {
+    /// Serves what is dealt, until the shutdown.
+    pub(super) fn run(self, dealt: mpsc::Receiver<std::net::TcpStream>) -> io::Result<()> {
+        // Blocking threads read event pages and render metrics; a few are enough.
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(4)
+            .build_local(LocalOptions::default())?;
+        runtime.block_on(async {
+            self.app.engine.install_lane();
+            let mut http = http1::Builder::new();
+            http.max_header_size(HEAD_BYTES_MAX)
+                .header_read_timeout(None)
+                .half_close(false);
+            let lane = Rc::new(Lane {
+                router: routes::router(Arc::clone(&self.app)),
+                meters: RouteMeters::new(self.app.meters.clone()),
+                app: self.app,
+                open: self.open,
+                http,
+                clock: Rc::default(),
+                connections: RefCell::default(),
+            });
+            lane.run(dealt, self.shutdown, &self.config).await;
+        });
+        Ok(())
+    }
+}
+
+/// One serving thread.
+struct Lane {
+    app: Arc<App>,
+    router: Router,
+    meters: RouteMeters,
+    open: Arc<AtomicUsize>,
+    http: http1::Builder,
+    /// Ticks of the sweeper.
+    clock: Rc<Cell<u32>>,
+    connections: RefCell<Connections>,
+}
+
+/// Connections of a thread, each at a place that stays its own.
+#[derive(Default)]
+struct Connections {
+    places: Vec<Option<Rc<State>>>,
+    free: Vec<usize>,
+}
+
+impl Connections {
+    fn enter(&mut self, state: Rc<State>) -> usize {
+        let at = self.free.pop().unwrap_or_else(|| {
+            self.places.push(None);
+            self.places.len() - 1
+        });
+        if let Some(place) = self.places.get_mut(at) {
+            *place = Some(state);
+        }
+        at
+    }
+
+    fn leave(&mut self, at: usize) {
+        if let Some(place) = self.places.get_mut(at) {
+            *place = None;
+            self.free.push(at);
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    fn each(&self, mut visit: impl FnMut(&State)) {
+        self.places.iter().flatten().for_each(|state| visit(state));
+    }
+}
+
+/// A connection's place among those of its thread; gives it back however the connection ends.
+struct Place {
+    lane: Rc<Lane>,
+    at: usize,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.lane.connections.borrow_mut().leave(self.at);
+        self.lane.open.fetch_sub(1, Ordering::Relaxed);
+        self.lane.app.meters.connection_closed();
+    }
+}
+
+impl Lane {
+    async fn run(
+        self: Rc<Self>,
+        mut dealt: mpsc::Receiver<std::net::TcpStream>,
+        mut shutdown: watch::Receiver<bool>,
+        config: &HttpConfig,
+    ) {
+        let patience = config.patience();
+        let mut streams = Vec::new();
+        let mut tick = interval(config.sweep);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = stopped(&mut shutdown) => break,
+                _ = tick.tick() => self.sweep(&patience),
+                taken = dealt.recv_many(&mut streams, TAKE_MAX) => {
+                    streams.drain(..).for_each(|stream| self.take(stream));
+                    if taken == 0 {
+                        break;
+                    }
+                }
+            }
+        }
+        self.app.drain();
+        // Those that were accepted but not taken yet are served like all others: told to go.
+        dealt.close();
+        while let Some(stream) = dealt.recv().await {
+            self.take(stream);
+        }
+        self.finish(&mut tick, &patience, config.drain).await;
+    }
+
+    fn sweep(&self, patience: &Patience) {
+        self.clock.set(self.clock.get().wrapping_add(1));
+        self.connections
+            .borrow()
+            .each(|state| state.sweep(patience));
+    }
+
+    /// Ends what is idle, lets finish what is under way, and gives up after the hard deadline.
+    async fn finish(&self, tick: &mut tokio::time::Interval, patience: &Patience, limit: Duration) {
+        // Give connections that were just taken the chance to read what is there.
+        tokio::task::yield_now().await;
+        let deadline = tokio::time::sleep(limit);
+        let mut deadline = std::pin::pin!(deadline);
+        let mut look = interval(Duration::from_millis(5));
+        self.connections.borrow().each(State::drain);
+        while self.connections.borrow().count() > 0 {
+            tokio::select! {
+                biased;
+                () = &mut deadline => break,
+                _ = tick.tick() => self.sweep(patience),
+                _ = look.tick() => {}
+            }
+        }
+        let cut = self.connections.borrow().count();
+        if cut > 0 {
+            tracing::warn!(connections = cut, "cut what did not finish in time");
+        }
+    }
+
+    fn take(self: &Rc<Self>, stream: std::net::TcpStream) {
+        self.app.meters.connection_opened();
+        let state = Rc::new(State::new(Rc::clone(&self.clock), self.clock.get()));
+        let at = self.connections.borrow_mut().enter(Rc::clone(&state));
+        let place = Place {
+            lane: Rc::clone(self),
+            at,
+        };
+        // From here on dropping `place` counts the connection as gone.
+        match stream
+            .set_nodelay(true)
+            .and_then(|()| TcpStream::from_std(stream))
+        {
+            Ok(stream) => {
+                tokio::task::spawn_local(connection(place, stream, state));
+            }
+            Err(error) => tracing::debug!(%error, "a connection broke before it began"),
+        }
+    }
+}
+
+/// Serves one connection to its end.
+async fn connection(place: Place, stream: TcpStream, state: Rc<State>) {
+    let lane = &place.lane;
+    let service =
+        service_fn(|request| hot::serve(&lane.app, &lane.router, &lane.meters, &state, request));
+    let socket = Socket::new(stream, Rc::clone(&state));
+    let mut served = lane.http.serve_connection(TokioIo::new(socket), service);
+    let end = poll_fn(|cx| {
+        state.keep_waker(cx.waker());
+        match state.take_end() {
+            Some(End::Finish) => Pin::new(&mut served).graceful_shutdown(),
+            Some(end) => return Poll::Ready(Some(end)),
+            None => {}
+        }
+        Pin::new(&mut served).poll(cx).map(|_result| None)
+    })
+    .await;
+    let word = match end {
+        None => return,
+        Some(End::Quiet | End::Finish) => None,
+        Some(End::Late) => Some(&catalog::REQUEST_TIMEOUT),
+        Some(End::Stopping) => Some(&catalog::SHUTTING_DOWN),
+    };
+    let socket = served.into_parts().io.into_inner();
+    if let Some(kind) = word {
+        socket.last_word(kind);
+        socket.close().await;
+    }
+}
