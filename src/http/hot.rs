@@ -289,6 +289,11 @@ fn finish(app: &App, parts: &Parts, state: &Rc<State>, answer: Answer) -> Respon
             let headers = response.headers_mut();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            let id = request::request_id(&parts.headers).cloned();
+            let id = id.or_else(|| HeaderValue::from_bytes(&request_ids::next()).ok());
+            if let Some(id) = id {
+                headers.insert(REQUEST_ID, id);
+            }
             return response;
         }
     };

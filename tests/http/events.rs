@@ -150,7 +150,9 @@ fn a_stream_goes_on_where_it_was_left() {
         &[accept, ("last-event-id", &last)],
         b"",
     );
-    assert_eq!(resumed.head().0, 200);
+    let (status, headers) = resumed.head();
+    assert_eq!(status, 200);
+    assert!(headers.iter().any(|(name, _)| name == "x-request-id"));
     server.stock("b", 1);
     for stream in [&mut client, &mut resumed] {
         let lines = until(stream, "\"type\":\"stock.set\"");
