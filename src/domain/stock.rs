@@ -91,7 +91,8 @@ pub struct Stock {
     nodes: SmallVec<[NodeStock; 1]>,
     held: Units,
     committed: Units,
-    settings: Settings,
+    /// `None`: the defaults, as most SKUs have; a million of them then cost a pointer each.
+    settings: Option<Box<Settings>>,
     version: u64,
 }
 
@@ -109,7 +110,7 @@ impl Stock {
             nodes,
             held,
             committed,
-            settings,
+            settings: boxed(settings),
             version,
         }
     }
@@ -139,8 +140,8 @@ impl Stock {
     }
 
     /// The settings.
-    pub const fn settings(&self) -> Settings {
-        self.settings
+    pub fn settings(&self) -> Settings {
+        self.settings.as_deref().copied().unwrap_or_default()
     }
 
     /// Counts the changes of this stock.
@@ -168,9 +169,10 @@ impl Stock {
 
     /// Units kept back now.
     pub fn safety(&self) -> Units {
-        match self.settings.safety {
-            Safety::Units(units) => units,
-            Safety::Percent(basis_points) => self.on_hand().share_up(basis_points),
+        match self.settings.as_deref().map(|settings| settings.safety) {
+            None => Units::ZERO,
+            Some(Safety::Units(units)) => units,
+            Some(Safety::Percent(basis_points)) => self.on_hand().share_up(basis_points),
         }
     }
 
@@ -195,16 +197,22 @@ impl Stock {
 
     /// Whether available units are at or under the low-water threshold.
     pub fn is_low(&self) -> bool {
-        self.settings
-            .low_water
-            .is_some_and(|mark| self.available() <= mark)
+        let mark = self
+            .settings
+            .as_deref()
+            .and_then(|settings| settings.low_water);
+        mark.is_some_and(|mark| self.available() <= mark)
     }
 
     /// The most that one more line could take after `taken` units went to other lines of the same
     /// command, and what binds it. Lines of one command never share a pin, so what they took
     /// matters only for the sum.
     pub fn room(&self, pin: Option<NodeIx>, taken: Units) -> (Units, Limit) {
-        if self.settings.selling == Selling::Suspended {
+        if self
+            .settings
+            .as_deref()
+            .is_some_and(|settings| settings.selling == Selling::Suspended)
+        {
             return (Units::ZERO, Limit::Suspended);
         }
         let unpromised = self.on_hand().left_after(self.promised()).left_after(taken);
@@ -325,7 +333,11 @@ impl Stock {
     }
 
     /// Puts these settings in force; their version is set by the caller.
-    pub const fn put_settings(&mut self, settings: Settings) {
-        self.settings = settings;
+    pub fn put_settings(&mut self, settings: Settings) {
+        self.settings = boxed(settings);
     }
+}
+
+fn boxed(settings: Settings) -> Option<Box<Settings>> {
+    (settings != Settings::default()).then(|| Box::new(settings))
 }

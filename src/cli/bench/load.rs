@@ -90,6 +90,7 @@ impl Tally {
 pub(super) fn run(engine: &Engine, plan: &Plan) -> Result<Tally, Failure> {
     let names: Vec<String> = (0..plan.skus).map(|n| format!("SKU-{n:08}")).collect();
     stock(engine, plan, &names)?;
+    drop(names);
     let channel = engine
         .channel("bench")
         .map_err(|e| failure(&format!("{e:?}")))?;
@@ -97,11 +98,11 @@ pub(super) fn run(engine: &Engine, plan: &Plan) -> Result<Tally, Failure> {
     let (parts, seconds) = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..plan.threads)
             .map(|thread| {
-                let (names, start) = (&names, &start);
+                let start = &start;
                 scope.spawn(move || {
                     let mut worker = Worker::new(engine, channel, thread);
                     start.wait();
-                    let result = worker.run(plan, names);
+                    let result = worker.run(plan);
                     result.map(|()| worker.tally)
                 })
             })
@@ -187,7 +188,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn run(&mut self, plan: &Plan, names: &[String]) -> Result<(), Failure> {
+    fn run(&mut self, plan: &Plan) -> Result<(), Failure> {
+        let mut name = String::new();
         let mut random = u64::from(self.thread) + 1;
         let mine = plan.operations / u32::from(plan.threads);
         let one = Units::new(1).ok_or_else(|| failure("no unit"))?;
@@ -197,9 +199,10 @@ impl<'a> Worker<'a> {
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
             let pick = (random >> 33) % u64::from(plan.skus);
-            let name = usize::try_from(pick).ok().and_then(|at| names.get(at));
-            let sku =
-                Sku::new(name.map_or("", String::as_str)).map_err(|e| failure(&e.to_string()))?;
+            // Written anew each time: a caller's SKU is in its request, which is in the cache.
+            name.clear();
+            let _ = write!(name, "SKU-{pick:08}");
+            let sku = Sku::new(&name).map_err(|e| failure(&e.to_string()))?;
             let line = LineRequest {
                 sku,
                 node: None,
