@@ -57,6 +57,8 @@ struct LocalLane {
     owner: u64,
     lane: Arc<Lane>,
     waiters: Waiters,
+    /// Somebody waits whom the writer may not know of.
+    is_nudge_due: bool,
 }
 
 thread_local! {
@@ -89,7 +91,10 @@ impl Lanes {
 
     /// Registers a waiter in this thread's lane or in the shared one. The caller looks at the
     /// durable sequence again afterwards: a sync may have come in between.
-    pub(super) fn register(&self, sequence: u64, waker: &Waker) {
+    ///
+    /// True for a lane: its pump will nudge the writer once everything that is ready on this
+    /// thread has run, so that the group is as large as the thread can make it.
+    pub(super) fn register(&self, sequence: u64, waker: &Waker) -> bool {
         // `try_with` fails only while the thread ends; then the shared lane serves.
         let in_lane = LOCAL.try_with(|local| {
             let mut local = local.borrow_mut();
@@ -101,11 +106,16 @@ impl Lanes {
             if sequence < before {
                 lane.lane.lowest.store(sequence, Ordering::SeqCst);
             }
+            if !std::mem::replace(&mut lane.is_nudge_due, true) {
+                lane.lane.notify.notify_one();
+            }
             true
         });
-        if in_lane != Ok(true) {
+        let in_lane = in_lane == Ok(true);
+        if !in_lane {
             lock(&self.shared).insert(sequence, waker.clone());
         }
+        in_lane
     }
 
     /// Wakes everybody who waits for a sequence up to `durable`; holds no lock while it does.
@@ -135,6 +145,7 @@ impl Lanes {
                 owner: self.owner,
                 lane: Arc::clone(&lane),
                 waiters: Waiters::default(),
+                is_nudge_due: false,
             });
         });
         lock(&self.installed).push(Arc::clone(&lane));
@@ -167,6 +178,16 @@ impl LaneGuard {
     /// Waits until the writer has something for this lane.
     pub(super) async fn notified(&self) {
         self.lane.notify.notified().await;
+    }
+
+    /// Whether somebody began to wait since the last time this was asked.
+    pub(super) fn take_nudge(&self) -> bool {
+        LOCAL.with_borrow_mut(|local| {
+            let lane = local
+                .iter_mut()
+                .find(|lane| Arc::ptr_eq(&lane.lane, &self.lane));
+            lane.is_some_and(|lane| std::mem::take(&mut lane.is_nudge_due))
+        })
     }
 
     /// Wakes the waiters of this thread that are due.

@@ -17,6 +17,9 @@ pub(super) fn pump(shared: Arc<Shared>) -> impl Future<Output = ()> + 'static {
     async move {
         loop {
             lane.guard.notified().await;
+            if lane.guard.take_nudge() {
+                lane.shared.nudge();
+            }
             lane.drain();
         }
     }
@@ -104,8 +107,9 @@ impl Future for Wait<'_> {
         );
         if self.registered != Some(address) {
             self.registered = Some(address);
-            self.shared.lanes.register(self.sequence, waker);
-            self.shared.nudge();
+            if !self.shared.lanes.register(self.sequence, waker) {
+                self.shared.nudge();
+            }
             // A sync may have passed between the look and the registration.
             if let Some(outcome) = self.shared.outcome(self.sequence) {
                 return Poll::Ready(outcome);
