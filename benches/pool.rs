@@ -1,5 +1,6 @@
 //! The embedded ledger in process: pool and journal under one and two threads, one hot SKU and
 //! many.
+#![expect(clippy::expect_used, reason = "a benchmark ends at the first surprise")]
 
 mod support;
 
@@ -8,6 +9,14 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use holdfast::clock::monotonic;
+
+fn all_at_once(threads: u64, work: &(impl Fn(u64) + Sync)) {
+    thread::scope(|scope| {
+        for number in 0..threads {
+            scope.spawn(move || work(number));
+        }
+    });
+}
 
 fn reserve(c: &mut Criterion) {
     let mut group = c.benchmark_group("pool/reserve");
@@ -24,13 +33,8 @@ fn reserve(c: &mut Criterion) {
                 b.iter_custom(|count| {
                     let each = count.div_ceil(threads);
                     let timer = monotonic();
-                    thread::scope(|scope| {
-                        for thread in 0..threads {
-                            let (engine, first) = (&engine, from + thread * each);
-                            scope.spawn(move || {
-                                support::reserve(engine, channel, skus, first, each);
-                            });
-                        }
+                    all_at_once(threads, &|thread| {
+                        support::reserve(&engine, channel, skus, from + thread * each, each);
                     });
                     from += each * threads;
                     timer.elapsed()

@@ -1,4 +1,5 @@
 //! Opening a data folder: from the journal alone, and from a snapshot with a short tail.
+#![expect(clippy::expect_used, reason = "a benchmark ends at the first surprise")]
 
 mod support;
 

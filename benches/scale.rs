@@ -2,6 +2,7 @@
 //! reservations. Not a criterion bench: each figure takes one long run.
 //!
 //! `cargo bench --bench scale -- [SKUS] [RESERVATIONS]`, 1,000,000 of each unless named.
+#![expect(clippy::expect_used, reason = "a benchmark ends at the first surprise")]
 
 mod support;
 

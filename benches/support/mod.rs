@@ -1,5 +1,9 @@
 //! What the benches of the ledger share: a filled engine, and commands to feed it.
-#![expect(clippy::unwrap_used, reason = "bench code: fixed input")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a benchmark ends at the first surprise"
+)]
 
 use std::path::Path;
 
@@ -93,7 +97,7 @@ pub(crate) fn reserve(engine: &Engine, channel: ChannelIx, skus: u64, from: u64,
                     break;
                 }
                 Err(LedgerError::Overloaded) => engine.wait_blocking(last).unwrap(),
-                Err(error) => unreachable!("{error}"),
+                Err(error) => panic!("{error}"),
             }
         }
     }

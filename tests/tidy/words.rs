@@ -126,7 +126,7 @@ pub(crate) fn leftovers(sources: &[Source]) -> Vec<String> {
     let mut complaints = Vec::new();
     for source in sources
         .iter()
-        .filter(|s| !s.is_tidy_itself() && !s.path.ends_with(".lock"))
+        .filter(|s| !s.is_tidy_itself() && !s.has_extension("lock"))
     {
         for (at, line) in source.text.lines().enumerate() {
             for word in ["FIXME", "TODO", "XXX", "HACK"] {

@@ -134,7 +134,7 @@ fn bodies() -> Vec<Body<'static>> {
         requested: units(2),
         held: units(1),
     };
-    let mut all = vec![
+    vec![
         Body::Opened { epoch: 7 },
         Body::NodeNamed {
             node: NodeIx(u16::MAX),
@@ -178,12 +178,18 @@ fn bodies() -> Vec<Body<'static>> {
             before: Settings::default(),
             after: settings,
         },
-    ];
-    all.extend(refusals().into_iter().map(|refusal| Body::Refused {
+    ]
+}
+
+fn every_body() -> Vec<Body<'static>> {
+    let refused = |refusal| Body::Refused {
         key: key(3),
         refusal,
-    }));
-    all
+    };
+    bodies()
+        .into_iter()
+        .chain(refusals().into_iter().map(refused))
+        .collect()
 }
 
 fn encoded(at: UnixMillis, body: &Body<'_>) -> Vec<u8> {
@@ -201,7 +207,7 @@ fn every_record_comes_back() {
         sequence: 2,
     };
     for at in [0, -1, i64::MAX, i64::MIN, 1_700_000_000_000].map(UnixMillis) {
-        for body in bodies() {
+        for body in every_body() {
             let bytes = encoded(at, &body);
             let event = decode(position, &bytes).unwrap();
             let again = encoded(event.at, &event.body);
@@ -214,7 +220,7 @@ fn every_record_comes_back() {
 
 #[test]
 fn cut_or_longer_records_are_damage() {
-    for body in bodies() {
+    for body in every_body() {
         let mut bytes = encoded(UnixMillis(1), &body);
         for cut in 0..bytes.len() {
             assert!(
@@ -233,7 +239,7 @@ fn cut_or_longer_records_are_damage() {
 
 #[test]
 fn damaged_bytes_never_panic() {
-    for body in bodies() {
+    for body in every_body() {
         let bytes = encoded(UnixMillis(1), &body);
         for at in 0..bytes.len() {
             for flip in [0x01, 0x80, 0xff] {
