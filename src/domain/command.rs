@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use super::ids::{ChannelIx, NodeIx, ReservationId, Sku};
 use super::time::Ttl;
 use super::units::Units;
-use crate::limits::{LINES_MAX, STOCK_ITEMS_MAX};
+use crate::limits::LINES_MAX;
 
 /// Identity of a command: the keyed 128-bit hash of its idempotency key, and the fingerprint of
 /// what it asks for. Same id and same fingerprint: the same command again.
@@ -161,7 +161,7 @@ pub enum Verb {
 /// A change of stock, with who and why for the change log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StockCommand<'a> {
-    /// What to change; at most [`STOCK_ITEMS_MAX`].
+    /// What to change; at most [`STOCK_ITEMS_MAX`](crate::limits::STOCK_ITEMS_MAX).
     pub change: StockChange<'a>,
     /// Why, for the change log.
     pub reason: &'a str,
@@ -193,11 +193,6 @@ impl StockChange<'_> {
     /// Whether there is no item.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// Whether the number of items is within 1 to [`STOCK_ITEMS_MAX`].
-    pub fn is_sized(&self) -> bool {
-        (1..=STOCK_ITEMS_MAX).contains(&self.len())
     }
 }
 

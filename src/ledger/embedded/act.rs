@@ -98,6 +98,8 @@ impl EmbeddedLedger {
             .open_lines
             .fetch_add(open, Ordering::Relaxed);
         let id = acting.act.id;
+        let touched = records.of_mut(id.0).and_then(|shard| shard.get_mut(id.0));
+        touched.ok_or(LedgerError::Unavailable)?.touch(acting.now);
         let record = records.of(id.0).and_then(|shard| shard.get(id.0));
         let (created_at, head) = record
             .and_then(|r| Some((r.at, r.head()?)))

@@ -1,35 +1,39 @@
-//! Deadlines in order. Most holds live equally long, so most deadlines arrive in order: those are
-//! a plain queue, written and read at its ends; only the others pay for a heap.
+//! Deadlines in order. Holds of one kind live equally long, so their deadlines arrive in order:
+//! each kind finds a plain queue, written and read at its ends; only what fits none of the few
+//! queues pays for a heap.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use crate::domain::UnixMillis;
 
+/// Times to live that may be mixed before any hold goes to the heap.
+const QUEUES: usize = 3;
+
 /// Slots of lines by deadline. May hold stale entries: the line says what is due.
 #[derive(Debug, Default)]
 pub(super) struct DueQueue {
-    in_order: VecDeque<(UnixMillis, u32)>,
+    in_order: [VecDeque<(UnixMillis, u32)>; QUEUES],
     others: BinaryHeap<Reverse<(UnixMillis, u32)>>,
 }
 
 impl DueQueue {
-    /// Adds a slot.
+    /// Adds a slot: to the queue whose last deadline is the latest that is not later.
     pub(super) fn push(&mut self, deadline: UnixMillis, slot: u32) {
-        if self
-            .in_order
-            .back()
-            .is_none_or(|(last, _)| *last <= deadline)
-        {
-            self.in_order.push_back((deadline, slot));
-        } else {
-            self.others.push(Reverse((deadline, slot)));
+        let fits = |queue: &&mut VecDeque<(UnixMillis, u32)>| {
+            queue.back().is_none_or(|(last, _)| *last <= deadline)
+        };
+        let latest = |queue: &&mut VecDeque<(UnixMillis, u32)>| queue.back().map(|(last, _)| *last);
+        match self.in_order.iter_mut().filter(fits).max_by_key(latest) {
+            Some(queue) => queue.push_back((deadline, slot)),
+            None => self.others.push(Reverse((deadline, slot))),
         }
     }
 
     /// The earliest deadline.
     pub(super) fn first(&self) -> Option<UnixMillis> {
-        let in_order = self.in_order.front().map(|(deadline, _)| *deadline);
+        let fronts = self.in_order.iter().filter_map(VecDeque::front);
+        let in_order = fronts.map(|(deadline, _)| *deadline).min();
         let other = self.others.peek().map(|Reverse((deadline, _))| *deadline);
         match (in_order, other) {
             (Some(a), Some(b)) => Some(a.min(b)),
@@ -40,14 +44,15 @@ impl DueQueue {
     /// Takes the slot with the earliest deadline, if that has passed.
     pub(super) fn pop_due(&mut self, now: UnixMillis) -> Option<u32> {
         let first = self.first().filter(|deadline| deadline.is_due(now))?;
-        if self
-            .in_order
-            .front()
-            .is_some_and(|(deadline, _)| *deadline == first)
-        {
-            return self.in_order.pop_front().map(|(_, slot)| slot);
+        let is_first = |queue: &&mut VecDeque<(UnixMillis, u32)>| {
+            queue
+                .front()
+                .is_some_and(|(deadline, _)| *deadline == first)
+        };
+        match self.in_order.iter_mut().find(is_first) {
+            Some(queue) => queue.pop_front().map(|(_, slot)| slot),
+            None => self.others.pop().map(|Reverse((_, slot))| slot),
         }
-        self.others.pop().map(|Reverse((_, slot))| slot)
     }
 }
 
@@ -58,7 +63,7 @@ mod tests {
     #[test]
     fn slots_come_out_by_deadline() {
         let mut queue = DueQueue::default();
-        let deadlines = [5, 9, 7, 7, 30, 12, 1];
+        let deadlines = [5, 9, 7, 7, 30, 12, 1, 3, 2];
         for (slot, deadline) in (0..).zip(deadlines) {
             queue.push(UnixMillis(deadline), slot);
         }
@@ -68,7 +73,7 @@ mod tests {
         while let Some(slot) = queue.pop_due(UnixMillis(12)) {
             out.push(deadlines[usize::try_from(slot).unwrap()]);
         }
-        assert_eq!(out, [1, 5, 7, 7, 9, 12]);
+        assert_eq!(out, [1, 2, 3, 5, 7, 7, 9, 12]);
         assert_eq!(queue.first(), Some(UnixMillis(30)));
     }
 }

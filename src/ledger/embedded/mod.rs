@@ -100,9 +100,6 @@ impl EmbeddedLedger {
     /// [`Self::wait`] for its position is done.
     pub fn submit(&self, keyed: &Keyed<'_>) -> Result<Answer, LedgerError> {
         self.journal.admit()?;
-        if self.state.counts.records.load(Ordering::Relaxed) >= self.retention.records_max {
-            return Err(LedgerError::Overloaded);
-        }
         match &keyed.command {
             Command::Reserve(reserve) => self.reserve(keyed.key, reserve),
             Command::Act(act) => self.act(keyed.key, act),
@@ -145,7 +142,7 @@ impl EmbeddedLedger {
     ) -> Result<(), LedgerError> {
         for (_, shard) in stock.iter_mut() {
             if shard.has_due(now) {
-                self.expire_shard(shard, now, scratch)?;
+                self.expire_shard(shard, now, u64::MAX, scratch)?;
             }
         }
         Ok(())
@@ -155,10 +152,13 @@ impl EmbeddedLedger {
         &self,
         shard: &mut stock_shard::StockShard,
         now: UnixMillis,
+        most: u64,
         scratch: &mut Scratch,
     ) -> Result<(), LedgerError> {
         let mut expired = 0;
-        while let Some(expiry) = shard.expire_next(now).map_err(|bad| self.broken(bad))? {
+        while expired < most {
+            let next = shard.expire_next(now).map_err(|bad| self.broken(bad))?;
+            let Some(expiry) = next else { break };
             let Some(entry) = shard.lines.get(expiry.slot) else {
                 continue;
             };

@@ -46,6 +46,7 @@ pub(super) struct Pool {
 
 thread_local! {
     static LOCKED: Cell<u32> = const { Cell::new(0) };
+    static HOLDS: Cell<u32> = const { Cell::new(0) };
 }
 
 fn shards<T: Default>(count: usize) -> Shards<T> {
@@ -89,7 +90,9 @@ impl Pool {
 
     /// A timer for the lock hold that begins now, for one in [`HOLD_SAMPLE`].
     pub(super) fn hold_timer(&self) -> HoldTimer<'_> {
-        let sampled = LOCKED.get().is_multiple_of(HOLD_SAMPLE);
+        let count = HOLDS.get().wrapping_add(1);
+        HOLDS.set(count);
+        let sampled = count.is_multiple_of(HOLD_SAMPLE);
         HoldTimer {
             timer: sampled.then(monotonic),
             meters: &self.meters,

@@ -25,7 +25,7 @@ impl EmbeddedLedger {
         let now = self.now();
         if shard.has_due(now) && self.journal.admit().is_ok() {
             let mut scratch = Scratch::new();
-            self.expire_shard(&mut shard, now, &mut scratch)?;
+            self.expire_shard(&mut shard, now, u64::MAX, &mut scratch)?;
             scratch.commit(&self.journal);
         }
         let slot = shard.find(hash, sku.as_str());

@@ -92,6 +92,8 @@ impl LineRefs {
 pub(super) struct Head {
     pub(super) channel: ChannelIx,
     pub(super) ttl: Ttl,
+    /// When it was made or last acted on.
+    pub(super) touched: UnixMillis,
     pub(super) reference: Option<Box<str>>,
     pub(super) lines: LineRefs,
 }
@@ -153,6 +155,18 @@ impl Record {
     pub(super) fn id(&self) -> u128 {
         let [low, high] = self.id;
         (u128::from(high) << 64) | u128::from(low)
+    }
+
+    /// Notes that the reservation was acted on.
+    pub(super) fn touch(&mut self, now: UnixMillis) {
+        if let Some(head) = self.head_mut() {
+            head.touched = now;
+        }
+    }
+
+    /// When the command was given, or its reservation last acted on.
+    pub(super) fn last_touched(&self) -> UnixMillis {
+        self.head().map_or(self.at, |head| head.touched)
     }
 
     pub(super) const fn head(&self) -> Option<&Head> {

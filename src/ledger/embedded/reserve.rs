@@ -51,6 +51,11 @@ impl EmbeddedLedger {
         if let Some(answer) = self.answered(&records, key) {
             return answer;
         }
+        // Only what makes the memory grow without end is turned away: what was promised can
+        // always be confirmed, released and asked for.
+        if self.state.counts.records.load(Ordering::Relaxed) >= self.retention.records_max {
+            return Err(LedgerError::Overloaded);
+        }
         let mut stock = self
             .state
             .pool
@@ -100,6 +105,7 @@ impl EmbeddedLedger {
         let position = self.position(sequence);
         let head = Head {
             channel: reserve.channel,
+            touched: making.now,
             ttl: reserve.ttl,
             reference: reserve.reference.map(Into::into),
             lines: LineRefs::new(&refs),

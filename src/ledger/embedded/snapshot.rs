@@ -209,6 +209,7 @@ fn put_records(w: &mut Writer<'_>, watermark: u64, shard: &RecordShard) {
                 w.byte(1);
                 w.number(u64::from(head.channel.0));
                 w.number(u64::from(head.ttl.as_millis()));
+                w.signed(head.touched.0);
                 w.maybe_text(head.reference.as_deref());
                 w.count(head.lines.as_slice().len());
                 for line in head.lines.as_slice() {
@@ -262,6 +263,7 @@ pub(super) fn get_records<E: From<BadRecord>>(
 fn get_head(r: &mut Reader<'_>) -> Result<Head, BadRecord> {
     let channel = ChannelIx(r.narrow()?);
     let ttl = Ttl::from_millis(r.narrow()?).ok_or(BadRecord)?;
+    let touched = UnixMillis(r.signed()?);
     let reference = r.maybe_text()?.map(Into::into);
     let count = r.count()?;
     let mut lines: SmallVec<[LineRef; 2]> = SmallVec::new();
@@ -271,6 +273,7 @@ fn get_head(r: &mut Reader<'_>) -> Result<Head, BadRecord> {
     Ok(Head {
         channel,
         ttl,
+        touched,
         reference,
         lines: LineRefs::new(&lines),
     })

@@ -29,6 +29,7 @@ impl EmbeddedLedger {
             .state
             .pool
             .stock(skus.iter().map(|sku| self.shard(*sku)).collect())?;
+        let _hold = self.state.pool.hold_timer();
         let now = self.now();
         let mut scratch = Scratch::new();
         self.expire(&mut stock, now, &mut scratch)?;
@@ -64,6 +65,7 @@ impl EmbeddedLedger {
             .state
             .pool
             .stock(SmallVec::from_iter([self.shard(sku)]))?;
+        let _hold = self.state.pool.hold_timer();
         let now = self.now();
         let mut scratch = Scratch::new();
         self.expire(&mut stock, now, &mut scratch)?;

@@ -18,6 +18,13 @@ use crate::limits::{RECORD_SHARDS, STOCK_SHARDS};
 /// Record slots looked at per shard and pass, so that no lock is held long.
 const PRUNE_SLOTS: u32 = 64;
 
+/// Lines that the reaper expires under one lock hold.
+const REAP_LINES: u64 = 1_024;
+
+/// Largest shard, in lines and SKUs, that is recounted while others wait for it: about a
+/// millisecond. Larger ones are left to `verify` and to the check of every hold.
+const AUDIT_ENTRIES: usize = 20_000;
+
 /// Where the rounds go on.
 #[derive(Debug, Default)]
 pub(super) struct Upkeep {
@@ -30,18 +37,27 @@ impl EmbeddedLedger {
     /// Gives back, in every shard, the held units whose deadline has passed.
     pub fn reap(&self) -> Result<(), LedgerError> {
         for shard in 0..STOCK_SHARDS {
-            self.journal.admit()?;
-            let mut shard = self.state.pool.stock_shard(shard)?;
-            let now = self.now();
-            if shard.has_due(now) {
-                let mut scratch = Scratch::new();
-                self.expire_shard(&mut shard, now, &mut scratch)?;
-                scratch.commit(&self.journal);
-            }
+            self.reap_shard(shard)?;
         }
         // Nobody waits for what expired, nor for a new name.
         self.journal.nudge();
         Ok(())
+    }
+
+    /// Gives the lock up again and again, so that a storm of deadlines holds nobody up for long,
+    /// and stops when the journal cannot follow.
+    fn reap_shard(&self, number: usize) -> Result<(), LedgerError> {
+        loop {
+            self.journal.admit()?;
+            let mut shard = self.state.pool.stock_shard(number)?;
+            let now = self.now();
+            if !shard.has_due(now) {
+                return Ok(());
+            }
+            let mut scratch = Scratch::new();
+            self.expire_shard(&mut shard, now, REAP_LINES, &mut scratch)?;
+            scratch.commit(&self.journal);
+        }
     }
 
     /// Forgets some of the records whose retention has ended. Reservations with open units stay.
@@ -74,7 +90,7 @@ impl EmbeddedLedger {
         let Some(record) = records.records.get(slot) else {
             return Ok(false);
         };
-        let age = now.0.saturating_sub(record.at.0);
+        let age = now.0.saturating_sub(record.last_touched().0);
         match &record.kept {
             Kept::Event(bytes) if super::record::is_refusal(bytes) => {
                 Ok(age > self.retention.refusals_ms)
@@ -83,7 +99,10 @@ impl EmbeddedLedger {
             Kept::Reservation(_) if age <= self.retention.keys_ms => Ok(false),
             Kept::Reservation(head) => {
                 let view = self.state.view(record, head)?;
-                Ok(view.lines.iter().all(|line| line.line.open().is_zero()))
+                let is_open = view.lines.iter().any(|line| !line.line.open().is_zero());
+                let expired = view.lines.iter().any(|line| !line.line.expired.is_zero());
+                let since = now.0.saturating_sub(view.deadline.0);
+                Ok(!is_open && (!expired || since > self.retention.keys_ms))
             }
         }
     }
@@ -102,6 +121,9 @@ impl EmbeddedLedger {
     pub fn audit_next(&self) -> Result<(), LedgerError> {
         let next = self.upkeep.next_audit.fetch_add(1, Ordering::Relaxed) % STOCK_SHARDS;
         let shard = self.state.pool.stock_shard(next)?;
+        if shard.lines.len().saturating_add(shard.stocks.len()) > AUDIT_ENTRIES {
+            return Ok(());
+        }
         let found = super::recount::check_shard(&shard);
         drop(shard);
         if found.violation_count > 0 {

@@ -155,6 +155,7 @@ impl Model {
         for (at, step) in steps {
             self.apply(target, at, step);
         }
+        self.bookings.get_mut(target).unwrap().touched = now;
         Ok(Outcome::Reservation(self.bookings[target].view()))
     }
 

@@ -125,6 +125,8 @@ struct Booking {
     reference: Option<String>,
     created: i64,
     deadline: i64,
+    /// When it was made or last acted on.
+    touched: i64,
     rows: Vec<Row>,
 }
 
@@ -274,7 +276,15 @@ impl Model {
             let kept = match (&answered.verdict, &answered.script) {
                 (Err(_), _) => age <= keeping.refusals,
                 (Ok(_), Script::Reserve { .. }) => {
-                    age <= keeping.answers || bookings[key].rows.iter().any(|row| row.open() > 0)
+                    let booking = &bookings[key];
+                    let expired = booking.rows.iter().any(|row| row.expired > 0);
+                    let ended = if expired {
+                        booking.deadline
+                    } else {
+                        booking.touched
+                    };
+                    now - ended.max(booking.touched) <= keeping.answers
+                        || booking.rows.iter().any(|row| row.open() > 0)
                 }
                 (Ok(_), _) => age <= keeping.answers,
             };

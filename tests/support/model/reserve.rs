@@ -70,6 +70,7 @@ impl Model {
                 channel: *channel,
                 reference: reference.clone(),
                 created: now,
+                touched: now,
                 deadline: now + i64::from(*ttl),
                 rows,
             },

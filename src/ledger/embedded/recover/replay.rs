@@ -35,6 +35,7 @@ impl State {
             }
             Body::Acted(acted) => {
                 self.keep_event(event, acted.key, loading)?;
+                self.replay_touch(event, acted.id, loading)?;
                 self.replay_acted(sequence, acted, loading)
             }
             Body::Expired {
@@ -113,6 +114,7 @@ impl State {
             .collect();
         let head = Head {
             channel: reserved.channel,
+            touched: at,
             ttl,
             reference: reserved.reference.map(Into::into),
             lines: LineRefs::new(&missing),
@@ -168,6 +170,22 @@ impl State {
                 "line {number} of {id} is not there"
             ))),
         }
+    }
+
+    fn replay_touch(
+        &self,
+        event: &Event<'_>,
+        id: ReservationId,
+        loading: &Loading,
+    ) -> Result<(), OpenError> {
+        let number = record_shard_of(id.0);
+        if !covered(&loading.record_marks, number, event.position.sequence) {
+            let mut records = self.pool.record_shard(number)?;
+            if let Some(record) = records.get_mut(id.0) {
+                record.touch(event.at);
+            }
+        }
+        Ok(())
     }
 
     fn replay_acted(
