@@ -22,7 +22,7 @@ use crate::lane;
 use crate::path::Path;
 use crate::request::{AdjustStock, AtpQuery, Part, Reserve, SetStock, StockBody};
 use crate::retry::Doubt;
-use crate::shared::{Call, Shared, rejected};
+use crate::shared::{Call, Shared, refused, rejected};
 
 /// A client of one server. Cheap to clone; clones share connections, queue and retry budget.
 ///
@@ -240,13 +240,20 @@ impl Client {
         self.find(Path::new("/v1/reservations/").value(id)).await
     }
 
-    /// Settles an unknown result: the reservation that this key made.
+    /// Settles an unknown result: what the reservation call with this key was answered. A refusal
+    /// stays one, so that a new attempt wants a new key.
     ///
-    /// `None` says that there is none now. While an earlier request may still be on its way, only
-    /// [`reserve_with_key`](Self::reserve_with_key) with the same key makes sure.
-    pub async fn settle(&self, key: &IdempotencyKey) -> Result<Option<Reservation>, Error> {
-        self.find(Path::new("/v1/reservations").query("key", Some(&key.to_string())))
-            .await
+    /// `None` says that nothing has happened under this key. While an earlier request may still be
+    /// on its way, only [`reserve_with_key`](Self::reserve_with_key) with the same key makes sure.
+    pub async fn settle(&self, key: &IdempotencyKey) -> Result<Option<Answer<Reservation>>, Error> {
+        let path = Path::new("/v1/reservations").query("key", Some(&key.to_string()));
+        let call = Call::get(path.as_str(), self.deadline());
+        let reply = self.shared().send(call).await?;
+        match reply.status {
+            404 => Ok(None),
+            409 => Ok(Some(refused(&reply.body))),
+            _ => reply.into_read().map(|made| Some(Answer::Done(made))),
+        }
     }
 
     async fn find(&self, path: Path) -> Result<Option<Reservation>, Error> {

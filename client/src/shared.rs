@@ -50,6 +50,17 @@ pub(crate) struct Reply {
     pub(crate) body: Vec<u8>,
 }
 
+impl Reply {
+    /// The answer to a call that changes nothing.
+    pub(crate) fn into_read<T: DeserializeOwned>(self) -> Result<T, Error> {
+        match self.status {
+            200..=299 => serde_json::from_slice(&self.body)
+                .map_err(|error| Error::Unreadable(error.to_string().into())),
+            status => Err(rejected(status, &self.body)),
+        }
+    }
+}
+
 impl Shared {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
@@ -117,22 +128,19 @@ impl Shared {
             200..=299 => serde_json::from_slice(&reply.body)
                 .map(Answer::Done)
                 .map_err(|_unreadable| Error::Unknown { key: key.clone() }),
-            409 => Ok(Answer::Refused(Box::new(
-                AnyProblem::read(&reply.body).into_refusal(),
-            ))),
+            409 => Ok(refused(&reply.body)),
             status => Err(rejected(status, &reply.body)),
         }
     }
 
     /// A call that changes nothing.
     pub(crate) async fn read<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, Error> {
-        let reply = self.send(call).await?;
-        match reply.status {
-            200..=299 => serde_json::from_slice(&reply.body)
-                .map_err(|error| Error::Unreadable(error.to_string().into())),
-            status => Err(rejected(status, &reply.body)),
-        }
+        self.send(call).await?.into_read()
     }
+}
+
+pub(crate) fn refused<T>(body: &[u8]) -> Answer<T> {
+    Answer::Refused(Box::new(AnyProblem::read(body).into_refusal()))
 }
 
 pub(crate) fn rejected(status: u16, body: &[u8]) -> Error {

@@ -1,0 +1,13 @@
+//! The client crate against the server itself: every call, a crowd on one SKU, restarts.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test code: a failure is a panic"
+)]
+
+mod calls;
+mod crowd;
+mod restart;
+mod support;
