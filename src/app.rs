@@ -29,10 +29,10 @@ use crate::telemetry::logging;
 const UPKEEP_PAUSE: Duration = Duration::from_millis(50);
 
 /// After a failed snapshot, before the next: doubled with each that fails again.
-const SNAPSHOT_PAUSE: Duration = Duration::from_secs(60);
+const SNAPSHOT_PAUSE: Duration = Duration::from_mins(1);
 
 /// The longest of these pauses.
-const SNAPSHOT_PAUSE_MAX: Duration = Duration::from_secs(3_600);
+const SNAPSHOT_PAUSE_MAX: Duration = Duration::from_hours(1);
 
 /// Reads the command line and does what it says.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
@@ -379,7 +379,7 @@ mod tests {
         let (stop, stopped) = watch::channel(false);
         let mut settings = HttpConfig::new(Ttl::from_millis(60_000).unwrap());
         settings.threads = NonZeroUsize::MIN;
-        settings.closing = Duration::from_secs(60);
+        settings.closing = Duration::from_mins(1);
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let server =
             http::serve(listen, engine.clone(), Meters::new(), &settings, &stopped).unwrap();
