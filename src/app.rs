@@ -16,15 +16,23 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::cli::args::{Action, Arguments, Serve};
 use crate::cli::open::{self, Opened};
 use crate::cli::{self, Exit, Failure, demo, replay};
+use crate::clock::{Monotonic, monotonic};
 use crate::config::Config;
 use crate::domain::Ttl;
 use crate::engine::Engine;
 use crate::http::{self, HttpConfig};
+use crate::ledger::LedgerError;
 use crate::shutdown::Signals;
 use crate::telemetry::logging;
 
 /// From one round of upkeep to the next: how late a deadline may be noticed when nobody asks.
 const UPKEEP_PAUSE: Duration = Duration::from_millis(50);
+
+/// After a failed snapshot, before the next: doubled with each that fails again.
+const SNAPSHOT_PAUSE: Duration = Duration::from_mins(1);
+
+/// The longest of these pauses.
+const SNAPSHOT_PAUSE_MAX: Duration = Duration::from_hours(1);
 
 /// Reads the command line and does what it says.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
@@ -204,30 +212,68 @@ async fn live(
     }
 }
 
+/// When to try the next snapshot: at once, unless the last one failed.
+#[derive(Debug, Default)]
+struct SnapshotPace(Option<(Monotonic, Duration)>);
+
+impl SnapshotPace {
+    fn is_due(&self, now: Monotonic) -> bool {
+        self.0
+            .is_none_or(|(failed, pause)| now.since(failed) >= pause)
+    }
+
+    fn failed(&mut self, now: Monotonic) {
+        let pause = self.0.map_or(SNAPSHOT_PAUSE, |(_, pause)| pause * 2);
+        self.0 = Some((now, pause.min(SNAPSHOT_PAUSE_MAX)));
+    }
+
+    const fn succeeded(&mut self) {
+        self.0 = None;
+    }
+}
+
+fn out_of_service() -> Failure {
+    Failure::new(
+        Exit::Failed,
+        "a write or sync of the journal failed, or a panic left work half done; what was \
+         acknowledged is safe, and this process must not promise any more. Check the log and the \
+         disk, then start again",
+    )
+}
+
 /// What must happen by itself, until the ledger fails.
 async fn upkeep(engine: &Engine) -> Failure {
     let mut timer = interval(UPKEEP_PAUSE);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut snapshot: Option<JoinHandle<()>> = None;
+    let mut snapshot: Option<JoinHandle<Result<bool, LedgerError>>> = None;
+    let mut pace = SnapshotPace::default();
     loop {
         timer.tick().await;
         if engine.health().poisoned {
-            return Failure::new(
-                Exit::Failed,
-                "a write or sync of the journal failed; what was acknowledged is safe, and this \
-                 process must not promise any more. Check the disk, then start again",
-            );
+            return out_of_service();
         }
-        if let Err(error) = engine.tick().and_then(|()| engine.audit()) {
-            tracing::warn!(%error, "upkeep failed");
+        match engine.tick().and_then(|()| engine.audit()) {
+            Ok(()) => {}
+            Err(LedgerError::Poisoned) => return out_of_service(),
+            Err(error) => tracing::warn!(%error, "upkeep failed"),
         }
-        if snapshot.as_ref().is_none_or(JoinHandle::is_finished) {
-            let engine = engine.clone();
-            snapshot = Some(spawn_blocking(move || {
-                if let Err(error) = engine.snapshot_if_due() {
+        if let Some(ended) = snapshot.take_if(|snapshot| snapshot.is_finished()) {
+            match ended.await {
+                Ok(Ok(_)) => pace.succeeded(),
+                Ok(Err(LedgerError::Poisoned)) => return out_of_service(),
+                Ok(Err(error)) => {
+                    pace.failed(monotonic());
                     tracing::error!(%error, "no snapshot; the journal keeps growing");
                 }
-            }));
+                Err(error) => {
+                    pace.failed(monotonic());
+                    tracing::error!(%error, "the snapshot panicked; the journal keeps growing");
+                }
+            }
+        }
+        if snapshot.is_none() && pace.is_due(monotonic()) {
+            let engine = engine.clone();
+            snapshot = Some(spawn_blocking(move || engine.snapshot_if_due()));
         }
     }
 }
@@ -248,7 +294,9 @@ fn shop(engine: &Engine, with_demo: bool) -> impl Future<Output = Failure> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::ErrorKind;
+    use std::io::{ErrorKind, Write};
+    use std::net::TcpStream;
+    use std::num::NonZeroUsize;
     use std::sync::Arc;
 
     use super::*;
@@ -259,19 +307,7 @@ mod tests {
     use crate::ledger::embedded::storage::sim::{Fault, SimStorage, Site};
     use crate::telemetry::Meters;
 
-    #[test]
-    fn a_failed_sync_ends_the_process() {
-        let storage = SimStorage::new();
-        let mut config = EngineConfig::new(Clock::system(), Meters::new());
-        config.journal.segment_bytes = 64 * 1024;
-        let engine = Engine::open_on(Arc::new(storage.clone()), config).unwrap();
-        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
-        let calm = runtime.block_on(async {
-            tokio::time::timeout(UPKEEP_PAUSE * 3, upkeep(&engine))
-                .await
-                .is_err()
-        });
-        assert!(calm, "upkeep goes on while nothing fails");
+    fn break_journal(storage: &SimStorage, engine: &Engine) {
         storage.fail(Fault {
             site: Site::Sync,
             after: 0,
@@ -294,11 +330,69 @@ mod tests {
         let key = engine.key("k", &command);
         let answer = engine.execute_blocking(&Keyed { key, command });
         assert!(answer.is_err(), "{answer:?}");
+    }
+
+    #[test]
+    fn a_failed_sync_ends_the_process() {
+        let storage = SimStorage::new();
+        let mut config = EngineConfig::new(Clock::system(), Meters::new());
+        config.journal.segment_bytes = 64 * 1024;
+        let engine = Engine::open_on(Arc::new(storage.clone()), config).unwrap();
+        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        let calm = runtime.block_on(async {
+            tokio::time::timeout(UPKEEP_PAUSE * 3, upkeep(&engine))
+                .await
+                .is_err()
+        });
+        assert!(calm, "upkeep goes on while nothing fails");
+        break_journal(&storage, &engine);
         let failure = runtime.block_on(upkeep(&engine));
         assert_eq!(failure.exit, Exit::Failed);
         assert!(
             failure.message.contains("sync of the journal failed"),
             "{failure}"
         );
+    }
+
+    #[test]
+    fn failed_snapshots_are_tried_again_ever_more_seldom() {
+        let mut pace = SnapshotPace::default();
+        let now = monotonic();
+        assert!(pace.is_due(now));
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            pace.failed(now);
+            assert!(!pace.is_due(now));
+            pauses.push(pace.0.unwrap().1.as_secs() / 60);
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+        pace.succeeded();
+        assert!(pace.is_due(now));
+    }
+
+    #[test]
+    fn a_poisoned_server_does_not_wait_for_its_callers() {
+        let storage = SimStorage::new();
+        let mut config = EngineConfig::new(Clock::system(), Meters::new());
+        config.journal.segment_bytes = 64 * 1024;
+        let engine = Engine::open_on(Arc::new(storage.clone()), config).unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let mut settings = HttpConfig::new(Ttl::from_millis(60_000).unwrap());
+        settings.threads = NonZeroUsize::MIN;
+        settings.closing = Duration::from_mins(1);
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let server =
+            http::serve(listen, engine.clone(), Meters::new(), &settings, &stopped).unwrap();
+        let server = Background { server, stop };
+        // A caller in the middle of a request, who will not close when told to go.
+        let mut caller = TcpStream::connect(server.server.local_addr()).unwrap();
+        let head = b"POST /v1/reservations HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{";
+        caller.write_all(head).unwrap();
+        break_journal(&storage, &engine);
+        assert!(engine.health().poisoned);
+        let timer = monotonic();
+        server.drain().unwrap();
+        assert!(timer.elapsed() < Duration::from_secs(1), "{timer:?}");
+        drop(caller);
     }
 }

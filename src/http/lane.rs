@@ -17,8 +17,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use crate::clock::monotonic;
 use crate::http::app::App;
 use crate::http::catalog;
 use crate::http::conn::{End, Patience, Socket, State};
@@ -28,6 +29,10 @@ use crate::http::{hot, routes};
 
 /// Connections that a thread takes before it looks after those it has.
 const TAKE_MAX: usize = 64;
+
+/// How long callers may take when the ledger is out of service: they wait for a process that
+/// works.
+const POISONED_DRAIN: Duration = Duration::from_millis(400);
 
 /// Largest head of a request, bytes.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -177,13 +182,21 @@ impl Lane {
         let deadline = tokio::time::sleep(limit);
         let mut deadline = std::pin::pin!(deadline);
         let mut look = interval(Duration::from_millis(5));
+        let mut hurried = false;
         self.connections.borrow().each(State::drain);
         while self.connections.borrow().count() > 0 {
             tokio::select! {
                 biased;
                 () = &mut deadline => break,
                 _ = tick.tick() => self.sweep(patience),
-                _ = look.tick() => {}
+                _ = look.tick() => {
+                    if !hurried && self.app.engine.health().poisoned {
+                        hurried = true;
+                        let soon = Instant::from_std(monotonic().instant()) + POISONED_DRAIN;
+                        let sooner = deadline.deadline().min(soon);
+                        deadline.as_mut().reset(sooner);
+                    }
+                }
             }
         }
         let cut = self.connections.borrow().count();

@@ -124,7 +124,7 @@ impl EmbeddedLedger {
             durability: self.journal.durability(),
             durable: self.position(self.journal.durable()),
             queued_bytes: self.journal.queued_bytes(),
-            poisoned: self.journal.is_poisoned(),
+            poisoned: self.journal.is_poisoned() || self.state.pool.is_poisoned(),
         }
     }
 

@@ -22,7 +22,8 @@ pub(super) fn read_or_make(storage: &dyn Storage) -> io::Result<u64> {
         return read(storage);
     }
     if names.iter().any(|name| parts_of_a_ledger(name)) {
-        let what = format!("{NAME} is missing, but there are journal files; restore it");
+        let what =
+            format!("{NAME} is missing, but there are files of a journal or snapshots; restore it");
         return Err(io::Error::new(io::ErrorKind::InvalidData, what));
     }
     // The standard library's hasher keys are random per process; no more than that is needed to
@@ -38,7 +39,7 @@ pub(super) fn read_or_make(storage: &dyn Storage) -> io::Result<u64> {
 
 fn parts_of_a_ledger(name: &str) -> bool {
     let extension = std::path::Path::new(name).extension();
-    extension.is_some_and(|ext| ext == "seg" || ext == "snap")
+    extension.is_some_and(|ext| ext == "seg" || ext == "snapshot")
 }
 
 fn encode(seed: u64) -> [u8; BYTES] {
@@ -71,5 +72,30 @@ fn read(storage: &dyn Storage) -> io::Result<u64> {
             let what = format!("{NAME} is damaged or of another version; restore it from a backup");
             Err(io::Error::new(io::ErrorKind::InvalidData, what))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::embedded::storage::sim::{Files, SimStorage};
+
+    #[test]
+    fn a_folder_with_parts_of_a_ledger_gets_no_new_identity() {
+        for name in ["00000000000000000007.snapshot", "00000000000000000001.seg"] {
+            let files = Files::from([(name.to_owned(), b"x".to_vec())]);
+            let storage = SimStorage::with_files(files.clone());
+            let error = read_or_make(&storage).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
+            assert_eq!(storage.files(), files);
+            assert_eq!(storage.moment(), 0, "nothing is written");
+        }
+    }
+
+    #[test]
+    fn the_identity_is_made_once() {
+        let storage = SimStorage::new();
+        let seed = read_or_make(&storage).unwrap();
+        assert_eq!(read_or_make(&storage).unwrap(), seed);
     }
 }

@@ -99,6 +99,9 @@ impl EmbeddedLedger {
     /// Executes a command as far as memory goes: the answer must not be given to anyone before
     /// [`Self::wait`] for its position is done.
     pub fn submit(&self, keyed: &Keyed<'_>) -> Result<Answer, LedgerError> {
+        if self.state.pool.is_poisoned() {
+            return Err(LedgerError::Poisoned);
+        }
         self.journal.admit()?;
         match &keyed.command {
             Command::Reserve(reserve) => self.reserve(keyed.key, reserve),

@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
 use crossbeam::utils::CachePadded;
@@ -42,6 +43,8 @@ pub(super) struct Pool {
     records: Shards<RecordShard>,
     references: Shards<ReferenceShard>,
     meters: Meters,
+    /// Somebody met a lock that a panic left behind.
+    poisoned: AtomicBool,
 }
 
 thread_local! {
@@ -62,7 +65,21 @@ impl Pool {
             records: shards(RECORD_SHARDS),
             references: shards(REFERENCE_SHARDS),
             meters,
+            poisoned: AtomicBool::new(false),
         }
+    }
+
+    /// A panic left half-done work in memory; true once that was noticed.
+    pub(super) fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::Relaxed)
+    }
+
+    #[cold]
+    fn poison(&self) -> LedgerError {
+        if !self.poisoned.swap(true, Ordering::Relaxed) {
+            tracing::error!("a panic left work half done; the ledger is out of service");
+        }
+        LedgerError::Poisoned
     }
 
     /// Locks, and tells the meters how long that took. The usual lock is free: then only a count
@@ -78,10 +95,10 @@ impl Pool {
                 }
                 Ok(guard)
             }
-            Err(TryLockError::Poisoned(_)) => Err(LedgerError::Poisoned),
+            Err(TryLockError::Poisoned(_)) => Err(self.poison()),
             Err(TryLockError::WouldBlock) => {
                 let timer = monotonic();
-                let guard = shard.lock().map_err(|_poisoned| LedgerError::Poisoned)?;
+                let guard = shard.lock().map_err(|_poisoned| self.poison())?;
                 self.meters.lock_wait(LockKind::Shard, timer.elapsed());
                 Ok(guard)
             }
@@ -222,5 +239,56 @@ impl StockGuards<'_> {
         self.0
             .iter_mut()
             .map(|(shard, guard)| (*shard, &mut **guard))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+
+    use crate::clock::Clock;
+    use crate::domain::command::{Command, CommandKey, Keyed, StockChange, StockCommand};
+    use crate::ledger::LedgerError;
+    use crate::ledger::embedded::journal::JournalConfig;
+    use crate::ledger::embedded::recover::LedgerConfig;
+    use crate::ledger::embedded::storage::sim::SimStorage;
+    use crate::ledger::embedded::{EmbeddedLedger, Retention};
+    use crate::telemetry::Meters;
+
+    #[test]
+    fn after_a_panic_under_a_lock_the_whole_ledger_is_out_of_service() {
+        let config = LedgerConfig {
+            journal: JournalConfig {
+                segment_bytes: 64 * 1024,
+                ..JournalConfig::default()
+            },
+            retention: Retention::default(),
+        };
+        let storage = Arc::new(SimStorage::new());
+        let ledger =
+            EmbeddedLedger::open(storage, &config, Clock::system(), Meters::new()).unwrap();
+        assert!(!ledger.health().poisoned);
+        let ended = thread::scope(|scope| {
+            let panics = scope.spawn(|| {
+                let _shard = ledger.state.pool.stock_shard(3).unwrap();
+                panic!("half way");
+            });
+            panics.join()
+        });
+        assert!(ended.is_err());
+        assert_eq!(ledger.reap(), Err(LedgerError::Poisoned));
+        assert!(ledger.health().poisoned);
+        let command = Command::Stock(StockCommand {
+            change: StockChange::Set(Vec::new()),
+            reason: "test",
+            operator: None,
+        });
+        let key = CommandKey {
+            id: 1,
+            fingerprint: 0,
+        };
+        let answer = ledger.submit(&Keyed { key, command });
+        assert_eq!(answer.unwrap_err(), LedgerError::Poisoned);
     }
 }

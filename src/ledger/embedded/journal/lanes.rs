@@ -72,6 +72,8 @@ static NEXT_JOURNAL: AtomicU64 = AtomicU64::new(0);
 #[derive(Debug)]
 pub(super) struct Lanes {
     owner: u64,
+    /// Lanes given up so far: whoever waited in one of them has to register again.
+    given_up: AtomicU64,
     installed: Mutex<Vec<Arc<Lane>>>,
     shared: Mutex<Waiters>,
 }
@@ -84,9 +86,15 @@ impl Lanes {
     pub(super) fn new() -> Self {
         Self {
             owner: NEXT_JOURNAL.fetch_add(1, Ordering::Relaxed),
+            given_up: AtomicU64::new(0),
             installed: Mutex::default(),
             shared: Mutex::default(),
         }
+    }
+
+    /// Changes whenever a lane is given up.
+    pub(super) fn generation(&self) -> u64 {
+        self.given_up.load(Ordering::Acquire)
     }
 
     /// Registers a waiter in this thread's lane or in the shared one. The caller looks at the
@@ -157,6 +165,8 @@ impl Lanes {
 
     /// Forgets a lane whose pump has ended.
     pub(super) fn uninstall(&self, guard: &LaneGuard) {
+        // Before its waiters are woken, so that they register in the shared lane.
+        self.given_up.fetch_add(1, Ordering::AcqRel);
         lock(&self.installed).retain(|lane| !Arc::ptr_eq(lane, &guard.lane));
     }
 }

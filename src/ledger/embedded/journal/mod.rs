@@ -265,14 +265,21 @@ impl Journal {
     pub fn sync_blocking(&self) -> Result<(), LedgerError> {
         let target = {
             let mut queue = self.shared.lock_queue();
+            if queue.closed {
+                // Records may have been dropped that the caller has seen the effect of.
+                return Err(LedgerError::Unknown);
+            }
             queue.sync_wanted = true;
             queue.last
         };
         self.shared.work.notify_one();
         let mut synced = self.shared.lock_synced();
-        while *synced < target {
+        loop {
             if self.shared.is_over() {
                 return Err(LedgerError::Unknown);
+            }
+            if *synced >= target {
+                return Ok(());
             }
             synced = self
                 .shared
@@ -280,7 +287,6 @@ impl Journal {
                 .wait(synced)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        Ok(())
     }
 
     /// Says that records up to `sequence` are no longer needed for recovery. Segments that hold

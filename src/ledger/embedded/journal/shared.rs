@@ -131,8 +131,10 @@ impl Shared {
             queue.batch.clear();
             self.unknown_to.store(queue.last, Ordering::Relaxed);
             self.queued.store(0, Ordering::Relaxed);
+            // Under the lock: the writer must not take the empty queue for a clean end.
+            self.poisoned.store(true, Ordering::SeqCst);
         }
-        self.poisoned.store(true, Ordering::SeqCst);
+        self.work.notify_one();
         self.failure
             .send_replace(Some(Arc::from(cause.to_string())));
         self.lanes.wake(u64::MAX, scratch);

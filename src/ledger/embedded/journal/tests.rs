@@ -324,3 +324,50 @@ fn a_lane_learns_of_a_failure() {
     assert_eq!(outcome, Err(LedgerError::Unknown));
     assert!(journal.is_poisoned());
 }
+
+#[test]
+fn a_journal_poisoned_from_outside_leaves_a_folder_that_opens() {
+    let sim = SimStorage::new();
+    let (journal, mut writer) = open(&sim, config()).start_stepped().unwrap();
+    let safe = append(&journal, b"safe");
+    writer.step().unwrap();
+    let lost = append(&journal, b"lost");
+    journal.poison("state and journal differ");
+    assert_eq!(writer.step().unwrap(), Step::Closed);
+    assert_eq!(journal.wait_blocking(safe), Ok(()));
+    assert_eq!(journal.wait_blocking(lost), Err(LedgerError::Unknown));
+    assert_eq!(journal.sync_blocking(), Err(LedgerError::Unknown));
+    journal.close().unwrap_err();
+    assert_eq!(writer.step().unwrap(), Step::Closed);
+    let mut recovery = open(&sim, config());
+    let found = replay(&mut recovery, 0);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].1, b"safe");
+
+    let journal = recovery.start(Meters::new()).unwrap();
+    let safe = append(&journal, b"safe too");
+    journal.wait_blocking(safe).unwrap();
+    append(&journal, b"lost");
+    journal.poison("state and journal differ");
+    journal.close().unwrap_err();
+    // The thread may have begun with the last record before the end.
+    let found = replay(&mut open(&sim, config()), 0);
+    assert!((2..=3).contains(&found.len()), "{found:?}");
+    assert_eq!(found[1].1, b"safe too");
+}
+
+#[test]
+fn a_snapshot_that_waits_for_a_sync_fails_with_the_journal() {
+    let sim = SimStorage::new();
+    let (journal, mut writer) = open(&sim, config()).start_stepped().unwrap();
+    append(&journal, b"record");
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| journal.sync_blocking());
+        while !journal.shared.lock_queue().sync_wanted {
+            thread::yield_now();
+        }
+        journal.poison("state and journal differ");
+        assert_eq!(writer.step().unwrap(), Step::Closed);
+        assert_eq!(waits.join().unwrap(), Err(LedgerError::Unknown));
+    });
+}

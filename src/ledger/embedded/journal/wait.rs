@@ -59,13 +59,21 @@ impl Wake for Unpark {
     }
 }
 
+/// What a wait has registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Registered {
+    /// Addresses of the waker. They stay its own: the queue holds a clone.
+    waker: (usize, usize),
+    /// Generation of the lanes: in a later one, the lane with the clone may be gone.
+    generation: u64,
+}
+
 /// See [`Journal::wait`](super::Journal::wait).
 #[derive(Debug)]
 pub struct Wait<'a> {
     shared: &'a Shared,
     sequence: u64,
-    /// Addresses of the waker that is registered. They stay its own: the queue holds a clone.
-    registered: Option<(usize, usize)>,
+    registered: Option<Registered>,
 }
 
 impl<'a> Wait<'a> {
@@ -101,12 +109,15 @@ impl Future for Wait<'_> {
             return Poll::Ready(outcome);
         }
         let waker = context.waker();
-        let address = (
-            waker.data().addr(),
-            std::ptr::from_ref(waker.vtable()).addr(),
-        );
-        if self.registered != Some(address) {
-            self.registered = Some(address);
+        let registered = Some(Registered {
+            waker: (
+                waker.data().addr(),
+                std::ptr::from_ref(waker.vtable()).addr(),
+            ),
+            generation: self.shared.lanes.generation(),
+        });
+        if self.registered != registered {
+            self.registered = registered;
             if !self.shared.lanes.register(self.sequence, waker) {
                 self.shared.nudge();
             }
@@ -116,5 +127,46 @@ impl Future for Wait<'_> {
             }
         }
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::ledger::embedded::journal::{Journal, JournalConfig, Step};
+    use crate::ledger::embedded::storage::sim::SimStorage;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_waiter_whose_lane_is_gone_is_woken_all_the_same() {
+        let config = JournalConfig {
+            segment_bytes: 16 * 1024,
+            ..JournalConfig::default()
+        };
+        let recovery = Journal::open(Arc::new(SimStorage::new()), config).unwrap();
+        let (journal, mut writer) = recovery.start_stepped().unwrap();
+        let lane = journal.lane();
+        let last = journal.append(&[0; 4], 1);
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        let mut context = Context::from_waker(&waker);
+        let mut wait = journal.wait(last);
+        assert_eq!(Pin::new(&mut wait).poll(&mut context), Poll::Pending);
+        drop(lane);
+        assert_eq!(count.0.load(Ordering::SeqCst), 1, "told to look again");
+        assert_eq!(Pin::new(&mut wait).poll(&mut context), Poll::Pending);
+        assert_eq!(writer.step().unwrap(), Step::Committed { last });
+        assert_eq!(count.0.load(Ordering::SeqCst), 2, "told of the sync");
+        assert_eq!(Pin::new(&mut wait).poll(&mut context), Poll::Ready(Ok(())));
     }
 }

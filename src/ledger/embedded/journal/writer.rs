@@ -144,6 +144,11 @@ impl Writer {
         }
         let work = {
             let mut queue = self.shared.lock_queue();
+            if self.shared.poisoned.load(Ordering::SeqCst) {
+                // Poisoned from outside: records were dropped, so there is no clean end to mark.
+                self.closed = true;
+                return Ok(Step::Closed);
+            }
             std::mem::swap(&mut queue.batch, &mut self.batch);
             self.shared
                 .writing

@@ -117,9 +117,14 @@ impl EmbeddedLedger {
         if let Some(cut) = recovery.cut() {
             tracing::warn!(?cut, "cut the unfinished end of the journal");
         }
+        let journal = recovery.start(meters.clone())?;
+        // Only now: a refused start changes nothing.
+        if let Err(error) = super::snapshot_file::remove_unfinished(&*storage) {
+            tracing::warn!(%error, "cannot remove an unfinished snapshot");
+        }
         let ledger = Self {
             state,
-            journal: recovery.start(meters.clone())?,
+            journal,
             clock,
             meters,
             retention: config.retention,

@@ -125,6 +125,25 @@ pub struct SnapshotWriter {
     payload_bytes: u64,
     /// Checksum over all section headers: notices sections that are missing or in another order.
     headers_crc: u32,
+    /// It has its name: the temporary one is no longer its own.
+    named: bool,
+}
+
+impl Drop for SnapshotWriter {
+    fn drop(&mut self) {
+        if !self.named {
+            // A failed snapshot must not keep a full disk full.
+            drop(self.storage.remove(TEMPORARY_NAME));
+        }
+    }
+}
+
+/// Removes what an earlier process left of a snapshot that it did not finish.
+pub(super) fn remove_unfinished(storage: &dyn Storage) -> std::io::Result<()> {
+    if storage.list()?.iter().any(|name| name == TEMPORARY_NAME) {
+        storage.remove(TEMPORARY_NAME)?;
+    }
+    Ok(())
 }
 
 impl SnapshotWriter {
@@ -149,6 +168,7 @@ impl SnapshotWriter {
             sections: 0,
             payload_bytes: 0,
             headers_crc: 0,
+            named: false,
         })
     }
 
@@ -202,6 +222,7 @@ impl SnapshotWriter {
             .map_err(SnapshotError::io("sync", TEMPORARY_NAME))?;
         let renamed = self.storage.rename(TEMPORARY_NAME, &name);
         renamed.map_err(SnapshotError::io("rename to", &name))?;
+        self.named = true;
         self.storage
             .sync_dir()
             .map_err(SnapshotError::io("sync the folder of", &name))?;

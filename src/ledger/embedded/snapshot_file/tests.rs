@@ -112,3 +112,31 @@ fn a_fault_at_any_site_is_reported_and_leaves_the_old_one() {
         }
     }
 }
+
+#[test]
+fn a_failed_snapshot_leaves_nothing_behind() {
+    for site in [Site::Write, Site::Sync, Site::Rename] {
+        let sim = SimStorage::new();
+        write(&sim, 10).unwrap();
+        let before = sim.files();
+        sim.fail(Fault {
+            site,
+            after: 0,
+            kind: std::io::ErrorKind::StorageFull,
+            stays: false,
+        });
+        write(&sim, 20).unwrap_err();
+        assert_eq!(sim.files(), before, "{site:?}");
+    }
+}
+
+#[test]
+fn what_a_killed_process_left_of_a_snapshot_is_removed() {
+    let sim = SimStorage::new();
+    write(&sim, 10).unwrap();
+    let before = sim.files();
+    remove_unfinished(&sim).unwrap();
+    sim.create(TEMPORARY_NAME).unwrap();
+    remove_unfinished(&sim).unwrap();
+    assert_eq!(sim.files(), before);
+}
