@@ -93,6 +93,8 @@ struct State {
 struct Counts {
     records: AtomicU64,
     open_lines: AtomicI64,
+    /// Units that a hold in the journal took beyond what was there: seen while it was replayed.
+    oversold_in_journal: AtomicU64,
 }
 
 impl EmbeddedLedger {
