@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::overlay::Overlay;
 use super::{Exit, Failure};
 use crate::clock::{Clock, monotonic};
 use crate::config::Config;
 use crate::engine::{Engine, EngineConfig, OpenError};
+use crate::ledger::embedded::Retention;
 use crate::ledger::embedded::storage::{DiskStorage, OpenStorageError};
 use crate::telemetry::Meters;
 
@@ -19,7 +21,7 @@ pub struct Opened {
     /// Its meters.
     pub meters: Meters,
     /// How long recovery took.
-    pub took: std::time::Duration,
+    pub took: Duration,
 }
 
 /// Opens the engine on the configured data folder; makes a new one where there is nothing.
@@ -69,7 +71,12 @@ fn settings(config: &Config, meters: Meters) -> EngineConfig {
     settings.journal.queue_bytes_max = config.journal.queue_bytes;
     settings.journal.retain_bytes = config.journal.retain_bytes;
     settings.journal.durability = config.durability;
-    settings.retention.keys_ms = config.retention.as_millis().try_into().unwrap_or(i64::MAX);
+    let millis = |time: Duration| time.as_millis().try_into().unwrap_or(i64::MAX);
+    settings.retention = Retention {
+        keys_ms: millis(config.retention.keys),
+        refusals_ms: millis(config.retention.refusals),
+        records_max: config.retention.records_max,
+    };
     settings.snapshot_every = config.snapshot_every_records;
     settings
 }
@@ -149,5 +156,21 @@ impl Drop for Folder {
             let path = self.path.display();
             super::output::note(&format!("holdfast: {path} could not be removed: {error}"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Flags, load_from};
+
+    #[test]
+    fn the_default_file_says_what_the_engine_does_without_one() {
+        let loaded = load_from(&Flags::default(), []).unwrap();
+        let said = settings(&loaded.config, Meters::new());
+        let done = EngineConfig::new(Clock::system(), Meters::new());
+        assert_eq!(said.journal, done.journal);
+        assert_eq!(said.retention, done.retention);
+        assert_eq!(said.snapshot_every, done.snapshot_every);
     }
 }

@@ -34,8 +34,8 @@ pub struct Config {
     pub journal: JournalSettings,
     /// Journal records from one snapshot to the next.
     pub snapshot_every_records: u64,
-    /// How long keys and finished reservations are remembered.
-    pub retention: Duration,
+    /// What is remembered, and for how long.
+    pub retention: RetentionSettings,
     /// The HTTP server.
     pub http: HttpSettings,
     /// Time to live of a hold whose caller names none, milliseconds.
@@ -55,6 +55,17 @@ pub struct JournalSettings {
     pub queue_bytes: usize,
     /// Journal kept behind the newest snapshot.
     pub retain_bytes: u64,
+}
+
+/// See `retention.*`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetentionSettings {
+    /// Keys and finished reservations.
+    pub keys: Duration,
+    /// Keys of refused commands.
+    pub refusals: Duration,
+    /// Most keys and reservations at once.
+    pub records_max: u64,
 }
 
 /// See `http.*`.
@@ -232,6 +243,7 @@ mod tests {
             ("HOLDFAST_JOURNAL__SEGMENT_MIB", "many"),
             ("HOLDFAST_HOLD__TTL_SECONDS", "7200"),
             ("HOLDFAST_RETENTION__IDEMPOTENCY_HOURS", "1"),
+            ("HOLDFAST_RETENTION__REFUSAL_MINUTES", "90"),
             ("OTHER", "ignored"),
         ];
         let flags = [("listen", "here"), ("store", "redis://cache:6379")];
@@ -244,6 +256,8 @@ mod tests {
                 .contains("whole number from 8 to 1024")
         );
         assert!(of("hold.ttl_seconds").fix.contains("must outlive"));
+        let refusals = &of("retention.refusal_minutes").fix;
+        assert!(refusals.contains("idempotency_hours"), "{refusals}");
         assert!(of("listen").fix.contains("127.0.0.1:8080"));
         assert!(
             of("store")
@@ -251,7 +265,7 @@ mod tests {
                 .contains("remote ledger is not part of this version")
         );
         assert_eq!(of("listen").origin, "command line");
-        assert_eq!(problems.len(), 5);
+        assert_eq!(problems.len(), 6);
     }
 
     #[test]

@@ -11,7 +11,9 @@ use figment::Figment;
 use figment::providers::{Format, Toml};
 use figment::value::{Dict, Value};
 
-use super::{Config, DEFAULT_TOML, HttpSettings, JournalSettings, Problem, Setting};
+use super::{
+    Config, DEFAULT_TOML, HttpSettings, JournalSettings, Problem, RetentionSettings, Setting,
+};
 use crate::ledger::Durability;
 use crate::limits::TTL_MS_MAX;
 use crate::telemetry::logging::{LogFormat, check_filter};
@@ -44,7 +46,7 @@ impl Reader<'_> {
                 retain_bytes: self.number("journal.retain_mib", 0..=1 << 24) * MIB,
             },
             snapshot_every_records: self.number("snapshot.every_records", 1_000..=1_000_000_000),
-            retention: Duration::from_hours(self.number("retention.idempotency_hours", 1..=8760)),
+            retention: self.retention(),
             http: self.http(),
             hold_ttl_ms: self.hold_ttl_ms(),
             log_level: self.log_level(),
@@ -58,6 +60,14 @@ impl Reader<'_> {
                     ],
                 )
                 .unwrap_or(LogFormat::Auto),
+        }
+    }
+
+    fn retention(&mut self) -> RetentionSettings {
+        RetentionSettings {
+            keys: Duration::from_hours(self.number("retention.idempotency_hours", 1..=8760)),
+            refusals: Duration::from_mins(self.number("retention.refusal_minutes", 1..=525_600)),
+            records_max: self.number("retention.records_max", 1_000..=10_000_000_000),
         }
     }
 
@@ -104,9 +114,13 @@ impl Reader<'_> {
     }
 
     pub(super) fn relations(&mut self, config: &Config) {
-        if Duration::from_millis(config.hold_ttl_ms.into()) > config.retention {
+        if Duration::from_millis(config.hold_ttl_ms.into()) > config.retention.keys {
             let fix = "is longer than retention.idempotency_hours; a key must outlive its hold";
             self.problem("hold.ttl_seconds", fix.to_owned());
+        }
+        if config.retention.refusals > config.retention.keys {
+            let fix = "is longer than retention.idempotency_hours; a refusal is not kept longer";
+            self.problem("retention.refusal_minutes", fix.to_owned());
         }
         if config.data.as_os_str().is_empty() {
             self.problem("data", "must name a folder".to_owned());

@@ -248,7 +248,7 @@ pub struct PutSettings<'a> {
     pub safety: Option<super::stock::Safety>,
     /// On sale, or suspended.
     pub selling: Option<super::stock::Selling>,
-    /// Threshold for the low-water event; `Some(None)` clears it.
+    /// Threshold at which reads say that the SKU is `low`; `Some(None)` clears it.
     pub low_water: Option<Option<Units>>,
     /// Refuse unless the settings' version is this.
     pub if_version: Option<u32>,

@@ -125,6 +125,32 @@ fn a_difference_that_is_refused_is_one_reject_not_a_lost_chunk() {
     assert_eq!(verified["units_on_hand"], 6);
 }
 
+// Rows went in one by one because one SKU was missing. Once it was there, the same file passed as a
+// whole, under another key, and adjusted every row a second time.
+#[test]
+fn differences_are_applied_once_although_a_missing_sku_was_made_in_between() {
+    let inside = folder();
+    file(&inside, "s.csv", GOOD);
+    run(inside.path(), &["import", "s.csv"]);
+    file(&inside, "d.csv", "sku,delta\n007,-2\nZ,1\n");
+    let adjust = ["import", "d.csv", "--mode", "adjust", "--json"];
+    let first = run(inside.path(), &adjust);
+    assert_eq!(first.code, Some(1), "{}", first.err);
+    file(&inside, "z.csv", "sku,qty\nZ,10\n");
+    run(inside.path(), &["import", "z.csv"]);
+    let second = run(inside.path(), &adjust);
+    assert_eq!(second.code, Some(0), "{}", second.err);
+    assert_eq!(
+        (
+            &second.json()["imported"],
+            &second.json()["imported_before"]
+        ),
+        (&1.into(), &1.into())
+    );
+    let verified = run(inside.path(), &["verify", "--json"]).json();
+    assert_eq!(verified["units_on_hand"], 5 - 2 + 3 + 10 + 1);
+}
+
 #[test]
 fn a_running_server_takes_the_file_over_http() {
     let inside = folder();

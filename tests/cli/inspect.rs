@@ -2,6 +2,14 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use holdfast::domain::{ChannelIx, ReservationId, Units, UnixMillis};
+use holdfast::ledger::embedded::journal::{Journal, JournalConfig};
+use holdfast::ledger::embedded::record::{self, BadRecord};
+use holdfast::ledger::embedded::storage::DiskStorage;
+use holdfast::ledger::event::{Body, Reserved, ReservedLine};
+use holdfast::telemetry::Meters;
 
 use crate::support::{bytes_of, file, finish, folder, holdfast, run};
 
@@ -82,6 +90,52 @@ fn damage_in_the_middle_is_4_with_file_and_offset() {
     let doctor = run(inside.path(), &["doctor", "--listen", "127.0.0.1:0"]);
     assert_eq!(doctor.code, Some(1));
     assert!(doctor.out.contains("✗ journal"), "{}", doctor.out);
+}
+
+/// Appends a record to a journal as it stands, without asking anyone.
+fn append(data: &Path, body: &Body<'_>) {
+    let storage = Arc::new(DiskStorage::open(data).unwrap());
+    let mut recovery = Journal::open(storage, JournalConfig::default()).unwrap();
+    let first = recovery.oldest().saturating_sub(1);
+    recovery
+        .replay(first, |_, _| Ok::<(), BadRecord>(()))
+        .unwrap();
+    let journal = recovery.start(Meters::new()).unwrap();
+    let mut record = Vec::new();
+    record::encode(UnixMillis(1_700_000_000_000), body, &mut record);
+    let sequence = journal.append(&record, 1);
+    journal.wait_blocking(sequence).unwrap();
+    journal.close().unwrap();
+}
+
+// Counters and lines agree when units were promised twice, so a recount alone does not see it.
+#[test]
+fn an_oversell_in_the_journal_is_6() {
+    for (held, code) in [(7, 0), (8, 6)] {
+        let inside = folder();
+        file(&inside, "s.csv", "sku,qty\nA,7\n");
+        run(inside.path(), &["import", "s.csv"]);
+        let held = Units::new(held).unwrap();
+        let line = ReservedLine {
+            sku: "A",
+            pin: None,
+            requested: held,
+            held,
+        };
+        let reserved = Reserved {
+            id: ReservationId(77),
+            fingerprint: 5,
+            channel: ChannelIx(0),
+            reference: None,
+            ttl_ms: 60_000,
+            lines: std::iter::once(line).collect(),
+        };
+        append(&inside.path().join("data"), &Body::Reserved(reserved));
+        let verified = run(inside.path(), &["verify"]);
+        assert_eq!(verified.code, Some(code), "{}", verified.err);
+        let said = verified.err.contains("holds 1 units beyond what was there");
+        assert_eq!(said, code == 6, "{}", verified.err);
+    }
 }
 
 #[test]

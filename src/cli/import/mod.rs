@@ -1,7 +1,8 @@
 //! `holdfast import`: stock from a file into a data folder or a running server.
 //!
-//! Each chunk goes under a key made from the file's hash, so a broken import is simply started
-//! again: what was done already is answered from before and not done twice.
+//! Each chunk, or each row where differences are imported, goes under a key made from the file's
+//! hash, so a broken import is simply started again: what was done already is answered from before
+//! and not done twice.
 
 pub mod parse;
 mod separated;
@@ -132,16 +133,20 @@ fn send(
                 items: &items,
             })
         };
-        match call(&format!("{run}-{n}"), rows)? {
-            Done::Now(()) => sent.imported += rows.len(),
-            Done::Before(()) => sent.before += rows.len(),
+        let together = match arguments.mode {
+            Mode::Set => Some(call(&format!("{run}-{n}"), rows)?),
+            // A chunk that is refused today and passes tomorrow would adjust rows again that went
+            // in one by one in between: each difference has one key, always.
+            Mode::Adjust => None,
+        };
+        match together {
+            Some(Done::Now(())) => sent.imported += rows.len(),
+            Some(Done::Before(())) => sent.before += rows.len(),
             // One bad row refuses its chunk: find out which, row by row.
-            Done::Refused(_) => {
+            Some(Done::Refused(_)) | None => {
                 for row in rows {
-                    match call(
-                        &format!("{run}-{n}-{}", row.line),
-                        std::slice::from_ref(row),
-                    )? {
+                    let key = format!("{run}-{n}-{}", row.line);
+                    match call(&key, std::slice::from_ref(row))? {
                         Done::Now(()) => sent.imported += 1,
                         Done::Before(()) => sent.before += 1,
                         Done::Refused(code) => refused.push(reject(row, &code)),

@@ -59,7 +59,7 @@ pub struct Retention {
 impl Default for Retention {
     fn default() -> Self {
         Self {
-            keys_ms: 24 * 3_600_000,
+            keys_ms: 48 * 3_600_000,
             refusals_ms: 3_600_000,
             records_max: 60_000_000,
         }
@@ -93,6 +93,8 @@ struct State {
 struct Counts {
     records: AtomicU64,
     open_lines: AtomicI64,
+    /// Units that a hold in the journal took beyond what was there: seen while it was replayed.
+    oversold_in_journal: AtomicU64,
 }
 
 impl EmbeddedLedger {

@@ -1,6 +1,7 @@
 //! Recounting: every counter against the records it stands for.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::Ordering;
 
 use super::EmbeddedLedger;
 use super::stock_shard::StockShard;
@@ -88,6 +89,13 @@ impl EmbeddedLedger {
     /// Recounts everything, shard by shard, while others may go on.
     pub fn recount(&self) -> Result<Recount, LedgerError> {
         let mut found = Recount::default();
+        let oversold = &self.state.counts.oversold_in_journal;
+        let oversold = oversold.load(Ordering::Relaxed);
+        if oversold > 0 {
+            found.violation(|| {
+                format!("the journal holds {oversold} units beyond what was there: oversold")
+            });
+        }
         let mut open: HashSet<u128> = HashSet::new();
         for number in 0..STOCK_SHARDS {
             let shard = self.state.pool.stock_shard(number)?;

@@ -49,7 +49,7 @@ use crate::ledger::{Durability, LedgerError};
 const NUDGE_BYTES: usize = 64 * 1024;
 
 /// How a journal works.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JournalConfig {
     /// Length of a segment; at least 16 KiB.
     pub segment_bytes: u64,
@@ -66,8 +66,8 @@ impl Default for JournalConfig {
         Self {
             segment_bytes: 64 * 1024 * 1024,
             durability: Durability::Disk,
-            queue_bytes_max: 32 * 1024 * 1024,
-            retain_bytes: 256 * 1024 * 1024,
+            queue_bytes_max: 64 * 1024 * 1024,
+            retain_bytes: 1024 * 1024 * 1024,
         }
     }
 }

@@ -9,11 +9,11 @@ use super::super::record::{self, BadRecord};
 use super::super::record_shard::{
     Head, Kept, LineRef, LineRefs, Record, shard_of as record_shard_of,
 };
-use super::super::stock_shard::{LineEntry, shard_of};
+use super::super::stock_shard::{LineEntry, StockShard, shard_of};
 use super::{Loading, OpenError, covered, line_ref};
 use crate::domain::command::CommandKey;
 use crate::domain::line::{Inconsistent, Move};
-use crate::domain::{ReservationId, Ttl, Units, UnixMillis};
+use crate::domain::{ReservationId, Stock, Ttl, Units, UnixMillis};
 use crate::ledger::Position;
 use crate::ledger::event::{Acted, Body, Event, Reserved, StockItem};
 use crate::ledger::names::Names;
@@ -137,13 +137,35 @@ impl State {
                 let owner = stock.find(hash, line.sku).ok_or(Inconsistent)?;
                 let empty = held_line(line.pin, Units::ZERO);
                 let entry = LineEntry::new(reserved.id, number, owner, at.after(ttl), empty);
-                Some(line_ref(shard, stock.hold(entry, line.held)?))
+                Some(line_ref(
+                    shard,
+                    self.replay_hold(&mut stock, entry, line.held)?,
+                ))
             };
             if let Some(found) = found {
                 self.link(reserved.id, number, found, loading)?;
             }
         }
         Ok(())
+    }
+
+    /// Holds units as the event says, and counts what was never there: replay does not decide
+    /// again, but a hold never makes a deficit nor a larger one.
+    fn replay_hold(
+        &self,
+        shard: &mut StockShard,
+        entry: LineEntry,
+        units: Units,
+    ) -> Result<u32, Inconsistent> {
+        let owner = entry.stock;
+        let deficit = |shard: &StockShard| shard.stock(owner).map_or(Units::ZERO, Stock::deficit);
+        let before = deficit(shard);
+        let slot = shard.hold(entry, units)?;
+        let oversold = deficit(shard).left_after(before).get();
+        self.counts
+            .oversold_in_journal
+            .fetch_add(oversold, Ordering::Relaxed);
+        Ok(slot)
     }
 
     /// Where a line is, for an event that touches it; `None` when its shard's snapshot covers it.
