@@ -127,9 +127,29 @@ impl Engine {
         self.parts.ledger.availability(sku, node)
     }
 
-    /// A reservation; `None`: unknown or forgotten.
+    /// A reservation; `None`: unknown or forgotten. It may not be durable yet: for callers of this
+    /// process only.
     pub fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, LedgerError> {
         self.parts.ledger.reservation(id)
+    }
+
+    /// A reservation; `None`: unknown or forgotten. Waits until what it shows is durable.
+    pub async fn settled_reservation(
+        &self,
+        id: ReservationId,
+    ) -> Result<Option<Reservation>, LedgerError> {
+        self.settled(self.reservation(id)?).await
+    }
+
+    /// Waits until what was read is durable.
+    ///
+    /// What changes a reservation is in the journal before its lock is given back, so that the
+    /// last record now is not before what was read.
+    async fn settled<T>(&self, read: Option<T>) -> Result<Option<T>, LedgerError> {
+        if read.is_some() {
+            self.parts.ledger.wait(self.parts.ledger.last()).await?;
+        }
+        Ok(read)
     }
 
     /// What the command with this idempotency key was answered; `None`: nothing happened under
@@ -145,7 +165,18 @@ impl Engine {
         Ok(answer)
     }
 
-    /// The latest reservation of a channel with this reference.
+    /// The latest reservation of a channel with this reference. Waits until what it shows is
+    /// durable.
+    pub async fn settled_by_reference(
+        &self,
+        channel: &str,
+        reference: &str,
+    ) -> Result<Option<Reservation>, LedgerError> {
+        self.settled(self.by_reference(channel, reference)?).await
+    }
+
+    /// The latest reservation of a channel with this reference. It may not be durable yet: for
+    /// callers of this process only.
     pub fn by_reference(
         &self,
         channel: &str,

@@ -163,6 +163,8 @@ pub const CALLS: &[Call] = &[
             &catalog::UNKNOWN_KEY,
             &catalog::UNKNOWN_RESERVATION,
             &catalog::INVALID_PARAMETER,
+            &catalog::POISONED,
+            &catalog::RESULT_UNKNOWN,
         ],
         ..get("/v1/reservations", "find_reservation", "reservations")
     },
@@ -170,7 +172,11 @@ pub const CALLS: &[Call] = &[
         summary: "A reservation.",
         parameters: &[ID],
         answer: Answer::Json("200", "Reservation"),
-        own: &[&catalog::UNKNOWN_RESERVATION],
+        own: &[
+            &catalog::UNKNOWN_RESERVATION,
+            &catalog::POISONED,
+            &catalog::RESULT_UNKNOWN,
+        ],
         ..get("/v1/reservations/{id}", "get_reservation", "reservations")
     },
     Call {
