@@ -195,7 +195,6 @@ pub const CALLS: &[Call] = &[
         own: &[
             &catalog::UNKNOWN_RESERVATION,
             &catalog::UNKNOWN_LINE,
-            &catalog::RESERVATION_EXPIRED,
             &catalog::RESERVATION_SHIPPED,
             &catalog::OVER_RELEASE,
         ],
@@ -242,6 +241,9 @@ pub const CALLS: &[Call] = &[
         own: &[
             &catalog::UNKNOWN_RESERVATION,
             &catalog::UNKNOWN_LINE,
+            &catalog::RESERVATION_EXPIRED,
+            &catalog::RESERVATION_RELEASED,
+            &catalog::RESERVATION_SHIPPED,
             &catalog::PARTIAL_TRANSFER,
             &catalog::INSUFFICIENT_STOCK,
         ],
@@ -253,7 +255,7 @@ pub const CALLS: &[Call] = &[
     },
     Call {
         summary: "Set stock, with compare-and-set if wanted; all items or none. Makes new SKUs.",
-        own: &[&catalog::CHANGE_FROM_STALE],
+        own: &[&catalog::CHANGE_FROM_STALE, &catalog::TOO_MANY_UNITS],
         ..post("/v1/stock", "set_stock", "StockSetRequest")
     },
     Call {
@@ -272,11 +274,7 @@ pub const CALLS: &[Call] = &[
     },
     Call {
         summary: "Move usable units that no pin needs between nodes; all items or none.",
-        own: &[
-            &catalog::UNKNOWN_SKU,
-            &catalog::NEGATIVE_STOCK,
-            &catalog::INSUFFICIENT_STOCK,
-        ],
+        own: &[&catalog::UNKNOWN_SKU, &catalog::INSUFFICIENT_STOCK],
         ..post(
             "/v1/stock/transfers",
             "transfer_stock",
@@ -393,3 +391,27 @@ pub const CALLS: &[Call] = &[
         ..get("/openapi.json", "openapi", "operation")
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lists(id: &str, kind: &'static Kind) -> bool {
+        let call = CALLS.iter().find(|call| call.id == id);
+        call.is_some_and(|call| call.own.contains(&kind))
+    }
+
+    #[test]
+    fn the_refusals_listed_are_those_that_come() {
+        for kind in [
+            &catalog::RESERVATION_EXPIRED,
+            &catalog::RESERVATION_RELEASED,
+            &catalog::RESERVATION_SHIPPED,
+        ] {
+            assert!(lists("transfer_reservation", kind), "{}", kind.code);
+        }
+        assert!(lists("set_stock", &catalog::TOO_MANY_UNITS));
+        assert!(!lists("release", &catalog::RESERVATION_EXPIRED));
+        assert!(!lists("transfer_stock", &catalog::NEGATIVE_STOCK));
+    }
+}
