@@ -74,13 +74,20 @@ impl Engine {
 
     /// Executes commands in order, each on its own; returns when all answers are durable.
     pub async fn execute_batch(&self, commands: &[Keyed<'_>]) -> Vec<Result<Answer, LedgerError>> {
+        let timer = monotonic();
         let mut answers: Vec<_> = commands
             .iter()
             .map(|command| self.submit(command))
             .collect();
         let last = answers.iter().flatten().map(|answer| answer.position).max();
         if let Err(error) = self.wait(last.unwrap_or_default()).await {
-            answers.fill(Err(error));
+            withhold(&mut answers, self.health().durable.sequence, error);
+        }
+        let took = timer.elapsed();
+        for (command, answer) in commands.iter().zip(&answers) {
+            if let (Some(op), Ok(_)) = (op(&command.command), answer) {
+                self.parts.meters.op_duration(op, Store::Embedded, took);
+            }
         }
         answers
     }
@@ -279,6 +286,15 @@ impl Engine {
     }
 }
 
+/// Takes back the answers that are not durable.
+fn withhold(answers: &mut [Result<Answer, LedgerError>], durable: u64, error: LedgerError) {
+    for answer in answers {
+        if matches!(answer, Ok(answer) if answer.position.sequence > durable) {
+            *answer = Err(error);
+        }
+    }
+}
+
 /// The metric label of a command; `None` for changes of stock and settings.
 const fn op(command: &Command<'_>) -> Option<Op> {
     match command {
@@ -307,5 +323,29 @@ const fn kind(answer: &Result<Answer, LedgerError>) -> OutcomeKind {
         Ok(Answer {
             verdict: Err(_), ..
         }) => OutcomeKind::Conflict,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_answers_that_are_not_durable_are_withheld() {
+        let at = |sequence| {
+            Ok(Answer {
+                verdict: Err(Refusal::Expired),
+                replayed: false,
+                position: Position { epoch: 1, sequence },
+            })
+        };
+        let mut answers = vec![at(7), Err(LedgerError::Overloaded), at(8)];
+        withhold(&mut answers, 7, LedgerError::Unknown);
+        let expected = vec![
+            at(7),
+            Err(LedgerError::Overloaded),
+            Err(LedgerError::Unknown),
+        ];
+        assert_eq!(answers, expected);
     }
 }

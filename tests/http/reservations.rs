@@ -342,6 +342,12 @@ fn a_batch_answers_each_in_order() {
     assert_eq!(statuses, [201, 409, 201, 404, 422, 422, 201]);
     assert_eq!(found.results[2].replayed, Some(true));
     assert_eq!(found.results[2].reservation, found.results[0].reservation);
+    assert_eq!(found.results[2].position, found.results[0].position);
+    assert_eq!(found.results[4].position, None);
+    assert_eq!(
+        found.results[6].position.as_deref(),
+        answer.header("holdfast-position")
+    );
     let code = |at: usize| found.results[at].problem.as_ref().unwrap().code.clone();
     assert_eq!(
         [code(1), code(3), code(4)],

@@ -176,6 +176,11 @@ fn batch_reply(app: &App, replies: impl ExactSizeIterator<Item = Reply>) -> Repl
         }
         if let Some(mut committed) = reply.committed {
             json.raw(r#","replayed":"#).bool(committed.replayed);
+            let position = committed.position;
+            if position.sequence > 0 {
+                json.raw(r#","position":"0."#).number(position.epoch);
+                json.raw(".").number(position.sequence).raw("\"");
+            }
             committed.replayed = false;
             last = last
                 .filter(|l: &Committed| l.position >= committed.position)
