@@ -133,7 +133,11 @@ pub const CALLS: &[Call] = &[
         summary: "Hold units: all lines or none, unless partial is allowed.",
         tag: "reservations",
         answer: Answer::Json("201", "Reservation"),
-        own: &[&catalog::INSUFFICIENT_STOCK, &catalog::UNKNOWN_SKU],
+        own: &[
+            &catalog::TABLE_FULL,
+            &catalog::INSUFFICIENT_STOCK,
+            &catalog::UNKNOWN_SKU,
+        ],
         ..post("/v1/reservations", "reserve", "ReserveRequest")
     },
     Call {
@@ -227,6 +231,7 @@ pub const CALLS: &[Call] = &[
     Call {
         summary: "Shipped units come back.",
         own: &[
+            &catalog::TABLE_FULL,
             &catalog::UNKNOWN_RESERVATION,
             &catalog::UNKNOWN_LINE,
             &catalog::NOT_SHIPPED,
@@ -255,12 +260,17 @@ pub const CALLS: &[Call] = &[
     },
     Call {
         summary: "Set stock, with compare-and-set if wanted; all items or none. Makes new SKUs.",
-        own: &[&catalog::CHANGE_FROM_STALE, &catalog::TOO_MANY_UNITS],
+        own: &[
+            &catalog::TABLE_FULL,
+            &catalog::CHANGE_FROM_STALE,
+            &catalog::TOO_MANY_UNITS,
+        ],
         ..post("/v1/stock", "set_stock", "StockSetRequest")
     },
     Call {
         summary: "Change stock by differences; all items or none.",
         own: &[
+            &catalog::TABLE_FULL,
             &catalog::UNKNOWN_SKU,
             &catalog::CHANGE_FROM_STALE,
             &catalog::NEGATIVE_STOCK,
@@ -274,7 +284,11 @@ pub const CALLS: &[Call] = &[
     },
     Call {
         summary: "Move usable units that no pin needs between nodes; all items or none.",
-        own: &[&catalog::UNKNOWN_SKU, &catalog::INSUFFICIENT_STOCK],
+        own: &[
+            &catalog::TABLE_FULL,
+            &catalog::UNKNOWN_SKU,
+            &catalog::INSUFFICIENT_STOCK,
+        ],
         ..post(
             "/v1/stock/transfers",
             "transfer_stock",
