@@ -74,13 +74,20 @@ impl Engine {
 
     /// Executes commands in order, each on its own; returns when all answers are durable.
     pub async fn execute_batch(&self, commands: &[Keyed<'_>]) -> Vec<Result<Answer, LedgerError>> {
+        let timer = monotonic();
         let mut answers: Vec<_> = commands
             .iter()
             .map(|command| self.submit(command))
             .collect();
         let last = answers.iter().flatten().map(|answer| answer.position).max();
         if let Err(error) = self.wait(last.unwrap_or_default()).await {
-            answers.fill(Err(error));
+            withhold(&mut answers, self.health().durable.sequence, error);
+        }
+        let took = timer.elapsed();
+        for (command, answer) in commands.iter().zip(&answers) {
+            if let (Some(op), Ok(_)) = (op(&command.command), answer) {
+                self.parts.meters.op_duration(op, Store::Embedded, took);
+            }
         }
         answers
     }
@@ -127,9 +134,29 @@ impl Engine {
         self.parts.ledger.availability(sku, node)
     }
 
-    /// A reservation; `None`: unknown or forgotten.
+    /// A reservation; `None`: unknown or forgotten. It may not be durable yet: for callers of this
+    /// process only.
     pub fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, LedgerError> {
         self.parts.ledger.reservation(id)
+    }
+
+    /// A reservation; `None`: unknown or forgotten. Waits until what it shows is durable.
+    pub async fn settled_reservation(
+        &self,
+        id: ReservationId,
+    ) -> Result<Option<Reservation>, LedgerError> {
+        self.settled(self.reservation(id)?).await
+    }
+
+    /// Waits until what was read is durable.
+    ///
+    /// What changes a reservation is in the journal before its lock is given back, so that the
+    /// last record now is not before what was read.
+    async fn settled<T>(&self, read: Option<T>) -> Result<Option<T>, LedgerError> {
+        if read.is_some() {
+            self.parts.ledger.wait(self.parts.ledger.last()).await?;
+        }
+        Ok(read)
     }
 
     /// What the command with this idempotency key was answered; `None`: nothing happened under
@@ -145,7 +172,18 @@ impl Engine {
         Ok(answer)
     }
 
-    /// The latest reservation of a channel with this reference.
+    /// The latest reservation of a channel with this reference. Waits until what it shows is
+    /// durable.
+    pub async fn settled_by_reference(
+        &self,
+        channel: &str,
+        reference: &str,
+    ) -> Result<Option<Reservation>, LedgerError> {
+        self.settled(self.by_reference(channel, reference)?).await
+    }
+
+    /// The latest reservation of a channel with this reference. It may not be durable yet: for
+    /// callers of this process only.
     pub fn by_reference(
         &self,
         channel: &str,
@@ -248,6 +286,15 @@ impl Engine {
     }
 }
 
+/// Takes back the answers that are not durable.
+fn withhold(answers: &mut [Result<Answer, LedgerError>], durable: u64, error: LedgerError) {
+    for answer in answers {
+        if matches!(answer, Ok(answer) if answer.position.sequence > durable) {
+            *answer = Err(error);
+        }
+    }
+}
+
 /// The metric label of a command; `None` for changes of stock and settings.
 const fn op(command: &Command<'_>) -> Option<Op> {
     match command {
@@ -276,5 +323,29 @@ const fn kind(answer: &Result<Answer, LedgerError>) -> OutcomeKind {
         Ok(Answer {
             verdict: Err(_), ..
         }) => OutcomeKind::Conflict,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_answers_that_are_not_durable_are_withheld() {
+        let at = |sequence| {
+            Ok(Answer {
+                verdict: Err(Refusal::Expired),
+                replayed: false,
+                position: Position { epoch: 1, sequence },
+            })
+        };
+        let mut answers = vec![at(7), Err(LedgerError::Overloaded), at(8)];
+        withhold(&mut answers, 7, LedgerError::Unknown);
+        let expected = vec![
+            at(7),
+            Err(LedgerError::Overloaded),
+            Err(LedgerError::Unknown),
+        ];
+        assert_eq!(answers, expected);
     }
 }

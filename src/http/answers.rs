@@ -72,6 +72,9 @@ pub struct BatchResult {
     /// The key was answered before; left out when the ledger was not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replayed: Option<bool>,
+    /// Where the answer stands in the order of changes; left out when the ledger was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
 }
 
 /// Results of a batch, in order.

@@ -133,7 +133,11 @@ pub const CALLS: &[Call] = &[
         summary: "Hold units: all lines or none, unless partial is allowed.",
         tag: "reservations",
         answer: Answer::Json("201", "Reservation"),
-        own: &[&catalog::INSUFFICIENT_STOCK, &catalog::UNKNOWN_SKU],
+        own: &[
+            &catalog::TABLE_FULL,
+            &catalog::INSUFFICIENT_STOCK,
+            &catalog::UNKNOWN_SKU,
+        ],
         ..post("/v1/reservations", "reserve", "ReserveRequest")
     },
     Call {
@@ -163,6 +167,8 @@ pub const CALLS: &[Call] = &[
             &catalog::UNKNOWN_KEY,
             &catalog::UNKNOWN_RESERVATION,
             &catalog::INVALID_PARAMETER,
+            &catalog::POISONED,
+            &catalog::RESULT_UNKNOWN,
         ],
         ..get("/v1/reservations", "find_reservation", "reservations")
     },
@@ -170,7 +176,11 @@ pub const CALLS: &[Call] = &[
         summary: "A reservation.",
         parameters: &[ID],
         answer: Answer::Json("200", "Reservation"),
-        own: &[&catalog::UNKNOWN_RESERVATION],
+        own: &[
+            &catalog::UNKNOWN_RESERVATION,
+            &catalog::POISONED,
+            &catalog::RESULT_UNKNOWN,
+        ],
         ..get("/v1/reservations/{id}", "get_reservation", "reservations")
     },
     Call {
@@ -189,7 +199,6 @@ pub const CALLS: &[Call] = &[
         own: &[
             &catalog::UNKNOWN_RESERVATION,
             &catalog::UNKNOWN_LINE,
-            &catalog::RESERVATION_EXPIRED,
             &catalog::RESERVATION_SHIPPED,
             &catalog::OVER_RELEASE,
         ],
@@ -222,6 +231,7 @@ pub const CALLS: &[Call] = &[
     Call {
         summary: "Shipped units come back.",
         own: &[
+            &catalog::TABLE_FULL,
             &catalog::UNKNOWN_RESERVATION,
             &catalog::UNKNOWN_LINE,
             &catalog::NOT_SHIPPED,
@@ -236,6 +246,9 @@ pub const CALLS: &[Call] = &[
         own: &[
             &catalog::UNKNOWN_RESERVATION,
             &catalog::UNKNOWN_LINE,
+            &catalog::RESERVATION_EXPIRED,
+            &catalog::RESERVATION_RELEASED,
+            &catalog::RESERVATION_SHIPPED,
             &catalog::PARTIAL_TRANSFER,
             &catalog::INSUFFICIENT_STOCK,
         ],
@@ -247,12 +260,17 @@ pub const CALLS: &[Call] = &[
     },
     Call {
         summary: "Set stock, with compare-and-set if wanted; all items or none. Makes new SKUs.",
-        own: &[&catalog::CHANGE_FROM_STALE],
+        own: &[
+            &catalog::TABLE_FULL,
+            &catalog::CHANGE_FROM_STALE,
+            &catalog::TOO_MANY_UNITS,
+        ],
         ..post("/v1/stock", "set_stock", "StockSetRequest")
     },
     Call {
         summary: "Change stock by differences; all items or none.",
         own: &[
+            &catalog::TABLE_FULL,
             &catalog::UNKNOWN_SKU,
             &catalog::CHANGE_FROM_STALE,
             &catalog::NEGATIVE_STOCK,
@@ -267,8 +285,8 @@ pub const CALLS: &[Call] = &[
     Call {
         summary: "Move usable units that no pin needs between nodes; all items or none.",
         own: &[
+            &catalog::TABLE_FULL,
             &catalog::UNKNOWN_SKU,
-            &catalog::NEGATIVE_STOCK,
             &catalog::INSUFFICIENT_STOCK,
         ],
         ..post(
@@ -387,3 +405,27 @@ pub const CALLS: &[Call] = &[
         ..get("/openapi.json", "openapi", "operation")
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lists(id: &str, kind: &'static Kind) -> bool {
+        let call = CALLS.iter().find(|call| call.id == id);
+        call.is_some_and(|call| call.own.contains(&kind))
+    }
+
+    #[test]
+    fn the_refusals_listed_are_those_that_come() {
+        for kind in [
+            &catalog::RESERVATION_EXPIRED,
+            &catalog::RESERVATION_RELEASED,
+            &catalog::RESERVATION_SHIPPED,
+        ] {
+            assert!(lists("transfer_reservation", kind), "{}", kind.code);
+        }
+        assert!(lists("set_stock", &catalog::TOO_MANY_UNITS));
+        assert!(!lists("release", &catalog::RESERVATION_EXPIRED));
+        assert!(!lists("transfer_stock", &catalog::NEGATIVE_STOCK));
+    }
+}

@@ -115,7 +115,7 @@ catalog! {
         "Nothing was changed. Wait as Retry-After says, then send it again with the same key.";
     POISONED = SERVICE_UNAVAILABLE "journal_failed" "The journal failed"
         "This process accepts no more changes and must be restarted. Nothing was changed by this request.";
-    TABLE_FULL = SERVICE_UNAVAILABLE "names_full" "No more names can be kept"
+    TABLE_FULL = UNPROCESSABLE_ENTITY "names_full" "No more names can be kept"
         "The number of different channel and node names is limited; they are never forgotten. Check for names that are made up per order.";
     SHUTTING_DOWN = SERVICE_UNAVAILABLE "shutting_down" "The server is stopping"
         "Nothing was changed. Send it again, with the same key, to another instance or a little later.";

@@ -14,4 +14,5 @@ mod mistakes;
 mod operation;
 mod reservations;
 mod stock;
+mod stuck;
 mod support;

@@ -1,5 +1,6 @@
 //! What callers do wrong, and what they are told.
 
+use holdfast::limits::CHANNELS_MAX;
 use serde_json::{Value, json};
 
 use crate::support::{Client, Running};
@@ -470,4 +471,17 @@ fn a_body_in_pieces_and_after_a_continue_is_read() {
     client.write(&both);
     client.receive().expect(201);
     client.receive().expect(201);
+}
+
+#[test]
+fn too_many_names_are_a_mistake_of_the_caller() {
+    let server = Running::start();
+    server.stock("a", 1);
+    for n in 0..CHANNELS_MAX {
+        let _full = server.engine.channel(&format!("c{n}")).is_err();
+    }
+    let body = r#"{"channel":"one-more","lines":[{"sku":"a","quantity":1}]}"#;
+    let answer = server.client().post("/v1/reservations", "k", body);
+    answer.problem(422, "names_full");
+    assert_eq!(answer.header("retry-after"), None);
 }

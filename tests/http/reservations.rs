@@ -1,9 +1,14 @@
 //! Reserving, the verbs, batches, asking again.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast::domain::{LineState, ReservationId};
 use holdfast::http::answers;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, Running};
+use crate::stuck::{Gate, Opened};
+use crate::support::{Answer, Client, Running, config};
 
 fn reserve(client: &mut Client, key: &str, body: &Value) -> Answer {
     client.post("/v1/reservations", key, &body.to_string())
@@ -337,6 +342,12 @@ fn a_batch_answers_each_in_order() {
     assert_eq!(statuses, [201, 409, 201, 404, 422, 422, 201]);
     assert_eq!(found.results[2].replayed, Some(true));
     assert_eq!(found.results[2].reservation, found.results[0].reservation);
+    assert_eq!(found.results[2].position, found.results[0].position);
+    assert_eq!(found.results[4].position, None);
+    assert_eq!(
+        found.results[6].position.as_deref(),
+        answer.header("holdfast-position")
+    );
     let code = |at: usize| found.results[at].problem.as_ref().unwrap().code.clone();
     assert_eq!(
         [code(1), code(3), code(4)],
@@ -403,4 +414,53 @@ fn one_key_in_flight_many_times_reserves_once() {
     });
     assert!(bodies.iter().all(|body| *body == bodies[0]));
     assert_eq!(server.client().get("/v1/stock/a").expect(200)["held"], 7);
+}
+
+#[test]
+fn a_reservation_is_shown_when_it_is_durable() {
+    let gate = Arc::new(Gate::default());
+    let server = Running::behind(&gate, &config());
+    let opened = Opened(&gate);
+    server.stock("a", 5);
+    let mut body = one("a", 1);
+    body["reference"] = "r".into();
+    let id = typed(&reserve(&mut server.client(), "k1", &body)).id;
+    gate.set_shut(true);
+    let confirm = format!("/v1/reservations/{id}/confirm");
+    let mut writer = server.client();
+    writer.send("POST", &confirm, &[("idempotency-key", "k2")], b"");
+    let reservation = ReservationId::parse(&id).unwrap();
+    while server
+        .engine
+        .reservation(reservation)
+        .unwrap()
+        .unwrap()
+        .state()
+        == LineState::Held
+    {
+        std::thread::yield_now();
+    }
+    let paths = [
+        format!("/v1/reservations/{id}"),
+        "/v1/reservations?reference=r&channel=tmall".to_owned(),
+    ];
+    let mut readers = paths.map(|path| {
+        let mut reader = server.client();
+        reader.send("GET", &path, &[], b"");
+        let stream = reader.stream.get_ref();
+        stream
+            .set_read_timeout(Some(Duration::from_millis(100)))
+            .unwrap();
+        let early = stream.peek(&mut [0]);
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        assert!(early.is_err(), "{path}: answered before it was durable");
+        reader
+    });
+    drop(opened);
+    writer.receive().expect(200);
+    for reader in &mut readers {
+        assert_eq!(reader.receive().expect(200)["state"], "committed");
+    }
 }

@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast::clock::Clock;
@@ -10,10 +12,13 @@ use holdfast::domain::{Ttl, UnixMillis};
 use holdfast::engine::{Engine, EngineConfig};
 use holdfast::http::{HttpConfig, Server, serve};
 use holdfast::ledger::Durability;
+use holdfast::ledger::embedded::storage::DiskStorage;
 use holdfast::telemetry::Meters;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::watch;
+
+use crate::stuck::{Gate, Gated};
 
 /// 2026-11-11T12:00:00Z
 pub(crate) const START: UnixMillis = UnixMillis(1_794_398_400_000);
@@ -48,6 +53,26 @@ impl Running {
     }
 
     pub(crate) fn with_engine(config: &HttpConfig, adjust: impl FnOnce(&mut EngineConfig)) -> Self {
+        Self::build(config, adjust, |folder, engine| {
+            Engine::open(folder, engine).unwrap()
+        })
+    }
+
+    /// On a disk that does not answer while the gate is shut.
+    pub(crate) fn behind(gate: &Arc<Gate>, config: &HttpConfig) -> Self {
+        let disk = |engine: &mut EngineConfig| engine.journal.durability = Durability::Disk;
+        Self::build(config, disk, |folder, engine| {
+            let disk = DiskStorage::open(folder).unwrap();
+            let gate = Arc::clone(gate);
+            Engine::open_on(Arc::new(Gated { disk, gate }), engine).unwrap()
+        })
+    }
+
+    fn build(
+        config: &HttpConfig,
+        adjust: impl FnOnce(&mut EngineConfig),
+        open: impl FnOnce(&Path, EngineConfig) -> Engine,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::manual(START);
         let meters = Meters::new();
@@ -55,7 +80,7 @@ impl Running {
         engine.journal.durability = Durability::Os;
         engine.journal.segment_bytes = 1 << 20;
         adjust(&mut engine);
-        let engine = Engine::open(folder.path(), engine).unwrap();
+        let engine = open(folder.path(), engine);
         let (stop, stopped) = watch::channel(false);
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let server = serve(listen, engine.clone(), meters, config, &stopped).unwrap();

@@ -176,6 +176,11 @@ fn batch_reply(app: &App, replies: impl ExactSizeIterator<Item = Reply>) -> Repl
         }
         if let Some(mut committed) = reply.committed {
             json.raw(r#","replayed":"#).bool(committed.replayed);
+            let position = committed.position;
+            if position.sequence > 0 {
+                json.raw(r#","position":"0."#).number(position.epoch);
+                json.raw(".").number(position.sequence).raw("\"");
+            }
             committed.replayed = false;
             last = last
                 .filter(|l: &Committed| l.position >= committed.position)
@@ -319,10 +324,11 @@ fn unknown_reservation() -> Problem {
 }
 
 /// `GET /v1/reservations/{id}`
-pub fn get(app: &App, id: &str) -> Result<Reply, Problem> {
+pub async fn get(app: &App, id: &str) -> Result<Reply, Problem> {
     let found = app
         .engine
-        .reservation(reservation_id(id)?)?
+        .settled_reservation(reservation_id(id)?)
+        .await?
         .ok_or_else(unknown_reservation)?;
     let mut json = Json::new();
     render::reservation(&mut json, &found, app.names());
@@ -344,7 +350,10 @@ pub async fn find(app: &App, query: Option<&str>) -> Result<Reply, Problem> {
     match (key, reference, channel) {
         (Some(key), None, None) => settle(app, &key).await,
         (None, Some(reference), Some(channel)) => {
-            let found = app.engine.by_reference(&channel, &reference)?;
+            let found = app
+                .engine
+                .settled_by_reference(&channel, &reference)
+                .await?;
             let found = found.ok_or_else(unknown_reservation)?;
             let mut json = Json::new();
             render::reservation(&mut json, &found, app.names());
@@ -386,7 +395,7 @@ pub async fn batch_route(State(app): Shared, body: Bytes) -> Result<Reply, Probl
 
 /// See [`get`].
 pub async fn get_route(State(app): Shared, Path(id): Path<String>) -> Result<Reply, Problem> {
-    get(&app, &id)
+    get(&app, &id).await
 }
 
 /// See [`find`].

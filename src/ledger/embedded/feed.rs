@@ -91,6 +91,11 @@ impl EmbeddedLedger {
         self.journal.install_lane();
     }
 
+    /// Sequence of the last record, durable or not.
+    pub fn last(&self) -> u64 {
+        self.journal.last()
+    }
+
     /// Waits until everything up to a sequence is durable.
     pub async fn wait(&self, sequence: u64) -> Result<(), LedgerError> {
         self.journal.wait(sequence).await
