@@ -93,6 +93,7 @@ fn damage_in_the_middle_is_4_with_file_and_offset() {
 }
 
 /// Appends a record to a journal as it stands, without asking anyone.
+#[expect(clippy::unwrap_used, reason = "test code")]
 fn append(data: &Path, body: &Body<'_>) {
     let storage = Arc::new(DiskStorage::open(data).unwrap());
     let mut recovery = Journal::open(storage, JournalConfig::default()).unwrap();

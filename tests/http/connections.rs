@@ -161,6 +161,8 @@ fn ten_thousand_idle_connections() {
         .unwrap();
     let open: usize = line.rsplit(' ').next().unwrap().parse().unwrap();
     assert!(open > count.saturating_sub(2_048), "{open} of {count}");
+    let said = format!("opened {count} idle connections; the server counts {open}\n");
+    std::io::stderr().write_all(said.as_bytes()).unwrap();
     for client in idle.iter_mut().step_by(7) {
         client.get("/livez").expect(200);
     }
