@@ -124,6 +124,7 @@ fn http_config(config: &Config) -> Result<HttpConfig, Failure> {
         idle: http.idle_timeout,
         header: http.header_timeout,
         request: http.request_timeout,
+        work: http.work_timeout,
         write: http.write_timeout,
         drain: http.drain,
         ..HttpConfig::new(hold_ttl)

@@ -262,7 +262,7 @@ fn held(outcome: &Outcome) -> u64 {
             .iter()
             .map(|line| line.line.held.get())
             .sum(),
-        Outcome::Stock(_) | Outcome::Settings(_) => 0,
+        Outcome::Stock(_) | Outcome::Settings { .. } => 0,
     }
 }
 

@@ -81,6 +81,8 @@ pub struct HttpSettings {
     pub header_timeout: Duration,
     /// Time for head and body of a request together.
     pub request_timeout: Duration,
+    /// Time for the work on a request; then its result is unknown.
+    pub work_timeout: Duration,
     /// Time in which the caller must take any byte of an answer.
     pub write_timeout: Duration,
     /// Time between requests of a connection.

@@ -80,6 +80,7 @@ impl Reader<'_> {
             streams_max: narrow(self.number("http.streams_max", 0..=100_000)),
             header_timeout: self.seconds("http.header_timeout_seconds", 1..=300),
             request_timeout: self.seconds("http.request_timeout_seconds", 1..=3600),
+            work_timeout: self.seconds("http.work_timeout_seconds", 1..=3600),
             write_timeout: self.seconds("http.write_timeout_seconds", 1..=3600),
             idle_timeout: self.seconds("http.idle_timeout_seconds", 1..=86_400),
             drain: self.seconds("http.drain_seconds", 0..=3600),

@@ -19,7 +19,12 @@ pub enum Outcome {
     /// The items of a stock command afterwards, in order.
     Stock(Vec<StockResult>),
     /// The settings of a SKU afterwards.
-    Settings(Settings),
+    Settings {
+        /// What.
+        sku: Box<str>,
+        /// The settings.
+        settings: Settings,
+    },
 }
 
 /// A reservation as its caller sees it.

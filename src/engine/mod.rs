@@ -16,7 +16,7 @@ use crate::domain::{
     NodeIx, Outcome, Refusal, Reservation, ReservationId, Settings, Sku, UnixMillis,
 };
 use crate::ledger::embedded::EmbeddedLedger;
-use crate::ledger::event::EventPage;
+use crate::ledger::event::{Cursor, EventPage};
 use crate::ledger::{
     Answer, Availability, EventsError, Health, LedgerError, Position, Recount, StockView,
 };
@@ -195,9 +195,9 @@ impl Engine {
         }
     }
 
-    /// Durable events after a sequence, at most `limit`. Reads files: not for a thread that must
+    /// Durable events after a place in the feed, at most `limit`. Reads files: not for a thread that must
     /// not block.
-    pub fn events(&self, after: u64, limit: usize) -> Result<EventPage, EventsError> {
+    pub fn events(&self, after: Cursor, limit: usize) -> Result<EventPage, EventsError> {
         self.parts.ledger.events(after, limit)
     }
 

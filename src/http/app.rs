@@ -76,13 +76,8 @@ impl App {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// Executes a command under this idempotency key; `sku` is the one of a settings command.
-    pub async fn execute(
-        &self,
-        key: &str,
-        command: Command<'_>,
-        sku: &str,
-    ) -> Result<Reply, Problem> {
+    /// Executes a command under this idempotency key.
+    pub async fn execute(&self, key: &str, command: Command<'_>) -> Result<Reply, Problem> {
         let reserves = matches!(command, Command::Reserve(_));
         let key = self.engine.key(key, &command);
         let answer = self.engine.execute(&Keyed { key, command }).await?;
@@ -91,11 +86,11 @@ impl App {
         } else {
             StatusCode::OK
         };
-        Ok(self.reply(answer, ok, sku))
+        Ok(self.reply(answer, ok))
     }
 
     /// The answer to a command as a reply.
-    pub fn reply(&self, answer: Answer, ok: StatusCode, sku: &str) -> Reply {
+    pub fn reply(&self, answer: Answer, ok: StatusCode) -> Reply {
         let committed = Committed {
             position: answer.position,
             replayed: answer.replayed,
@@ -104,9 +99,9 @@ impl App {
         match answer.verdict {
             Ok(outcome) => {
                 let mut json = Json::new();
-                render::outcome(&mut json, &outcome, sku, self.names());
+                render::outcome(&mut json, &outcome, self.names());
                 let etag = match outcome {
-                    Outcome::Settings(settings) => Some(settings.version),
+                    Outcome::Settings { settings, .. } => Some(settings.version),
                     Outcome::Reservation(_) | Outcome::Stock(_) => None,
                 };
                 let content = Content::Json(json);

@@ -106,7 +106,7 @@ catalog! {
     HEADERS_TOO_LARGE = REQUEST_HEADER_FIELDS_TOO_LARGE "headers_too_large" "The headers are too large"
         "The head of a request is at most 16 KiB and 100 headers.";
     EVENTS_GONE = GONE "events_gone" "These events are not kept any more"
-        "The feed begins later than the position asked for. Read the state anew and go on from oldest.";
+        "The feed begins later than the position asked for, or what stood there was lost in a crash. Read the state anew and go on from oldest, where it is named.";
     INTERNAL = INTERNAL_SERVER_ERROR "internal" "A bug"
         "This should not happen. The log has more under the request id.";
     OVERLOADED = SERVICE_UNAVAILABLE "overloaded" "Too much work is queued"

@@ -42,6 +42,8 @@ pub enum End {
     Quiet,
     /// The request did not arrive in time: 408.
     Late,
+    /// The answer was not there in time, so nobody knows the result: 504.
+    Unknown,
     /// The server stops and has not begun with the request: 503.
     Stopping,
     /// The server stops: finish what is under way, then close.
@@ -57,6 +59,8 @@ pub struct Patience {
     pub head: u32,
     /// For head and body of a request together.
     pub request: u32,
+    /// For the work on a request that arrived.
+    pub work: u32,
     /// For the caller to take any byte of an answer.
     pub write: u32,
     /// For the caller to close after us.
@@ -174,6 +178,10 @@ impl State {
             Phase::Idle if over(since, patience.idle) => self.end(End::Quiet),
             Phase::Head if over(since, patience.head) => self.end(End::Late),
             Phase::Body if over(since, patience.request) => self.end(End::Late),
+            // What an earlier answer left unwritten must not be followed by a last word.
+            Phase::Busy if over(since, patience.work) && self.stuck.get().is_none() => {
+                self.end(End::Unknown);
+            }
             Phase::Closing if over(since, patience.closing) => self.end(End::Quiet),
             Phase::Idle
             | Phase::Head

@@ -247,6 +247,7 @@ async fn connection(place: Place, stream: TcpStream, state: Rc<State>) {
         None => return,
         Some(End::Quiet | End::Finish) => None,
         Some(End::Late) => Some(&catalog::REQUEST_TIMEOUT),
+        Some(End::Unknown) => Some(&catalog::RESULT_UNKNOWN),
         Some(End::Stopping) => Some(&catalog::SHUTTING_DOWN),
     };
     let socket = served.into_parts().io.into_inner();

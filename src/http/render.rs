@@ -9,11 +9,14 @@ use crate::http::names::Names;
 use crate::ledger::{Availability, StockView};
 
 /// What a command achieved.
-pub fn outcome(json: &mut Json, outcome: &Outcome, sku: &str, names: Names<'_>) {
+pub fn outcome(json: &mut Json, outcome: &Outcome, names: Names<'_>) {
     match outcome {
         Outcome::Reservation(found) => reservation(json, found, names),
         Outcome::Stock(results) => stock_results(json, results, names),
-        Outcome::Settings(found) => settings(json, sku, found),
+        Outcome::Settings {
+            sku,
+            settings: found,
+        } => settings(json, sku, found),
     }
 }
 

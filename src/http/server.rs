@@ -48,6 +48,8 @@ pub struct HttpConfig {
     pub header: Duration,
     /// Time for head and body of a request together.
     pub request: Duration,
+    /// Time for the work on a request; then its result is unknown.
+    pub work: Duration,
     /// Time in which the caller must take any byte of an answer.
     pub write: Duration,
     /// Time for the caller to close after us.
@@ -71,6 +73,7 @@ impl HttpConfig {
             idle: Duration::from_secs(75),
             header: Duration::from_secs(5),
             request: Duration::from_secs(10),
+            work: Duration::from_secs(30),
             write: Duration::from_secs(10),
             closing: Duration::from_secs(2),
             sweep: Duration::from_secs(1),
@@ -91,6 +94,7 @@ impl HttpConfig {
             idle: ticks(self.idle),
             head: ticks(self.header),
             request: ticks(self.request),
+            work: ticks(self.work),
             write: ticks(self.write),
             closing: ticks(self.closing),
         }

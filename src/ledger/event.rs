@@ -207,12 +207,30 @@ pub struct StockItem<'a> {
     pub version: u64,
 }
 
+/// A place in the event feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cursor {
+    /// The epoch of the record there, if it is known: it tells whether that record is still there.
+    pub epoch: Option<u32>,
+    /// The sequence; 0 is the beginning.
+    pub sequence: u64,
+}
+
+impl From<Position> for Cursor {
+    fn from(position: Position) -> Self {
+        Self {
+            epoch: Some(position.epoch),
+            sequence: position.sequence,
+        }
+    }
+}
+
 /// A page of the event feed: encoded records in order, decoded one by one by
 /// [`EventPage::iter`](super::embedded).
 #[derive(Debug, Clone, Default)]
 pub struct EventPage {
     /// Epoch, sequence and encoded record of each event.
     pub records: Vec<(Position, Vec<u8>)>,
-    /// Sequence to continue after.
-    pub next: u64,
+    /// Where to continue after.
+    pub next: Position,
 }

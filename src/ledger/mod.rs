@@ -158,6 +158,12 @@ pub enum EventsError {
         /// Sequence of the oldest event kept.
         oldest: u64,
     },
+    /// The place to continue after is not one of this history: what stood there was lost.
+    #[error("what stood at {sequence} was lost")]
+    Lost {
+        /// The sequence asked for.
+        sequence: u64,
+    },
     /// The files cannot be read.
     #[error("the journal cannot be read: {0}")]
     Unreadable(String),

@@ -2,10 +2,12 @@
 //! waits for seconds.
 
 use std::io::{Read, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast::http::HttpConfig;
 
+use crate::stuck::{Gate, Opened};
 use crate::support::{Client, Running, config};
 
 const RESERVE: &str = "/v1/reservations";
@@ -273,4 +275,24 @@ fn every_answer_before_the_stop_is_kept() {
     );
     // At most one request per connection can have lost its answer.
     assert!(stock.held.get() <= count + 8);
+}
+
+#[test]
+fn a_disk_that_hangs_is_a_504() {
+    let gate = Arc::new(Gate::default());
+    let mut config = impatient();
+    config.work = Duration::from_millis(200);
+    let server = Running::behind(&gate, &config);
+    let opened = Opened(&gate);
+    server.stock("a", 1);
+    gate.set_shut(true);
+    let mut client = server.client();
+    let answer = client.post(RESERVE, "k", BODY);
+    answer.problem(504, "result_unknown");
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert_eq!(client.stream.read(&mut [0]).unwrap(), 0);
+    drop(opened);
+    let made = server.client().post(RESERVE, "k", BODY);
+    made.expect(201);
+    assert_eq!(made.header("idempotent-replayed"), Some("true"));
 }

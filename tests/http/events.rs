@@ -139,7 +139,7 @@ fn a_stream_goes_on_where_it_was_left() {
     assert_eq!(status, 200);
     assert!(headers.contains(&("content-type".to_owned(), "text/event-stream".to_owned())));
     let lines = until(&mut client, "data: {\"position\":\"0.1.1\"");
-    assert!(lines.contains(&"id: 1".to_owned()), "{lines:?}");
+    assert!(lines.contains(&"id: 0.1.1".to_owned()), "{lines:?}");
     let lines = until(&mut client, "sku.settings_changed\",");
     assert!(lines.contains(&"event: reservation.created".to_owned()));
 
@@ -157,8 +157,8 @@ fn a_stream_goes_on_where_it_was_left() {
     for stream in [&mut client, &mut resumed] {
         let lines = until(stream, "\"type\":\"stock.set\"");
         let first_id = lines.iter().find(|line| line.starts_with("id: ")).unwrap();
-        let next: u64 = last.parse::<u64>().unwrap() + 1;
-        assert_eq!(first_id, &format!("id: {next}"), "{lines:?}");
+        let next: u64 = last.rsplit('.').next().unwrap().parse::<u64>().unwrap() + 1;
+        assert_eq!(first_id, &format!("id: 0.1.{next}"), "{lines:?}");
     }
     let mut bad = server.client();
     let answer = bad.call("GET", "/v1/events", &[accept, ("last-event-id", "x")], b"");
@@ -218,4 +218,31 @@ fn events_that_are_not_kept_are_gone() {
         .get(&format!("/v1/events?after={}", oldest - 1))
         .expect(200);
     assert_eq!(page["data"][0]["sequence"], oldest);
+}
+
+#[test]
+fn a_place_that_was_lost_is_gone() {
+    let server = Running::start();
+    history(&server);
+    let mut client = server.client();
+    let last = client.get("/v1/events?limit=1000").expect(200);
+    let last = last["next"].as_str().unwrap().to_owned();
+    let bare = last.strip_prefix("0.1.").unwrap();
+    for good in [&last, bare, "0.0.0", "0"] {
+        client.get(&format!("/v1/events?after={good}")).expect(200);
+    }
+    let end = client.get(&format!("/v1/events?after={bare}")).expect(200);
+    assert_eq!(end, json!({"data": [], "next": last}));
+    for lost in [
+        format!("0.2.{bare}"),
+        "0.2.1".to_owned(),
+        format!("{bare}0"),
+    ] {
+        let problem = client.get(&format!("/v1/events?after={lost}"));
+        let problem = problem.problem(410, "events_gone");
+        assert!(problem["detail"].as_str().unwrap().contains("anew"));
+        let accept = [("accept", "text/event-stream"), ("last-event-id", &*lost)];
+        let answer = server.client().call("GET", "/v1/events", &accept, b"");
+        answer.problem(410, "events_gone");
+    }
 }

@@ -145,6 +145,10 @@ fn settings_with_a_key_can_be_repeated() {
     let mut client = server.client();
     let headers = [("idempotency-key", "k")];
     let first = client.call("PUT", "/v1/skus/a", &headers, br#"{"low_water":1}"#);
+    let key = headers[0].1;
+    let settled = client.get(&format!("/v1/reservations?key={key}"));
+    assert_eq!(settled.expect(200), first.json());
+    assert_eq!(first.json()["sku"], "a");
     first.expect(200);
     let again = client.call("PUT", "/v1/skus/a", &headers, br#"{"low_water":1}"#);
     again.expect(200);

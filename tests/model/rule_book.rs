@@ -160,7 +160,10 @@ impl Book {
             .entry(put.sku.as_str().to_owned())
             .or_default()
             .put_settings(settings);
-        Ok(Outcome::Settings(settings))
+        Ok(Outcome::Settings {
+            sku: put.sku.as_str().into(),
+            settings,
+        })
     }
 }
 

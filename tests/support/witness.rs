@@ -167,7 +167,7 @@ fn creations<'a>(firsts: &[&'a Call]) -> HashMap<&'a str, u64> {
         let mut skus: Vec<&str> = Vec::new();
         match (&call.answer.verdict, &call.script) {
             (Ok(Outcome::Stock(results)), _) => skus.extend(results.iter().map(|r| &*r.sku)),
-            (Ok(Outcome::Settings(_)), Script::Settings { sku, .. }) => skus.push(sku),
+            (Ok(Outcome::Settings { .. }), Script::Settings { sku, .. }) => skus.push(sku),
             (Ok(_) | Err(_), _) => {}
         }
         for sku in skus {

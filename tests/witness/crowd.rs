@@ -8,7 +8,7 @@ use std::thread::Scope;
 use holdfast::clock::Clock;
 use holdfast::domain::UnixMillis;
 use holdfast::engine::Engine;
-use holdfast::ledger::event::Body;
+use holdfast::ledger::event::{Body, Cursor};
 
 use crate::support::check::START;
 use crate::support::driven::{id_of, open, submit};
@@ -150,7 +150,9 @@ fn work(engine: &Engine, tickets: &AtomicU64, maker: &mut Maker, count: usize) -
 /// Reads on in the event feed, to its end.
 fn read_feed(engine: &Engine, feed: &mut Vec<Fed>) {
     loop {
-        let after = feed.last().map_or(0, |fed| fed.position.sequence);
+        let after = feed
+            .last()
+            .map_or_else(Cursor::default, |fed| fed.position.into());
         let page = engine.events(after, 1_000).unwrap();
         if page.records.is_empty() {
             return;

@@ -21,8 +21,8 @@ use crate::http::error::Problem;
 use crate::http::event_json;
 use crate::http::json::Json;
 use crate::http::request;
-use crate::ledger::EventsError;
-use crate::ledger::event::EventPage;
+use crate::ledger::event::{Cursor, EventPage};
+use crate::ledger::{EventsError, Position};
 use crate::limits::EVENTS_PAGE_MAX;
 
 const LIMIT_DEFAULT: usize = 100;
@@ -37,19 +37,19 @@ const HEARTBEAT_LOOKS: u32 = 300;
 const AHEAD: usize = 2;
 
 struct Asked {
-    after: u64,
+    after: Cursor,
     limit: usize,
 }
 
 fn ask(query: Option<&str>) -> Result<Asked, Problem> {
     let mut asked = Asked {
-        after: 0,
+        after: Cursor::default(),
         limit: LIMIT_DEFAULT,
     };
     for (name, value) in request::query(query) {
         match &*name {
             "after" => {
-                asked.after = sequence(&value)
+                asked.after = cursor(&value)
                     .ok_or_else(|| request::invalid_parameter("after", "must be a position"))?;
             }
             "limit" => {
@@ -68,26 +68,40 @@ fn ask(query: Option<&str>) -> Result<Asked, Problem> {
     Ok(asked)
 }
 
-/// The sequence of a position: the last part of `0.1.42`, or a bare number.
-fn sequence(text: &str) -> Option<u64> {
+/// The place that a position names: `0.1.42`, or a bare sequence.
+fn cursor(text: &str) -> Option<Cursor> {
     let parts: Vec<&str> = text.split('.').collect();
-    match parts.as_slice() {
-        [sequence] => sequence.parse().ok(),
-        ["0", epoch, sequence] => {
-            epoch.parse::<u32>().ok()?;
-            sequence.parse().ok()
-        }
-        _ => None,
-    }
+    let (epoch, sequence) = match parts.as_slice() {
+        [sequence] => (None, sequence),
+        ["0", epoch, sequence] => (Some(epoch.parse().ok()?), sequence),
+        _ => return None,
+    };
+    Some(Cursor {
+        epoch,
+        sequence: sequence.parse().ok()?,
+    })
+}
+
+/// As [`cursor`] reads it.
+fn write_position(json: &mut Json, position: Position) {
+    json.raw("0.").number(position.epoch);
+    json.raw(".").number(position.sequence);
 }
 
 /// Reads a page on a thread that may block.
-async fn read(app: &Arc<App>, after: u64, limit: usize) -> Result<EventPage, Problem> {
+async fn read(app: &Arc<App>, after: Cursor, limit: usize) -> Result<EventPage, Problem> {
     let engine = app.engine.clone();
     let read = tokio::task::spawn_blocking(move || engine.events(after, limit)).await;
     match read {
         Ok(Ok(page)) => Ok(page),
         Ok(Err(EventsError::Gone { oldest })) => Err(Problem::EventsGone { oldest }),
+        Ok(Err(EventsError::Lost { sequence })) => {
+            let detail = format!(
+                "What stood at {sequence} was lost in a crash, or never was. Read the state anew, \
+                 then go on from there."
+            );
+            Err(Problem::plain(&catalog::EVENTS_GONE, detail))
+        }
         Ok(Err(EventsError::Unreadable(why))) => {
             tracing::error!(%why, "the event feed cannot be read");
             Err(Problem::plain(&catalog::INTERNAL, catalog::INTERNAL.help))
@@ -125,7 +139,9 @@ async fn page(app: &Arc<App>, asked: &Asked) -> Result<Reply, Problem> {
         json.comma(at == 0);
         event_json::write(&mut json, &event.map_err(damaged)?, app.names());
     }
-    json.raw(r#"],"next":""#).number(page.next).raw("\"}");
+    json.raw(r#"],"next":""#);
+    write_position(&mut json, page.next);
+    json.raw("\"}");
     Ok(Reply::json(json))
 }
 
@@ -154,7 +170,7 @@ impl Drop for Counted {
 async fn stream(app: Arc<App>, asked: Asked, headers: &HeaderMap) -> Result<Response, Problem> {
     let mut after = asked.after;
     if let Some(last) = headers.get("last-event-id") {
-        let last = last.to_str().ok().and_then(sequence);
+        let last = last.to_str().ok().and_then(cursor);
         after =
             last.ok_or_else(|| request::invalid_parameter("Last-Event-ID", "is no position"))?;
     }
@@ -175,7 +191,7 @@ async fn stream(app: Arc<App>, asked: Asked, headers: &HeaderMap) -> Result<Resp
 }
 
 /// Writes pages as they come until the reader goes or the server stops.
-async fn feed(app: &Arc<App>, first: EventPage, mut after: u64, send: &mpsc::Sender<Bytes>) {
+async fn feed(app: &Arc<App>, first: EventPage, mut after: Cursor, send: &mpsc::Sender<Bytes>) {
     let mut tick = tokio::time::interval(LOOK);
     let mut quiet = 0;
     let mut page = Some(first);
@@ -188,7 +204,7 @@ async fn feed(app: &Arc<App>, first: EventPage, mut after: u64, send: &mpsc::Sen
     }
     while !app.is_draining() {
         if let Some(page) = page.take().filter(|page| !page.records.is_empty()) {
-            after = page.next;
+            after = page.next.into();
             quiet = 0;
             if send.send(frames(app, &page)).await.is_err() {
                 return;
@@ -205,7 +221,7 @@ async fn feed(app: &Arc<App>, first: EventPage, mut after: u64, send: &mpsc::Sen
                 }
             }
         }
-        if app.engine.health().durable.sequence > after {
+        if app.engine.health().durable.sequence > after.sequence {
             page = match read(app, after, EVENTS_PAGE_MAX).await {
                 Ok(page) => Some(page),
                 // The reader was too slow, or the journal cannot be read: it asks again and sees.
@@ -218,7 +234,8 @@ async fn feed(app: &Arc<App>, first: EventPage, mut after: u64, send: &mpsc::Sen
 fn frames(app: &App, page: &EventPage) -> Bytes {
     let mut text = Json::new();
     for event in page.iter().flatten() {
-        text.raw("id: ").number(event.position.sequence);
+        text.raw("id: ");
+        write_position(&mut text, event.position);
         text.raw("\nevent: ")
             .raw(event_json::type_of(&event.body))
             .raw("\ndata: ");
@@ -251,10 +268,13 @@ mod tests {
 
     #[test]
     fn positions_are_read_back() {
-        assert_eq!(sequence("0.7.42"), Some(42));
-        assert_eq!(sequence("42"), Some(42));
+        let sequence = 42;
+        let epoch = Some(7);
+        assert_eq!(cursor("0.7.42"), Some(Cursor { epoch, sequence }));
+        let epoch = None;
+        assert_eq!(cursor("42"), Some(Cursor { epoch, sequence }));
         for bad in ["", "1.7.42", "0.42", "0.x.42", "-1", "0.1.2.3"] {
-            assert_eq!(sequence(bad), None, "{bad}");
+            assert_eq!(cursor(bad), None, "{bad}");
         }
     }
 }

@@ -98,7 +98,7 @@ pub async fn reserve(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Repl
     let key = request::required_key(headers)?;
     let body: ReserveBody<'_> = parse::json(body)?;
     let command = reserve_command(app, &body)?;
-    app.execute(key, Command::Reserve(command), "").await
+    app.execute(key, Command::Reserve(command)).await
 }
 
 /// `POST /v1/reservations/batch`
@@ -135,7 +135,7 @@ pub async fn batch(app: &App, body: &[u8]) -> Result<Reply, Problem> {
             return Reply::from(problem);
         }
         match answers.next() {
-            Some(Ok(answer)) => app.reply(answer, StatusCode::CREATED, ""),
+            Some(Ok(answer)) => app.reply(answer, StatusCode::CREATED),
             Some(Err(error)) => Reply::from(Problem::Ledger(error)),
             None => Reply::from(Problem::plain(&catalog::INTERNAL, "There is no answer.")),
         }
@@ -230,7 +230,7 @@ async fn run(
     verb: Verb,
     lines: Option<Lines<'_>>,
 ) -> Result<Reply, Problem> {
-    app.execute(key, Command::Act(Act { id, verb, lines }), "")
+    app.execute(key, Command::Act(Act { id, verb, lines }))
         .await
 }
 
@@ -369,7 +369,7 @@ pub async fn find(app: &App, query: Option<&str>) -> Result<Reply, Problem> {
 /// What a key was answered. The answer to a command that named no reservation comes as it was.
 async fn settle(app: &App, key: &str) -> Result<Reply, Problem> {
     match app.engine.settle(key).await? {
-        Some(answer) => Ok(app.reply(answer, StatusCode::OK, "")),
+        Some(answer) => Ok(app.reply(answer, StatusCode::OK)),
         None => Err(Problem::plain(
             &catalog::UNKNOWN_KEY,
             catalog::UNKNOWN_KEY.help,

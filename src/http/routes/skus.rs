@@ -99,7 +99,7 @@ pub async fn put(app: &App, sku: &str, headers: &HeaderMap, body: &[u8]) -> Resu
     // Without a key nobody can repeat the command; the precondition guards the change.
     let fresh = request_ids::next();
     let key = key.or(str::from_utf8(&fresh).ok()).unwrap_or_default();
-    app.execute(key, command, sku.as_str()).await
+    app.execute(key, command).await
 }
 
 /// Whether the key was answered before: the SKU may then be there because of it.

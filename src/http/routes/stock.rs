@@ -67,7 +67,6 @@ async fn run<T>(
             reason,
             operator,
         }),
-        "",
     )
     .await
 }

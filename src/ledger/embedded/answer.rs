@@ -16,7 +16,10 @@ pub(super) fn verdict_of(at: UnixMillis, body: Body<'_>) -> Option<Verdict> {
         Body::Reserved(reserved) => Some(Ok(Outcome::Reservation(made(at, &reserved)))),
         Body::Acted(acted) => Some(Ok(Outcome::Reservation(moved(&acted)))),
         Body::StockChanged(changed) => Some(Ok(Outcome::Stock(stock_results(&changed)))),
-        Body::SettingsPut { after, .. } => Some(Ok(Outcome::Settings(after))),
+        Body::SettingsPut { sku, after, .. } => Some(Ok(Outcome::Settings {
+            sku: sku.into(),
+            settings: after,
+        })),
         Body::Refused { refusal, .. } => Some(Err(refusal)),
     }
 }

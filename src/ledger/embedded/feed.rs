@@ -4,11 +4,12 @@ use std::sync::{Arc, RwLock};
 
 use super::EmbeddedLedger;
 use super::journal::JournalError;
+use super::record::decode;
 use super::scratch::Scratch;
 use crate::domain::{ChannelIx, NodeIx};
-use crate::ledger::event::{Body, EventPage};
+use crate::ledger::event::{Body, Cursor, EventPage};
 use crate::ledger::names::Names;
-use crate::ledger::{EventsError, Health, LedgerError};
+use crate::ledger::{EventsError, Health, LedgerError, Position};
 
 /// Most bytes of one page of events.
 const PAGE_BYTES_MAX: usize = 4 << 20;
@@ -21,6 +22,22 @@ fn name(table: &RwLock<Names>, index: u16) -> Arc<str> {
     super::unpoisoned(table.read())
         .name(index)
         .unwrap_or_default()
+}
+
+fn failure(error: JournalError) -> EventsError {
+    match error {
+        JournalError::Gone { oldest } => EventsError::Gone { oldest },
+        other => EventsError::Unreadable(other.to_string()),
+    }
+}
+
+/// The epoch of the record before this one, as far as this one tells: the first of an epoch comes
+/// after one of the epoch before.
+fn epoch_before(position: Position, record: &[u8]) -> Option<u32> {
+    match decode(position, record).ok()?.body {
+        Body::Opened { epoch } => epoch.checked_sub(1),
+        _ => Some(position.epoch),
+    }
 }
 
 impl EmbeddedLedger {
@@ -106,20 +123,46 @@ impl EmbeddedLedger {
         self.journal.wait_blocking(sequence)
     }
 
-    /// Durable events after a sequence.
-    pub fn events(&self, after: u64, limit: usize) -> Result<EventPage, EventsError> {
-        let records = self
-            .journal
-            .read(after, limit, PAGE_BYTES_MAX)
-            .map_err(|error| {
-                if let JournalError::Gone { oldest } = error {
-                    return EventsError::Gone { oldest };
-                }
-                EventsError::Unreadable(error.to_string())
-            })?;
-        let next = records
-            .last()
-            .map_or(after, |(position, _)| position.sequence);
+    /// Durable events after a place in the feed.
+    pub fn events(&self, after: Cursor, limit: usize) -> Result<EventPage, EventsError> {
+        let Cursor { epoch, sequence } = after;
+        let lost = EventsError::Lost { sequence };
+        if sequence > self.journal.durable() {
+            return Err(lost);
+        }
+        let read = |after, limit| self.journal.read(after, limit, PAGE_BYTES_MAX);
+        // The record at the place itself is read too: it tells whether the place is still there.
+        let with_last = match sequence.checked_sub(1) {
+            Some(before) => read(before, limit.saturating_add(1)),
+            None => read(0, limit),
+        };
+        let (mut records, is_kept) = match with_last {
+            Ok(records) => (records, sequence > 0),
+            // The place may be the last that was dropped.
+            Err(JournalError::Gone { .. }) => (read(sequence, limit).map_err(failure)?, false),
+            Err(error) => return Err(failure(error)),
+        };
+        let first = records
+            .first()
+            .map(|(position, record)| (*position, record));
+        let epoch_there = match first {
+            Some((at, _)) if is_kept => Some(at.epoch),
+            Some((next, record)) if sequence > 0 => epoch_before(next, record),
+            Some(_) | None => None,
+        };
+        if sequence > 0 && epoch.is_some_and(|epoch| epoch_there != Some(epoch)) {
+            return Err(lost);
+        }
+        let next = records.last().map_or_else(
+            || Position {
+                epoch: epoch.unwrap_or_default(),
+                sequence,
+            },
+            |(position, _)| *position,
+        );
+        if is_kept && !records.is_empty() {
+            records.remove(0);
+        }
         Ok(EventPage { records, next })
     }
 

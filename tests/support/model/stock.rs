@@ -228,6 +228,9 @@ impl Model {
             .entry(sku.clone())
             .or_insert_with(Item::new)
             .settings = settings;
-        Ok(Outcome::Settings(settings))
+        Ok(Outcome::Settings {
+            sku: sku.as_str().into(),
+            settings,
+        })
     }
 }
