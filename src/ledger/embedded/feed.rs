@@ -25,19 +25,19 @@ fn name(table: &RwLock<Names>, index: u16) -> Arc<str> {
 }
 
 fn failure(error: JournalError) -> EventsError {
-    match error {
-        JournalError::Gone { oldest } => EventsError::Gone { oldest },
-        other => EventsError::Unreadable(other.to_string()),
+    if let JournalError::Gone { oldest } = error {
+        return EventsError::Gone { oldest };
     }
+    EventsError::Unreadable(error.to_string())
 }
 
 /// The epoch of the record before this one, as far as this one tells: the first of an epoch comes
 /// after one of the epoch before.
 fn epoch_before(position: Position, record: &[u8]) -> Option<u32> {
-    match decode(position, record).ok()?.body {
-        Body::Opened { epoch } => epoch.checked_sub(1),
-        _ => Some(position.epoch),
+    if let Body::Opened { epoch } = decode(position, record).ok()?.body {
+        return epoch.checked_sub(1);
     }
+    Some(position.epoch)
 }
 
 impl EmbeddedLedger {
