@@ -50,6 +50,13 @@ pub fn engine_to_look(config: &Config) -> Result<Opened, Failure> {
         let message = format!("there is no data folder {}", data.display());
         return Err(Failure::new(Exit::Data, message));
     }
+    if !data.join("ledger.id").is_file() {
+        let message = format!(
+            "{} is not a data folder: it holds no ledger.id",
+            data.display()
+        );
+        return Err(Failure::new(Exit::Data, message));
+    }
     let timer = monotonic();
     let meters = Meters::new();
     let settings = settings(config, meters.clone());

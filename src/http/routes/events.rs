@@ -34,7 +34,7 @@ const LOOK: Duration = Duration::from_millis(50);
 const HEARTBEAT_LOOKS: u32 = 300;
 
 /// Pages written ahead of a slow reader.
-const AHEAD: usize = 2;
+const AHEAD: usize = 1;
 
 struct Asked {
     after: Cursor,

@@ -368,6 +368,11 @@ pub async fn find(app: &App, query: Option<&str>) -> Result<Reply, Problem> {
 
 /// What a key was answered. The answer to a command that named no reservation comes as it was.
 async fn settle(app: &App, key: &str) -> Result<Reply, Problem> {
+    // As in the header: a key may stand in quotes.
+    let key = key
+        .strip_prefix('"')
+        .and_then(|key| key.strip_suffix('"'))
+        .unwrap_or(key);
     match app.engine.settle(key).await? {
         Some(answer) => Ok(app.reply(answer, StatusCode::OK)),
         None => Err(Problem::plain(

@@ -12,7 +12,7 @@ use crate::ledger::names::Names;
 use crate::ledger::{EventsError, Health, LedgerError, Position};
 
 /// Most bytes of one page of events.
-const PAGE_BYTES_MAX: usize = 4 << 20;
+const PAGE_BYTES_MAX: usize = 256 << 10;
 
 fn find(table: &RwLock<Names>, name: &str) -> Option<u16> {
     super::unpoisoned(table.read()).find(name)
@@ -24,9 +24,9 @@ fn name(table: &RwLock<Names>, index: u16) -> Arc<str> {
         .unwrap_or_default()
 }
 
-fn failure(error: JournalError) -> EventsError {
+fn failure(error: &JournalError) -> EventsError {
     if let JournalError::Gone { oldest } = error {
-        return EventsError::Gone { oldest };
+        return EventsError::Gone { oldest: *oldest };
     }
     EventsError::Unreadable(error.to_string())
 }
@@ -139,8 +139,11 @@ impl EmbeddedLedger {
         let (mut records, is_kept) = match with_last {
             Ok(records) => (records, sequence > 0),
             // The place may be the last that was dropped.
-            Err(JournalError::Gone { .. }) => (read(sequence, limit).map_err(failure)?, false),
-            Err(error) => return Err(failure(error)),
+            Err(JournalError::Gone { .. }) => (
+                read(sequence, limit).map_err(|error| failure(&error))?,
+                false,
+            ),
+            Err(error) => return Err(failure(&error)),
         };
         let first = records
             .first()
