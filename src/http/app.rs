@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use hyper::StatusCode;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::domain::Ttl;
 use crate::domain::command::{Command, Keyed};
@@ -15,11 +16,15 @@ use crate::http::error::{Problem, refusal_kind};
 use crate::http::json::Json;
 use crate::http::names::Names;
 use crate::http::render;
-use crate::ledger::{Answer, Position};
+use crate::ledger::{Answer, LedgerError, Position};
+use crate::limits::BODY_BYTES_MAX;
 use crate::telemetry::Meters;
 
 /// Tells the servers of one process apart; zero is nobody.
 static OWNERS: AtomicU64 = AtomicU64::new(1);
+
+/// Most memory that bodies above [`BODY_BYTES_MAX`] may take together: 32 of the largest.
+const LARGE_BODIES_KIB: usize = 256 * 1024;
 
 /// One server: its engine and what it is told by configuration.
 pub struct App {
@@ -33,6 +38,8 @@ pub struct App {
     pub streams_max: usize,
     /// Event streams now.
     pub streams: Arc<AtomicUsize>,
+    /// Kibibytes that large bodies may still take, all together.
+    large_bodies: Semaphore,
     durability: &'static str,
     draining: AtomicBool,
     owner: u64,
@@ -50,10 +57,24 @@ impl App {
             default_ttl,
             streams_max,
             streams: Arc::default(),
+            large_bodies: Semaphore::new(LARGE_BODIES_KIB),
             durability,
             draining,
             owner,
         }
+    }
+
+    /// Room for a body of up to `bytes`, given back when the permit is dropped. Small bodies need
+    /// none: the number of connections bounds them.
+    pub fn room_for_body(&self, bytes: usize) -> Result<Option<SemaphorePermit<'_>>, Problem> {
+        if bytes <= BODY_BYTES_MAX {
+            return Ok(None);
+        }
+        let kib = u32::try_from(bytes.div_ceil(1_024)).unwrap_or(u32::MAX);
+        let permit = self.large_bodies.try_acquire_many(kib);
+        permit
+            .map(Some)
+            .map_err(|_full| Problem::Ledger(LedgerError::Overloaded))
     }
 
     /// Names of channels and nodes.

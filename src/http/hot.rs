@@ -189,9 +189,13 @@ pub async fn serve(
         BODY_BYTES_MAX
     };
     let mut route = hot.as_ref().map_or("other", Hot::route);
-    let body = match request::check_media_type(&parts.headers) {
-        Err(problem) if !body.is_end_stream() => Err(problem),
-        Ok(()) | Err(_) => read_body(body, limit).await,
+    let announced = body.size_hint().upper();
+    let announced = announced.and_then(|bytes| usize::try_from(bytes).ok());
+    let room = app.room_for_body(announced.map_or(limit, |bytes| bytes.min(limit)));
+    let body = match (request::check_media_type(&parts.headers), &room) {
+        (_, Err(problem)) => Err(problem.clone()),
+        (Err(problem), Ok(_)) if !body.is_end_stream() => Err(problem),
+        (Ok(()) | Err(_), Ok(_)) => read_body(body, limit).await,
     };
 
     let answer = match (body, hot) {

@@ -74,6 +74,9 @@ impl LaneParts {
     }
 }
 
+/// Time in which what callers have already sent is read before idle connections are closed.
+const SETTLE: Duration = Duration::from_millis(10);
+
 /// One serving thread.
 struct Lane {
     app: Arc<App>,
@@ -178,7 +181,7 @@ impl Lane {
     /// Ends what is idle, lets finish what is under way, and gives up after the hard deadline.
     async fn finish(&self, tick: &mut tokio::time::Interval, patience: &Patience, limit: Duration) {
         // Give connections that were just taken the chance to read what is there.
-        tokio::task::yield_now().await;
+        tokio::time::sleep(SETTLE).await;
         let deadline = tokio::time::sleep(limit);
         let mut deadline = std::pin::pin!(deadline);
         let mut look = interval(Duration::from_millis(5));
