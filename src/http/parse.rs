@@ -20,7 +20,17 @@ pub fn json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
             return Err(Problem::plain(&catalog::MALFORMED_BODY, detail));
         }
     };
-    serde_json::from_str(text).map_err(|error| malformed::<T>(text, &error))
+    // Serde would take an array for a struct, member by member in their order here.
+    match text.trim_ascii_start().bytes().next() {
+        Some(b'{') => serde_json::from_str(text).map_err(|error| malformed::<T>(text, &error)),
+        Some(_) => Err(not_an_object("The body must be a JSON object.")),
+        None => Err(not_an_object("The body is empty; send a JSON object.")),
+    }
+}
+
+#[cold]
+fn not_an_object(detail: &'static str) -> Problem {
+    Problem::plain(&catalog::MALFORMED_BODY, detail)
 }
 
 /// Reads a body that may be empty.
@@ -277,6 +287,17 @@ mod tests {
     }
 
     #[test]
+    fn only_an_object_is_a_body() {
+        let detail = |body: &[u8]| match json::<LineBody<'_>>(body) {
+            Ok(_) => "accepted".to_owned(),
+            Err(problem) => format!("{problem:?}"),
+        };
+        assert_eq!(detail(br#"{"sku":"a","quantity":1}"#), "accepted");
+        assert!(detail(br#"["a",1,null]"#).contains("must be a JSON object"));
+        assert!(detail(b" \n").contains("is empty"));
+    }
+
+    #[test]
     fn detail_names_the_field_and_the_place() {
         let body = br#"{"lines":[{"sku":"a","quantity":1},{"sku":7,"quantity":1}]}"#;
         let problem = json::<crate::http::dto::LinesBody<'_>>(body).unwrap_err();
@@ -290,7 +311,7 @@ mod tests {
     #[test]
     fn every_mistake_is_listed() {
         let body = br#"[{"sku":"a b","quantity":0},{"quantity":-1},{"sku":"a"},{"sku":"a","quantity":1.5}]"#;
-        let found: Vec<LineBody<'_>> = json(body).unwrap();
+        let found: Vec<LineBody<'_>> = serde_json::from_slice(body).unwrap();
         let mut issues = Issues::default();
         for (at, line) in found.iter().enumerate() {
             sku(&mut issues, format_args!("/{at}/sku"), line.sku.as_ref());
