@@ -84,7 +84,8 @@ impl EmbeddedLedger {
 
     fn put_names(&self, bytes: &mut Vec<u8>) {
         let mut writer = Writer(bytes);
-        writer.signed(self.now().0);
+        // Not the clock: a snapshot decides nothing, so it does not move time on.
+        writer.signed(self.latest.load(Ordering::Relaxed));
         for table in [&self.state.nodes, &self.state.channels] {
             let names = super::unpoisoned(table.read());
             writer.count(names.len());
