@@ -49,7 +49,7 @@ impl Engine {
     }
 
     /// Executes a command as far as memory goes. The answer must not be given to anyone before
-    /// [`Self::wait`] or [`Self::wait_blocking`] for its position is done.
+    /// [`Self::wait`] or [`Self::wait_blocking`] for its `told_after` is done.
     pub fn submit(&self, command: &Keyed<'_>) -> Result<Answer, LedgerError> {
         let answer = self.parts.ledger.submit(command);
         self.count(&command.command, &answer);
@@ -63,7 +63,7 @@ impl Engine {
     pub async fn execute(&self, command: &Keyed<'_>) -> Result<Answer, LedgerError> {
         let timer = monotonic();
         let answer = self.submit(command)?;
-        self.wait(answer.position).await?;
+        self.wait(answer.told_after).await?;
         if let Some(op) = op(&command.command) {
             self.parts
                 .meters
@@ -79,7 +79,11 @@ impl Engine {
             .iter()
             .map(|command| self.submit(command))
             .collect();
-        let last = answers.iter().flatten().map(|answer| answer.position).max();
+        let last = answers
+            .iter()
+            .flatten()
+            .map(|answer| answer.told_after)
+            .max();
         if let Err(error) = self.wait(last.unwrap_or_default()).await {
             withhold(&mut answers, self.health().durable.sequence, error);
         }
@@ -95,7 +99,7 @@ impl Engine {
     /// Executes one command on a thread that may block.
     pub fn execute_blocking(&self, command: &Keyed<'_>) -> Result<Answer, LedgerError> {
         let answer = self.submit(command)?;
-        self.wait_blocking(answer.position)?;
+        self.wait_blocking(answer.told_after)?;
         Ok(answer)
     }
 
@@ -167,7 +171,7 @@ impl Engine {
             .ledger
             .settle(self.parts.ledger.hasher().key(key))?;
         if let Some(answer) = &answer {
-            self.wait(answer.position).await?;
+            self.wait(answer.told_after).await?;
         }
         Ok(answer)
     }
@@ -289,7 +293,7 @@ impl Engine {
 /// Takes back the answers that are not durable.
 fn withhold(answers: &mut [Result<Answer, LedgerError>], durable: u64, error: LedgerError) {
     for answer in answers {
-        if matches!(answer, Ok(answer) if answer.position.sequence > durable) {
+        if matches!(answer, Ok(answer) if answer.told_after.sequence > durable) {
             *answer = Err(error);
         }
     }
@@ -337,6 +341,7 @@ mod tests {
                 verdict: Err(Refusal::Expired),
                 replayed: false,
                 position: Position { epoch: 1, sequence },
+                told_after: Position { epoch: 1, sequence },
             })
         };
         let mut answers = vec![at(7), Err(LedgerError::Overloaded), at(8)];

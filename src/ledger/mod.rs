@@ -30,6 +30,10 @@ pub struct Answer {
     pub replayed: bool,
     /// Where the change that this verdict came from stands.
     pub position: Position,
+    /// Nobody may be told before everything up to here is durable. It is the answer's own
+    /// position, but for a reservation that was refused: that promises nothing, and waits only
+    /// until what it was refused for cannot be lost.
+    pub told_after: Position,
 }
 
 /// Why the ledger could not answer. Not a refusal: those are verdicts.

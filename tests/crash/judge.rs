@@ -17,9 +17,8 @@ const REPEATED: usize = 60;
 pub(crate) fn judge(address: SocketAddr, clients: &mut [Client], opening: i64) -> Faults {
     let mut wire = Wire::connect(address).unwrap();
     let mut faults = Faults::new();
-    for client in clients.iter_mut() {
-        settle(&mut wire, client, &mut faults);
-    }
+    // Before anything is changed: what was refused for lack of stock is refused again, whether or
+    // not the crash left room to remember it.
     for client in clients.iter_mut() {
         for call in client.sample(REPEATED) {
             let again = wire.post(&call.path, &call.key, &call.body).unwrap();
@@ -31,6 +30,11 @@ pub(crate) fn judge(address: SocketAddr, clients: &mut [Client], opening: i64) -
                 ));
             }
         }
+    }
+    for client in clients.iter_mut() {
+        settle(&mut wire, client, &mut faults);
+    }
+    for client in clients.iter_mut() {
         for booking in client.bookings.iter_mut().filter(|booking| booking.touched) {
             let found = wire
                 .get(&format!("/v1/reservations/{}", booking.id))

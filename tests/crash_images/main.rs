@@ -13,7 +13,7 @@ mod support;
 use std::io::ErrorKind;
 
 use holdfast::ledger::embedded::storage::sim::{Dice, Fault, Loss, SimStorage, Site};
-use past::{Past, judge};
+use past::{Past, ask_refused_again, judge};
 
 #[expect(
     clippy::disallowed_methods,
@@ -35,7 +35,7 @@ fn crash_everywhere(past: &Past, seed: u64, left: &mut usize) -> Result<(), Stri
             *left -= 1;
             let moment = crashes.moment();
             let files = crashes.image(loss, &mut dice);
-            judge(past, files, past.acknowledged_by(moment))
+            judge(past, files, moment)
                 .map_err(|fault| format!("seed {seed}, moment {moment}, {loss:?}: {fault}"))?;
         }
         if !crashes.advance() {
@@ -68,6 +68,36 @@ fn a_lying_disk_is_noticed() {
     }
 }
 
+/// Refusals that were told early and lost are asked for again in the check above; and if they were
+/// told before what they were refused for is durable, it would notice.
+#[test]
+fn a_refusal_told_too_early_is_noticed() {
+    let (mut asked, mut noticed) = (0, 0);
+    for seed in 0..20 {
+        let past = Past::make(seed, SimStorage::new());
+        let mut crashes = past.storage.crashes();
+        while crashes.advance() {
+            let moment = crashes.moment();
+            let acknowledged = past.acknowledged_by(moment);
+            let files = crashes.image(Loss::Everything, &mut Dice::new(seed));
+            let told = ask_refused_again(&past, files.clone(), |done| {
+                done.may_be_told(acknowledged, moment)
+            });
+            asked += told.unwrap_or_else(|fault| panic!("{fault}"));
+            let early = ask_refused_again(&past, files, |done| done.is_decided_by(moment));
+            noticed += u64::from(early.is_err());
+        }
+    }
+    assert!(
+        asked > 100,
+        "{asked} early refusals were lost and asked again"
+    );
+    assert!(
+        noticed > 10,
+        "{noticed} refusals told too early were noticed"
+    );
+}
+
 /// Every operation on the storage fails once: what was acknowledged before or after is there
 /// after a power cut, and a failed write or sync of the journal ends all acknowledging.
 #[test]
@@ -88,7 +118,7 @@ fn failures_of_the_storage_acknowledge_nothing() {
             let mut crashes = past.storage.crashes();
             while crashes.advance() {}
             let files = crashes.image(Loss::Everything, &mut Dice::new(after));
-            judge(&past, files, past.acknowledged_by(usize::MAX))
+            judge(&past, files, usize::MAX)
                 .unwrap_or_else(|fault| panic!("{site:?} {after}: {fault}"));
         }
     }

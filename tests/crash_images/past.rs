@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use holdfast::clock::Clock;
-use holdfast::domain::{ReservationId, Sku, UnixMillis};
+use holdfast::domain::{Refusal, ReservationId, Sku, UnixMillis};
 use holdfast::engine::{Engine, EngineConfig, OpenError};
 use holdfast::ledger::Answer;
 use holdfast::ledger::embedded::journal::JournalConfig;
@@ -18,12 +18,33 @@ use crate::support::model::{Model, is_recorded};
 use crate::support::script::Script;
 
 /// A command that was answered as far as memory goes.
-struct Done {
+pub(crate) struct Done {
     key: String,
     id: u128,
     script: Script,
     now: i64,
     answer: Answer,
+    /// How much the storage had done by then.
+    moment: usize,
+}
+
+impl Done {
+    /// A reservation that was refused for lack of stock: the only answer that does not wait for
+    /// its own place in the journal.
+    fn is_early(&self) -> bool {
+        matches!(self.answer.verdict, Err(Refusal::InsufficientStock { .. }))
+    }
+
+    /// Whether its caller may have heard of it: everything up to there was acknowledged when the
+    /// storage had done that much.
+    pub(crate) const fn may_be_told(&self, acknowledged: u64, moment: usize) -> bool {
+        self.is_decided_by(moment) && self.answer.told_after.sequence <= acknowledged
+    }
+
+    /// Whether it was decided when the storage had done that much.
+    pub(crate) const fn is_decided_by(&self, moment: usize) -> bool {
+        self.moment <= moment
+    }
 }
 
 /// What happened, and when what was acknowledged.
@@ -105,6 +126,7 @@ impl Past {
                 script: script.clone(),
                 now: engine.now().0,
                 answer,
+                moment: self.storage.moment(),
             });
         }
         Some(())
@@ -129,13 +151,53 @@ impl Past {
 }
 
 /// Opens what a crash left and compares it with the past.
-pub(crate) fn judge(past: &Past, files: Files, acknowledged: u64) -> Result<(), String> {
+pub(crate) fn judge(past: &Past, files: Files, moment: usize) -> Result<(), String> {
+    let acknowledged = past.acknowledged_by(moment);
+    ask_refused_again(past, files.clone(), |done| {
+        done.may_be_told(acknowledged, moment)
+    })?;
     let clock = Clock::manual(UnixMillis(past.end));
     let storage = SimStorage::with_files(files);
     let engine = open(&storage, &clock).map_err(|error| format!("does not open: {error}"))?;
     let judged = compare(past, &engine, acknowledged);
     engine.close().map_err(|error| error.to_string())?;
     judged
+}
+
+/// A refusal may be told before it is in the journal. Asked again after a crash that lost it, the
+/// key must be answered the same, since nothing that it was refused for is lost. `told` says which
+/// refusals their callers may have heard of.
+pub(crate) fn ask_refused_again(
+    past: &Past,
+    files: Files,
+    told: impl Fn(&Done) -> bool,
+) -> Result<u64, String> {
+    let mut asked = 0;
+    let mut refused = past
+        .done
+        .iter()
+        .filter(|done| done.is_early() && told(done));
+    let Some(first) = refused.clone().next() else {
+        return Ok(asked);
+    };
+    let clock = Clock::manual(UnixMillis(first.now));
+    let storage = SimStorage::with_files(files);
+    let engine = open(&storage, &clock).map_err(|error| format!("does not open: {error}"))?;
+    let end = engine.health().durable.sequence;
+    refused.try_for_each(|done| {
+        if done.answer.position.sequence <= end {
+            return Ok(());
+        }
+        asked += 1;
+        clock.set(UnixMillis(done.now));
+        let again = submit(&engine, &done.key, &done.script, 0);
+        match again {
+            Ok(again) if again.verdict == done.answer.verdict => Ok(()),
+            again => Err(format!("{}: {:?}, now {again:?}", done.key, done.answer)),
+        }
+    })?;
+    engine.close().map_err(|error| error.to_string())?;
+    Ok(asked)
 }
 
 fn compare(past: &Past, engine: &Engine, acknowledged: u64) -> Result<(), String> {

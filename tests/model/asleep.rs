@@ -57,6 +57,7 @@ impl Subject for Played {
                 verdict: reply.verdict,
                 replayed: true,
                 position,
+                told_after: position,
             };
         }
         self.sequence += 1;
@@ -71,6 +72,7 @@ impl Subject for Played {
             verdict: reply.verdict,
             replayed: false,
             position,
+            told_after: position,
         }
     }
 
@@ -119,6 +121,7 @@ impl Subject for Played {
             verdict: reply.verdict,
             replayed: reply.replayed,
             position,
+            told_after: position,
         })
     }
 

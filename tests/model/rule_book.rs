@@ -192,12 +192,14 @@ impl Subject for Book {
                     verdict: verdict.clone(),
                     replayed: true,
                     position: *position,
+                    told_after: *position,
                 }
             } else {
                 Answer {
                     verdict: Err(Refusal::KeyReused),
                     replayed: false,
                     position: *position,
+                    told_after: *position,
                 }
             };
         }
@@ -216,6 +218,7 @@ impl Subject for Book {
             verdict,
             replayed: false,
             position,
+            told_after: position,
         }
     }
 
@@ -291,6 +294,7 @@ impl Subject for Book {
             verdict: verdict.clone(),
             replayed: true,
             position: *position,
+            told_after: *position,
         })
     }
 

@@ -116,7 +116,9 @@ impl EmbeddedLedger {
             deadline: acting.deadline(stock),
             lines: acting.lines(plan, stock),
         };
-        self.conclude(records, key, acting.now, Body::Acted(body), scratch)
+        let answer = self.conclude(records, key, acting.now, Body::Acted(body), scratch)?;
+        stock.note_change(answer.position.sequence);
+        Ok(answer)
     }
 }
 

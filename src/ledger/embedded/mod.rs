@@ -99,7 +99,7 @@ struct Counts {
 
 impl EmbeddedLedger {
     /// Executes a command as far as memory goes: the answer must not be given to anyone before
-    /// [`Self::wait`] for its position is done.
+    /// [`Self::wait`] for its `told_after` is done.
     pub fn submit(&self, keyed: &Keyed<'_>) -> Result<Answer, LedgerError> {
         if self.state.pool.is_poisoned() {
             return Err(LedgerError::Poisoned);
@@ -206,10 +206,12 @@ impl EmbeddedLedger {
         shard.insert(record).map_err(|bad| self.broken(bad))?;
         self.state.counts.records.fetch_add(1, Ordering::Relaxed);
         let verdict = verdict_of(at, body).ok_or(LedgerError::Unavailable)?;
+        let position = self.position(sequence);
         Ok(Answer {
             verdict,
             replayed: false,
-            position: self.position(sequence),
+            position,
+            told_after: position,
         })
     }
 
@@ -284,6 +286,7 @@ impl EmbeddedLedger {
             verdict,
             replayed: true,
             position,
+            told_after: position,
         })
     }
 
@@ -308,6 +311,7 @@ fn unrecorded(refusal: Refusal) -> Answer {
         verdict: Err(refusal),
         replayed: false,
         position: Position::default(),
+        told_after: Position::default(),
     }
 }
 

@@ -234,6 +234,19 @@ impl StockGuards<'_> {
         self.0.get_mut(at).map(|(_, guard)| &mut **guard)
     }
 
+    /// Notes that the command at this place of the journal changed what is locked.
+    pub(super) fn note_change(&mut self, sequence: u64) {
+        for (_, guard) in &mut self.0 {
+            guard.changed = sequence;
+        }
+    }
+
+    /// The last place of the journal at which a command changed anything of what is locked.
+    pub(super) fn changed(&self) -> u64 {
+        let changed = self.0.iter().map(|(_, guard)| guard.changed);
+        changed.max().unwrap_or(0)
+    }
+
     /// All locked shards with their numbers.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut StockShard)> {
         self.0

@@ -73,7 +73,13 @@ impl EmbeddedLedger {
             stock.shard(place.shard)?.stock(place.slot?)
         });
         let answer = match verdict {
-            Err(refusal) => self.refuse(&mut records, key, now, refusal, scratch),
+            Err(refusal) => {
+                let refused = self.refuse(&mut records, key, now, refusal, scratch);
+                refused.map(|answer| Answer {
+                    told_after: self.position(stock.changed()),
+                    ..answer
+                })
+            }
             Ok(grants) => {
                 let made = Making {
                     key,
@@ -101,6 +107,7 @@ impl EmbeddedLedger {
         let body = making.body();
         scratch.push(making.now, &Body::Reserved(body));
         let sequence = scratch.commit(&self.journal);
+        stock.note_change(sequence);
         let reserve = making.reserve;
         let position = self.position(sequence);
         let head = Head {
@@ -138,6 +145,7 @@ impl EmbeddedLedger {
             verdict: Ok(Outcome::Reservation(making.reservation())),
             replayed: false,
             position,
+            told_after: position,
         })
     }
 

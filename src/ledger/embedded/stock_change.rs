@@ -48,7 +48,10 @@ impl EmbeddedLedger {
             operator: command.operator,
             items: self.items(&stock, &places),
         };
-        self.conclude(&mut records, key, now, Body::StockChanged(body), scratch)
+        let body = Body::StockChanged(body);
+        let answer = self.conclude(&mut records, key, now, body, scratch)?;
+        stock.note_change(answer.position.sequence);
+        Ok(answer)
     }
 
     pub(super) fn put_settings(
@@ -82,7 +85,9 @@ impl EmbeddedLedger {
             before,
             after,
         };
-        self.conclude(&mut records, key, now, body, scratch)
+        let answer = self.conclude(&mut records, key, now, body, scratch)?;
+        stock.note_change(answer.position.sequence);
+        Ok(answer)
     }
 
     fn shard(&self, sku: Sku<'_>) -> usize {

@@ -87,6 +87,9 @@ pub(super) struct StockShard {
     pub(super) stocks: Slab<StockEntry>,
     pub(super) lines: Slab<LineEntry>,
     due: DueQueue,
+    /// Sequence of the last command that changed anything here since the start. Expiries do not
+    /// count: after a crash, time makes the lost ones again.
+    pub(super) changed: u64,
 }
 
 /// The shard of a SKU's hash: its top bits, since the table uses the low ones.
