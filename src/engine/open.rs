@@ -71,3 +71,51 @@ impl Engine {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+    use crate::domain::UnixMillis;
+    use crate::ledger::embedded::storage::sim::{Fault, SimStorage, Site};
+    use crate::ledger::event::{Body, Cursor};
+
+    fn open(storage: &SimStorage) -> Engine {
+        let clock = Clock::manual(UnixMillis(1_000));
+        let mut config = EngineConfig::new(clock, Meters::new());
+        config.journal.segment_bytes = 64 * 1024;
+        Engine::open_on(Arc::new(storage.clone()), config).unwrap()
+    }
+
+    /// Epoch of each opening in the feed, and of the record before it.
+    fn openings(engine: &Engine) -> Vec<(u32, u32)> {
+        let page = engine.events(Cursor::default(), 1_000).unwrap();
+        let events: Vec<_> = page.iter().map(Result::unwrap).collect();
+        let opened = events.iter().filter_map(|event| match event.body {
+            Body::Opened { before } => Some((event.position.epoch, before)),
+            _ => None,
+        });
+        opened.collect()
+    }
+
+    #[test]
+    fn every_epoch_begins_with_a_record_that_names_the_one_before() {
+        let storage = SimStorage::new();
+        for _ in 0..2 {
+            open(&storage).close().unwrap();
+        }
+        // One that is gone before its record was written has left none.
+        let engine = open(&storage);
+        storage.fail(Fault {
+            site: Site::Write,
+            after: 0,
+            kind: ErrorKind::Other,
+            stays: true,
+        });
+        assert!(engine.close().is_err());
+        let storage = SimStorage::with_files(storage.files());
+        open(&storage).close().unwrap();
+        assert_eq!(openings(&open(&storage)), [(1, 0), (2, 1), (4, 2)]);
+    }
+}

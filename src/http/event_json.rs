@@ -45,8 +45,8 @@ pub fn write(json: &mut Json, event: &Event<'_>, names: Names<'_>) {
     json.raw(r#","type":"#).plain(type_of(&event.body));
     json.raw(r#","at":"#).time(event.at);
     match &event.body {
-        Body::Opened { epoch } => {
-            json.raw(r#","epoch":"#).number(*epoch);
+        Body::Opened { .. } => {
+            json.raw(r#","epoch":"#).number(event.position.epoch);
         }
         Body::NodeNamed { name, .. } | Body::ChannelNamed { name, .. } => {
             json.raw(r#","name":"#).plain(name);

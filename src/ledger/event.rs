@@ -21,10 +21,10 @@ pub struct Event<'a> {
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body<'a> {
-    /// The ledger was opened; positions have this epoch from here on.
+    /// The ledger was opened: the first record of an epoch.
     Opened {
-        /// The new epoch.
-        epoch: u32,
+        /// The epoch of the record before; 0 where there is none, or where it is no longer kept.
+        before: u32,
     },
     /// A node got an index.
     NodeNamed {

@@ -40,8 +40,6 @@ label! {
         Return = "return",
         /// Move stock between nodes.
         Transfer = "transfer",
-        /// A deadline passed.
-        Expire = "expire",
     }
 }
 

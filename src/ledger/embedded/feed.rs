@@ -31,13 +31,19 @@ fn failure(error: &JournalError) -> EventsError {
     EventsError::Unreadable(error.to_string())
 }
 
-/// The epoch of the record before this one, as far as this one tells: the first of an epoch comes
-/// after one of the epoch before.
+/// The epoch of the record before this one, which only the first of an epoch has to tell.
 fn epoch_before(position: Position, record: &[u8]) -> Option<u32> {
-    if let Body::Opened { epoch } = decode(position, record).ok()?.body {
-        return epoch.checked_sub(1);
+    match decode(position, record).ok()?.body {
+        Body::Opened { before } => Some(before).filter(|epoch| *epoch > 0),
+        Body::NodeNamed { .. }
+        | Body::ChannelNamed { .. }
+        | Body::Reserved(_)
+        | Body::Acted(_)
+        | Body::Expired { .. }
+        | Body::StockChanged(_)
+        | Body::SettingsPut { .. }
+        | Body::Refused { .. } => Some(position.epoch),
     }
-    Some(position.epoch)
 }
 
 impl EmbeddedLedger {
@@ -101,6 +107,20 @@ impl EmbeddedLedger {
         scratch.push(self.now(), &body(index));
         scratch.commit(&self.journal);
         Ok(Some(index))
+    }
+
+    /// Writes the first record of this epoch.
+    pub(super) fn record_opening(&self) {
+        let last = self.journal.last();
+        // What can no longer be read is no place that a reader can be at.
+        let before = last.checked_sub(1).and_then(|place| {
+            let read = self.journal.read(place, 1, PAGE_BYTES_MAX).ok()?;
+            read.first().map(|(position, _)| position.epoch)
+        });
+        let mut scratch = Scratch::new();
+        let before = before.unwrap_or_default();
+        scratch.push(self.now(), &Body::Opened { before });
+        scratch.commit(&self.journal);
     }
 
     /// Lets waits of this thread's local runtime be woken without a shared lock.

@@ -88,7 +88,7 @@ const fn kind(body: &Body<'_>) -> u8 {
 
 fn put_body(w: &mut Writer<'_>, body: &Body<'_>) {
     match body {
-        Body::Opened { epoch } => w.number(u64::from(*epoch)),
+        Body::Opened { before } => w.number(u64::from(*before)),
         Body::NodeNamed { node, name } => {
             w.number(u64::from(node.0));
             w.text(name);
@@ -131,7 +131,9 @@ fn put_body(w: &mut Writer<'_>, body: &Body<'_>) {
 
 fn get_body<'a>(kind: u8, r: &mut Reader<'a>) -> Result<Body<'a>, BadRecord> {
     Ok(match kind {
-        1 => Body::Opened { epoch: r.narrow()? },
+        1 => Body::Opened {
+            before: r.narrow()?,
+        },
         2 => Body::NodeNamed {
             node: NodeIx(r.narrow()?),
             name: r.text()?,

@@ -135,7 +135,7 @@ fn bodies() -> Vec<Body<'static>> {
         held: units(1),
     };
     vec![
-        Body::Opened { epoch: 7 },
+        Body::Opened { before: 7 },
         Body::NodeNamed {
             node: NodeIx(u16::MAX),
             name: "hangzhou-1",

@@ -133,6 +133,7 @@ impl EmbeddedLedger {
             storage,
         };
         ledger.upkeep.snapshot_at.store(from, Ordering::Relaxed);
+        ledger.record_opening();
         // The default node has index 0: it is the first name of every ledger.
         ledger.make_node(DEFAULT_NODE)?;
         Ok(ledger)
