@@ -27,7 +27,7 @@ fn reserve(c: &mut Criterion) {
             let folder = tempfile::tempdir().expect("a temporary folder");
             let engine = support::open(folder.path());
             support::fill(&engine, skus);
-            let channel = engine.channel("bench").expect("a new channel");
+            let channel = engine.make_channel("bench").expect("a new channel");
             let mut from = 0;
             group.bench_function(BenchmarkId::new(name, threads), |b| {
                 b.iter_custom(|count| {

@@ -16,7 +16,7 @@ fn recovery(c: &mut Criterion) {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let engine = support::open(folder.path());
         support::fill(&engine, SKUS);
-        let channel = engine.channel("bench").expect("a new channel");
+        let channel = engine.make_channel("bench").expect("a new channel");
         support::reserve(&engine, channel, SKUS, 0, RESERVATIONS - TAIL);
         if snapshot {
             engine.snapshot().expect("a snapshot");

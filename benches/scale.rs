@@ -50,7 +50,7 @@ fn run(folder: &Path, skus: u64, reservations: u64) -> (Engine, u64) {
     let before = resident();
     support::fill(&engine, skus);
     let filled = resident();
-    let channel = engine.channel("bench").expect("a new channel");
+    let channel = engine.make_channel("bench").expect("a new channel");
     support::reserve(&engine, channel, skus, 0, reservations);
     let held = resident();
     let timer = monotonic();
@@ -100,7 +100,7 @@ fn main() {
     let timer = monotonic();
     engine.snapshot().expect("a snapshot");
     say("snapshot written in", format!("{:.2?}", timer.elapsed()));
-    let channel = engine.channel("bench").expect("a known channel");
+    let channel = engine.make_channel("bench").expect("a known channel");
     support::reserve(&engine, channel, skus, reservations + WINDOW, TAIL);
     engine.close().expect("a clean close");
     drop(engine);

@@ -11,7 +11,7 @@ use holdfast::clock::Clock;
 use holdfast::domain::command::{
     Command, Keyed, LineRequest, Lines, Reserve, SetItem, StockChange, StockCommand,
 };
-use holdfast::domain::{ChannelIx, NodeIx, Sku, Ttl, Units};
+use holdfast::domain::{ChannelIx, HoldTtl, NodeIx, Sku, Ttl, Units};
 use holdfast::engine::{Engine, EngineConfig};
 use holdfast::ledger::{Durability, LedgerError, Position};
 use holdfast::telemetry::Meters;
@@ -73,9 +73,9 @@ pub(crate) fn reserve(engine: &Engine, channel: ChannelIx, skus: u64, from: u64,
         let sku = Sku::new(str::from_utf8(&name).unwrap()).unwrap();
         let quantity = Units::new(1).unwrap();
         let command = Command::Reserve(Reserve {
-            channel,
+            channel: channel.into(),
             reference: None,
-            ttl: Ttl::from_millis(900_000).unwrap(),
+            ttl: HoldTtl::Asked(Ttl::from_millis(900_000).unwrap()),
             allow_partial: false,
             lines: Lines::try_new([LineRequest {
                 sku,

@@ -11,7 +11,7 @@ use crate::domain::command::{
     Act, AdjustItem, Command, Keyed, LineRequest, Lines, Reserve, SetItem, StockChange,
     StockCommand, Verb,
 };
-use crate::domain::{ChannelIx, NodeIx, ReservationId, Sku, Ttl, Units};
+use crate::domain::{ChannelIx, HoldTtl, NodeIx, ReservationId, Sku, Ttl, Units};
 use crate::engine::Engine;
 use crate::ledger::{Answer, LedgerError};
 
@@ -122,7 +122,7 @@ impl Shop {
     fn open(engine: Engine) -> Result<Self, Failure> {
         let channel = |name: &&str| {
             engine
-                .channel(name)
+                .make_channel(name)
                 .map_err(|e| Failure::new(super::Exit::Failed, format!("channel {name}: {e:?}")))
         };
         let channels = CHANNELS.iter().map(channel).collect::<Result<_, _>>()?;
@@ -216,9 +216,9 @@ impl Shop {
             return Ok(());
         };
         let reserve = Reserve {
-            channel,
+            channel: channel.into(),
             reference: None,
-            ttl,
+            ttl: HoldTtl::Asked(ttl),
             allow_partial: false,
             lines,
         };

@@ -10,7 +10,7 @@ use super::{Exit, Failure};
 use crate::domain::command::{
     AdjustItem, Command, Keyed, LineRequest, Lines, Reserve, SetItem, StockChange, StockCommand,
 };
-use crate::domain::{ChannelIx, NodeIx, Outcome, Sku, Ttl, Units, Verdict};
+use crate::domain::{ChannelIx, HoldTtl, NodeIx, Outcome, Sku, Ttl, Units, Verdict};
 use crate::engine::Engine;
 use crate::ledger::LedgerError;
 
@@ -73,7 +73,7 @@ impl Target {
     /// Calls in this process.
     pub(crate) fn engine(engine: &Engine) -> Result<Self, Failure> {
         let channel = engine
-            .channel(CHANNEL)
+            .make_channel(CHANNEL)
             .map_err(|e| name_failure(CHANNEL, e))?;
         Ok(Self::Engine {
             engine: engine.clone(),
@@ -236,9 +236,9 @@ fn engine_reserve(
     let ttl = Ttl::from_millis(crate::limits::TTL_MS_MAX);
     let ttl = ttl.ok_or_else(|| senseless("no time to live"))?;
     let reserve = Reserve {
-        channel,
+        channel: channel.into(),
         reference: Some(reference),
-        ttl,
+        ttl: HoldTtl::Asked(ttl),
         allow_partial: false,
         lines,
     };

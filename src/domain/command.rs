@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::ids::{ChannelIx, NodeIx, ReservationId, Sku};
-use super::time::Ttl;
+use super::time::{HoldTtl, Ttl};
 use super::units::Units;
 use crate::limits::LINES_MAX;
 
@@ -102,15 +102,41 @@ impl<'a> Lines<'a> {
     }
 }
 
+/// Who sells, as a command names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel<'a> {
+    /// A channel with an index.
+    Known(ChannelIx),
+    /// A name without one. It gets its index with its first reservation, so that refused requests
+    /// with made-up names leave nothing behind.
+    New(&'a str),
+}
+
+impl Channel<'_> {
+    /// The index, if it has one.
+    pub const fn index(self) -> Option<ChannelIx> {
+        match self {
+            Self::Known(index) => Some(index),
+            Self::New(_) => None,
+        }
+    }
+}
+
+impl From<ChannelIx> for Channel<'_> {
+    fn from(index: ChannelIx) -> Self {
+        Self::Known(index)
+    }
+}
+
 /// Hold units of one or more SKUs for one caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reserve<'a> {
     /// Who sells.
-    pub channel: ChannelIx,
+    pub channel: Channel<'a>,
     /// The caller's own name for it, for instance its order id.
     pub reference: Option<&'a str>,
     /// How long the hold lives.
-    pub ttl: Ttl,
+    pub ttl: HoldTtl,
     /// Take what there is instead of all or nothing.
     pub allow_partial: bool,
     /// What to hold.

@@ -7,8 +7,8 @@ use smallvec::SmallVec;
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
 use super::command::{
-    Act, AdjustItem, Command, LineRequest, Lines, PutSettings, Reserve, SetItem, StockChange,
-    StockCommand, TransferItem, Verb,
+    Act, AdjustItem, Channel, Command, LineRequest, Lines, PutSettings, Reserve, SetItem,
+    StockChange, StockCommand, TransferItem, Verb,
 };
 use super::ids::{ChannelIx, NodeIx};
 use super::stock::{Safety, Selling};
@@ -51,7 +51,20 @@ impl Hasher {
         print.command(command);
         xxh3_64_with_seed(&print.0, self.seed)
     }
+
+    /// Fingerprint of a reserve command as it was while its channel had no index, only this name.
+    pub fn fingerprint_while_new(self, reserve: &Reserve<'_>, name: &str) -> u64 {
+        let mut print = Fingerprint(SmallVec::new());
+        print.reserve(reserve, Channel::New(name));
+        xxh3_64_with_seed(&print.0, self.seed)
+    }
 }
+
+/// Stands for a time to live that the caller left out. Never that of a hold: the shortest is 1 ms.
+const NO_TTL: u64 = 0;
+
+/// Stands for a channel that has only a name. No index is as large.
+const NO_INDEX: u64 = u64::MAX;
 
 /// Feeds a command's content, each part with its length or a tag, so that no two contents feed
 /// the same bytes. Collected first and hashed at once: the streaming state of XXH3 costs more to
@@ -91,7 +104,7 @@ impl Fingerprint {
 
     fn command(&mut self, command: &Command<'_>) {
         match command {
-            Command::Reserve(reserve) => self.reserve(reserve),
+            Command::Reserve(reserve) => self.reserve(reserve, reserve.channel),
             Command::Act(act) => self.act(act),
             Command::Stock(stock) => self.stock(stock),
             Command::PutSettings(put) => self.settings(put),
@@ -111,11 +124,26 @@ impl Fingerprint {
         }
     }
 
-    fn reserve(&mut self, reserve: &Reserve<'_>) {
+    fn channel(&mut self, channel: Channel<'_>) {
+        match channel {
+            Channel::Known(index) => self.number(u64::from(index.0)),
+            Channel::New(name) => {
+                self.number(NO_INDEX);
+                self.text(name);
+            }
+        }
+    }
+
+    fn reserve(&mut self, reserve: &Reserve<'_>, channel: Channel<'_>) {
         self.tag(1);
-        self.number(u64::from(reserve.channel.0));
+        self.channel(channel);
         self.maybe_text(reserve.reference);
-        self.number(u64::from(reserve.ttl.as_millis()));
+        self.number(
+            reserve
+                .ttl
+                .asked()
+                .map_or(NO_TTL, |ttl| ttl.as_millis().into()),
+        );
         self.tag(u8::from(reserve.allow_partial));
         self.lines(&reserve.lines);
     }
@@ -221,7 +249,53 @@ impl Fingerprint {
 mod tests {
     use std::collections::HashSet;
 
+    use super::super::ids::Sku;
+    use super::super::time::{HoldTtl, Ttl};
     use super::*;
+
+    fn reserve(ttl: HoldTtl) -> Command<'static> {
+        let line = LineRequest {
+            sku: Sku::new("A").unwrap(),
+            node: None,
+            quantity: Units::new(2).unwrap(),
+        };
+        Command::Reserve(Reserve {
+            channel: ChannelIx(3).into(),
+            reference: None,
+            ttl,
+            allow_partial: false,
+            lines: Lines::try_new([line]).unwrap(),
+        })
+    }
+
+    /// Fingerprints are stored: a journal of another day must still know its commands again.
+    #[test]
+    fn the_bytes_of_a_fingerprint_stay_as_they_are() {
+        let mut bytes = vec![1];
+        bytes.extend(3_u64.to_le_bytes());
+        bytes.push(0);
+        bytes.extend(0_u64.to_le_bytes());
+        bytes.extend(900_000_u64.to_le_bytes());
+        bytes.push(0);
+        bytes.extend(1_u64.to_le_bytes());
+        bytes.push(b'A');
+        bytes.extend(u64::MAX.to_le_bytes());
+        bytes.extend(2_u64.to_le_bytes());
+        let command = reserve(HoldTtl::Asked(Ttl::from_millis(900_000).unwrap()));
+        let print = Hasher::new(7).fingerprint(&command);
+        assert_eq!(print, xxh3_64_with_seed(&bytes, 7));
+    }
+
+    #[test]
+    fn a_default_is_no_part_of_what_the_caller_said() {
+        let hasher = Hasher::new(7);
+        let print = |ttl| hasher.fingerprint(&reserve(ttl));
+        let (short, long) = (Ttl::from_millis(1).unwrap(), Ttl::from_millis(2).unwrap());
+        let defaulted = print(HoldTtl::Default(short));
+        assert_eq!(defaulted, print(HoldTtl::Default(long)));
+        assert_ne!(defaulted, print(HoldTtl::Asked(short)));
+        assert_ne!(print(HoldTtl::Asked(short)), print(HoldTtl::Asked(long)));
+    }
 
     #[test]
     fn neighbouring_channels_and_references_hash_apart() {

@@ -25,6 +25,6 @@ pub use command::{Command, CommandKey};
 pub use ids::{ChannelIx, NodeIx, ReservationId, Sku};
 pub use line::{Line, LineState};
 pub use stock::{Settings, Stock};
-pub use time::{Ttl, UnixMillis};
+pub use time::{HoldTtl, Ttl, UnixMillis};
 pub use units::Units;
 pub use verdict::{Outcome, Refusal, Reservation, Verdict};

@@ -38,3 +38,32 @@ impl Ttl {
         self.0
     }
 }
+
+/// How long a new hold lives, and who says so.
+///
+/// A command is known again by what its caller said: when the default is another one by the time of
+/// a repetition, the command is still the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldTtl {
+    /// The caller asked for it.
+    Asked(Ttl),
+    /// The caller named none, so it is the configured default.
+    Default(Ttl),
+}
+
+impl HoldTtl {
+    /// The duration.
+    pub const fn get(self) -> Ttl {
+        match self {
+            Self::Asked(ttl) | Self::Default(ttl) => ttl,
+        }
+    }
+
+    /// The duration that the caller asked for.
+    pub const fn asked(self) -> Option<Ttl> {
+        match self {
+            Self::Asked(ttl) => Some(ttl),
+            Self::Default(_) => None,
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Engine;
+use crate::domain::command::Channel;
 use crate::domain::ids::{IdError, check_name};
 use crate::domain::{ChannelIx, NodeIx};
 use crate::ledger::LedgerError;
@@ -19,8 +20,22 @@ pub enum NameError {
 }
 
 impl Engine {
-    /// The index of a channel's name; a new name is recorded.
-    pub fn channel(&self, name: &str) -> Result<ChannelIx, NameError> {
+    /// A channel as a command names it. A new name is recorded with the first reservation that is
+    /// made under it.
+    pub fn channel<'n>(&self, name: &'n str) -> Result<Channel<'n>, NameError> {
+        if let Some(known) = self.known_channel(name) {
+            return Ok(known.into());
+        }
+        check_name(name).map_err(NameError::Invalid)?;
+        if self.parts.ledger.has_room_for_channel() {
+            Ok(Channel::New(name))
+        } else {
+            Err(NameError::Full)
+        }
+    }
+
+    /// The index of a channel's name; a new name is recorded at once.
+    pub fn make_channel(&self, name: &str) -> Result<ChannelIx, NameError> {
         if let Some(known) = self.known_channel(name) {
             return Ok(known);
         }
@@ -65,5 +80,104 @@ impl Engine {
     /// The name of a node; empty for an index that was never given.
     pub fn node_name(&self, node: NodeIx) -> Arc<str> {
         self.parts.ledger.node_name(node)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::domain::command::{
+        Command, Keyed, LineRequest, Lines, Reserve, SetItem, StockChange, StockCommand,
+    };
+    use crate::domain::{HoldTtl, Refusal, Sku, Ttl, Units, UnixMillis};
+    use crate::engine::EngineConfig;
+    use crate::ledger::Answer;
+    use crate::ledger::embedded::storage::sim::SimStorage;
+    use crate::limits::CHANNELS_MAX;
+    use crate::telemetry::Meters;
+
+    fn open(storage: &SimStorage) -> Engine {
+        let mut config = EngineConfig::new(Clock::manual(UnixMillis(1_000)), Meters::new());
+        config.journal.segment_bytes = 64 * 1024;
+        Engine::open_on(Arc::new(storage.clone()), config).unwrap()
+    }
+
+    fn stock(engine: &Engine, on_hand: u64) {
+        let item = SetItem {
+            sku: Sku::new("A").unwrap(),
+            node: NodeIx::MAIN,
+            on_hand: Units::new(on_hand),
+            unavailable: None,
+            change_from: None,
+        };
+        let command = Command::Stock(StockCommand {
+            change: StockChange::Set(vec![item]),
+            reason: "test",
+            operator: None,
+        });
+        let key = engine.key(&format!("stock-{on_hand}"), &command);
+        let answer = engine.execute_blocking(&Keyed { key, command });
+        assert!(answer.unwrap().verdict.is_ok());
+    }
+
+    fn reserve(engine: &Engine, channel: &str, key: &str) -> Answer {
+        let line = LineRequest {
+            sku: Sku::new("A").unwrap(),
+            node: None,
+            quantity: Units::new(1).unwrap(),
+        };
+        let command = Command::Reserve(Reserve {
+            channel: engine.channel(channel).unwrap(),
+            reference: None,
+            ttl: HoldTtl::Asked(Ttl::from_millis(60_000).unwrap()),
+            allow_partial: false,
+            lines: Lines::try_new([line]).unwrap(),
+        });
+        let key = engine.key(key, &command);
+        engine.execute_blocking(&Keyed { key, command }).unwrap()
+    }
+
+    /// A name used to be recorded before the verdict, so that whoever sent enough of them, each
+    /// refused, took every place there is.
+    #[test]
+    fn refused_requests_leave_no_names_behind() {
+        let engine = open(&SimStorage::new());
+        stock(&engine, 0);
+        for n in 0..=CHANNELS_MAX {
+            let answer = reserve(&engine, &format!("made-up-{n}"), &format!("k{n}"));
+            assert!(matches!(
+                answer.verdict,
+                Err(Refusal::InsufficientStock { .. })
+            ));
+        }
+        assert_eq!(engine.known_channel("made-up-0"), None);
+        stock(&engine, 1);
+        assert!(reserve(&engine, "web", "good").verdict.is_ok());
+        assert_eq!(engine.known_channel("web"), Some(ChannelIx(0)));
+    }
+
+    #[test]
+    fn a_key_is_known_again_when_its_channel_has_got_an_index_since() {
+        let storage = SimStorage::new();
+        let engine = open(&storage);
+        stock(&engine, 0);
+        let refused = reserve(&engine, "web", "early");
+        stock(&engine, 2);
+        let made = reserve(&engine, "web", "late");
+        assert!(refused.verdict.is_err() && made.verdict.is_ok());
+        let again = |engine: &Engine| {
+            for (key, first) in [("early", &refused), ("late", &made)] {
+                let again = reserve(engine, "web", key);
+                assert_eq!((&again.verdict, again.replayed), (&first.verdict, true));
+            }
+            let other = reserve(engine, "shop", "early");
+            assert_eq!(other.verdict, Err(Refusal::KeyReused));
+            let other = reserve(engine, "shop", "late");
+            assert_eq!(other.verdict, Err(Refusal::KeyReused));
+        };
+        again(&engine);
+        engine.close().unwrap();
+        again(&open(&storage));
     }
 }

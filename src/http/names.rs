@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use crate::domain::command::Channel;
 use crate::domain::{ChannelIx, NodeIx};
 use crate::engine::{Engine, NameError};
 use crate::http::json::Json;
@@ -71,13 +72,15 @@ impl<'e> Names<'e> {
         })
     }
 
-    /// The index of a channel; a new name is recorded.
-    pub fn channel(self, name: &str) -> Result<ChannelIx, NameError> {
+    /// A channel as a command names it.
+    pub fn channel(self, name: &str) -> Result<Channel<'_>, NameError> {
         if let Some(index) = self.with(|r| r.channels.index(name)) {
-            return Ok(ChannelIx(index));
+            return Ok(Channel::Known(ChannelIx(index)));
         }
         let found = self.engine.channel(name)?;
-        self.with(|r| r.channels.learn(name, found.0));
+        if let Channel::Known(index) = found {
+            self.with(|r| r.channels.learn(name, index.0));
+        }
         Ok(found)
     }
 

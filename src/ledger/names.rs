@@ -35,7 +35,7 @@ impl Names {
 
     /// Adds a name that is not there yet; `None` when the table is full.
     pub fn add(&mut self, name: &str) -> Option<u16> {
-        if self.names.len() >= self.max {
+        if self.is_full() {
             return None;
         }
         let index = u16::try_from(self.names.len()).ok()?;
@@ -43,6 +43,11 @@ impl Names {
         self.names.push(Arc::clone(&name));
         self.by_name.insert(name, index);
         Some(index)
+    }
+
+    /// Whether no more names fit in.
+    pub const fn is_full(&self) -> bool {
+        self.names.len() >= self.max
     }
 
     /// All names in index order.

@@ -7,7 +7,7 @@ use holdfast_client::{Answer, Client, Error, IdempotencyKey, Line, Reservation, 
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::support::{Relay, Running, config, done, put};
+use crate::support::{Relay, Running, after_start, config, done, put, rejected};
 
 const LINES: &[Line<'static>] = &[Line::new("A", 1)];
 const STOCK: u64 = 1_000_000;
@@ -152,4 +152,34 @@ async fn answers_that_are_lost_for_good_are_settled_after_the_restart() {
     assert!(happened > 0, "none of the lost answers was of a change");
     answers.extend(lost);
     settle_all(&server, &answers).await;
+}
+
+/// The default time to live was part of what a command is known by, so that a restart with another
+/// one turned every repetition of a reservation that named none into a reuse of its key.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_default_deadline_does_not_make_it_another_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Running::start_holding(folder.path(), 900);
+    put(&server.client(), "A", STOCK).await;
+    let (unsaid, said) = (key("unsaid"), key("said"));
+    let request = one().ttl_seconds(900);
+    let client = server.client();
+    let unsaid_made = done(client.reserve_with_key(&unsaid, &one()).await);
+    let said_made = done(client.reserve_with_key(&said, &request).await);
+    server.stop().await;
+
+    let server = Running::start_holding(folder.path(), 60);
+    let client = server.client();
+    let again = client.reserve_with_key(&unsaid, &one()).await;
+    assert_eq!(done(again), unsaid_made);
+    assert_eq!(unsaid_made.expires_at, after_start(900));
+    let again = client.reserve_with_key(&said, &request).await;
+    assert_eq!(done(again), said_made);
+    // What was said and what was left out stay two different things.
+    let other = client.reserve_with_key(&said, &one()).await;
+    rejected(other, 422, "idempotency_key_reused");
+    let other = client.reserve_with_key(&unsaid, &request).await;
+    rejected(other, 422, "idempotency_key_reused");
+    let new = done(client.reserve_with_key(&key("new"), &one()).await);
+    assert_eq!(new.expires_at, after_start(60));
 }

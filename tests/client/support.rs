@@ -43,13 +43,18 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(folder: &Path) -> Self {
+        Self::start_holding(folder, HOLD_SECONDS)
+    }
+
+    /// With another time to live of holds whose caller names none.
+    pub(crate) fn start_holding(folder: &Path, seconds: u32) -> Self {
         let clock = Clock::manual(START);
         let meters = Meters::new();
         let mut engine = EngineConfig::new(clock.clone(), meters.clone());
         engine.journal.durability = Durability::Os;
         engine.journal.segment_bytes = 1 << 20;
         let engine = Engine::open(folder, engine).unwrap();
-        let mut config = HttpConfig::new(Ttl::from_millis(HOLD_SECONDS * 1_000).unwrap());
+        let mut config = HttpConfig::new(Ttl::from_millis(seconds * 1_000).unwrap());
         config.threads = NonZeroUsize::new(2).unwrap();
         let (stop, stopped) = watch::channel(false);
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));

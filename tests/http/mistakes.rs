@@ -479,7 +479,7 @@ fn too_many_names_are_a_mistake_of_the_caller() {
     let server = Running::start();
     server.stock("a", 1);
     for n in 0..CHANNELS_MAX {
-        let _full = server.engine.channel(&format!("c{n}")).is_err();
+        let _full = server.engine.make_channel(&format!("c{n}")).is_err();
     }
     let body = r#"{"channel":"one-more","lines":[{"sku":"a","quantity":1}]}"#;
     let answer = server.client().post("/v1/reservations", "k", body);

@@ -73,13 +73,14 @@ impl Book {
         let lines = reserve.lines.as_slice();
         let stock_of = |at: usize| self.stocks.get(lines[at].sku.as_str());
         let grants = decide::reserve(&reserve.lines, reserve.allow_partial, stock_of)?;
+        let channel = reserve.channel.index().unwrap();
         let now = UnixMillis(self.now);
         let mut reservation = Reservation {
             id: ReservationId(id),
-            channel: reserve.channel,
+            channel,
             reference: reserve.reference.map(Into::into),
             created_at: now,
-            deadline: now.after(reserve.ttl),
+            deadline: now.after(reserve.ttl.get()),
             lines: lines
                 .iter()
                 .map(|line| ReservationLine {
@@ -94,7 +95,7 @@ impl Book {
         }
         if let Some(reference) = reserve.reference {
             self.references
-                .insert((reserve.channel.0, reference.to_owned()), id);
+                .insert((channel.0, reference.to_owned()), id);
         }
         self.reservations.insert(id, reservation.clone());
         Ok(Outcome::Reservation(reservation))

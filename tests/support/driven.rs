@@ -43,7 +43,10 @@ pub(crate) fn open(storage: Arc<dyn Storage>, clock: Clock, keeping: Option<Keep
         assert_eq!(engine.node(&format!("n{node}")), Ok(NodeIx(node)));
     }
     for channel in 0..CHANNELS {
-        assert_eq!(engine.channel(&channel_name(channel)).unwrap().0, channel);
+        assert_eq!(
+            engine.make_channel(&channel_name(channel)).unwrap().0,
+            channel
+        );
     }
     engine
 }

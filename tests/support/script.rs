@@ -7,7 +7,7 @@ use holdfast::domain::command::{
     StockCommand, TransferItem, Verb,
 };
 use holdfast::domain::stock::{Safety, Selling};
-use holdfast::domain::{ChannelIx, NodeIx, ReservationId, Sku, Ttl, Units};
+use holdfast::domain::{ChannelIx, HoldTtl, NodeIx, ReservationId, Sku, Ttl, Units};
 
 /// Units of a SKU, from a node or any.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,9 +151,9 @@ impl Script {
                 partial,
                 lines: asks,
             } => Command::Reserve(Reserve {
-                channel: ChannelIx(*channel),
+                channel: ChannelIx(*channel).into(),
                 reference: reference.as_deref(),
-                ttl: Ttl::from_millis(*ttl).unwrap(),
+                ttl: HoldTtl::Asked(Ttl::from_millis(*ttl).unwrap()),
                 allow_partial: *partial,
                 lines: lines(asks),
             }),

@@ -12,7 +12,7 @@ use crate::cli::target::{Done, StockCall, StockItem, Target};
 use crate::cli::{Exit, Failure};
 use crate::clock::{Monotonic, monotonic};
 use crate::domain::command::{Act, Command, Keyed, LineRequest, Lines, Reserve, Verb};
-use crate::domain::{ChannelIx, ReservationId, Sku, Ttl, Units};
+use crate::domain::{ChannelIx, HoldTtl, ReservationId, Sku, Ttl, Units};
 use crate::engine::Engine;
 use crate::ledger::{Answer, LedgerError, Position};
 use crate::limits::{STOCK_ITEMS_MAX, TTL_MS_DEFAULT, UNITS_MAX};
@@ -92,7 +92,7 @@ pub(super) fn run(engine: &Engine, plan: &Plan) -> Result<Tally, Failure> {
     stock(engine, plan, &names)?;
     drop(names);
     let channel = engine
-        .channel("bench")
+        .make_channel("bench")
         .map_err(|e| failure(&format!("{e:?}")))?;
     let start = Barrier::new(usize::from(plan.threads) + 1);
     let (parts, seconds) = std::thread::scope(|scope| {
@@ -209,11 +209,11 @@ impl<'a> Worker<'a> {
                 quantity: one,
             };
             let lines = Lines::try_new([line]).map_err(|e| failure(&format!("{e:?}")))?;
-            let (channel, reference) = (self.channel, None);
+            let (channel, reference) = (self.channel.into(), None);
             let reserve = Reserve {
                 channel,
                 reference,
-                ttl,
+                ttl: HoldTtl::Asked(ttl),
                 allow_partial: false,
                 lines,
             };

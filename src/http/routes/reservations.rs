@@ -6,8 +6,8 @@ use axum::extract::{Path, RawQuery, State};
 use bytes::Bytes;
 use hyper::{HeaderMap, StatusCode};
 
-use crate::domain::ReservationId;
 use crate::domain::command::{Act, Command, Keyed, Lines, Reserve, Verb};
+use crate::domain::{HoldTtl, ReservationId};
 use crate::http::app::{App, Committed, Content, Reply};
 use crate::http::catalog;
 use crate::http::dto::{
@@ -62,8 +62,7 @@ impl ActKind {
     }
 }
 
-/// The sense of a reserve body. The channel is looked up last, so that a request with a mistake
-/// leaves no new name behind.
+/// The sense of a reserve body.
 fn reserve_command<'t>(app: &App, body: &'t ReserveBody<'_>) -> Result<Reserve<'t>, Problem> {
     let mut issues = Issues::default();
     let channel = parse::required(&mut issues, format_args!("/channel"), body.channel.as_ref())
@@ -87,7 +86,7 @@ fn reserve_command<'t>(app: &App, body: &'t ReserveBody<'_>) -> Result<Reserve<'
     Ok(Reserve {
         channel,
         reference,
-        ttl: ttl.unwrap_or(app.default_ttl),
+        ttl: ttl.map_or(HoldTtl::Default(app.default_ttl), HoldTtl::Asked),
         allow_partial: body.allow_partial.unwrap_or(false),
         lines,
     })

@@ -6,7 +6,8 @@ use super::EmbeddedLedger;
 use super::journal::JournalError;
 use super::record::decode;
 use super::scratch::Scratch;
-use crate::domain::{ChannelIx, NodeIx};
+use crate::domain::command::Channel;
+use crate::domain::{ChannelIx, NodeIx, UnixMillis};
 use crate::ledger::event::{Body, Cursor, EventPage};
 use crate::ledger::names::Names;
 use crate::ledger::{EventsError, Health, LedgerError, Position};
@@ -67,46 +68,74 @@ impl EmbeddedLedger {
         name(&self.state.nodes, node.0)
     }
 
+    /// Whether another channel can get an index.
+    pub fn has_room_for_channel(&self) -> bool {
+        !super::unpoisoned(self.state.channels.read()).is_full()
+    }
+
     /// The index of a channel's name, recorded if it is new; `None`: no room for more.
     pub fn make_channel(&self, name: &str) -> Result<Option<ChannelIx>, LedgerError> {
-        let body = |channel| Body::ChannelNamed {
-            channel: ChannelIx(channel),
-            name,
-        };
-        Ok(self
-            .make_name(&self.state.channels, name, body)?
-            .map(ChannelIx))
+        self.journal.admit()?;
+        Ok(self.name_channel(name, self.now(), &mut Scratch::new()))
     }
 
     /// The index of a node's name, recorded if it is new; `None`: no room for more.
     pub fn make_node(&self, name: &str) -> Result<Option<NodeIx>, LedgerError> {
+        self.journal.admit()?;
         let body = |node| Body::NodeNamed {
             node: NodeIx(node),
             name,
         };
-        Ok(self.make_name(&self.state.nodes, name, body)?.map(NodeIx))
+        let (table, at) = (&self.state.nodes, self.now());
+        let made = self.make_name((table, name), at, &mut Scratch::new(), body);
+        Ok(made.map(NodeIx))
     }
 
-    /// The name stands in the journal before anything that uses its index, so it need not be
-    /// waited for.
+    /// The index of an accepted command's channel; a new name is recorded with what the scratch
+    /// holds. The name table's lock comes after those of all shards.
+    pub(super) fn channel_index(
+        &self,
+        channel: Channel<'_>,
+        at: UnixMillis,
+        scratch: &mut Scratch,
+    ) -> Result<ChannelIx, LedgerError> {
+        let made = match channel {
+            Channel::Known(index) => Some(index),
+            Channel::New(name) => self.name_channel(name, at, scratch),
+        };
+        if made.is_none() {
+            // The last place went to another command just now; what expired happened all the same.
+            scratch.commit(&self.journal);
+        }
+        made.ok_or(LedgerError::Overloaded)
+    }
+
+    fn name_channel(&self, name: &str, at: UnixMillis, scratch: &mut Scratch) -> Option<ChannelIx> {
+        let body = |channel| Body::ChannelNamed {
+            channel: ChannelIx(channel),
+            name,
+        };
+        let made = self.make_name((&self.state.channels, name), at, scratch, body);
+        made.map(ChannelIx)
+    }
+
+    /// Under the table's lock, so that the name stands in the journal before anything that uses its
+    /// index: it need not be waited for.
     fn make_name<'a>(
         &self,
-        table: &RwLock<Names>,
-        name: &str,
+        (table, name): (&RwLock<Names>, &str),
+        at: UnixMillis,
+        scratch: &mut Scratch,
         body: impl FnOnce(u16) -> Body<'a>,
-    ) -> Result<Option<u16>, LedgerError> {
-        self.journal.admit()?;
+    ) -> Option<u16> {
         let mut table = super::unpoisoned(table.write());
         if let Some(known) = table.find(name) {
-            return Ok(Some(known));
+            return Some(known);
         }
-        let Some(index) = table.add(name) else {
-            return Ok(None);
-        };
-        let mut scratch = Scratch::new();
-        scratch.push(self.now(), &body(index));
+        let index = table.add(name)?;
+        scratch.push(at, &body(index));
         scratch.commit(&self.journal);
-        Ok(Some(index))
+        Some(index)
     }
 
     /// Writes the first record of this epoch.

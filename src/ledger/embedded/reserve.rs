@@ -14,7 +14,7 @@ use crate::domain::decide;
 use crate::domain::decide::Grants;
 use crate::domain::line::Inconsistent;
 use crate::domain::verdict::{Outcome, Reservation, ReservationLine};
-use crate::domain::{Line, ReservationId, UnixMillis};
+use crate::domain::{ChannelIx, Line, ReservationId, UnixMillis};
 use crate::ledger::event::{Body, Reserved, ReservedLine};
 use crate::ledger::{Answer, LedgerError};
 
@@ -81,9 +81,11 @@ impl EmbeddedLedger {
                 })
             }
             Ok(grants) => {
+                let channel = self.channel_index(reserve.channel, now, &mut scratch)?;
                 let made = Making {
                     key,
                     reserve,
+                    channel,
                     now,
                     places: &places,
                     grants: &grants,
@@ -111,9 +113,9 @@ impl EmbeddedLedger {
         let reserve = making.reserve;
         let position = self.position(sequence);
         let head = Head {
-            channel: reserve.channel,
+            channel: making.channel,
             touched: making.now,
-            ttl: reserve.ttl,
+            ttl: reserve.ttl.get(),
             reference: reserve.reference.map(Into::into),
             lines: LineRefs::new(&refs),
         };
@@ -123,7 +125,7 @@ impl EmbeddedLedger {
             .ok_or(LedgerError::Unavailable)?;
         let slot = shard.insert(record).map_err(|bad| self.broken(bad))?;
         if let Some(reference) = reserve.reference {
-            let hash = self.state.hasher.reference(reserve.channel, reference);
+            let hash = self.state.hasher.reference(making.channel, reference);
             let shard = u16::try_from(record_shard_of(making.key.id)).unwrap_or(u16::MAX);
             self.state
                 .pool
@@ -155,7 +157,7 @@ impl EmbeddedLedger {
         stock: &mut StockGuards<'_>,
     ) -> Result<SmallVec<[LineRef; 2]>, LedgerError> {
         let mut refs = SmallVec::new();
-        let deadline = making.now.after(making.reserve.ttl);
+        let deadline = making.now.after(making.reserve.ttl.get());
         let lines = making.reserve.lines.as_slice().iter();
         for (at, ((line, place), granted)) in
             lines.zip(making.places).zip(making.grants).enumerate()
@@ -189,6 +191,7 @@ impl EmbeddedLedger {
 struct Making<'a, 'r> {
     key: CommandKey,
     reserve: &'a Reserve<'r>,
+    channel: ChannelIx,
     now: UnixMillis,
     places: &'a Places,
     grants: &'a Grants,
@@ -199,9 +202,9 @@ impl Making<'_, '_> {
         Reserved {
             id: ReservationId(self.key.id),
             fingerprint: self.key.fingerprint,
-            channel: self.reserve.channel,
+            channel: self.channel,
             reference: self.reserve.reference,
-            ttl_ms: self.reserve.ttl.as_millis(),
+            ttl_ms: self.reserve.ttl.get().as_millis(),
             lines: self
                 .reserve
                 .lines
@@ -221,10 +224,10 @@ impl Making<'_, '_> {
     fn reservation(&self) -> Reservation {
         Reservation {
             id: ReservationId(self.key.id),
-            channel: self.reserve.channel,
+            channel: self.channel,
             reference: self.reserve.reference.map(Into::into),
             created_at: self.now,
-            deadline: self.now.after(self.reserve.ttl),
+            deadline: self.now.after(self.reserve.ttl.get()),
             lines: self
                 .reserve
                 .lines
