@@ -140,6 +140,13 @@ impl Line {
         self.held.checked_add(self.committed).unwrap_or(Units::MAX)
     }
 
+    /// Units that were promised and went back to stock unshipped: released and expired.
+    pub fn came_back(&self) -> Units {
+        self.released
+            .checked_add(self.expired)
+            .unwrap_or(Units::MAX)
+    }
+
     /// Shipped units that have not come back.
     pub fn returnable(&self) -> Units {
         self.shipped.left_after(self.returned)

@@ -195,7 +195,7 @@ pub const CALLS: &[Call] = &[
         ..act("/v1/reservations/{id}/confirm", "confirm", "LinesRequest")
     },
     Call {
-        summary: "Held, then committed units go back.",
+        summary: "Held, then committed units go back; where all are back already, nothing changes.",
         own: &[
             &catalog::UNKNOWN_RESERVATION,
             &catalog::UNKNOWN_LINE,

@@ -353,6 +353,39 @@ async fn a_deadline_passes_unless_it_was_moved() {
     );
 }
 
+/// Whoever gives units back that are back already has what was wanted, whole or by lines.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_release_is_answered_and_changes_nothing() {
+    let (server, client, _folder) = start();
+    put(&client, "A", 10).await;
+    put(&client, "B", 10).await;
+    let lines = [Line::new("A", 4), Line::new("B", 2)];
+    let request = Reserve::new("web", &lines).ttl_seconds(10);
+    let expired = done(client.reserve(&request).await).id;
+    server.clock.advance(10_000);
+    let released = done(client.reserve(&request).await).id;
+    let some = [Line::new("A", 3)];
+    done(client.release(&released, Part::Lines(&some)).await);
+    // Something is open yet, so that this is another release of three.
+    refused(
+        client.release(&released, Part::Lines(&some)).await,
+        "over_release",
+    );
+    done(client.release(&released, Part::Whole).await);
+    for (id, state) in [(&expired, State::Expired), (&released, State::Released)] {
+        for part in [Part::Whole, Part::Lines(&some), Part::Lines(&lines)] {
+            assert_eq!(done(client.release(id, part).await).state, state);
+        }
+        let more = [Line::new("A", 5)];
+        let refusal = client.release(id, Part::Lines(&more)).await;
+        refused(refusal, "over_release");
+        let other = [Line::new("C", 1)];
+        let refusal = client.release(id, Part::Lines(&other)).await;
+        refused(refusal, "unknown_line");
+    }
+    assert_eq!((server.held("A"), server.recount()), (0, 0));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_are_settled_and_repeated() {
     let (server, client, _folder) = start();

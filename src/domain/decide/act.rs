@@ -186,14 +186,20 @@ fn amounts(
         Verb::Confirm | Verb::Ship { .. } | Verb::Transfer { .. }
     ) {
         whole?;
+    } else if act.verb == Verb::Release && whole == Ok(false) {
+        // What the caller wants to be free is free: these units came back before.
+        by_lines(act.verb, asked.as_slice(), facts, Line::came_back)?;
+        return Ok(None);
     }
-    by_lines(act.verb, asked.as_slice(), facts).map(Some)
+    let movable = |line: &Line| movable(act.verb, line);
+    by_lines(act.verb, asked.as_slice(), facts, movable).map(Some)
 }
 
 fn by_lines(
     verb: Verb,
     asked: &[LineRequest<'_>],
     facts: &[LineFacts<'_>],
+    part: impl Fn(&Line) -> Units,
 ) -> Result<Amounts, Refusal> {
     let fits = |ask: &LineRequest<'_>, fact: &LineFacts<'_>| {
         fact.sku == ask.sku.as_str() && (ask.node.is_none() || fact.line.pin == ask.node)
@@ -207,7 +213,7 @@ fn by_lines(
             node: ask.node,
         });
     }
-    let mut left: SmallVec<[Units; 2]> = facts.iter().map(|f| movable(verb, &f.line)).collect();
+    let mut left: SmallVec<[Units; 2]> = facts.iter().map(|f| part(&f.line)).collect();
     let mut taken = Amounts::new();
     let mut excess = Vec::new();
     for ask in asked {

@@ -161,8 +161,13 @@ impl Model {
 
     fn release(&self, booking: &Booking, lines: Option<&[Ask]>) -> Result<Steps, Refusal> {
         let chosen = if let Some(asks) = lines {
-            let (chosen, excess) = booking.choose(asks, Row::open, false)?;
-            if excess.is_empty() {
+            let sums = booking.sums();
+            let is_over = sums.held + sums.committed == 0 && sums.released + sums.expired > 0;
+            let can = if is_over { Row::back } else { Row::open };
+            let (chosen, excess) = booking.choose(asks, can, false)?;
+            if excess.is_empty() && is_over {
+                Chosen::new()
+            } else if excess.is_empty() {
                 chosen
             } else if self.has(Bug::ReleaseClamped) {
                 booking.all(Row::open)

@@ -113,6 +113,10 @@ impl Row {
         self.held + self.committed
     }
 
+    fn back(&self) -> i128 {
+        self.released + self.expired
+    }
+
     fn returnable(&self) -> i128 {
         self.shipped - self.returned
     }
