@@ -91,6 +91,12 @@ impl Monotonic {
         self.0.saturating_duration_since(earlier.0)
     }
 
+    /// The point this much later.
+    #[cfg(test)]
+    pub(crate) fn after(self, time: Duration) -> Self {
+        Self(self.0 + time)
+    }
+
     /// The same point for timers that ask for an [`Instant`].
     pub const fn instant(self) -> Instant {
         self.0

@@ -49,12 +49,29 @@ fn a_second_signal_ends_at_once() {
     let mut server = Server::start(inside.path(), &[]);
     // A caller that neither sends on nor goes away keeps the server from being done too soon.
     let _stream = begin_post(&server, "/v1/stock", 100);
+    // Somebody who insists: again and again, until the grace for echoes is over.
+    while server.is_running() {
+        server.signal("TERM");
+    }
+    server.line_with("second signal");
+    assert_eq!(server.wait().code(), Some(1));
+}
+
+/// As `timeout` stops its child: once by its number, and once with the whole group.
+#[test]
+fn a_signal_that_comes_twice_at_once_is_one() {
+    let inside = folder();
+    let mut server = Server::start(inside.path(), &[]);
+    let mut stream = begin_post(&server, "/v1/stock", 100);
     // Both are there when the process goes on.
     for name in ["STOP", "TERM", "INT", "CONT"] {
         server.signal(name);
     }
-    server.line_with("second signal");
-    assert_eq!(server.wait().code(), Some(1));
+    let mut status = String::new();
+    stream.read_line(&mut status).unwrap();
+    assert!(status.contains("503"), "{status}");
+    drop(stream);
+    assert_eq!(server.wait().code(), Some(0));
 }
 
 #[test]

@@ -124,7 +124,12 @@ impl Server {
         }
     }
 
-    /// Sends a signal.
+    /// Whether it has not ended yet.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Sends a signal. One to a process that has just ended is lost, and no mistake.
     pub(crate) fn signal(&self, name: &str) {
         let script = format!("kill -{name} {}", self.child.id());
         assert!(

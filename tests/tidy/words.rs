@@ -39,7 +39,7 @@ const BANNED: &[(&str, &[&str], &str)] = &[
     (
         "block_on",
         &[
-            "src/app.rs",
+            "src/app/mod.rs",
             "src/cli/",
             "src/http/server.rs",
             "src/ledger/embedded/journal/tests.rs",

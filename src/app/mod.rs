@@ -1,38 +1,27 @@
-//! Composition root: the only file that knows every module.
+//! Composition root: the only module that knows every other.
+
+mod upkeep;
 
 use std::ffi::OsString;
 use std::future::{Future, pending};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::time::Duration;
 
 use clap::Parser;
 use tokio::runtime::Builder;
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::task::spawn_blocking;
 
 use crate::cli::args::{Action, Arguments, Serve};
 use crate::cli::open::{self, Opened};
 use crate::cli::{self, Exit, Failure, demo, replay};
-use crate::clock::{Monotonic, monotonic};
 use crate::config::Config;
 use crate::domain::Ttl;
 use crate::engine::Engine;
 use crate::http::{self, HttpConfig};
-use crate::ledger::LedgerError;
-use crate::shutdown::Signals;
+use crate::shutdown::{Insistence, Signals};
 use crate::telemetry::logging;
-
-/// From one round of upkeep to the next: how late a deadline may be noticed when nobody asks.
-const UPKEEP_PAUSE: Duration = Duration::from_millis(50);
-
-/// After a failed snapshot, before the next: doubled with each that fails again.
-const SNAPSHOT_PAUSE: Duration = Duration::from_mins(1);
-
-/// The longest of these pauses.
-const SNAPSHOT_PAUSE_MAX: Duration = Duration::from_hours(1);
 
 /// Reads the command line and does what it says.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
@@ -189,12 +178,14 @@ async fn live(
     mut signals: Signals,
     with_demo: bool,
 ) -> Result<(), Failure> {
+    let mut insistence = Insistence::new(engine.clock());
     let ended = tokio::select! {
         name = signals.next() => {
             tracing::info!(signal = name, "stopping");
+            insistence.asked();
             Ok(())
         }
-        failure = upkeep(engine) => Err(failure),
+        failure = upkeep::run(engine) => Err(failure),
         failure = shop(engine, with_demo) => Err(failure),
     };
     let closing = engine.clone();
@@ -207,74 +198,18 @@ async fn live(
             ended?;
             stopped.unwrap_or_else(|_panic| Err(Failure::new(Exit::Failed, "stopping failed")))
         }
-        name = signals.next() => {
+        name = insist(&mut signals, &insistence) => {
             Err(Failure::new(Exit::Failed, format!("second signal, {name}: ended at once")))
         }
     }
 }
 
-/// When to try the next snapshot: at once, unless the last one failed.
-#[derive(Debug, Default)]
-struct SnapshotPace(Option<(Monotonic, Duration)>);
-
-impl SnapshotPace {
-    fn is_due(&self, now: Monotonic) -> bool {
-        self.0
-            .is_none_or(|(failed, pause)| now.since(failed) >= pause)
-    }
-
-    fn failed(&mut self, now: Monotonic) {
-        let pause = self.0.map_or(SNAPSHOT_PAUSE, |(_, pause)| pause * 2);
-        self.0 = Some((now, pause.min(SNAPSHOT_PAUSE_MAX)));
-    }
-
-    const fn succeeded(&mut self) {
-        self.0 = None;
-    }
-}
-
-fn out_of_service() -> Failure {
-    Failure::new(
-        Exit::Failed,
-        "a write or sync of the journal failed, or a panic left work half done; what was \
-         acknowledged is safe, and this process must not promise any more. Check the log and the \
-         disk, then start again",
-    )
-}
-
-/// What must happen by itself, until the ledger fails.
-async fn upkeep(engine: &Engine) -> Failure {
-    let mut timer = interval(UPKEEP_PAUSE);
-    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut snapshot: Option<JoinHandle<Result<bool, LedgerError>>> = None;
-    let mut pace = SnapshotPace::default();
+/// Waits for a signal that is not an echo of the first.
+async fn insist(signals: &mut Signals, insistence: &Insistence) -> &'static str {
     loop {
-        timer.tick().await;
-        if engine.health().poisoned {
-            return out_of_service();
-        }
-        match engine.tick().and_then(|()| engine.audit()) {
-            Ok(()) => {}
-            Err(LedgerError::Poisoned) => return out_of_service(),
-            Err(error) => tracing::warn!(%error, "upkeep failed"),
-        }
-        if let Some(ended) = snapshot.take_if(|snapshot| snapshot.is_finished()) {
-            match ended.await {
-                Ok(Ok(_)) => pace.succeeded(),
-                Ok(Err(LedgerError::Poisoned)) => return out_of_service(),
-                Ok(Err(error)) => {
-                    pace.failed(monotonic());
-                    tracing::error!(%error, "no snapshot; the journal keeps growing");
-                }
-                Err(error) => {
-                    pace.failed(monotonic());
-                    tracing::error!(%error, "the snapshot panicked; the journal keeps growing");
-                }
-            }
-        }
-        if snapshot.is_none() && pace.is_due(monotonic()) {
-            let engine = engine.clone();
-            snapshot = Some(spawn_blocking(move || engine.snapshot_if_due()));
+        let name = signals.next().await;
+        if insistence.insists() {
+            return name;
         }
     }
 }
@@ -299,84 +234,58 @@ mod tests {
     use std::net::TcpStream;
     use std::num::NonZeroUsize;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use super::*;
-    use crate::clock::Clock;
+    use crate::clock::{Clock, monotonic};
     use crate::domain::command::{Command, Keyed, SetItem, StockChange, StockCommand};
     use crate::domain::{NodeIx, Sku, Units};
     use crate::engine::EngineConfig;
     use crate::ledger::embedded::storage::sim::{Fault, SimStorage, Site};
+    use crate::ledger::{Answer, LedgerError};
     use crate::telemetry::Meters;
 
-    fn break_journal(storage: &SimStorage, engine: &Engine) {
+    /// An engine on simulated storage.
+    pub(super) fn open(storage: &SimStorage, adjust: impl FnOnce(&mut EngineConfig)) -> Engine {
+        let mut config = EngineConfig::new(Clock::system(), Meters::new());
+        config.journal.segment_bytes = 64 * 1024;
+        adjust(&mut config);
+        Engine::open_on(Arc::new(storage.clone()), config).unwrap()
+    }
+
+    pub(super) fn set_stock(engine: &Engine, on_hand: u64) -> Result<Answer, LedgerError> {
+        let item = SetItem {
+            sku: Sku::new("A").unwrap(),
+            node: NodeIx::MAIN,
+            on_hand: Units::new(on_hand),
+            unavailable: None,
+            change_from: None,
+        };
+        let command = Command::Stock(StockCommand {
+            change: StockChange::Set(vec![item]),
+            reason: "test",
+            operator: None,
+        });
+        let key = engine.key(&format!("stock-{on_hand}"), &command);
+        engine.execute_blocking(&Keyed { key, command })
+    }
+
+    /// From now on no write is safe.
+    pub(super) fn break_journal(storage: &SimStorage, engine: &Engine) {
         storage.fail(Fault {
             site: Site::Sync,
             after: 0,
             kind: ErrorKind::Other,
             stays: true,
         });
-        let item = SetItem {
-            sku: Sku::new("A").unwrap(),
-            node: NodeIx::MAIN,
-            on_hand: Units::new(1),
-            unavailable: None,
-            change_from: None,
-        };
-        let change = StockChange::Set(vec![item]);
-        let command = Command::Stock(StockCommand {
-            change,
-            reason: "test",
-            operator: None,
-        });
-        let key = engine.key("k", &command);
-        let answer = engine.execute_blocking(&Keyed { key, command });
+        let answer = set_stock(engine, 1);
         assert!(answer.is_err(), "{answer:?}");
-    }
-
-    #[test]
-    fn a_failed_sync_ends_the_process() {
-        let storage = SimStorage::new();
-        let mut config = EngineConfig::new(Clock::system(), Meters::new());
-        config.journal.segment_bytes = 64 * 1024;
-        let engine = Engine::open_on(Arc::new(storage.clone()), config).unwrap();
-        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
-        let calm = runtime.block_on(async {
-            tokio::time::timeout(UPKEEP_PAUSE * 3, upkeep(&engine))
-                .await
-                .is_err()
-        });
-        assert!(calm, "upkeep goes on while nothing fails");
-        break_journal(&storage, &engine);
-        let failure = runtime.block_on(upkeep(&engine));
-        assert_eq!(failure.exit, Exit::Failed);
-        assert!(
-            failure.message.contains("sync of the journal failed"),
-            "{failure}"
-        );
-    }
-
-    #[test]
-    fn failed_snapshots_are_tried_again_ever_more_seldom() {
-        let mut pace = SnapshotPace::default();
-        let now = monotonic();
-        assert!(pace.is_due(now));
-        let mut pauses = Vec::new();
-        for _ in 0..8 {
-            pace.failed(now);
-            assert!(!pace.is_due(now));
-            pauses.push(pace.0.unwrap().1.as_secs() / 60);
-        }
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
-        pace.succeeded();
-        assert!(pace.is_due(now));
     }
 
     #[test]
     fn a_poisoned_server_does_not_wait_for_its_callers() {
         let storage = SimStorage::new();
-        let mut config = EngineConfig::new(Clock::system(), Meters::new());
-        config.journal.segment_bytes = 64 * 1024;
-        let engine = Engine::open_on(Arc::new(storage.clone()), config).unwrap();
+        let engine = open(&storage, |_| {});
         let (stop, stopped) = watch::channel(false);
         let mut settings = HttpConfig::new(Ttl::from_millis(60_000).unwrap());
         settings.threads = NonZeroUsize::MIN;
