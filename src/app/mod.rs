@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 
 use crate::cli::args::{Action, Arguments, Serve};
 use crate::cli::open::{self, Opened};
-use crate::cli::{self, Exit, Failure, demo, replay};
+use crate::cli::{self, Exit, Failure, advice, demo, replay};
 use crate::config::Config;
 use crate::domain::Ttl;
 use crate::engine::Engine;
@@ -77,9 +77,10 @@ impl Background {
         let (engine, meters) = (opened.engine.clone(), opened.meters.clone());
         let server = http::serve(config.listen, engine, meters, &settings, &stopped);
         let server = server.map_err(|e| {
+            let fix = advice::on_listening(&e);
             Failure::new(
                 Exit::Failed,
-                format!("cannot listen on {}: {e}", config.listen),
+                format!("cannot listen on {}: {e}; {fix}", config.listen),
             )
         })?;
         Ok(Self { server, stop })

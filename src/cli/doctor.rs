@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::args::Doctor;
-use super::{Exit, Failure, load_config, open, output, probe};
+use super::{Exit, Failure, advice, load_config, open, output, probe};
 use crate::clock::Clock;
 use crate::config::Config;
 
@@ -100,10 +100,6 @@ fn writable(data: &Path, folder: &Path) -> Finding {
     let what = "data folder";
     let shown = data.display();
     let probe = folder.join(format!("holdfast-probe-{}", std::process::id()));
-    let fix = format!(
-        "give the user that runs holdfast the right to write {}",
-        folder.display()
-    );
     if !folder.is_dir() {
         return Finding::bad(
             what,
@@ -114,14 +110,17 @@ fn writable(data: &Path, folder: &Path) -> Finding {
     match fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)) {
         Ok(()) if data.is_dir() => Finding::good(what, format!("{shown} can be written")),
         Ok(()) => Finding::good(what, format!("{shown} is not there yet and can be made")),
-        Err(error) => Finding::bad(what, format!("{shown} cannot be written: {error}"), fix),
+        Err(error) => {
+            let found = format!("{shown} cannot be written: {error}");
+            Finding::bad(what, found, advice::on_file(&error))
+        }
     }
 }
 
 fn sync(folder: &Path) -> Finding {
     let what = "sync of 4 KiB";
     match probe::sync_latency(folder) {
-        Err(error) => Finding::bad(what, error.to_string(), "check the disk"),
+        Err(error) => Finding::bad(what, error.to_string(), advice::on_file(&error)),
         Ok(times) => {
             let (p50, p99) = (times.value_at_quantile(0.5), times.value_at_quantile(0.99));
             let found = format!("p50 {}, p99 {}", probe::human(p50), probe::human(p99));
@@ -172,11 +171,11 @@ fn journal(config: &Config) -> Finding {
                 format!("readable up to record {sequence}, in {took:.2} s"),
             )
         }
-        Err(failure) if open::is_locked(&config.data) => {
+        Err(failure) if failure.is_locked => {
             let fix = "stop that process to have the journal examined";
-            Finding::warn(what, failure.message, fix)
+            Finding::warn(what, failure.found, fix)
         }
-        Err(failure) => Finding::bad(what, failure.message, "restore the data folder from a copy"),
+        Err(failure) => Finding::bad(what, failure.found, failure.fix),
     }
 }
 
@@ -218,7 +217,7 @@ fn port(config: &Config) -> Finding {
         Err(error) => Finding::warn(
             what,
             format!("{}: {error}", config.listen),
-            "a server that runs already, or another --listen",
+            advice::on_listening(&error),
         ),
     }
 }

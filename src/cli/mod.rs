@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error. No command ends the process;
 //! each returns, and `main` hands the exit code to the system.
 
+pub(crate) mod advice;
 pub mod args;
 pub mod bench;
 pub mod completions;
@@ -22,6 +23,7 @@ pub mod verify;
 mod wire;
 
 use std::fmt;
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::config::{self, Flags, Loaded};
@@ -98,6 +100,12 @@ impl From<std::io::Error> for Failure {
 /// Reads the configuration; all its mistakes are one failure.
 pub fn load_config(flags: &Flags) -> Result<Loaded, Failure> {
     config::load(flags).map_err(|problems| Failure::new(Exit::Config, problems.to_string()))
+}
+
+/// Why a file of the user's cannot be read.
+fn unreadable(file: &Path, error: &std::io::Error) -> Failure {
+    let found = format!("cannot read {}: {error}", file.display());
+    Failure::new(Exit::Failed, advice::joined(found, advice::on_file(error)))
 }
 
 /// Tells the user why a command did not work.

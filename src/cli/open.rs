@@ -1,12 +1,13 @@
 //! Opening an engine on a data folder, and what to say when that does not work.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::overlay::Overlay;
-use super::{Exit, Failure};
+use super::{Exit, Failure, advice};
 use crate::clock::{Clock, monotonic};
 use crate::config::Config;
 use crate::engine::{Engine, EngineConfig, OpenError};
@@ -24,18 +25,65 @@ pub struct Opened {
     pub took: Duration,
 }
 
+/// Why a data folder was not opened.
+#[derive(Debug)]
+pub struct NotOpened {
+    /// What is wrong, with the folder's name.
+    pub found: String,
+    /// What to do; empty where that is said already.
+    pub fix: &'static str,
+    /// Another process has it open.
+    pub is_locked: bool,
+}
+
+impl NotOpened {
+    fn new(found: String, fix: &'static str) -> Self {
+        Self {
+            found,
+            fix,
+            is_locked: false,
+        }
+    }
+
+    fn explain(data: &Path, error: &OpenError) -> Self {
+        let found = match error {
+            // These name the folder themselves.
+            OpenError::Folder(error) => error.to_string(),
+            OpenError::Journal(_)
+            | OpenError::Snapshot(_)
+            | OpenError::Damaged(_)
+            | OpenError::Storage(_) => format!("data folder {}: {error}", data.display()),
+        };
+        Self {
+            found,
+            fix: advice::on_opening(error),
+            is_locked: matches!(error, OpenError::Folder(OpenStorageError::InUse { .. })),
+        }
+    }
+}
+
+impl From<NotOpened> for Failure {
+    fn from(NotOpened { found, fix, .. }: NotOpened) -> Self {
+        Self::new(Exit::Data, advice::joined(found, fix))
+    }
+}
+
+/// Makes a data folder where there is none.
+pub fn make(data: &Path) -> Result<(), NotOpened> {
+    fs::create_dir_all(data).map_err(|error| {
+        let found = format!("cannot make the data folder {}: {error}", data.display());
+        NotOpened::new(found, advice::on_file(&error))
+    })
+}
+
 /// Opens the engine on the configured data folder; makes a new one where there is nothing.
-pub fn engine(config: &Config) -> Result<Opened, Failure> {
+pub fn engine(config: &Config) -> Result<Opened, NotOpened> {
     let data = &config.data;
-    let cannot = |e: std::io::Error| {
-        let message = format!("cannot make the data folder {}: {e}", data.display());
-        Failure::new(Exit::Data, message)
-    };
-    fs::create_dir_all(data).map_err(cannot)?;
+    make(data)?;
     let timer = monotonic();
     let meters = Meters::new();
     let engine = Engine::open(data, settings(config, meters.clone()))
-        .map_err(|error| explain(data, &error))?;
+        .map_err(|error| NotOpened::explain(data, &error))?;
     Ok(Opened {
         engine,
         meters,
@@ -44,18 +92,22 @@ pub fn engine(config: &Config) -> Result<Opened, Failure> {
 }
 
 /// Opens the engine on the configured data folder as it is, and leaves the folder as it was.
-pub fn engine_to_look(config: &Config) -> Result<Opened, Failure> {
+pub fn engine_to_look(config: &Config) -> Result<Opened, NotOpened> {
     let data = &config.data;
     if !data.is_dir() {
-        let message = format!("there is no data folder {}", data.display());
-        return Err(Failure::new(Exit::Data, message));
+        let found = format!("there is no data folder {}", data.display());
+        return Err(NotOpened::new(found, "check --data"));
     }
-    if !data.join("ledger.id").is_file() {
-        let message = format!(
-            "{} is not a data folder: it holds no ledger.id",
-            data.display()
-        );
-        return Err(Failure::new(Exit::Data, message));
+    let identity = data.join("ledger.id");
+    if let Err(error) = fs::metadata(&identity) {
+        let (shown, is_missing) = (data.display(), error.kind() == ErrorKind::NotFound);
+        return Err(if is_missing {
+            let found = format!("{shown} is not a data folder: it holds no ledger.id");
+            NotOpened::new(found, "check --data")
+        } else {
+            let found = format!("cannot look into the data folder {shown}: {error}");
+            NotOpened::new(found, advice::on_file(&error))
+        });
     }
     let timer = monotonic();
     let meters = Meters::new();
@@ -64,7 +116,7 @@ pub fn engine_to_look(config: &Config) -> Result<Opened, Failure> {
         .map_err(OpenError::from)
         .and_then(|disk| Ok(Overlay::over(disk)?))
         .and_then(|overlay| Engine::open_on(Arc::new(overlay), settings))
-        .map_err(|error| explain(data, &error))?;
+        .map_err(|error| NotOpened::explain(data, &error))?;
     Ok(Opened {
         engine,
         meters,
@@ -86,23 +138,6 @@ fn settings(config: &Config, meters: Meters) -> EngineConfig {
     };
     settings.snapshot_every = config.snapshot_every_records;
     settings
-}
-
-fn explain(data: &Path, error: &OpenError) -> Failure {
-    let message = match error {
-        // These name the folder themselves.
-        OpenError::Folder(error) => error.to_string(),
-        OpenError::Journal(_)
-        | OpenError::Snapshot(_)
-        | OpenError::Damaged(_)
-        | OpenError::Storage(_) => format!("data folder {}: {error}", data.display()),
-    };
-    Failure::new(Exit::Data, message)
-}
-
-/// Whether another process has the folder open.
-pub fn is_locked(data: &Path) -> bool {
-    matches!(DiskStorage::open(data), Err(OpenStorageError::InUse { .. }))
 }
 
 /// A folder that is given to one command. A temporary one goes away with this.
@@ -130,8 +165,8 @@ impl Folder {
     pub fn temporary(inside: &Path, purpose: &str) -> Result<Self, Failure> {
         let process = std::process::id();
         let failure = |e: std::io::Error| {
-            let message = format!("cannot make a folder in {}: {e}", inside.display());
-            Failure::new(Exit::Failed, message)
+            let found = format!("cannot make a folder in {}: {e}", inside.display());
+            Failure::new(Exit::Failed, advice::joined(found, advice::on_file(&e)))
         };
         for n in 0..1_000 {
             let path = inside.join(format!("holdfast-{purpose}-{process}-{n}"));
@@ -142,11 +177,11 @@ impl Folder {
                         is_temporary: true,
                     });
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(failure(error)),
             }
         }
-        Err(failure(std::io::ErrorKind::AlreadyExists.into()))
+        Err(failure(ErrorKind::AlreadyExists.into()))
     }
 
     /// Where it is.

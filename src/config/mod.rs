@@ -115,15 +115,22 @@ pub struct Problem {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, origin, fix } = self;
+        write!(f, "{key} ({origin}): {fix}")
+    }
+}
+
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.0.len();
-        let noun = if count == 1 { "mistake" } else { "mistakes" };
-        write!(f, "{count} {noun} in the configuration:")?;
-        for Problem { key, origin, fix } in &self.0 {
-            write!(f, "\n  {key} ({origin}): {fix}")?;
+        if let [only] = self.0.as_slice() {
+            return write!(f, "a mistake in the configuration: {only}");
         }
-        Ok(())
+        write!(f, "{} mistakes in the configuration:", self.0.len())?;
+        self.0
+            .iter()
+            .try_for_each(|problem| write!(f, "\n  {problem}"))
     }
 }
 

@@ -95,8 +95,11 @@ fn read_file(path: &Path) -> Result<String, Problem> {
         origin: format!("file {}", path.display()),
         fix,
     };
-    let text =
-        std::fs::read_to_string(path).map_err(|e| problem(format!("cannot be read: {e}")))?;
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        problem(format!(
+            "cannot be read: {e}; `holdfast config init` writes a new one"
+        ))
+    })?;
     match Toml::string(&text).data() {
         Ok(_) => Ok(text),
         Err(error) => Err(problem(format!(

@@ -1,5 +1,6 @@
 //! The program as its users see it: the real binary, real files, real sockets.
 
+mod beginner;
 mod configuration;
 mod import;
 mod inspect;

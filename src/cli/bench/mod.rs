@@ -33,7 +33,7 @@ pub fn run(arguments: &Bench) -> Result<(), Failure> {
         .data
         .clone()
         .unwrap_or_else(|| PathBuf::from("."));
-    std::fs::create_dir_all(&inside)?;
+    open::make(&inside)?;
     let syncs = probe::sync_latency(&inside)?;
     let levels = match arguments.ledger.durability {
         Some(_) => vec![config.durability],

@@ -15,9 +15,10 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::args::{Import, Mode};
+use super::open::{self, NotOpened};
 use super::target::{Done, StockCall, StockItem, Target};
 use super::wire::{Connection, authority};
-use super::{Exit, Failure, load_config, number, open, output};
+use super::{Exit, Failure, load_config, number, output, unreadable};
 use crate::clock::Clock;
 use crate::limits::STOCK_ITEMS_MAX;
 use parse::{Format, Parsed, Reject, Row};
@@ -57,24 +58,24 @@ fn failure(file: &Path, reason: &dyn std::fmt::Display) -> Failure {
 }
 
 /// A locked folder mostly means that the server runs: say what to do then.
-fn hint(mut failure: Failure) -> Failure {
-    if failure.exit == Exit::Data {
-        failure
-            .message
-            .push_str("; if a server runs there, import with --server http://HOST:PORT");
-    }
-    failure
+fn hint(failure: NotOpened) -> Failure {
+    let fix = if failure.is_locked {
+        "if a server runs there, import with --server http://HOST:PORT"
+    } else {
+        failure.fix
+    };
+    Failure::from(NotOpened { fix, ..failure })
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Failure> {
-    let length = fs::metadata(file).map_err(|e| failure(file, &e))?.len();
+    let length = fs::metadata(file).map_err(|e| unreadable(file, &e))?.len();
     if length > FILE_BYTES_MAX {
         return Err(failure(
             file,
             &format!("has more than {FILE_BYTES_MAX} bytes; split it"),
         ));
     }
-    fs::read(file).map_err(|e| failure(file, &e))
+    fs::read(file).map_err(|e| unreadable(file, &e))
 }
 
 fn format(file: &Path) -> Format {

@@ -16,7 +16,7 @@ use super::args::{Mode, Replay, Via};
 use super::open::{self, Opened};
 use super::target::{Done, StockCall, StockItem, Target};
 use super::wire::Connection;
-use super::{Exit, Failure, judge, load_config, number, output};
+use super::{Exit, Failure, judge, load_config, number, output, unreadable};
 use crate::clock::monotonic;
 use crate::config::Config;
 use crate::ledger::Recount;
@@ -39,7 +39,7 @@ pub fn run(arguments: &Replay, start: StartServer) -> Result<(), Failure> {
     let path = &arguments.trace;
     let failure =
         |e: &dyn std::fmt::Display| Failure::new(Exit::Failed, format!("{}: {e}", path.display()));
-    let bytes = std::fs::read(path).map_err(|e| failure(&e))?;
+    let bytes = std::fs::read(path).map_err(|e| unreadable(path, &e))?;
     let trace = trace::read(&bytes).map_err(|e| failure(&e))?;
     let stock = starting_stock(&trace, arguments.fill)?;
     let mut config = load_config(&arguments.ledger.flags())?.config;

@@ -8,6 +8,9 @@ use crate::domain::Sku;
 /// Largest trace, unpacked. A file that unpacks to more is refused, not read to the end.
 const TRACE_BYTES_MAX: u64 = 1 << 30;
 
+/// What the header must name; other columns are left alone.
+const COLUMNS: [&str; 3] = ["order_ref", "sku", "quantity"];
+
 /// One order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Order {
@@ -46,12 +49,15 @@ pub(super) fn read(bytes: &[u8]) -> Result<Trace, String> {
     let mut reader = csv::ReaderBuilder::new().from_reader(plain);
     let header = reader.headers().map_err(|e| e.to_string())?;
     let column = |name: &str| {
-        header
-            .iter()
-            .position(|h| h == name)
-            .ok_or_else(|| format!("there is no column {name}"))
+        header.iter().position(|h| h == name).ok_or_else(|| {
+            format!(
+                "the header has no column {name}; it needs {}",
+                COLUMNS.join(", ")
+            )
+        })
     };
-    let columns = [column("order_ref")?, column("sku")?, column("quantity")?];
+    let [order, sku, quantity] = COLUMNS;
+    let columns = [column(order)?, column(sku)?, column(quantity)?];
     let mut trace = Builder::default();
     for record in reader.records() {
         let record = record.map_err(|e| e.to_string())?;

@@ -14,9 +14,7 @@ const LOCK_NAME: &str = "lock";
 #[derive(Debug, thiserror::Error)]
 pub enum OpenStorageError {
     /// Another process has it open.
-    #[error(
-        "the data folder {path} is in use by another process{holder}; stop that process or choose another folder"
-    )]
+    #[error("the data folder {path} is in use by another process{holder}")]
     InUse {
         /// The folder.
         path: PathBuf,
@@ -30,9 +28,7 @@ pub enum OpenStorageError {
         path: PathBuf,
     },
     /// The folder cannot be written.
-    #[error(
-        "the data folder {path} cannot be written: {source}; check its owner and mount options"
-    )]
+    #[error("the data folder {path} cannot be written: {source}")]
     NotWritable {
         /// The folder.
         path: PathBuf,
