@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::args::Doctor;
-use super::{Exit, Failure, advice, load_config, open, output, probe};
+use super::open::{self, Why};
+use super::{Exit, Failure, advice, load_config, output, probe};
 use crate::clock::Clock;
 use crate::config::Config;
 
@@ -157,9 +158,6 @@ fn free_space(folder: &Path) -> Finding {
 /// Opens the folder as it is: that needs the lock, and reads the newest snapshot and the journal.
 fn journal(config: &Config) -> Finding {
     let what = "journal";
-    if !config.data.is_dir() {
-        return Finding::good(what, "none yet");
-    }
     match open::engine_to_look(config) {
         Ok(opened) => {
             let sequence = opened.engine.health().durable.sequence;
@@ -171,11 +169,14 @@ fn journal(config: &Config) -> Finding {
                 format!("readable up to record {sequence}, in {took:.2} s"),
             )
         }
-        Err(failure) if failure.is_locked => {
-            let fix = "stop that process to have the journal examined";
-            Finding::warn(what, failure.found, fix)
-        }
-        Err(failure) => Finding::bad(what, failure.found, failure.fix),
+        Err(failure) => match failure.why {
+            Why::New => Finding::good(what, "none yet"),
+            Why::Locked => {
+                let fix = "stop that process to have the journal examined";
+                Finding::warn(what, failure.found, fix)
+            }
+            Why::Other => Finding::bad(what, failure.found, failure.fix),
+        },
     }
 }
 

@@ -1,7 +1,7 @@
 //! Opening an engine on a data folder, and what to say when that does not work.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,16 +32,32 @@ pub struct NotOpened {
     pub found: String,
     /// What to do; empty where that is said already.
     pub fix: &'static str,
+    /// What kind of reason it is.
+    pub why: Why,
+}
+
+/// Kinds of reasons that commands treat each in its own way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
     /// Another process has it open.
-    pub is_locked: bool,
+    Locked,
+    /// There is no ledger in it; one could be made there.
+    New,
+    /// Anything else.
+    Other,
 }
 
 impl NotOpened {
     fn new(found: String, fix: &'static str) -> Self {
+        let why = Why::Other;
+        Self { found, fix, why }
+    }
+
+    fn no_ledger(found: String) -> Self {
         Self {
             found,
-            fix,
-            is_locked: false,
+            fix: "check --data",
+            why: Why::New,
         }
     }
 
@@ -54,10 +70,14 @@ impl NotOpened {
             | OpenError::Damaged(_)
             | OpenError::Storage(_) => format!("data folder {}: {error}", data.display()),
         };
+        let why = match error {
+            OpenError::Folder(OpenStorageError::InUse { .. }) => Why::Locked,
+            _ => Why::Other,
+        };
         Self {
             found,
             fix: advice::on_opening(error),
-            is_locked: matches!(error, OpenError::Folder(OpenStorageError::InUse { .. })),
+            why,
         }
     }
 }
@@ -96,18 +116,16 @@ pub fn engine_to_look(config: &Config) -> Result<Opened, NotOpened> {
     let data = &config.data;
     if !data.is_dir() {
         let found = format!("there is no data folder {}", data.display());
-        return Err(NotOpened::new(found, "check --data"));
+        return Err(NotOpened::no_ledger(found));
     }
-    let identity = data.join("ledger.id");
-    if let Err(error) = fs::metadata(&identity) {
-        let (shown, is_missing) = (data.display(), error.kind() == ErrorKind::NotFound);
-        return Err(if is_missing {
-            let found = format!("{shown} is not a data folder: it holds no ledger.id");
-            NotOpened::new(found, "check --data")
-        } else {
-            let found = format!("cannot look into the data folder {shown}: {error}");
-            NotOpened::new(found, advice::on_file(&error))
-        });
+    let has_ledger = has_ledger(data).map_err(|error| {
+        let found = format!("cannot read the data folder {}: {error}", data.display());
+        NotOpened::new(found, advice::on_file(&error))
+    })?;
+    if !has_ledger {
+        let shown = data.display();
+        let found = format!("{shown} is not a data folder: it holds no ledger.id");
+        return Err(NotOpened::no_ledger(found));
     }
     let timer = monotonic();
     let meters = Meters::new();
@@ -122,6 +140,18 @@ pub fn engine_to_look(config: &Config) -> Result<Opened, NotOpened> {
         meters,
         took: timer.elapsed(),
     })
+}
+
+/// Whether there is a ledger in a folder, or what is left of one.
+fn has_ledger(data: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(data)? {
+        let name = entry?.file_name();
+        let extension = Path::new(&name).extension();
+        if name == "ledger.id" || extension.is_some_and(|e| e == "seg" || e == "snapshot") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn settings(config: &Config, meters: Meters) -> EngineConfig {
@@ -164,7 +194,7 @@ impl Folder {
     /// A new folder inside another.
     pub fn temporary(inside: &Path, purpose: &str) -> Result<Self, Failure> {
         let process = std::process::id();
-        let failure = |e: std::io::Error| {
+        let failure = |e: io::Error| {
             let found = format!("cannot make a folder in {}: {e}", inside.display());
             Failure::new(Exit::Failed, advice::joined(found, advice::on_file(&e)))
         };

@@ -99,6 +99,24 @@ fn a_folder_that_may_not_be_written_needs_no_copy_but_the_right() {
     assert!(!doctor.out.contains("restore"), "{}", doctor.out);
 }
 
+#[test]
+fn an_empty_folder_is_a_good_one_unless_only_the_identity_is_gone() {
+    let inside = folder();
+    std::fs::create_dir(inside.path().join("data")).unwrap();
+    let doctor = |inside: &Path| run(inside, &["doctor", "--listen", "127.0.0.1:0"]);
+    assert_eq!(doctor(inside.path()).code, Some(0));
+    file(&inside, "s.csv", "sku,qty\nA,1\n");
+    assert_eq!(run(inside.path(), &["import", "s.csv"]).code, Some(0));
+    std::fs::remove_file(inside.path().join("data/ledger.id")).unwrap();
+    let found = doctor(inside.path());
+    assert_eq!(found.code, Some(1), "{}", found.out);
+    assert!(
+        found.out.contains("restore the data folder"),
+        "{}",
+        found.out
+    );
+}
+
 /// `doctor` told everyone to restore the data folder, whatever the reason.
 #[test]
 fn a_folder_that_is_not_damaged_needs_no_copy() {

@@ -15,7 +15,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::args::{Import, Mode};
-use super::open::{self, NotOpened};
+use super::open::{self, NotOpened, Why};
 use super::target::{Done, StockCall, StockItem, Target};
 use super::wire::{Connection, authority};
 use super::{Exit, Failure, load_config, number, output, unreadable};
@@ -59,10 +59,9 @@ fn failure(file: &Path, reason: &dyn std::fmt::Display) -> Failure {
 
 /// A locked folder mostly means that the server runs: say what to do then.
 fn hint(failure: NotOpened) -> Failure {
-    let fix = if failure.is_locked {
-        "if a server runs there, import with --server http://HOST:PORT"
-    } else {
-        failure.fix
+    let fix = match failure.why {
+        Why::Locked => "if a server runs there, import with --server http://HOST:PORT",
+        Why::New | Why::Other => failure.fix,
     };
     Failure::from(NotOpened { fix, ..failure })
 }
