@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Text;
 use crate::key::IdempotencyKey;
@@ -45,6 +45,12 @@ pub struct Refusal {
     pub detail: Option<Box<str>>,
     /// The lines that are short, for `insufficient_stock`.
     pub shortages: Vec<Shortage>,
+    /// The lines that ask for too much, for `over_release` and its like.
+    pub lines: Vec<Excess>,
+    /// The items that were compared with another figure, for `change_from_stale`.
+    pub stale: Vec<Stale>,
+    /// The version in force, for `version_mismatch`.
+    pub version: Option<u32>,
 }
 
 impl Refusal {
@@ -70,6 +76,33 @@ pub struct Shortage {
     pub short: u64,
     /// What bound.
     pub limit: Limit,
+}
+
+/// A line of an act that asks for more than can be moved.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Excess {
+    /// What.
+    pub sku: Text,
+    /// The node asked for.
+    #[serde(default)]
+    pub node: Option<Text>,
+    /// Units asked for.
+    pub requested: u64,
+    /// The largest quantity that would have passed.
+    pub possible: u64,
+}
+
+/// An item of a stock change whose `change_from` is not what is there.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Stale {
+    /// What.
+    pub sku: Text,
+    /// Where.
+    pub node: Text,
+    /// The figure that the caller took for the present one.
+    pub change_from: u64,
+    /// The present one.
+    pub on_hand: u64,
 }
 
 /// What bound a refused line.
@@ -120,6 +153,9 @@ pub(crate) struct AnyProblem {
     request_id: Option<Text>,
     pub(crate) retry_after_ms: Option<u64>,
     shortages: Vec<Shortage>,
+    lines: Vec<Excess>,
+    stale: Vec<Stale>,
+    version: Option<u32>,
 }
 
 impl AnyProblem {
@@ -133,6 +169,9 @@ impl AnyProblem {
             code: self.code,
             detail: self.detail,
             shortages: self.shortages,
+            lines: self.lines,
+            stale: self.stale,
+            version: self.version,
         }
     }
 
@@ -189,6 +228,9 @@ pub struct Reservation {
     /// The caller's own name for it.
     #[serde(default)]
     pub reference: Option<Text>,
+    /// When it was made.
+    #[serde(default, deserialize_with = "crate::clock::optional_time")]
+    pub created_at: Option<SystemTime>,
     /// When its held units go back; `None` when nothing is held.
     #[serde(default, deserialize_with = "crate::clock::optional_time")]
     pub expires_at: Option<SystemTime>,
@@ -235,6 +277,9 @@ pub struct ReservationLine {
     /// Units gone back because the deadline passed.
     #[serde(default)]
     pub expired: u64,
+    /// Shipped units that came back.
+    #[serde(default)]
+    pub returned: u64,
 }
 
 /// One item of a stock command afterwards.
@@ -246,6 +291,9 @@ pub struct StockResult {
     pub node: Text,
     /// Units there.
     pub on_hand: u64,
+    /// Units there that are damaged or in inspection.
+    #[serde(default)]
+    pub unavailable: u64,
     /// Units of the SKU that can still be promised.
     pub available: u64,
     /// Version of the SKU's stock.
@@ -277,13 +325,85 @@ pub struct Stock {
     pub held: u64,
     /// Units sold and not yet shipped.
     pub committed: u64,
+    /// Units over all nodes that are damaged or in inspection.
+    #[serde(default)]
+    pub unavailable: u64,
     /// Units kept back.
     #[serde(default)]
     pub safety_stock: u64,
     /// Units that can still be promised.
     pub available: u64,
+    /// Units promised beyond what is there, after a loss or a count.
+    #[serde(default)]
+    pub deficit: u64,
+    /// At or under the low-water threshold.
+    #[serde(default)]
+    pub low: bool,
+    /// Whether it is on sale.
+    #[serde(default)]
+    pub selling: Selling,
     /// Counts the changes.
     pub version: u64,
+    /// What each node has.
+    #[serde(default)]
+    pub nodes: Vec<NodeStock>,
+}
+
+/// Stock of one SKU at one node.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct NodeStock {
+    /// Where.
+    pub node: Text,
+    /// Units there.
+    pub on_hand: u64,
+    /// Units there that are damaged or in inspection.
+    #[serde(default)]
+    pub unavailable: u64,
+    /// Units promised from this node and no other.
+    #[serde(default)]
+    pub pinned: u64,
+}
+
+/// Whether a SKU is on sale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Selling {
+    /// It may be reserved.
+    #[default]
+    On,
+    /// Nothing of it is promised any more; what was promised stays so.
+    Suspended,
+    /// A word that this client does not know.
+    #[serde(other, skip_serializing)]
+    Other,
+}
+
+/// Units of a SKU that no channel may sell.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Safety {
+    /// So many.
+    Units(u64),
+    /// So much of what is on hand, 0 to 100 with at most two decimals.
+    Percent(f64),
+}
+
+/// Settings of one SKU.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Settings {
+    /// Which SKU.
+    pub sku: Text,
+    /// What is kept back.
+    pub safety_stock: Safety,
+    /// Whether it is on sale.
+    pub selling: Selling,
+    /// Available units at or under which the SKU is low.
+    #[serde(default)]
+    pub low_water: Option<u64>,
+    /// Counts the changes of the settings: the next change's
+    /// [`Precondition::Version`](crate::Precondition::Version).
+    pub version: u32,
 }
 
 /// What may be promised of a SKU now.
@@ -294,11 +414,32 @@ pub struct Atp {
     /// The channel it was asked for.
     #[serde(default)]
     pub channel: Option<Text>,
+    /// The node it was asked for.
+    #[serde(default)]
+    pub node: Option<Text>,
     /// The most that one line may take.
     pub available: u64,
     /// Moment of the answer.
     #[serde(default, deserialize_with = "crate::clock::optional_time")]
     pub as_of: Option<SystemTime>,
+    /// What it comes from.
+    pub limits: AtpLimits,
+}
+
+/// What an availability comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct AtpLimits {
+    /// Usable units over all nodes.
+    pub stock: u64,
+    /// Units kept back.
+    pub safety_stock: u64,
+    /// Units held and committed.
+    pub promised: u64,
+    /// Units free at the node asked for.
+    #[serde(default)]
+    pub node: Option<u64>,
+    /// What binds.
+    pub limit: Limit,
 }
 
 /// One answer of the bulk availability route.

@@ -5,14 +5,11 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use hyper::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use crate::answer::{
-    Answer, Atp, AtpResult, Error, EventPage, Problem, Reservation, Results, Stock, StockResult,
-};
+use crate::answer::{Answer, Error, EventPage, Reservation};
 use crate::board::Told;
 use crate::clock::now;
 use crate::config::Config;
@@ -20,9 +17,9 @@ use crate::connection::Head;
 use crate::key::IdempotencyKey;
 use crate::lane;
 use crate::path::Path;
-use crate::request::{AdjustStock, AtpQuery, Part, Reserve, SetStock, StockBody};
+use crate::request::Reserve;
 use crate::retry::Doubt;
-use crate::shared::{Call, Shared, refused, rejected};
+use crate::shared::{Call, Shared, rejected};
 
 /// A client of one server. Cheap to clone; clones share connections, queue and retry budget.
 ///
@@ -130,9 +127,8 @@ impl Client {
     ) -> Result<Answer<Reservation>, Error> {
         let mut body = Vec::new();
         request.write(None, &mut body);
-        self.shared()
-            .change(Method::POST, "/v1/reservations", key, body, deadline)
-            .await
+        let call = Call::post("/v1/reservations", None, body, deadline);
+        self.shared().change(key, call).await
     }
 
     /// Makes many reservations in one request: one result each, in order. At most 8,192.
@@ -153,14 +149,8 @@ impl Client {
             return Vec::new();
         };
         let deadline = self.deadline();
-        let (method, path) = (Method::POST, lane::BATCH_PATH);
-        let sent = self.shared().send(Call {
-            method,
-            path,
-            key: Some(first),
-            body,
-            deadline,
-        });
+        let call = Call::post(lane::BATCH_PATH, Some(first), body, deadline);
+        let sent = self.shared().send(call);
         let failure = match sent.await {
             Ok(reply) => {
                 let head = Head {
@@ -192,171 +182,58 @@ impl Client {
         keys.into_iter().map(|key| Err(each(key))).collect()
     }
 
-    /// Turns held units into sold ones, which have no deadline.
-    pub async fn confirm(&self, id: &str, part: Part<'_>) -> Result<Answer<Reservation>, Error> {
-        self.act(id, "/confirm", part.to_body()).await
-    }
-
-    /// Gives units back.
-    pub async fn release(&self, id: &str, part: Part<'_>) -> Result<Answer<Reservation>, Error> {
-        self.act(id, "/release", part.to_body()).await
-    }
-
-    /// Takes committed units out of the stock.
-    pub async fn ship(&self, id: &str, part: Part<'_>) -> Result<Answer<Reservation>, Error> {
-        self.act(id, "/ship", part.to_body()).await
-    }
-
-    /// Puts shipped units back into the stock.
-    pub async fn return_(&self, id: &str, part: Part<'_>) -> Result<Answer<Reservation>, Error> {
-        self.act(id, "/return", part.to_body()).await
-    }
-
-    /// Moves the deadline of a hold to so many seconds from now.
-    pub async fn extend(&self, id: &str, seconds: u32) -> Result<Answer<Reservation>, Error> {
-        self.act(
-            id,
-            "/extend",
-            format!("{{\"ttl_seconds\":{seconds}}}").into(),
-        )
-        .await
-    }
-
-    async fn act(
-        &self,
-        id: &str,
-        action: &str,
-        body: Vec<u8>,
-    ) -> Result<Answer<Reservation>, Error> {
-        let path = Path::new("/v1/reservations/").value(id).fixed(action);
-        let key = self.new_key();
-        self.shared()
-            .change(Method::POST, path.as_str(), &key, body, self.deadline())
+    /// A reservation by its id; `None` when there is none.
+    pub async fn reservation(&self, id: &str) -> Result<Option<Reservation>, Error> {
+        self.look_up(&Path::new("/v1/reservations/").value(id))
             .await
     }
 
-    /// A reservation by its id; `None` when there is none.
-    pub async fn reservation(&self, id: &str) -> Result<Option<Reservation>, Error> {
-        self.find(Path::new("/v1/reservations/").value(id)).await
+    /// The latest reservation of a channel with this reference of its own; `None` when there is
+    /// none.
+    pub async fn find(&self, channel: &str, reference: &str) -> Result<Option<Reservation>, Error> {
+        let path = Path::new("/v1/reservations")
+            .query("reference", Some(reference))
+            .query("channel", Some(channel));
+        self.look_up(&path).await
     }
 
-    /// Settles an unknown result: what the reservation call with this key was answered. A refusal
-    /// stays one, so that a new attempt wants a new key.
+    /// Settles an unknown result: what the call about a reservation with this key was answered, a
+    /// [`reserve`](Self::reserve), [`confirm`](Self::confirm) or any other. A refusal stays one, so
+    /// that a new attempt wants a new key.
     ///
     /// `None` says that nothing has happened under this key. While an earlier request may still be
-    /// on its way, only [`reserve_with_key`](Self::reserve_with_key) with the same key makes sure.
+    /// on its way, only the same call with the same key makes sure.
+    ///
+    /// Keys of other calls are settled by [`settle_stock`](Self::settle_stock) and
+    /// [`settle_settings`](Self::settle_settings).
     pub async fn settle(&self, key: &IdempotencyKey) -> Result<Option<Answer<Reservation>>, Error> {
+        self.settle_as(key).await
+    }
+
+    pub(crate) async fn settle_as<T: DeserializeOwned>(
+        &self,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Answer<T>>, Error> {
         let path = Path::new("/v1/reservations").query("key", Some(&key.to_string()));
         let call = Call::get(path.as_str(), self.deadline());
         let reply = self.shared().send(call).await?;
         match reply.status {
             404 => Ok(None),
-            409 => Ok(Some(refused(&reply.body))),
+            409 | 412 => reply.into_refused().map(Some),
             _ => reply.into_read().map(|made| Some(Answer::Done(made))),
         }
     }
 
-    async fn find(&self, path: Path) -> Result<Option<Reservation>, Error> {
-        match self.get(&path).await {
-            Ok(reservation) => Ok(Some(reservation)),
+    /// A read of something that need not be there.
+    pub(crate) async fn look_up<T: DeserializeOwned>(
+        &self,
+        path: &Path,
+    ) -> Result<Option<T>, Error> {
+        match self.get(path).await {
+            Ok(found) => Ok(Some(found)),
             Err(Error::Rejected(problem)) if problem.status == 404 => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    /// Records counted stock; all items or none.
-    pub async fn set_stock(
-        &self,
-        items: &[SetStock<'_>],
-        reason: &str,
-    ) -> Result<Answer<Vec<StockResult>>, Error> {
-        self.stock_change(
-            "/v1/stock",
-            &StockBody {
-                items,
-                reason,
-                operator: None,
-            },
-        )
-        .await
-    }
-
-    /// Changes stock by differences; all items or none.
-    pub async fn adjust_stock(
-        &self,
-        items: &[AdjustStock<'_>],
-        reason: &str,
-    ) -> Result<Answer<Vec<StockResult>>, Error> {
-        self.stock_change(
-            "/v1/stock/adjustments",
-            &StockBody {
-                items,
-                reason,
-                operator: None,
-            },
-        )
-        .await
-    }
-
-    async fn stock_change(
-        &self,
-        path: &str,
-        body: &impl Serialize,
-    ) -> Result<Answer<Vec<StockResult>>, Error> {
-        let (key, body) = (self.new_key(), to_json(body)?);
-        let answer = self
-            .shared()
-            .change(Method::POST, path, &key, body, self.deadline())
-            .await?;
-        Ok(match answer {
-            Answer::Done(Results { results }) => Answer::Done(results),
-            Answer::Refused(refusal) => Answer::Refused(refusal),
-        })
-    }
-
-    /// Stock of one SKU.
-    pub async fn stock(&self, sku: &str) -> Result<Stock, Error> {
-        self.get(&Path::new("/v1/stock/").value(sku)).await
-    }
-
-    /// What may be promised of a SKU now.
-    pub async fn atp(&self, sku: &str, query: AtpQuery<'_>) -> Result<Atp, Error> {
-        let path = Path::new("/v1/atp/").value(sku);
-        self.get(
-            &path
-                .query("channel", query.channel)
-                .query("node", query.node),
-        )
-        .await
-    }
-
-    /// What may be promised of up to 1,000 SKUs now, in order; a problem for an unknown SKU.
-    pub async fn atp_bulk(
-        &self,
-        skus: &[&str],
-        query: AtpQuery<'_>,
-    ) -> Result<Vec<Result<Atp, Problem>>, Error> {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            skus: &'a [&'a str],
-            #[serde(flatten)]
-            query: AtpQuery<'a>,
-        }
-        let body = to_json(&Body { skus, query })?;
-        let (method, deadline) = (Method::POST, self.deadline());
-        let call = Call {
-            method,
-            path: "/v1/atp",
-            key: None,
-            body,
-            deadline,
-        };
-        let Results { results } = self.shared().read(call).await?;
-        let each = |result| match result {
-            AtpResult::Known(atp) => Ok(atp),
-            AtpResult::Unknown { problem } => Err(problem),
-        };
-        Ok(results.into_iter().map(each).collect())
     }
 
     /// A page of the event feed: what happened after the place where the last page ended.
@@ -370,17 +247,17 @@ impl Client {
         .await
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &Path) -> Result<T, Error> {
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &Path) -> Result<T, Error> {
         self.shared()
             .read(Call::get(path.as_str(), self.deadline()))
             .await
     }
 
-    fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &Shared {
         &self.handle.0
     }
 
-    fn deadline(&self) -> Instant {
+    pub(crate) fn deadline(&self) -> Instant {
         now() + self.timeout
     }
 }
@@ -399,6 +276,6 @@ fn settled(told: Told, key: IdempotencyKey) -> Result<Answer<Reservation>, Error
     }
 }
 
-fn to_json(body: &impl Serialize) -> Result<Vec<u8>, Error> {
+pub(crate) fn to_json(body: &impl Serialize) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(body).map_err(|error| Error::Unavailable(error.to_string().into()))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
-use hyper::header::{CONTENT_TYPE, HOST, RETRY_AFTER};
+use hyper::header::{CONTENT_TYPE, HOST, IF_MATCH, RETRY_AFTER};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -25,6 +25,7 @@ pub(crate) struct Message<'a> {
     pub(crate) method: Method,
     pub(crate) path: &'a str,
     pub(crate) key: Option<&'a IdempotencyKey>,
+    pub(crate) if_match: Option<&'a str>,
     pub(crate) body: Bytes,
     /// Set before the first byte may leave, so that an exchange that is cut off by time is known
     /// to have been sent or not.
@@ -39,6 +40,9 @@ impl Message<'_> {
             .header(HOST, authority);
         if let Some(key) = self.key {
             request = request.header("idempotency-key", key.to_string());
+        }
+        if let Some(tag) = self.if_match {
+            request = request.header(IF_MATCH, tag);
         }
         if !self.body.is_empty() {
             request = request.header(CONTENT_TYPE, "application/json");

@@ -32,6 +32,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             method: Method::POST,
             path: BATCH_PATH,
             key: None,
+            if_match: None,
             body: body.clone(),
             sent: AtomicBool::new(false),
         };

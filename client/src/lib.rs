@@ -26,6 +26,10 @@
 //! is not possible in time, the error is [`Error::Unknown`] with the key, and nothing else: every
 //! other error promises that nothing was changed.
 //!
+//! Every call that changes something has a form with the caller's key (`..._with_key`), and what a
+//! key was answered can be asked: [`Client::settle`] for reservations, [`Client::settle_stock`] and
+//! [`Client::settle_settings`] for the rest.
+//!
 //! **Bounded.** Connections, queues, attempts and time all have a limit, see [`Config`]. A full
 //! queue answers [`Error::Overloaded`] at once. Repetitions wait with full jitter, honour
 //! `Retry-After`, and are paid from a budget, so that they never multiply an overload.
@@ -46,6 +50,7 @@
 //! # drop(answer); Ok(()) }
 //! ```
 
+mod acts;
 mod answer;
 mod board;
 mod client;
@@ -59,14 +64,20 @@ mod queue;
 mod request;
 mod retry;
 mod shared;
+mod stock;
 mod text;
 
+pub use acts::{Return, Ship};
 pub use answer::{
-    Answer, Atp, Error, EventPage, Limit, Problem, Refusal, Reservation, ReservationLine, Shortage,
-    State, Stock, StockResult,
+    Answer, Atp, AtpLimits, Error, EventPage, Excess, Limit, NodeStock, Problem, Refusal,
+    Reservation, ReservationLine, Safety, Selling, Settings, Shortage, Stale, State, Stock,
+    StockResult,
 };
 pub use client::Client;
 pub use config::Config;
 pub use key::IdempotencyKey;
-pub use request::{AdjustStock, AtpQuery, Line, Part, Reserve, SetStock};
+pub use request::{Line, Part, Reserve};
+pub use stock::{
+    AdjustStock, AtpQuery, Precondition, Reason, SetStock, SettingsChange, TransferStock,
+};
 pub use text::Text;

@@ -160,67 +160,13 @@ pub enum Part<'a> {
     Lines(&'a [Line<'a>]),
 }
 
-impl Part<'_> {
-    pub(crate) fn to_body(self) -> Vec<u8> {
-        let mut out = Vec::new();
-        if let Self::Lines(lines) = self {
-            out.extend_from_slice(b"{\"lines\":[");
-            for (at, line) in lines.iter().enumerate() {
-                if at > 0 {
-                    out.push(b',');
-                }
-                line.write(&mut out);
-            }
-            out.extend_from_slice(b"]}");
+impl<'a> Part<'a> {
+    pub(crate) const fn lines(self) -> Option<&'a [Line<'a>]> {
+        match self {
+            Self::Whole => None,
+            Self::Lines(lines) => Some(lines),
         }
-        out
     }
-}
-
-/// A stock count to record: an absolute figure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct SetStock<'a> {
-    /// What.
-    pub sku: &'a str,
-    /// Where; the default node when left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub node: Option<&'a str>,
-    /// Units counted.
-    pub on_hand: u64,
-    /// The figure the count replaces. Refused as `change_from_stale` when it is another one by
-    /// now; `None` overwrites whatever is there.
-    pub change_from: Option<u64>,
-}
-
-/// A change of stock by a difference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct AdjustStock<'a> {
-    /// What.
-    pub sku: &'a str,
-    /// Where; the default node when left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub node: Option<&'a str>,
-    /// Units that came (positive) or went (negative).
-    pub delta: i64,
-}
-
-#[derive(Serialize)]
-pub(crate) struct StockBody<'a, T> {
-    pub(crate) items: &'a [T],
-    pub(crate) reason: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) operator: Option<&'a str>,
-}
-
-/// Which availability to ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct AtpQuery<'a> {
-    /// What this channel may sell.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub channel: Option<&'a str>,
-    /// What this node may ship.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub node: Option<&'a str>,
 }
 
 #[cfg(test)]
@@ -251,11 +197,5 @@ mod tests {
                 ],
             })
         );
-    }
-
-    #[test]
-    fn whole_has_no_body_and_an_empty_list_is_not_whole() {
-        assert!(Part::Whole.to_body().is_empty());
-        assert_eq!(Part::Lines(&[]).to_body(), b"{\"lines\":[]}");
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Call<'a> {
     pub(crate) path: &'a str,
     /// Given for calls that change something.
     pub(crate) key: Option<&'a IdempotencyKey>,
+    /// The entity tag that must be in force.
+    pub(crate) if_match: Option<&'a str>,
     pub(crate) body: Vec<u8>,
     pub(crate) deadline: Instant,
 }
@@ -38,8 +40,23 @@ impl<'a> Call<'a> {
             method: Method::GET,
             path,
             key: None,
+            if_match: None,
             body: Vec::new(),
             deadline,
+        }
+    }
+
+    pub(crate) fn post(
+        path: &'a str,
+        key: Option<&'a IdempotencyKey>,
+        body: Vec<u8>,
+        deadline: Instant,
+    ) -> Self {
+        Self {
+            method: Method::POST,
+            key,
+            body,
+            ..Self::get(path, deadline)
         }
     }
 }
@@ -56,6 +73,20 @@ impl Reply {
         match self.status {
             200..=299 => serde_json::from_slice(&self.body)
                 .map_err(|error| Error::Unreadable(error.to_string().into())),
+            status => Err(rejected(status, &self.body)),
+        }
+    }
+}
+
+impl Reply {
+    /// A refusal, or a request that was wrong.
+    pub(crate) fn into_refused<T>(self) -> Result<Answer<T>, Error> {
+        match self.status {
+            // 412: the precondition of a change of settings.
+            409 | 412 => {
+                let refusal = AnyProblem::read(&self.body).into_refusal();
+                Ok(Answer::Refused(Box::new(refusal)))
+            }
             status => Err(rejected(status, &self.body)),
         }
     }
@@ -79,6 +110,7 @@ impl Shared {
             method,
             path,
             key,
+            if_match,
             body,
             deadline,
         } = call;
@@ -87,6 +119,7 @@ impl Shared {
             method,
             path,
             key,
+            if_match,
             body,
             sent: AtomicBool::new(false),
         };
@@ -105,31 +138,23 @@ impl Shared {
         }
     }
 
-    /// A call that changes something: done, refused, or an error.
+    /// A call that changes something, under a key: done, refused, or an error.
     pub(crate) async fn change<T: DeserializeOwned>(
         &self,
-        method: Method,
-        path: &str,
         key: &IdempotencyKey,
-        body: Vec<u8>,
-        deadline: Instant,
+        call: Call<'_>,
     ) -> Result<Answer<T>, Error> {
-        let reply = self
-            .send(Call {
-                method,
-                path,
-                key: Some(key),
-                body,
-                deadline,
-            })
-            .await?;
+        let named = Call {
+            key: Some(key),
+            ..call
+        };
+        let reply = self.send(named).await?;
         match reply.status {
             // Done, but it cannot be told what.
             200..=299 => serde_json::from_slice(&reply.body)
                 .map(Answer::Done)
                 .map_err(|_unreadable| Error::Unknown { key: key.clone() }),
-            409 => Ok(refused(&reply.body)),
-            status => Err(rejected(status, &reply.body)),
+            _ => reply.into_refused(),
         }
     }
 
@@ -137,10 +162,6 @@ impl Shared {
     pub(crate) async fn read<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, Error> {
         self.send(call).await?.into_read()
     }
-}
-
-pub(crate) fn refused<T>(body: &[u8]) -> Answer<T> {
-    Answer::Refused(Box::new(AnyProblem::read(body).into_refusal()))
 }
 
 pub(crate) fn rejected(status: u16, body: &[u8]) -> Error {

@@ -151,13 +151,10 @@ pub(crate) fn seed(address: &str, count: u64, on_hand: u64) -> Result<(), Failur
         let client = Client::new(&config);
         let names: Vec<String> = (0..count.min(SKUS)).map(sku).collect();
         for names in names.chunks(1_000) {
-            let item = |name| SetStock {
-                sku: name,
-                node: None,
-                on_hand,
-                change_from: None,
-            };
-            let items: Vec<SetStock<'_>> = names.iter().map(|name| item(name)).collect();
+            let items: Vec<SetStock<'_>> = names
+                .iter()
+                .map(|name| SetStock::new(name, on_hand))
+                .collect();
             if let Answer::Refused(refusal) = client.set_stock(&items, "load test").await? {
                 return Err(format!("stock was refused: {refusal:?}").into());
             }

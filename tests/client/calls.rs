@@ -6,7 +6,7 @@ use holdfast_client::{
 };
 use tempfile::TempDir;
 
-use crate::support::{HOLD_SECONDS, Running, after_start, count, done, put, refused, rejected};
+use crate::support::{HOLD_SECONDS, Running, after_start, done, put, refused, rejected};
 
 /// A server, a client of it, and the folder that both want.
 fn start() -> (Running, Client, TempDir) {
@@ -31,11 +31,14 @@ async fn stock_is_set_adjusted_and_read() {
     let (_server, client, _folder) = start();
     let east = SetStock {
         node: Some("east"),
-        ..count("A", 5)
+        ..SetStock::new("A", 5)
     };
     let set = done(
         client
-            .set_stock(&[count("A", 10), east, count(ODD, 1)], "count")
+            .set_stock(
+                &[SetStock::new("A", 10), east, SetStock::new(ODD, 1)],
+                "count",
+            )
             .await,
     );
     let told: Vec<_> = set
@@ -51,7 +54,7 @@ async fn stock_is_set_adjusted_and_read() {
 
     let stale = SetStock {
         change_from: Some(9),
-        ..count("A", 11)
+        ..SetStock::new("A", 11)
     };
     refused(
         client.set_stock(&[stale], "count").await,
@@ -68,9 +71,8 @@ async fn stock_is_set_adjusted_and_read() {
     rejected(client.set_stock(&[], "count").await, 422, "invalid_body");
 
     let adjust = |delta| AdjustStock {
-        sku: "A",
         node: Some("east"),
-        delta,
+        ..AdjustStock::new("A", delta)
     };
     let adjusted = done(client.adjust_stock(&[adjust(3), adjust(-1)], "found").await);
     let on_hand: Vec<u64> = adjusted.iter().map(|r| r.on_hand).collect();

@@ -7,6 +7,7 @@
     reason = "test code: a failure is a panic"
 )]
 
+mod adapter;
 mod calls;
 mod crowd;
 mod restart;

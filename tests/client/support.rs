@@ -113,19 +113,13 @@ pub(crate) fn config(addr: SocketAddr) -> Config {
     config
 }
 
-/// A count for one SKU at the default node, whatever was there.
-pub(crate) const fn count(sku: &str, on_hand: u64) -> SetStock<'_> {
-    SetStock {
-        sku,
-        node: None,
-        on_hand,
-        change_from: None,
-    }
-}
-
 /// Puts stock of one SKU.
 pub(crate) async fn put(client: &Client, sku: &str, on_hand: u64) {
-    let set = done(client.set_stock(&[count(sku, on_hand)], "test").await);
+    let set = done(
+        client
+            .set_stock(&[SetStock::new(sku, on_hand)], "test")
+            .await,
+    );
     assert_eq!(set.len(), 1);
 }
 
