@@ -10,34 +10,59 @@ use crate::ledger::embedded::storage::OpenStorageError;
 const RESTORE: &str = "restore the data folder from a copy";
 const OTHER_VERSION: &str = "use the version of holdfast that wrote it";
 
+const IN_THE_WAY: &str = "a file stands there: choose another path";
+const NO_ROOM: &str = "make room on the disk";
+const FAILING: &str = "look into the log of the system, the disk may be failing";
+
+const FILES: [(ErrorKind, &str); 9] = [
+    (ErrorKind::NotFound, "check the path"),
+    (
+        ErrorKind::PermissionDenied,
+        "give the user that runs holdfast the right to it",
+    ),
+    (
+        ErrorKind::ReadOnlyFilesystem,
+        "mount the disk for writing, or choose another path",
+    ),
+    (ErrorKind::StorageFull, NO_ROOM),
+    (ErrorKind::QuotaExceeded, NO_ROOM),
+    (ErrorKind::AlreadyExists, IN_THE_WAY),
+    (ErrorKind::NotADirectory, IN_THE_WAY),
+    (
+        ErrorKind::IsADirectory,
+        "a folder stands there: choose another path",
+    ),
+    (ErrorKind::InvalidData, RESTORE),
+];
+
+const ADDRESSES: [(ErrorKind, &str); 3] = [
+    (
+        ErrorKind::AddrInUse,
+        "another program listens there: stop it, or use another --listen",
+    ),
+    (
+        ErrorKind::AddrNotAvailable,
+        "this machine has no such address: use 127.0.0.1, or 0.0.0.0 for all it has",
+    ),
+    (
+        ErrorKind::PermissionDenied,
+        "this port is not for every user: use one from 1024 on with --listen",
+    ),
+];
+
+fn look_up(table: &[(ErrorKind, &'static str)], error: &io::Error) -> Option<&'static str> {
+    let row = table.iter().find(|(kind, _)| *kind == error.kind());
+    row.map(|(_, fix)| *fix)
+}
+
 /// An operation on a file or folder that the system refused.
 pub(crate) fn on_file(error: &io::Error) -> &'static str {
-    match error.kind() {
-        ErrorKind::NotFound => "check the path",
-        ErrorKind::PermissionDenied => "give the user that runs holdfast the right to it",
-        ErrorKind::ReadOnlyFilesystem => "mount the disk for writing, or choose another path",
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room on the disk",
-        ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
-            "a file stands there: choose another path"
-        }
-        ErrorKind::IsADirectory => "a folder stands there: choose another path",
-        ErrorKind::InvalidData => RESTORE,
-        _ => "look into the log of the system, the disk may be failing",
-    }
+    look_up(&FILES, error).unwrap_or(FAILING)
 }
 
 /// An address that cannot be listened on.
 pub(crate) fn on_listening(error: &io::Error) -> &'static str {
-    match error.kind() {
-        ErrorKind::AddrInUse => "another program listens there: stop it, or use another --listen",
-        ErrorKind::AddrNotAvailable => {
-            "this machine has no such address: use 127.0.0.1, or 0.0.0.0 for all it has"
-        }
-        ErrorKind::PermissionDenied => {
-            "this port is not for every user: use one from 1024 on with --listen"
-        }
-        _ => "use another --listen",
-    }
+    look_up(&ADDRESSES, error).unwrap_or("use another --listen")
 }
 
 /// A data folder that cannot be opened; nothing where the error says it itself.
@@ -68,7 +93,7 @@ fn on_journal(error: &JournalError) -> &'static str {
         JournalError::Version { .. } => OTHER_VERSION,
         JournalError::Damaged { .. } | JournalError::Behind { .. } => "",
         JournalError::Gone { .. } => RESTORE,
-        JournalError::Poisoned { .. } => "look into the log of the system, the disk may be failing",
+        JournalError::Poisoned { .. } => FAILING,
     }
 }
 

@@ -70,10 +70,8 @@ impl NotOpened {
             | OpenError::Damaged(_)
             | OpenError::Storage(_) => format!("data folder {}: {error}", data.display()),
         };
-        let why = match error {
-            OpenError::Folder(OpenStorageError::InUse { .. }) => Why::Locked,
-            _ => Why::Other,
-        };
+        let is_locked = matches!(error, OpenError::Folder(OpenStorageError::InUse { .. }));
+        let why = if is_locked { Why::Locked } else { Why::Other };
         Self {
             found,
             fix: advice::on_opening(error),

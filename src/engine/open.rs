@@ -92,11 +92,13 @@ mod tests {
     fn openings(engine: &Engine) -> Vec<(u32, u32)> {
         let page = engine.events(Cursor::default(), 1_000).unwrap();
         let events: Vec<_> = page.iter().map(Result::unwrap).collect();
-        let opened = events.iter().filter_map(|event| match event.body {
-            Body::Opened { before } => Some((event.position.epoch, before)),
-            _ => None,
-        });
-        opened.collect()
+        let mut openings = Vec::new();
+        for event in events {
+            if let Body::Opened { before } = event.body {
+                openings.push((event.position.epoch, before));
+            }
+        }
+        openings
     }
 
     #[test]

@@ -71,6 +71,7 @@ fn a_data_folder_that_is_none() {
 }
 
 /// Whether this user may do everything anyway.
+#[expect(clippy::unwrap_used, reason = "test code")]
 fn is_superuser(inside: &Path) -> bool {
     let shut = inside.join("shut");
     std::fs::create_dir(&shut).unwrap();
