@@ -9,9 +9,9 @@ use std::path::Path;
 
 use holdfast::clock::Clock;
 use holdfast::domain::command::{
-    Command, Keyed, LineRequest, Lines, Reserve, SetItem, StockChange, StockCommand,
+    Channel, Command, Keyed, LineRequest, Lines, Reserve, SetItem, StockChange, StockCommand,
 };
-use holdfast::domain::{ChannelIx, HoldTtl, NodeIx, Sku, Ttl, Units};
+use holdfast::domain::{HoldTtl, NodeIx, Sku, Ttl, Units};
 use holdfast::engine::{Engine, EngineConfig};
 use holdfast::ledger::{Durability, LedgerError, Position};
 use holdfast::telemetry::Meters;
@@ -64,7 +64,7 @@ fn write_digits(place: &mut [u8], mut number: u64) {
 
 /// Reserves one unit `n` times, keys counted from `from`; waits for durability at the end only, as
 /// a caller with many requests in flight does.
-pub(crate) fn reserve(engine: &Engine, channel: ChannelIx, skus: u64, from: u64, n: u64) {
+pub(crate) fn reserve(engine: &Engine, channel: Channel<'_>, skus: u64, from: u64, n: u64) {
     let mut last = Position::default();
     let mut name = *b"sku-00000000";
     for at in from..from + n {
@@ -73,7 +73,7 @@ pub(crate) fn reserve(engine: &Engine, channel: ChannelIx, skus: u64, from: u64,
         let sku = Sku::new(str::from_utf8(&name).unwrap()).unwrap();
         let quantity = Units::new(1).unwrap();
         let command = Command::Reserve(Reserve {
-            channel: channel.into(),
+            channel,
             reference: None,
             ttl: HoldTtl::Asked(Ttl::from_millis(900_000).unwrap()),
             allow_partial: false,

@@ -8,10 +8,10 @@ use tokio::time::MissedTickBehavior;
 
 use super::Failure;
 use crate::domain::command::{
-    Act, AdjustItem, Command, Keyed, LineRequest, Lines, Reserve, SetItem, StockChange,
+    Act, AdjustItem, Channel, Command, Keyed, LineRequest, Lines, Reserve, SetItem, StockChange,
     StockCommand, Verb,
 };
-use crate::domain::{ChannelIx, HoldTtl, NodeIx, ReservationId, Sku, Ttl, Units};
+use crate::domain::{HoldTtl, NodeIx, ReservationId, Sku, Ttl, Units};
 use crate::engine::Engine;
 use crate::ledger::{Answer, LedgerError};
 
@@ -110,7 +110,7 @@ pub async fn run(engine: Engine) -> Result<(), Failure> {
 
 struct Shop {
     engine: Engine,
-    channels: Vec<ChannelIx>,
+    channels: Vec<Channel<'static>>,
     open: VecDeque<(ReservationId, bool)>,
     /// Makes the keys of this run differ from those of the last.
     start: i64,
@@ -120,7 +120,7 @@ struct Shop {
 
 impl Shop {
     fn open(engine: Engine) -> Result<Self, Failure> {
-        let channel = |name: &&str| {
+        let channel = |name: &&'static str| {
             engine
                 .make_channel(name)
                 .map_err(|e| Failure::new(super::Exit::Failed, format!("channel {name}: {e:?}")))
@@ -216,7 +216,7 @@ impl Shop {
             return Ok(());
         };
         let reserve = Reserve {
-            channel: channel.into(),
+            channel,
             reference: None,
             ttl: HoldTtl::Asked(ttl),
             allow_partial: false,

@@ -8,9 +8,10 @@ use super::args::Mode;
 use super::wire::{Connection, Response};
 use super::{Exit, Failure};
 use crate::domain::command::{
-    AdjustItem, Command, Keyed, LineRequest, Lines, Reserve, SetItem, StockChange, StockCommand,
+    AdjustItem, Channel, Command, Keyed, LineRequest, Lines, Reserve, SetItem, StockChange,
+    StockCommand,
 };
-use crate::domain::{ChannelIx, HoldTtl, NodeIx, Outcome, Sku, Ttl, Units, Verdict};
+use crate::domain::{HoldTtl, NodeIx, Outcome, Sku, Ttl, Units, Verdict};
 use crate::engine::Engine;
 use crate::ledger::LedgerError;
 
@@ -63,7 +64,7 @@ pub(crate) enum Target {
         /// The engine.
         engine: Engine,
         /// Who reserves.
-        channel: ChannelIx,
+        channel: Channel<'static>,
     },
     /// A server.
     Http(Connection),
@@ -225,7 +226,7 @@ fn senseless(what: &str) -> Failure {
 
 fn engine_reserve(
     engine: &Engine,
-    channel: ChannelIx,
+    channel: Channel<'static>,
     key: &str,
     reference: &str,
     lines: &[(&str, u64)],
@@ -236,7 +237,7 @@ fn engine_reserve(
     let ttl = Ttl::from_millis(crate::limits::TTL_MS_MAX);
     let ttl = ttl.ok_or_else(|| senseless("no time to live"))?;
     let reserve = Reserve {
-        channel: channel.into(),
+        channel,
         reference: Some(reference),
         ttl: HoldTtl::Asked(ttl),
         allow_partial: false,

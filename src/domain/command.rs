@@ -102,30 +102,14 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// Who sells, as a command names it.
+/// Who sells. A command is known by the name; what is stored is the index, which a name gets with
+/// its first reservation, so that refused requests with made-up names leave nothing behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Channel<'a> {
-    /// A channel with an index.
-    Known(ChannelIx),
-    /// A name without one. It gets its index with its first reservation, so that refused requests
-    /// with made-up names leave nothing behind.
-    New(&'a str),
-}
-
-impl Channel<'_> {
-    /// The index, if it has one.
-    pub const fn index(self) -> Option<ChannelIx> {
-        match self {
-            Self::Known(index) => Some(index),
-            Self::New(_) => None,
-        }
-    }
-}
-
-impl From<ChannelIx> for Channel<'_> {
-    fn from(index: ChannelIx) -> Self {
-        Self::Known(index)
-    }
+pub struct Channel<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// Its index, where it is known to have one.
+    pub index: Option<ChannelIx>,
 }
 
 /// Hold units of one or more SKUs for one caller.

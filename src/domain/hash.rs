@@ -7,8 +7,8 @@ use smallvec::SmallVec;
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
 use super::command::{
-    Act, AdjustItem, Channel, Command, LineRequest, Lines, PutSettings, Reserve, SetItem,
-    StockChange, StockCommand, TransferItem, Verb,
+    Act, AdjustItem, Command, LineRequest, Lines, PutSettings, Reserve, SetItem, StockChange,
+    StockCommand, TransferItem, Verb,
 };
 use super::ids::{ChannelIx, NodeIx};
 use super::stock::{Safety, Selling};
@@ -51,20 +51,10 @@ impl Hasher {
         print.command(command);
         xxh3_64_with_seed(&print.0, self.seed)
     }
-
-    /// Fingerprint of a reserve command as it was while its channel had no index, only this name.
-    pub fn fingerprint_while_new(self, reserve: &Reserve<'_>, name: &str) -> u64 {
-        let mut print = Fingerprint(SmallVec::new());
-        print.reserve(reserve, Channel::New(name));
-        xxh3_64_with_seed(&print.0, self.seed)
-    }
 }
 
 /// Stands for a time to live that the caller left out. Never that of a hold: the shortest is 1 ms.
 const NO_TTL: u64 = 0;
-
-/// Stands for a channel that has only a name. No index is as large.
-const NO_INDEX: u64 = u64::MAX;
 
 /// Feeds a command's content, each part with its length or a tag, so that no two contents feed
 /// the same bytes. Collected first and hashed at once: the streaming state of XXH3 costs more to
@@ -104,7 +94,7 @@ impl Fingerprint {
 
     fn command(&mut self, command: &Command<'_>) {
         match command {
-            Command::Reserve(reserve) => self.reserve(reserve, reserve.channel),
+            Command::Reserve(reserve) => self.reserve(reserve),
             Command::Act(act) => self.act(act),
             Command::Stock(stock) => self.stock(stock),
             Command::PutSettings(put) => self.settings(put),
@@ -124,19 +114,9 @@ impl Fingerprint {
         }
     }
 
-    fn channel(&mut self, channel: Channel<'_>) {
-        match channel {
-            Channel::Known(index) => self.number(u64::from(index.0)),
-            Channel::New(name) => {
-                self.number(NO_INDEX);
-                self.text(name);
-            }
-        }
-    }
-
-    fn reserve(&mut self, reserve: &Reserve<'_>, channel: Channel<'_>) {
+    fn reserve(&mut self, reserve: &Reserve<'_>) {
         self.tag(1);
-        self.channel(channel);
+        self.text(reserve.channel.name);
         self.maybe_text(reserve.reference);
         self.number(
             reserve
@@ -249,6 +229,7 @@ impl Fingerprint {
 mod tests {
     use std::collections::HashSet;
 
+    use super::super::command::Channel;
     use super::super::ids::Sku;
     use super::super::time::{HoldTtl, Ttl};
     use super::*;
@@ -260,7 +241,10 @@ mod tests {
             quantity: Units::new(2).unwrap(),
         };
         Command::Reserve(Reserve {
-            channel: ChannelIx(3).into(),
+            channel: Channel {
+                name: "web",
+                index: Some(ChannelIx(3)),
+            },
             reference: None,
             ttl,
             allow_partial: false,
@@ -273,6 +257,7 @@ mod tests {
     fn the_bytes_of_a_fingerprint_stay_as_they_are() {
         let mut bytes = vec![1];
         bytes.extend(3_u64.to_le_bytes());
+        bytes.extend(b"web");
         bytes.push(0);
         bytes.extend(0_u64.to_le_bytes());
         bytes.extend(900_000_u64.to_le_bytes());

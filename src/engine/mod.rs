@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub use self::names::NameError;
 pub use self::open::EngineConfig;
 use crate::clock::{Clock, monotonic};
-use crate::domain::command::{Command, CommandKey, Keyed, Reserve, Verb};
+use crate::domain::command::{Command, CommandKey, Keyed, Verb};
 use crate::domain::{
     NodeIx, Outcome, Refusal, Reservation, ReservationId, Settings, Sku, UnixMillis,
 };
@@ -51,25 +51,9 @@ impl Engine {
     /// Executes a command as far as memory goes. The answer must not be given to anyone before
     /// [`Self::wait`] or [`Self::wait_blocking`] for its `told_after` is done.
     pub fn submit(&self, command: &Keyed<'_>) -> Result<Answer, LedgerError> {
-        let ledger = &self.parts.ledger;
-        let mut answer = ledger.submit(command);
-        if is_key_reuse(&answer)
-            && let Command::Reserve(reserve) = &command.command
-            && let Some(key) = self.key_while_new(command.key, reserve)
-        {
-            let command = command.command.clone();
-            answer = ledger.submit(&Keyed { key, command });
-        }
+        let answer = self.parts.ledger.submit(command);
         self.count(&command.command, &answer);
         answer
-    }
-
-    /// What a reserve command was known by while its channel had no index yet.
-    fn key_while_new(&self, key: CommandKey, reserve: &Reserve<'_>) -> Option<CommandKey> {
-        let name = self.channel_name(reserve.channel.index()?);
-        let hasher = self.parts.ledger.hasher();
-        let fingerprint = hasher.fingerprint_while_new(reserve, &name);
-        Some(CommandKey { fingerprint, ..key })
     }
 
     /// Executes one command; returns when the answer is durable.
@@ -296,7 +280,7 @@ impl Engine {
                     ..
                 }),
             ) => Some(r.channel),
-            (Command::Reserve(reserve), _) => reserve.channel.index(),
+            (Command::Reserve(reserve), _) => reserve.channel.index,
             _ => None,
         };
         let name = |channel| self.channel_name(channel);
@@ -304,17 +288,6 @@ impl Engine {
             .meters
             .reservation_op(op, kind(answer), channel, name);
     }
-}
-
-/// Whether the key was used before, for what looks like another command.
-const fn is_key_reuse(answer: &Result<Answer, LedgerError>) -> bool {
-    matches!(
-        answer,
-        Ok(Answer {
-            verdict: Err(Refusal::KeyReused),
-            ..
-        })
-    )
 }
 
 /// Takes back the answers that are not durable.

@@ -23,29 +23,24 @@ impl Engine {
     /// A channel as a command names it. A new name is recorded with the first reservation that is
     /// made under it.
     pub fn channel<'n>(&self, name: &'n str) -> Result<Channel<'n>, NameError> {
-        if let Some(known) = self.known_channel(name) {
-            return Ok(known.into());
-        }
+        let index = self.known_channel(name);
         check_name(name).map_err(NameError::Invalid)?;
-        if self.parts.ledger.has_room_for_channel() {
-            Ok(Channel::New(name))
+        if index.is_some() || self.parts.ledger.has_room_for_channel() {
+            Ok(Channel { name, index })
         } else {
             Err(NameError::Full)
         }
     }
 
-    /// The index of a channel's name; a new name is recorded at once.
-    pub fn make_channel(&self, name: &str) -> Result<ChannelIx, NameError> {
-        if let Some(known) = self.known_channel(name) {
-            return Ok(known);
+    /// A channel that has an index; a new name is recorded at once.
+    pub fn make_channel<'n>(&self, name: &'n str) -> Result<Channel<'n>, NameError> {
+        let mut channel = self.channel(name)?;
+        if channel.index.is_none() {
+            let made = self.parts.ledger.make_channel(name);
+            let made = made.map_err(NameError::Ledger)?;
+            channel.index = Some(made.ok_or(NameError::Full)?);
         }
-        check_name(name).map_err(NameError::Invalid)?;
-        let made = self
-            .parts
-            .ledger
-            .make_channel(name)
-            .map_err(NameError::Ledger)?;
-        made.ok_or(NameError::Full)
+        Ok(channel)
     }
 
     /// The index of a node's name; a new name is recorded.

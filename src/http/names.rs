@@ -75,10 +75,11 @@ impl<'e> Names<'e> {
     /// A channel as a command names it.
     pub fn channel(self, name: &str) -> Result<Channel<'_>, NameError> {
         if let Some(index) = self.with(|r| r.channels.index(name)) {
-            return Ok(Channel::Known(ChannelIx(index)));
+            let index = Some(ChannelIx(index));
+            return Ok(Channel { name, index });
         }
         let found = self.engine.channel(name)?;
-        if let Channel::Known(index) = found {
+        if let Some(index) = found.index {
             self.with(|r| r.channels.learn(name, index.0));
         }
         Ok(found)

@@ -73,7 +73,7 @@ impl Book {
         let lines = reserve.lines.as_slice();
         let stock_of = |at: usize| self.stocks.get(lines[at].sku.as_str());
         let grants = decide::reserve(&reserve.lines, reserve.allow_partial, stock_of)?;
-        let channel = reserve.channel.index().unwrap();
+        let channel = reserve.channel.index.unwrap();
         let now = UnixMillis(self.now);
         let mut reservation = Reservation {
             id: ReservationId(id),

@@ -14,7 +14,7 @@ use holdfast::telemetry::Meters;
 use tokio::runtime::{Builder, Runtime};
 
 use super::check::{START, Subject};
-use super::history::{CHANNELS, NODES};
+use super::history::{CHANNEL_NAMES, NODES};
 use super::memory::Memory;
 use super::model::Keeping;
 use super::script::Script;
@@ -42,17 +42,11 @@ pub(crate) fn open(storage: Arc<dyn Storage>, clock: Clock, keeping: Option<Keep
     for node in 1..NODES {
         assert_eq!(engine.node(&format!("n{node}")), Ok(NodeIx(node)));
     }
-    for channel in 0..CHANNELS {
-        assert_eq!(
-            engine.make_channel(&channel_name(channel)).unwrap().0,
-            channel
-        );
+    for (at, name) in CHANNEL_NAMES.into_iter().enumerate() {
+        let index = engine.make_channel(name).unwrap().index;
+        assert_eq!(index.map(|index| usize::from(index.0)), Some(at));
     }
     engine
-}
-
-fn channel_name(channel: u16) -> String {
-    format!("channel-{channel}")
 }
 
 /// Sends a command as far as memory goes; `target` is the identity of the reservation it acts on.
@@ -162,7 +156,7 @@ impl Subject for Driven {
 
     fn by_reference(&self, channel: u16, reference: &str) -> Option<Reservation> {
         self.engine
-            .by_reference(&channel_name(channel), reference)
+            .by_reference(CHANNEL_NAMES[usize::from(channel)], reference)
             .unwrap()
     }
 

@@ -29,6 +29,7 @@ pub(crate) const REFERENCES: [&str; 4] = ["o-1", "o-2", "o-3", "o-4"];
 /// Nodes and channels have indexes below these.
 pub(crate) const NODES: u16 = 4;
 pub(crate) const CHANNELS: u16 = 3;
+pub(crate) const CHANNEL_NAMES: [&str; 3] = ["channel-0", "channel-1", "channel-2"];
 
 const MAX: u64 = 1_000_000_000_000;
 

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use holdfast::domain::command::{
-    Act, AdjustItem, Command, LineRequest, Lines, PutSettings, Reserve, SetItem, StockChange,
-    StockCommand, TransferItem, Verb,
+    Act, AdjustItem, Channel, Command, LineRequest, Lines, PutSettings, Reserve, SetItem,
+    StockChange, StockCommand, TransferItem, Verb,
 };
 use holdfast::domain::stock::{Safety, Selling};
 use holdfast::domain::{ChannelIx, HoldTtl, NodeIx, ReservationId, Sku, Ttl, Units};
+
+use super::history::CHANNEL_NAMES;
 
 /// Units of a SKU, from a node or any.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,7 +153,10 @@ impl Script {
                 partial,
                 lines: asks,
             } => Command::Reserve(Reserve {
-                channel: ChannelIx(*channel).into(),
+                channel: Channel {
+                    name: CHANNEL_NAMES[usize::from(*channel)],
+                    index: Some(ChannelIx(*channel)),
+                },
                 reference: reference.as_deref(),
                 ttl: HoldTtl::Asked(Ttl::from_millis(*ttl).unwrap()),
                 allow_partial: *partial,

@@ -11,8 +11,8 @@ use crate::cli::probe::nanoseconds;
 use crate::cli::target::{Done, StockCall, StockItem, Target};
 use crate::cli::{Exit, Failure};
 use crate::clock::{Monotonic, monotonic};
-use crate::domain::command::{Act, Command, Keyed, LineRequest, Lines, Reserve, Verb};
-use crate::domain::{ChannelIx, HoldTtl, ReservationId, Sku, Ttl, Units};
+use crate::domain::command::{Act, Channel, Command, Keyed, LineRequest, Lines, Reserve, Verb};
+use crate::domain::{HoldTtl, ReservationId, Sku, Ttl, Units};
 use crate::engine::Engine;
 use crate::ledger::{Answer, LedgerError, Position};
 use crate::limits::{STOCK_ITEMS_MAX, TTL_MS_DEFAULT, UNITS_MAX};
@@ -166,7 +166,7 @@ struct Flight {
 
 struct Worker<'a> {
     engine: &'a Engine,
-    channel: ChannelIx,
+    channel: Channel<'static>,
     thread: u16,
     key: String,
     /// Position of each command of the window, the oldest first.
@@ -176,7 +176,7 @@ struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    fn new(engine: &'a Engine, channel: ChannelIx, thread: u16) -> Self {
+    fn new(engine: &'a Engine, channel: Channel<'static>, thread: u16) -> Self {
         Self {
             engine,
             channel,
@@ -209,7 +209,7 @@ impl<'a> Worker<'a> {
                 quantity: one,
             };
             let lines = Lines::try_new([line]).map_err(|e| failure(&format!("{e:?}")))?;
-            let (channel, reference) = (self.channel.into(), None);
+            let (channel, reference) = (self.channel, None);
             let reserve = Reserve {
                 channel,
                 reference,

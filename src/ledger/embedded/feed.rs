@@ -99,10 +99,9 @@ impl EmbeddedLedger {
         at: UnixMillis,
         scratch: &mut Scratch,
     ) -> Result<ChannelIx, LedgerError> {
-        let made = match channel {
-            Channel::Known(index) => Some(index),
-            Channel::New(name) => self.name_channel(name, at, scratch),
-        };
+        let made = channel
+            .index
+            .or_else(|| self.name_channel(channel.name, at, scratch));
         if made.is_none() {
             // The last place went to another command just now; what expired happened all the same.
             scratch.commit(&self.journal);
