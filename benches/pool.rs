@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use holdfast::blocking::wait_for;
 use holdfast::clock::monotonic;
 
 fn all_at_once(threads: u64, work: &(impl Fn(u64) + Sync)) {
@@ -27,7 +28,7 @@ fn reserve(c: &mut Criterion) {
             let folder = tempfile::tempdir().expect("a temporary folder");
             let engine = support::open(folder.path());
             support::fill(&engine, skus);
-            let channel = engine.make_channel("bench").expect("a new channel");
+            let channel = wait_for(engine.make_channel("bench")).expect("a new channel");
             let mut from = 0;
             group.bench_function(BenchmarkId::new(name, threads), |b| {
                 b.iter_custom(|count| {

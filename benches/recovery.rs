@@ -4,6 +4,7 @@
 mod support;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use holdfast::blocking::wait_for;
 
 const SKUS: u64 = 100_000;
 const RESERVATIONS: u64 = 200_000;
@@ -16,7 +17,7 @@ fn recovery(c: &mut Criterion) {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let engine = support::open(folder.path());
         support::fill(&engine, SKUS);
-        let channel = engine.make_channel("bench").expect("a new channel");
+        let channel = wait_for(engine.make_channel("bench")).expect("a new channel");
         support::reserve(&engine, channel, SKUS, 0, RESERVATIONS - TAIL);
         if snapshot {
             engine.snapshot().expect("a snapshot");

@@ -10,6 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use holdfast::blocking::wait_for;
 use holdfast::clock::monotonic;
 use holdfast::engine::Engine;
 
@@ -50,7 +51,7 @@ fn run(folder: &Path, skus: u64, reservations: u64) -> (Engine, u64) {
     let before = resident();
     support::fill(&engine, skus);
     let filled = resident();
-    let channel = engine.make_channel("bench").expect("a new channel");
+    let channel = wait_for(engine.make_channel("bench")).expect("a new channel");
     support::reserve(&engine, channel, skus, 0, reservations);
     let held = resident();
     let timer = monotonic();
@@ -100,7 +101,7 @@ fn main() {
     let timer = monotonic();
     engine.snapshot().expect("a snapshot");
     say("snapshot written in", format!("{:.2?}", timer.elapsed()));
-    let channel = engine.make_channel("bench").expect("a known channel");
+    let channel = wait_for(engine.make_channel("bench")).expect("a known channel");
     support::reserve(&engine, channel, skus, reservations + WINDOW, TAIL);
     engine.close().expect("a clean close");
     drop(engine);

@@ -5,6 +5,7 @@
 //! puts the parts together.
 
 pub mod app;
+pub mod blocking;
 pub mod cli;
 pub mod clock;
 pub mod config;

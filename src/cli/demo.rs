@@ -122,7 +122,7 @@ impl Shop {
     fn open(engine: Engine) -> Result<Self, Failure> {
         let channel = |name: &&'static str| {
             engine
-                .make_channel(name)
+                .channel(name)
                 .map_err(|e| Failure::new(super::Exit::Failed, format!("channel {name}: {e:?}")))
         };
         let channels = CHANNELS.iter().map(channel).collect::<Result<_, _>>()?;
@@ -166,17 +166,18 @@ impl Shop {
 
     /// Puts stock where there is none; a restart goes on with what is there.
     async fn stock_up(&mut self) -> Result<(), Failure> {
-        let engine = self.engine.clone();
-        let is_new = |sku: &Sku<'_>| engine.stock(*sku).is_ok_and(|stock| stock.is_none());
-        let item = |sku| SetItem {
-            sku,
-            node: NodeIx::MAIN,
-            on_hand: Units::new(STOCK_START),
-            unavailable: None,
-            change_from: None,
-        };
-        let skus = SKUS.iter().filter_map(|sku| Sku::new(sku).ok());
-        let items: Vec<_> = skus.filter(is_new).map(item).collect();
+        let mut items = Vec::new();
+        for sku in SKUS.iter().filter_map(|sku| Sku::new(sku).ok()) {
+            if self.engine.stock(sku).await?.is_none() {
+                items.push(SetItem {
+                    sku,
+                    node: NodeIx::MAIN,
+                    on_hand: Units::new(STOCK_START),
+                    unavailable: None,
+                    change_from: None,
+                });
+            }
+        }
         if !items.is_empty() {
             self.execute(stock_command(StockChange::Set(items), "demo catalogue"))
                 .await?;
@@ -257,7 +258,7 @@ impl Shop {
     async fn restock(&mut self) -> Result<(), LedgerError> {
         let mut items = Vec::new();
         for sku in SKUS.iter().filter_map(|sku| Sku::new(sku).ok()) {
-            let stock = self.engine.stock(sku)?;
+            let stock = self.engine.stock(sku).await?;
             if stock.is_some_and(|stock| stock.available.get() < STOCK_LOW) {
                 items.push(AdjustItem {
                     sku,

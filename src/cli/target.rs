@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::args::Mode;
 use super::wire::{Connection, Response};
 use super::{Exit, Failure};
+use crate::blocking::wait_for;
 use crate::domain::command::{
     AdjustItem, Channel, Command, Keyed, LineRequest, Lines, Reserve, SetItem, StockChange,
     StockCommand,
@@ -73,9 +74,8 @@ pub(crate) enum Target {
 impl Target {
     /// Calls in this process.
     pub(crate) fn engine(engine: &Engine) -> Result<Self, Failure> {
-        let channel = engine
-            .make_channel(CHANNEL)
-            .map_err(|e| name_failure(CHANNEL, e))?;
+        let channel =
+            wait_for(engine.make_channel(CHANNEL)).map_err(|e| name_failure(CHANNEL, e))?;
         Ok(Self::Engine {
             engine: engine.clone(),
             channel,
@@ -111,7 +111,10 @@ impl Target {
         match self {
             Self::Engine { engine, .. } => {
                 let sku = Sku::new(sku).map_err(|_error| missing())?;
-                Ok(engine.stock(sku)?.ok_or_else(missing)?.available.get())
+                Ok(wait_for(engine.stock(sku))?
+                    .ok_or_else(missing)?
+                    .available
+                    .get())
             }
             Self::Http(connection) => {
                 let response = connection.get(&format!("/v1/stock/{sku}"))?;
@@ -180,9 +183,7 @@ impl<T> Done<T> {
 fn engine_stock(engine: &Engine, call: StockCall<'_>) -> Result<Done<()>, Failure> {
     let mut places = Vec::with_capacity(call.items.len());
     for item in call.items {
-        let node = engine
-            .node(item.node)
-            .map_err(|e| name_failure(item.node, e))?;
+        let node = wait_for(engine.node(item.node)).map_err(|e| name_failure(item.node, e))?;
         let sku = Sku::new(item.sku).map_err(|e| senseless(&format!("SKU {} {e}", item.sku)))?;
         places.push((sku, node, item.quantity));
     }

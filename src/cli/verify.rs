@@ -4,13 +4,14 @@ use serde_json::json;
 
 use super::args::Verify;
 use super::{Failure, judge, load_config, open, output};
+use crate::blocking::wait_for;
 use crate::ledger::Recount;
 
 /// Verifies a data folder and prints what was counted.
 pub fn run(arguments: &Verify) -> Result<(), Failure> {
     let config = load_config(&arguments.ledger.flags())?.config;
     let opened = open::engine_to_look(&config)?;
-    let recount = opened.engine.recount()?;
+    let recount = wait_for(opened.engine.recount())?;
     let durable = opened.engine.health().durable;
     opened.engine.close()?;
     let Recount {

@@ -10,17 +10,18 @@ use std::sync::Arc;
 
 pub use self::names::NameError;
 pub use self::open::EngineConfig;
+use crate::blocking::wait_for;
 use crate::clock::{Clock, monotonic};
 use crate::domain::command::{Command, CommandKey, Keyed, Verb};
 use crate::domain::{
     NodeIx, Outcome, Refusal, Reservation, ReservationId, Settings, Sku, UnixMillis,
 };
-use crate::ledger::embedded::EmbeddedLedger;
 use crate::ledger::event::{Cursor, EventPage};
+use crate::ledger::port::Ledger;
 use crate::ledger::{
     Answer, Availability, EventsError, Health, LedgerError, Position, Recount, StockView,
 };
-use crate::telemetry::{Meters, Op, OutcomeKind, Store};
+use crate::telemetry::{Meters, Op, OutcomeKind};
 
 pub use crate::ledger::embedded::recover::OpenError;
 
@@ -31,7 +32,7 @@ pub struct Engine {
 }
 
 struct Parts {
-    ledger: EmbeddedLedger,
+    ledger: Ledger,
     meters: Meters,
     clock: Clock,
     /// Changes after which a snapshot is due.
@@ -56,41 +57,31 @@ impl Engine {
         answer
     }
 
-    /// Executes one command; returns when the answer is durable.
+    /// Executes one command; returns when the answer may be given.
     ///
     /// The command is done, or not done, when this is first polled: a caller that goes away
     /// afterwards only misses the answer.
     pub async fn execute(&self, command: &Keyed<'_>) -> Result<Answer, LedgerError> {
         let timer = monotonic();
-        let answer = self.submit(command)?;
-        self.wait(answer.told_after).await?;
-        if let Some(op) = op(&command.command) {
-            self.parts
-                .meters
-                .op_duration(op, Store::Embedded, timer.elapsed());
+        let answer = self.parts.ledger.execute(command).await;
+        self.count(&command.command, &answer);
+        if let (Some(op), Ok(_)) = (op(&command.command), &answer) {
+            let store = self.parts.ledger.store();
+            self.parts.meters.op_duration(op, store, timer.elapsed());
         }
-        Ok(answer)
+        answer
     }
 
-    /// Executes commands in order, each on its own; returns when all answers are durable.
+    /// Executes commands in order, each on its own; returns when all answers may be given.
     pub async fn execute_batch(&self, commands: &[Keyed<'_>]) -> Vec<Result<Answer, LedgerError>> {
         let timer = monotonic();
-        let mut answers: Vec<_> = commands
-            .iter()
-            .map(|command| self.submit(command))
-            .collect();
-        let last = answers
-            .iter()
-            .flatten()
-            .map(|answer| answer.told_after)
-            .max();
-        if let Err(error) = self.wait(last.unwrap_or_default()).await {
-            withhold(&mut answers, self.health().durable.sequence, error);
-        }
+        let answers = self.parts.ledger.execute_batch(commands).await;
         let took = timer.elapsed();
+        let store = self.parts.ledger.store();
         for (command, answer) in commands.iter().zip(&answers) {
+            self.count(&command.command, answer);
             if let (Some(op), Ok(_)) = (op(&command.command), answer) {
-                self.parts.meters.op_duration(op, Store::Embedded, took);
+                self.parts.meters.op_duration(op, store, took);
             }
         }
         answers
@@ -98,9 +89,7 @@ impl Engine {
 
     /// Executes one command on a thread that may block.
     pub fn execute_blocking(&self, command: &Keyed<'_>) -> Result<Answer, LedgerError> {
-        let answer = self.submit(command)?;
-        self.wait_blocking(answer.told_after)?;
-        Ok(answer)
+        wait_for(self.execute(command))
     }
 
     /// Lets waits of this thread be woken without a shared lock. Called once, on a thread that
@@ -116,93 +105,56 @@ impl Engine {
 
     /// Waits until everything up to a position is durable, on a thread that may block.
     pub fn wait_blocking(&self, position: Position) -> Result<(), LedgerError> {
-        self.parts.ledger.wait_blocking(position.sequence)
+        wait_for(self.wait(position))
     }
 
     /// Stock of a SKU; `None`: unknown.
-    pub fn stock(&self, sku: Sku<'_>) -> Result<Option<StockView>, LedgerError> {
-        self.parts.ledger.stock(sku)
+    pub async fn stock(&self, sku: Sku<'_>) -> Result<Option<StockView>, LedgerError> {
+        self.parts.ledger.stock(sku).await
     }
 
     /// Settings of a SKU; `None`: unknown.
-    pub fn settings(&self, sku: Sku<'_>) -> Result<Option<Settings>, LedgerError> {
-        self.parts.ledger.settings(sku)
+    pub async fn settings(&self, sku: Sku<'_>) -> Result<Option<Settings>, LedgerError> {
+        self.parts.ledger.settings(sku).await
     }
 
     /// What may be promised now; `None`: unknown SKU.
-    pub fn availability(
+    pub async fn availability(
         &self,
         sku: Sku<'_>,
         node: Option<NodeIx>,
     ) -> Result<Option<Availability>, LedgerError> {
-        self.parts.ledger.availability(sku, node)
+        self.parts.ledger.availability(sku, node).await
     }
 
-    /// A reservation; `None`: unknown or forgotten. It may not be durable yet: for callers of this
-    /// process only.
-    pub fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, LedgerError> {
-        self.parts.ledger.reservation(id)
+    /// A reservation; `None`: unknown or forgotten. What it shows is durable.
+    pub async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, LedgerError> {
+        self.parts.ledger.reservation(id).await
     }
 
-    /// A reservation; `None`: unknown or forgotten. Waits until what it shows is durable.
-    pub async fn settled_reservation(
-        &self,
-        id: ReservationId,
-    ) -> Result<Option<Reservation>, LedgerError> {
-        self.settled(self.reservation(id)?).await
-    }
-
-    /// Waits until what was read is durable.
-    ///
-    /// What changes a reservation is in the journal before its lock is given back, so that the
-    /// last record now is not before what was read.
-    async fn settled<T>(&self, read: Option<T>) -> Result<Option<T>, LedgerError> {
-        if read.is_some() {
-            self.parts.ledger.wait(self.parts.ledger.last()).await?;
-        }
-        Ok(read)
-    }
-
-    /// What the command with this idempotency key was answered; `None`: nothing happened under
-    /// it. Waits until that answer is durable.
-    pub async fn settle(&self, key: &str) -> Result<Option<Answer>, LedgerError> {
-        let answer = self
-            .parts
-            .ledger
-            .settle(self.parts.ledger.hasher().key(key))?;
-        if let Some(answer) = &answer {
-            self.wait(answer.told_after).await?;
-        }
-        Ok(answer)
-    }
-
-    /// The latest reservation of a channel with this reference. Waits until what it shows is
-    /// durable.
-    pub async fn settled_by_reference(
-        &self,
-        channel: &str,
-        reference: &str,
-    ) -> Result<Option<Reservation>, LedgerError> {
-        self.settled(self.by_reference(channel, reference)?).await
-    }
-
-    /// The latest reservation of a channel with this reference. It may not be durable yet: for
-    /// callers of this process only.
-    pub fn by_reference(
+    /// The latest reservation of a channel with this reference. What it shows is durable.
+    pub async fn by_reference(
         &self,
         channel: &str,
         reference: &str,
     ) -> Result<Option<Reservation>, LedgerError> {
         match self.known_channel(channel) {
-            Some(channel) => self.parts.ledger.by_reference(channel, reference),
+            Some(channel) => self.parts.ledger.by_reference(channel, reference).await,
             None => Ok(None),
         }
     }
 
-    /// Durable events after a place in the feed, at most `limit`. Reads files: not for a thread that must
-    /// not block.
-    pub fn events(&self, after: Cursor, limit: usize) -> Result<EventPage, EventsError> {
-        self.parts.ledger.events(after, limit)
+    /// What the command with this idempotency key was answered; `None`: nothing happened under
+    /// it. That answer is durable.
+    pub async fn settle(&self, key: &str) -> Result<Option<Answer>, LedgerError> {
+        let id = self.parts.ledger.hasher().key(key);
+        self.parts.ledger.settle(id).await
+    }
+
+    /// Durable events after a place in the feed, at most `limit`. May read files: not for a thread
+    /// that must not block.
+    pub async fn events(&self, after: Cursor, limit: usize) -> Result<EventPage, EventsError> {
+        self.parts.ledger.events(after, limit).await
     }
 
     /// How the ledger is.
@@ -210,9 +162,9 @@ impl Engine {
         self.parts.ledger.health()
     }
 
-    /// Recounts everything against the records.
-    pub fn recount(&self) -> Result<Recount, LedgerError> {
-        self.parts.ledger.recount()
+    /// Recounts everything against the records. May take long, and block for as long.
+    pub async fn recount(&self) -> Result<Recount, LedgerError> {
+        self.parts.ledger.recount().await
     }
 
     /// Now, by the ledger's clock.
@@ -232,24 +184,13 @@ impl Engine {
 
     /// One round of what must happen by itself: held units whose deadline has passed go back, old
     /// records are forgotten, a part of the counters is checked.
-    pub fn tick(&self) -> Result<(), LedgerError> {
-        let ledger = &self.parts.ledger;
-        ledger.reap()?;
-        ledger.prune()?;
-        self.parts
-            .meters
-            .reservations_active(u64::try_from(ledger.open_lines()).unwrap_or(0));
+    pub async fn tick(&self) -> Result<(), LedgerError> {
+        let Parts { ledger, meters, .. } = &*self.parts;
+        ledger.tick().await?;
+        meters.reservations_active(u64::try_from(ledger.open_lines()).unwrap_or(0));
         let queued = ledger.health().queued_bytes;
-        self.parts
-            .meters
-            .queue_bytes(u64::try_from(queued).unwrap_or(u64::MAX));
+        meters.queue_bytes(u64::try_from(queued).unwrap_or(u64::MAX));
         Ok(())
-    }
-
-    /// Checks the counters of a part of the pool; the whole pool after
-    /// [`STOCK_SHARDS`](crate::limits::STOCK_SHARDS) calls.
-    pub fn audit(&self) -> Result<(), LedgerError> {
-        self.parts.ledger.audit_next()
     }
 
     /// Writes a snapshot when enough has changed since the last. Blocks for as long as that takes.
@@ -290,15 +231,6 @@ impl Engine {
     }
 }
 
-/// Takes back the answers that are not durable.
-fn withhold(answers: &mut [Result<Answer, LedgerError>], durable: u64, error: LedgerError) {
-    for answer in answers {
-        if matches!(answer, Ok(answer) if answer.told_after.sequence > durable) {
-            *answer = Err(error);
-        }
-    }
-}
-
 /// The metric label of a command; `None` for changes of stock and settings.
 const fn op(command: &Command<'_>) -> Option<Op> {
     match command {
@@ -327,30 +259,5 @@ const fn kind(answer: &Result<Answer, LedgerError>) -> OutcomeKind {
         Ok(Answer {
             verdict: Err(_), ..
         }) => OutcomeKind::Conflict,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_answers_that_are_not_durable_are_withheld() {
-        let at = |sequence| {
-            Ok(Answer {
-                verdict: Err(Refusal::Expired),
-                replayed: false,
-                position: Position { epoch: 1, sequence },
-                told_after: Position { epoch: 1, sequence },
-            })
-        };
-        let mut answers = vec![at(7), Err(LedgerError::Overloaded), at(8)];
-        withhold(&mut answers, 7, LedgerError::Unknown);
-        let expected = vec![
-            at(7),
-            Err(LedgerError::Overloaded),
-            Err(LedgerError::Unknown),
-        ];
-        assert_eq!(answers, expected);
     }
 }

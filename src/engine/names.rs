@@ -33,10 +33,10 @@ impl Engine {
     }
 
     /// A channel that has an index; a new name is recorded at once.
-    pub fn make_channel<'n>(&self, name: &'n str) -> Result<Channel<'n>, NameError> {
+    pub async fn make_channel<'n>(&self, name: &'n str) -> Result<Channel<'n>, NameError> {
         let mut channel = self.channel(name)?;
         if channel.index.is_none() {
-            let made = self.parts.ledger.make_channel(name);
+            let made = self.parts.ledger.make_channel(name).await;
             let made = made.map_err(NameError::Ledger)?;
             channel.index = Some(made.ok_or(NameError::Full)?);
         }
@@ -44,7 +44,7 @@ impl Engine {
     }
 
     /// The index of a node's name; a new name is recorded.
-    pub fn node(&self, name: &str) -> Result<NodeIx, NameError> {
+    pub async fn node(&self, name: &str) -> Result<NodeIx, NameError> {
         if let Some(known) = self.known_node(name) {
             return Ok(known);
         }
@@ -53,6 +53,7 @@ impl Engine {
             .parts
             .ledger
             .make_node(name)
+            .await
             .map_err(NameError::Ledger)?;
         made.ok_or(NameError::Full)
     }

@@ -9,6 +9,7 @@ use crate::ledger::embedded::journal::JournalConfig;
 use crate::ledger::embedded::recover::LedgerConfig;
 use crate::ledger::embedded::storage::{DiskStorage, Storage};
 use crate::ledger::embedded::{EmbeddedLedger, Retention};
+use crate::ledger::port::Ledger;
 use crate::telemetry::Meters;
 
 /// What an engine needs to open.
@@ -63,7 +64,7 @@ impl Engine {
         )?;
         Ok(Self {
             parts: Arc::new(Parts {
-                ledger,
+                ledger: Ledger::Embedded(Arc::new(ledger)),
                 meters,
                 clock,
                 snapshot_every,
@@ -74,6 +75,7 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
+    use crate::blocking::wait_for;
     use std::io::ErrorKind;
 
     use super::*;
@@ -90,7 +92,7 @@ mod tests {
 
     /// Epoch of each opening in the feed, and of the record before it.
     fn openings(engine: &Engine) -> Vec<(u32, u32)> {
-        let page = engine.events(Cursor::default(), 1_000).unwrap();
+        let page = wait_for(engine.events(Cursor::default(), 1_000)).unwrap();
         let events: Vec<_> = page.iter().map(Result::unwrap).collect();
         let mut openings = Vec::new();
         for event in events {

@@ -226,7 +226,7 @@ async fn run_hot(app: &App, hot: Hot<'_>, parts: &Parts, body: &Bytes) -> Result
         Hot::Reserve => reservations::reserve(app, &parts.headers, body).await,
         Hot::Batch => reservations::batch(app, body).await,
         Hot::Act(kind, id) => reservations::act(app, kind, id, &parts.headers, body).await,
-        Hot::Atp(sku) => atp::get(app, sku, parts.uri.query()),
+        Hot::Atp(sku) => atp::get(app, sku, parts.uri.query()).await,
     }
 }
 

@@ -86,11 +86,11 @@ impl<'e> Names<'e> {
     }
 
     /// The index of a node; a new name is recorded.
-    pub fn node(self, name: &str) -> Result<NodeIx, NameError> {
+    pub async fn node(self, name: &str) -> Result<NodeIx, NameError> {
         if let Some(index) = self.with(|r| r.nodes.index(name)) {
             return Ok(NodeIx(index));
         }
-        let found = self.engine.node(name)?;
+        let found = self.engine.node(name).await?;
         self.with(|r| r.nodes.learn(name, found.0));
         Ok(found)
     }

@@ -3,6 +3,7 @@
 pub mod embedded;
 pub mod event;
 pub mod names;
+pub mod port;
 
 use smallvec::SmallVec;
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
+use holdfast::blocking::wait_for;
 use holdfast::clock::Clock;
 use holdfast::domain::{Sku, Ttl, UnixMillis};
 use holdfast::engine::{Engine, EngineConfig};
@@ -75,13 +76,13 @@ impl Running {
     /// Units held of a SKU, by the engine.
     pub(crate) fn held(&self, sku: &str) -> u64 {
         let sku = Sku::new(sku).unwrap();
-        let stock = self.engine.stock(sku).unwrap();
+        let stock = wait_for(self.engine.stock(sku)).unwrap();
         stock.map_or(0, |stock| stock.held.get())
     }
 
     /// Counters and records agree. Returns the units held and committed.
     pub(crate) fn recount(&self) -> u64 {
-        let recount = self.engine.recount().unwrap();
+        let recount = wait_for(self.engine.recount()).unwrap();
         assert_eq!(recount.violations, Vec::<String>::new());
         assert_eq!((recount.violation_count, recount.deficits), (0, 0));
         recount.units_promised

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use holdfast::blocking::wait_for;
 use holdfast::clock::Clock;
 use holdfast::domain::{Refusal, ReservationId, Sku, UnixMillis};
 use holdfast::engine::{Engine, EngineConfig, OpenError};
@@ -101,7 +102,7 @@ impl Past {
             match step {
                 Step::Command { key, script } => self.command(engine, key, script)?,
                 Step::Clock(by) => drop(clock.advance(by.abs())),
-                Step::Tick | Step::Compare | Step::Restart => engine.tick().ok()?,
+                Step::Tick | Step::Compare | Step::Restart => wait_for(engine.tick()).ok()?,
                 Step::Snapshot => {}
             }
             if at % 3 == 0 {
@@ -228,7 +229,7 @@ fn compare(past: &Past, engine: &Engine, acknowledged: u64) -> Result<(), String
     }
     model.expire_all(past.end);
     for sku in SKUS {
-        let found = engine.stock(Sku::new(sku).unwrap()).unwrap();
+        let found = wait_for(engine.stock(Sku::new(sku).unwrap())).unwrap();
         let found = found.map(|view| (view.on_hand, view.held, view.committed, view.version));
         let expected = model.stock(sku);
         let expected = expected.map(|view| (view.on_hand, view.held, view.committed, view.version));
@@ -237,13 +238,13 @@ fn compare(past: &Past, engine: &Engine, acknowledged: u64) -> Result<(), String
         }
     }
     for done in &past.done {
-        let found = engine.reservation(ReservationId(done.id)).unwrap();
+        let found = wait_for(engine.reservation(ReservationId(done.id))).unwrap();
         let expected = model.reservation(&done.key);
         if found != expected {
             return Err(format!("{}: {found:?}, should be {expected:?}", done.key));
         }
     }
-    match engine.recount().unwrap().violations.first() {
+    match wait_for(engine.recount()).unwrap().violations.first() {
         Some(violation) => Err(violation.clone()),
         None => Ok(()),
     }

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use holdfast::blocking::wait_for;
 use holdfast::http::HttpConfig;
 
 use crate::stuck::{Gate, Opened};
@@ -264,11 +265,13 @@ fn every_answer_before_the_stop_is_kept() {
         thread.join().unwrap();
     }
     count += u64::try_from(done.iter().count()).unwrap();
-    let stock = server
-        .engine
-        .stock(holdfast::domain::Sku::new("a").unwrap())
-        .unwrap()
-        .unwrap();
+    let stock = wait_for(
+        server
+            .engine
+            .stock(holdfast::domain::Sku::new("a").unwrap()),
+    )
+    .unwrap()
+    .unwrap();
     assert!(
         stock.held.get() >= count,
         "an answer was given for what is not there"

@@ -1,5 +1,6 @@
 //! What callers do wrong, and what they are told.
 
+use holdfast::blocking::wait_for;
 use holdfast::limits::CHANNELS_MAX;
 use serde_json::{Value, json};
 
@@ -479,7 +480,7 @@ fn too_many_names_are_a_mistake_of_the_caller() {
     let server = Running::start();
     server.stock("a", 1);
     for n in 0..CHANNELS_MAX {
-        let _full = server.engine.make_channel(&format!("c{n}")).is_err();
+        let _full = wait_for(server.engine.make_channel(&format!("c{n}"))).is_err();
     }
     let body = r#"{"channel":"one-more","lines":[{"sku":"a","quantity":1}]}"#;
     let answer = server.client().post("/v1/reservations", "k", body);

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast::domain::{LineState, ReservationId};
+use holdfast::blocking::wait_for;
+use holdfast::domain::Sku;
 use holdfast::http::answers;
 use serde_json::{Value, json};
 
@@ -429,15 +430,9 @@ fn a_reservation_is_shown_when_it_is_durable() {
     let confirm = format!("/v1/reservations/{id}/confirm");
     let mut writer = server.client();
     writer.send("POST", &confirm, &[("idempotency-key", "k2")], b"");
-    let reservation = ReservationId::parse(&id).unwrap();
-    while server
-        .engine
-        .reservation(reservation)
-        .unwrap()
-        .unwrap()
-        .state()
-        == LineState::Held
-    {
+    let sku = Sku::new("a").unwrap();
+    let stock = || wait_for(server.engine.stock(sku)).unwrap().unwrap();
+    while stock().committed.is_zero() {
         std::thread::yield_now();
     }
     let paths = [

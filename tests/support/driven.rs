@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use holdfast::blocking::wait_for;
 use holdfast::clock::Clock;
 use holdfast::domain::command::Keyed;
 use holdfast::domain::{NodeIx, Reservation, ReservationId, Settings, Sku, UnixMillis};
@@ -40,10 +41,10 @@ pub(crate) fn open(storage: Arc<dyn Storage>, clock: Clock, keeping: Option<Keep
     config.snapshot_every = u64::MAX;
     let engine = Engine::open_on(storage, config).unwrap();
     for node in 1..NODES {
-        assert_eq!(engine.node(&format!("n{node}")), Ok(NodeIx(node)));
+        assert_eq!(wait_for(engine.node(&format!("n{node}"))), Ok(NodeIx(node)));
     }
     for (at, name) in CHANNEL_NAMES.into_iter().enumerate() {
-        let index = engine.make_channel(name).unwrap().index;
+        let index = wait_for(engine.make_channel(name)).unwrap().index;
         assert_eq!(index.map(|index| usize::from(index.0)), Some(at));
     }
     engine
@@ -119,8 +120,7 @@ impl Subject for Driven {
     }
 
     fn tick(&mut self) {
-        self.engine.tick().unwrap();
-        self.engine.audit().unwrap();
+        wait_for(self.engine.tick()).unwrap();
     }
 
     fn restart(&mut self) {
@@ -137,27 +137,27 @@ impl Subject for Driven {
     }
 
     fn stock(&self, name: &str) -> Option<StockView> {
-        self.engine.stock(sku(name)).unwrap()
+        wait_for(self.engine.stock(sku(name))).unwrap()
     }
 
     fn settings(&self, name: &str) -> Option<Settings> {
-        self.engine.settings(sku(name)).unwrap()
+        wait_for(self.engine.settings(sku(name))).unwrap()
     }
 
     fn availability(&self, name: &str, node: Option<u16>) -> Option<Availability> {
-        self.engine
-            .availability(sku(name), node.map(NodeIx))
-            .unwrap()
+        wait_for(self.engine.availability(sku(name), node.map(NodeIx))).unwrap()
     }
 
     fn reservation(&self, id: u128) -> Option<Reservation> {
-        self.engine.reservation(ReservationId(id)).unwrap()
+        wait_for(self.engine.reservation(ReservationId(id))).unwrap()
     }
 
     fn by_reference(&self, channel: u16, reference: &str) -> Option<Reservation> {
-        self.engine
-            .by_reference(CHANNEL_NAMES[usize::from(channel)], reference)
-            .unwrap()
+        wait_for(
+            self.engine
+                .by_reference(CHANNEL_NAMES[usize::from(channel)], reference),
+        )
+        .unwrap()
     }
 
     fn settle(&self, key: &str) -> Option<Answer> {
@@ -169,7 +169,7 @@ impl Subject for Driven {
     }
 
     fn violations(&self) -> Vec<String> {
-        self.engine.recount().unwrap().violations
+        wait_for(self.engine.recount()).unwrap().violations
     }
 }
 

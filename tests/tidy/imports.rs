@@ -8,20 +8,32 @@ pub(crate) type Table = &'static [(&'static str, &'static [&'static str])];
 /// Arrows go down only: a module may import those listed with it, all of which stand above it.
 pub(crate) const TABLE: Table = &[
     ("limits", &[]),
+    ("blocking", &[]),
     ("domain", &["limits"]),
     ("clock", &["domain"]),
     ("shutdown", &["clock"]),
     ("telemetry", &["limits", "domain", "clock"]),
-    ("ledger", &["limits", "domain", "clock", "telemetry"]),
+    (
+        "ledger",
+        &["limits", "blocking", "domain", "clock", "telemetry"],
+    ),
     (
         "engine",
-        &["limits", "domain", "clock", "telemetry", "ledger"],
+        &[
+            "limits",
+            "blocking",
+            "domain",
+            "clock",
+            "telemetry",
+            "ledger",
+        ],
     ),
     ("config", &["limits", "domain", "telemetry", "ledger"]),
     (
         "http",
         &[
             "limits",
+            "blocking",
             "domain",
             "clock",
             "shutdown",
@@ -34,6 +46,7 @@ pub(crate) const TABLE: Table = &[
         "cli",
         &[
             "limits",
+            "blocking",
             "domain",
             "clock",
             "shutdown",
@@ -47,6 +60,7 @@ pub(crate) const TABLE: Table = &[
         "app",
         &[
             "limits",
+            "blocking",
             "domain",
             "clock",
             "shutdown",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::Scope;
 
+use holdfast::blocking::wait_for;
 use holdfast::clock::Clock;
 use holdfast::domain::UnixMillis;
 use holdfast::engine::Engine;
@@ -53,7 +54,7 @@ impl Crowd {
             engine.wait_blocking(last.unwrap_or_default()).unwrap();
             recorded
                 .violations
-                .extend(engine.recount().unwrap().violations);
+                .extend(wait_for(engine.recount()).unwrap().violations);
             read_feed(&engine, &mut recorded.feed);
             engine.close().unwrap();
         }
@@ -111,8 +112,7 @@ fn upkeep<'s>(
             round += 1;
             // Mostly on; sometimes back.
             clock.advance(if round % 7 == 0 { -3 } else { 2 });
-            engine.tick().unwrap();
-            engine.audit().unwrap();
+            wait_for(engine.tick()).unwrap();
             if round % 50 == 0 {
                 engine.snapshot().unwrap();
             }
@@ -153,7 +153,7 @@ fn read_feed(engine: &Engine, feed: &mut Vec<Fed>) {
         let after = feed
             .last()
             .map_or_else(Cursor::default, |fed| fed.position.into());
-        let page = engine.events(after, 1_000).unwrap();
+        let page = wait_for(engine.events(after, 1_000)).unwrap();
         if page.records.is_empty() {
             return;
         }

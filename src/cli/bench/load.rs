@@ -6,6 +6,7 @@ use std::sync::Barrier;
 
 use hdrhistogram::Histogram;
 
+use crate::blocking::wait_for;
 use crate::cli::args::Mode;
 use crate::cli::probe::nanoseconds;
 use crate::cli::target::{Done, StockCall, StockItem, Target};
@@ -91,9 +92,7 @@ pub(super) fn run(engine: &Engine, plan: &Plan) -> Result<Tally, Failure> {
     let names: Vec<String> = (0..plan.skus).map(|n| format!("SKU-{n:08}")).collect();
     stock(engine, plan, &names)?;
     drop(names);
-    let channel = engine
-        .make_channel("bench")
-        .map_err(|e| failure(&format!("{e:?}")))?;
+    let channel = wait_for(engine.make_channel("bench")).map_err(|e| failure(&format!("{e:?}")))?;
     let start = Barrier::new(usize::from(plan.threads) + 1);
     let (parts, seconds) = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..plan.threads)

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::args::Bench;
 use super::{Failure, judge, load_config, number, open, output, probe};
+use crate::blocking::wait_for;
 use crate::config::Config;
 use crate::ledger::Durability;
 use load::{Tally, Work};
@@ -101,7 +102,7 @@ fn measure(
     };
     let opened = open::engine(&config)?;
     let tally = load::run(&opened.engine, plan);
-    let recount = opened.engine.recount()?;
+    let recount = wait_for(opened.engine.recount())?;
     opened.engine.close()?;
     drop(folder);
     judge(&recount)?;

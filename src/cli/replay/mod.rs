@@ -17,6 +17,7 @@ use super::open::{self, Opened};
 use super::target::{Done, StockCall, StockItem, Target};
 use super::wire::Connection;
 use super::{Exit, Failure, judge, load_config, number, output, unreadable};
+use crate::blocking::wait_for;
 use crate::clock::monotonic;
 use crate::config::Config;
 use crate::ledger::Recount;
@@ -59,7 +60,7 @@ pub fn run(arguments: &Replay, start: StartServer) -> Result<(), Failure> {
         server: server.as_deref().map(Server::address),
     };
     let result = replay(&trace, &stock, &route, usize::from(arguments.clients));
-    let recount = opened.engine.recount()?;
+    let recount = wait_for(opened.engine.recount())?;
     if let Some(server) = server {
         server.stop()?;
     }

@@ -21,7 +21,7 @@ fn is_consistency(word: &str) -> bool {
 }
 
 /// `GET /v1/atp/{sku}`
-pub fn get(app: &App, sku: &str, query: Option<&str>) -> Result<Reply, Problem> {
+pub async fn get(app: &App, sku: &str, query: Option<&str>) -> Result<Reply, Problem> {
     const KNOWN: &str = "channel, node, until, consistency";
     let sku = path_sku(sku)?;
     let (mut channel, mut node) = (None, None);
@@ -60,7 +60,8 @@ pub fn get(app: &App, sku: &str, query: Option<&str>) -> Result<Reply, Problem> 
         &mut json,
         sku,
         (channel.as_deref(), node.as_deref(), index),
-    )?;
+    )
+    .await?;
     Ok(Reply::json(json))
 }
 
@@ -70,7 +71,7 @@ fn known_node(app: &App, name: &str) -> Result<NodeIx, Problem> {
         .ok_or_else(|| Problem::plain(&catalog::UNKNOWN_NODE, catalog::UNKNOWN_NODE.help))
 }
 
-fn write_one(
+async fn write_one(
     app: &App,
     json: &mut Json,
     sku: Sku<'_>,
@@ -78,14 +79,15 @@ fn write_one(
 ) -> Result<(), Problem> {
     let found = app
         .engine
-        .availability(sku, index)?
+        .availability(sku, index)
+        .await?
         .ok_or_else(|| unknown_sku(sku))?;
     render::availability(json, sku.as_str(), channel, node, &found);
     Ok(())
 }
 
 /// `POST /v1/atp`
-pub fn bulk(app: &App, body: &[u8]) -> Result<Reply, Problem> {
+pub async fn bulk(app: &App, body: &[u8]) -> Result<Reply, Problem> {
     let body: AtpBody<'_> = parse::json(body)?;
     let mut issues = Issues::default();
     let given = body.skus.as_deref().unwrap_or_default();
@@ -129,7 +131,7 @@ pub fn bulk(app: &App, body: &[u8]) -> Result<Reply, Problem> {
     json.raw(r#"{"results":["#);
     for (at, sku) in skus.into_iter().flatten().enumerate() {
         json.comma(at == 0);
-        if let Err(problem) = write_one(app, &mut json, sku, about) {
+        if let Err(problem) = write_one(app, &mut json, sku, about).await {
             json.raw(r#"{"sku":"#)
                 .plain(sku.as_str())
                 .raw(r#","problem":"#);
@@ -149,10 +151,10 @@ pub async fn get_route(
     Path(sku): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Reply, Problem> {
-    get(&app, &sku, query.as_deref())
+    get(&app, &sku, query.as_deref()).await
 }
 
 /// See [`bulk`].
 pub async fn bulk_route(State(app): Shared, body: Bytes) -> Result<Reply, Problem> {
-    bulk(&app, &body)
+    bulk(&app, &body).await
 }

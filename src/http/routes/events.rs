@@ -15,6 +15,7 @@ use hyper::body::Frame;
 use hyper::header::ACCEPT;
 use tokio::sync::mpsc;
 
+use crate::blocking::wait_for;
 use crate::http::app::{App, Reply};
 use crate::http::catalog;
 use crate::http::error::Problem;
@@ -91,7 +92,7 @@ fn write_position(json: &mut Json, position: Position) {
 /// Reads a page on a thread that may block.
 async fn read(app: &Arc<App>, after: Cursor, limit: usize) -> Result<EventPage, Problem> {
     let engine = app.engine.clone();
-    let read = tokio::task::spawn_blocking(move || engine.events(after, limit)).await;
+    let read = tokio::task::spawn_blocking(move || wait_for(engine.events(after, limit))).await;
     match read {
         Ok(Ok(page)) => Ok(page),
         Ok(Err(EventsError::Gone { oldest })) => Err(Problem::EventsGone { oldest }),

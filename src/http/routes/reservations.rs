@@ -283,6 +283,7 @@ async fn take_back(app: &App, key: &str, id: ReservationId, body: &[u8]) -> Resu
         Some(name) => Some(
             app.names()
                 .node(name)
+                .await
                 .map_err(|error| Problem::name(error, format_args!("/node")))?,
         ),
         None => None,
@@ -326,7 +327,7 @@ fn unknown_reservation() -> Problem {
 pub async fn get(app: &App, id: &str) -> Result<Reply, Problem> {
     let found = app
         .engine
-        .settled_reservation(reservation_id(id)?)
+        .reservation(reservation_id(id)?)
         .await?
         .ok_or_else(unknown_reservation)?;
     let mut json = Json::new();
@@ -349,10 +350,7 @@ pub async fn find(app: &App, query: Option<&str>) -> Result<Reply, Problem> {
     match (key, reference, channel) {
         (Some(key), None, None) => settle(app, &key).await,
         (None, Some(reference), Some(channel)) => {
-            let found = app
-                .engine
-                .settled_by_reference(&channel, &reference)
-                .await?;
+            let found = app.engine.by_reference(&channel, &reference).await?;
             let found = found.ok_or_else(unknown_reservation)?;
             let mut json = Json::new();
             render::reservation(&mut json, &found, app.names());

@@ -81,7 +81,7 @@ pub async fn put(app: &App, sku: &str, headers: &HeaderMap, body: &[u8]) -> Resu
         // No version is the largest one, so the ledger answers the version in force.
         IfMatch::Other => Some(u32::MAX),
         IfMatch::Missing => {
-            if app.engine.settings(sku)?.is_some() && !is_repeated(app, key).await? {
+            if app.engine.settings(sku).await?.is_some() && !is_repeated(app, key).await? {
                 let help = catalog::PRECONDITION_REQUIRED.help;
                 return Err(Problem::plain(&catalog::PRECONDITION_REQUIRED, help));
             }
@@ -111,9 +111,13 @@ async fn is_repeated(app: &App, key: Option<&str>) -> Result<bool, Problem> {
 }
 
 /// `GET /v1/skus/{sku}`
-pub fn get(app: &App, sku: &str) -> Result<Reply, Problem> {
+pub async fn get(app: &App, sku: &str) -> Result<Reply, Problem> {
     let sku = path_sku(sku)?;
-    let found = app.engine.settings(sku)?.ok_or_else(|| unknown_sku(sku))?;
+    let found = app
+        .engine
+        .settings(sku)
+        .await?
+        .ok_or_else(|| unknown_sku(sku))?;
     let mut json = Json::new();
     render::settings(&mut json, sku.as_str(), &found);
     Ok(Reply {
@@ -136,5 +140,5 @@ pub async fn put_route(
 
 /// See [`get`].
 pub async fn get_route(State(app): Shared, Path(sku): Path<String>) -> Result<Reply, Problem> {
-    get(&app, &sku)
+    get(&app, &sku).await
 }

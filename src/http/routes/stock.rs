@@ -9,7 +9,7 @@ use hyper::HeaderMap;
 use crate::domain::command::{
     AdjustItem, Command, SetItem, StockChange, StockCommand, TransferItem,
 };
-use crate::domain::{NodeIx, Refusal, Sku};
+use crate::domain::{Refusal, Sku};
 use crate::http::app::{App, Reply};
 use crate::http::dto::{AdjustBody, SetBody, StockBody, Text, TransferBody};
 use crate::http::error::{Issues, Problem};
@@ -44,12 +44,6 @@ fn node_name<'t>(
         Some(text) => parse::name(issues, at, text.as_str()),
         None => Some("main"),
     }
-}
-
-fn node(app: &App, name: &str, at: std::fmt::Arguments<'_>) -> Result<NodeIx, Problem> {
-    app.names()
-        .node(name)
-        .map_err(|error| Problem::name(error, at))
 }
 
 async fn run<T>(
@@ -103,7 +97,11 @@ pub async fn set(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Reply, P
     let mut set = Vec::with_capacity(items.len());
     for (at, (sku, name, on_hand, unavailable, change_from)) in items.into_iter().enumerate() {
         if let (Some(sku), Some(name)) = (sku, name) {
-            let node = node(app, name, format_args!("/items/{at}/node"))?;
+            let node = app
+                .names()
+                .node(name)
+                .await
+                .map_err(|error| Problem::name(error, format_args!("/items/{at}/node")))?;
             set.push(SetItem {
                 sku,
                 node,
@@ -146,7 +144,11 @@ pub async fn adjust(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Reply
     let mut adjust = Vec::with_capacity(items.len());
     for (at, (sku, name, on_hand, unavailable, change_from)) in items.into_iter().enumerate() {
         if let (Some(sku), Some(name)) = (sku, name) {
-            let node = node(app, name, format_args!("/items/{at}/node"))?;
+            let node = app
+                .names()
+                .node(name)
+                .await
+                .map_err(|error| Problem::name(error, format_args!("/items/{at}/node")))?;
             adjust.push(AdjustItem {
                 sku,
                 node,
@@ -192,7 +194,11 @@ pub async fn transfer(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Rep
     let mut transfer = Vec::with_capacity(items.len());
     for (at, item) in items.into_iter().enumerate() {
         if let (Some(sku), Some(from), Some(name), Some(quantity)) = item {
-            let to = node(app, name, format_args!("/items/{at}/to"))?;
+            let to = app
+                .names()
+                .node(name)
+                .await
+                .map_err(|error| Problem::name(error, format_args!("/items/{at}/to")))?;
             transfer.push(TransferItem {
                 sku,
                 from,
@@ -217,9 +223,13 @@ pub fn unknown_sku(sku: Sku<'_>) -> Problem {
 }
 
 /// `GET /v1/stock/{sku}`
-pub fn get(app: &App, sku: &str) -> Result<Reply, Problem> {
+pub async fn get(app: &App, sku: &str) -> Result<Reply, Problem> {
     let sku = path_sku(sku)?;
-    let found = app.engine.stock(sku)?.ok_or_else(|| unknown_sku(sku))?;
+    let found = app
+        .engine
+        .stock(sku)
+        .await?
+        .ok_or_else(|| unknown_sku(sku))?;
     let mut json = Json::new();
     render::stock(&mut json, sku.as_str(), &found, app.names());
     Ok(Reply::json(json))
@@ -256,5 +266,5 @@ pub async fn transfer_route(
 
 /// See [`get`].
 pub async fn get_route(State(app): Shared, Path(sku): Path<String>) -> Result<Reply, Problem> {
-    get(&app, &sku)
+    get(&app, &sku).await
 }

@@ -43,6 +43,7 @@ use self::segment::prepare_spare;
 use self::shared::Shared;
 use self::writer::Preparer;
 use super::storage::Storage;
+use crate::blocking::wait_for;
 use crate::ledger::{Durability, LedgerError};
 
 /// Queued bytes from which the writer begins although nobody waits yet.
@@ -243,7 +244,7 @@ impl Journal {
 
     /// [`wait`](Self::wait) for threads without a runtime.
     pub fn wait_blocking(&self, sequence: u64) -> Result<(), LedgerError> {
-        self.wait(sequence).block()
+        wait_for(self.wait(sequence))
     }
 
     /// Gives this thread a lane: waiting on it costs no lock afterwards. Returns the lane's pump,

@@ -3,8 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::task::{Context, Poll};
 
 use super::lanes::LaneGuard;
 use super::shared::Shared;
@@ -50,15 +49,6 @@ impl Drop for OnLane {
     }
 }
 
-/// Wakes a parked thread.
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
 /// What a wait has registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Registered {
@@ -82,21 +72,6 @@ impl<'a> Wait<'a> {
             shared,
             sequence,
             registered: None,
-        }
-    }
-
-    /// Waits without a runtime: the thread is parked.
-    pub(super) fn block(mut self) -> Result<(), LedgerError> {
-        if let Some(outcome) = self.shared.outcome(self.sequence) {
-            return outcome;
-        }
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        let mut context = Context::from_waker(&waker);
-        loop {
-            match Pin::new(&mut self).poll(&mut context) {
-                Poll::Ready(outcome) => return outcome,
-                Poll::Pending => thread::park(),
-            }
         }
     }
 }
@@ -133,6 +108,7 @@ impl Future for Wait<'_> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
 
     use super::*;
     use crate::ledger::embedded::journal::{Journal, JournalConfig, Step};

@@ -1,0 +1,307 @@
+//! The port: what every backend answers. The engine knows no other door to units.
+
+use std::sync::Arc;
+
+use super::embedded::EmbeddedLedger;
+use super::event::{Cursor, EventPage};
+use super::{Answer, Availability, EventsError, Health, LedgerError, Recount, StockView};
+use crate::domain::command::Keyed;
+use crate::domain::hash::Hasher;
+use crate::domain::{ChannelIx, NodeIx, Reservation, ReservationId, Settings, Sku, UnixMillis};
+use crate::telemetry::Store;
+
+/// A ledger. Cheap to clone.
+///
+/// What it reads may wait for the store or the disk; nothing that anyone is shown can be lost.
+#[derive(Clone)]
+pub enum Ledger {
+    /// In this process's memory, with a journal.
+    Embedded(Arc<EmbeddedLedger>),
+}
+
+impl Ledger {
+    /// The label of this backend in metrics.
+    pub const fn store(&self) -> Store {
+        match self {
+            Self::Embedded(_) => Store::Embedded,
+        }
+    }
+
+    /// Executes a command as far as memory goes, where the backend has that; see
+    /// [`EmbeddedLedger::submit`].
+    pub fn submit(&self, command: &Keyed<'_>) -> Result<Answer, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => ledger.submit(command),
+        }
+    }
+
+    /// Waits until everything up to a sequence is durable.
+    pub async fn wait(&self, sequence: u64) -> Result<(), LedgerError> {
+        match self {
+            Self::Embedded(ledger) => ledger.wait(sequence).await,
+        }
+    }
+
+    /// Executes one command; returns when its answer may be given.
+    pub async fn execute(&self, command: &Keyed<'_>) -> Result<Answer, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => {
+                let answer = ledger.submit(command)?;
+                ledger.wait(answer.told_after.sequence).await?;
+                Ok(answer)
+            }
+        }
+    }
+
+    /// Executes commands in order, each on its own; returns when all answers may be given.
+    pub async fn execute_batch(&self, commands: &[Keyed<'_>]) -> Vec<Result<Answer, LedgerError>> {
+        match self {
+            Self::Embedded(ledger) => {
+                let mut answers: Vec<_> = commands.iter().map(|c| ledger.submit(c)).collect();
+                let told_after = answers.iter().flatten().map(|a| a.told_after.sequence);
+                if let Err(error) = ledger.wait(told_after.max().unwrap_or_default()).await {
+                    withhold(&mut answers, ledger.health().durable.sequence, error);
+                }
+                answers
+            }
+        }
+    }
+
+    /// Stock of a SKU; `None`: unknown.
+    pub async fn stock(&self, sku: Sku<'_>) -> Result<Option<StockView>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => ledger.stock(sku),
+        }
+    }
+
+    /// Settings of a SKU; `None`: unknown.
+    pub async fn settings(&self, sku: Sku<'_>) -> Result<Option<Settings>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => ledger.settings(sku),
+        }
+    }
+
+    /// What may be promised of a SKU now; `None`: unknown.
+    pub async fn availability(
+        &self,
+        sku: Sku<'_>,
+        node: Option<NodeIx>,
+    ) -> Result<Option<Availability>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => ledger.availability(sku, node),
+        }
+    }
+
+    /// A reservation; `None`: unknown or forgotten.
+    pub async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => settled(ledger, ledger.reservation(id)?).await,
+        }
+    }
+
+    /// The latest reservation of a channel with this reference.
+    pub async fn by_reference(
+        &self,
+        channel: ChannelIx,
+        reference: &str,
+    ) -> Result<Option<Reservation>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => {
+                settled(ledger, ledger.by_reference(channel, reference)?).await
+            }
+        }
+    }
+
+    /// What the command with this identity was answered; `None`: nothing is known of it.
+    pub async fn settle(&self, id: u128) -> Result<Option<Answer>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => {
+                let answer = ledger.settle(id)?;
+                if let Some(answer) = &answer {
+                    ledger.wait(answer.told_after.sequence).await?;
+                }
+                Ok(answer)
+            }
+        }
+    }
+
+    /// Durable events after a place in the feed, at most `limit`. May read files: not for a thread
+    /// that must not block.
+    pub async fn events(&self, after: Cursor, limit: usize) -> Result<EventPage, EventsError> {
+        match self {
+            Self::Embedded(ledger) => ledger.events(after, limit),
+        }
+    }
+
+    /// Recounts everything against the records.
+    pub async fn recount(&self) -> Result<Recount, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => ledger.recount(),
+        }
+    }
+
+    /// How it is.
+    pub fn health(&self) -> Health {
+        match self {
+            Self::Embedded(ledger) => ledger.health(),
+        }
+    }
+
+    /// Now, by its clock.
+    pub fn now(&self) -> UnixMillis {
+        match self {
+            Self::Embedded(ledger) => ledger.now(),
+        }
+    }
+
+    /// Its hashes.
+    pub fn hasher(&self) -> Hasher {
+        match self {
+            Self::Embedded(ledger) => ledger.hasher(),
+        }
+    }
+
+    /// The index of a channel's name, if it is known to have one.
+    pub fn find_channel(&self, name: &str) -> Option<ChannelIx> {
+        match self {
+            Self::Embedded(ledger) => ledger.find_channel(name),
+        }
+    }
+
+    /// Whether another channel can get an index.
+    pub fn has_room_for_channel(&self) -> bool {
+        match self {
+            Self::Embedded(ledger) => ledger.has_room_for_channel(),
+        }
+    }
+
+    /// The index of a channel's name, recorded if it is new; `None`: no room for more.
+    pub async fn make_channel(&self, name: &str) -> Result<Option<ChannelIx>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => ledger.make_channel(name),
+        }
+    }
+
+    /// The name of a channel; empty for an index that was never given.
+    pub fn channel_name(&self, channel: ChannelIx) -> Arc<str> {
+        match self {
+            Self::Embedded(ledger) => ledger.channel_name(channel),
+        }
+    }
+
+    /// The index of a node's name, if it is known to have one.
+    pub fn find_node(&self, name: &str) -> Option<NodeIx> {
+        match self {
+            Self::Embedded(ledger) => ledger.find_node(name),
+        }
+    }
+
+    /// The index of a node's name, recorded if it is new; `None`: no room for more.
+    pub async fn make_node(&self, name: &str) -> Result<Option<NodeIx>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => ledger.make_node(name),
+        }
+    }
+
+    /// The name of a node; empty for an index that was never given.
+    pub fn node_name(&self, node: NodeIx) -> Arc<str> {
+        match self {
+            Self::Embedded(ledger) => ledger.node_name(node),
+        }
+    }
+
+    /// Lets waits of this thread be answered without a shared lock. Called once, on a thread that
+    /// runs a local runtime.
+    pub fn install_lane(&self) {
+        match self {
+            Self::Embedded(ledger) => ledger.install_lane(),
+        }
+    }
+
+    /// One round of what must happen by itself: held units whose deadline has passed go back, old
+    /// records are forgotten, a part of the counters is checked.
+    pub async fn tick(&self) -> Result<(), LedgerError> {
+        match self {
+            Self::Embedded(ledger) => {
+                ledger.reap()?;
+                ledger.prune()?;
+                ledger.audit_next()
+            }
+        }
+    }
+
+    /// Reservation lines with held or committed units.
+    pub fn open_lines(&self) -> i64 {
+        match self {
+            Self::Embedded(ledger) => ledger.open_lines(),
+        }
+    }
+
+    /// Changes since the last snapshot; 0 where the backend keeps none.
+    pub fn since_snapshot(&self) -> u64 {
+        match self {
+            Self::Embedded(ledger) => ledger.since_snapshot(),
+        }
+    }
+
+    /// Writes a snapshot, where the backend keeps any. Returns the sequence it starts at.
+    pub fn snapshot(&self) -> Result<u64, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => ledger.snapshot(),
+        }
+    }
+
+    /// Ends the service in good order; later commands are refused as unavailable. Blocks.
+    pub fn close(&self) -> Result<(), LedgerError> {
+        match self {
+            Self::Embedded(ledger) => ledger.close(),
+        }
+    }
+}
+
+/// Waits until what was read is durable.
+///
+/// What changes a reservation is in the journal before its lock is given back, so that the last
+/// record now is not before what was read.
+async fn settled<T>(ledger: &EmbeddedLedger, read: Option<T>) -> Result<Option<T>, LedgerError> {
+    if read.is_some() {
+        ledger.wait(ledger.last()).await?;
+    }
+    Ok(read)
+}
+
+/// Takes back the answers that are not durable.
+fn withhold(answers: &mut [Result<Answer, LedgerError>], durable: u64, error: LedgerError) {
+    for answer in answers {
+        if matches!(answer, Ok(answer) if answer.told_after.sequence > durable) {
+            *answer = Err(error);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Refusal;
+    use crate::ledger::Position;
+
+    #[test]
+    fn only_answers_that_are_not_durable_are_withheld() {
+        let at = |sequence| {
+            Ok(Answer {
+                verdict: Err(Refusal::Expired),
+                replayed: false,
+                position: Position { epoch: 1, sequence },
+                told_after: Position { epoch: 1, sequence },
+            })
+        };
+        let mut answers = vec![at(7), Err(LedgerError::Overloaded), at(8)];
+        withhold(&mut answers, 7, LedgerError::Unknown);
+        let expected = vec![
+            at(7),
+            Err(LedgerError::Overloaded),
+            Err(LedgerError::Unknown),
+        ];
+        assert_eq!(answers, expected);
+    }
+}
