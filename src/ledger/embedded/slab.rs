@@ -60,6 +60,15 @@ impl<T> Slab<T> {
         Some(slot)
     }
 
+    /// Fetches the place of the next value, or its neighbour where there was none yet.
+    pub(super) fn warm_next(&self) {
+        let next = match self.free.last() {
+            Some(slot) => self.get(*slot),
+            None => self.chunks.last().and_then(|chunk| chunk.last()?.as_ref()),
+        };
+        std::hint::black_box(next.is_some());
+    }
+
     fn place(&mut self, slot: u32) -> Option<&mut Option<T>> {
         let (chunk, at) = split(slot)?;
         self.chunks.get_mut(chunk)?.get_mut(at)
