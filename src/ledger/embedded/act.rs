@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::EmbeddedLedger;
 use super::pool::{RecordGuards, StockGuards};
-use super::record_shard::LineRef;
+use super::record_shard::{LineRef, Record};
 use super::scratch::Scratch;
 use crate::domain::command::{Act, CommandKey, Verb};
 use crate::domain::decide::{self, ActPlan, LineFacts};
@@ -35,7 +35,7 @@ impl EmbeddedLedger {
         let head = records
             .of(act.id.0)
             .and_then(|s| s.get(act.id.0))
-            .and_then(|r| r.head());
+            .and_then(Record::head);
         let Some(head) = head else {
             let unknown = Refusal::UnknownReservation;
             return self.refuse(&mut records, key, self.now(), unknown, Scratch::new());

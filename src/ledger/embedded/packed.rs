@@ -1,7 +1,6 @@
 //! Quantities in five bytes: what there are millions of is kept in as few cache lines as possible.
 
-use crate::domain::line::Inconsistent;
-use crate::domain::line::Move;
+use crate::domain::line::{Inconsistent, Move};
 use crate::domain::{Line, NodeIx, Units};
 use crate::limits::UNITS_MAX;
 
@@ -14,14 +13,15 @@ pub(super) struct PackedUnits([u8; BYTES]);
 
 impl PackedUnits {
     pub(super) fn new(units: Units) -> Self {
-        let [a, b, c, d, e, ..] = units.get().to_le_bytes();
-        Self([a, b, c, d, e])
+        let mut low = [0; BYTES];
+        low.copy_from_slice(&units.get().to_le_bytes()[..BYTES]);
+        Self(low)
     }
 
     pub(super) fn get(self) -> Units {
-        let [a, b, c, d, e] = self.0;
-        let value = u64::from_le_bytes([a, b, c, d, e, 0, 0, 0]);
-        Units::new(value).unwrap_or(Units::MAX)
+        let mut wide = [0; 8];
+        wide[..BYTES].copy_from_slice(&self.0);
+        Units::new(u64::from_le_bytes(wide)).unwrap_or(Units::MAX)
     }
 }
 
