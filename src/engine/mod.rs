@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 pub use self::names::NameError;
 pub use self::open::EngineConfig;
-use crate::clock::{Clock, monotonic};
+use crate::clock::{Clock, Monotonic, monotonic};
 use crate::domain::command::{Command, CommandKey, Keyed, Verb};
 use crate::domain::{
     NodeIx, Outcome, Refusal, Reservation, ReservationId, Settings, Sku, UnixMillis,
@@ -36,6 +36,15 @@ struct Parts {
     clock: Clock,
     /// Changes after which a snapshot is due.
     snapshot_every: u64,
+}
+
+/// Commands that are decided. Their answers must not be given to anyone before
+/// [`Engine::finish_batch`].
+#[derive(Debug)]
+pub struct Submitted {
+    answers: Vec<Result<Answer, LedgerError>>,
+    ops: Vec<Option<Op>>,
+    timer: Monotonic,
 }
 
 impl Engine {
@@ -72,13 +81,24 @@ impl Engine {
         Ok(answer)
     }
 
-    /// Executes commands in order, each on its own; returns when all answers are durable.
-    pub async fn execute_batch(&self, commands: &[Keyed<'_>]) -> Vec<Result<Answer, LedgerError>> {
+    /// Decides commands in order, each on its own, as far as memory goes. Takes as long as there
+    /// are commands, and needs no runtime.
+    pub fn submit_batch(&self, commands: &[Keyed<'_>]) -> Submitted {
         let timer = monotonic();
-        let mut answers: Vec<_> = commands
-            .iter()
-            .map(|command| self.submit(command))
-            .collect();
+        Submitted {
+            answers: commands.iter().map(|found| self.submit(found)).collect(),
+            ops: commands.iter().map(|found| op(&found.command)).collect(),
+            timer,
+        }
+    }
+
+    /// The answers to a batch, in order; returns when all of them are durable.
+    pub async fn finish_batch(&self, batch: Submitted) -> Vec<Result<Answer, LedgerError>> {
+        let Submitted {
+            mut answers,
+            ops,
+            timer,
+        } = batch;
         let last = answers
             .iter()
             .flatten()
@@ -88,8 +108,8 @@ impl Engine {
             withhold(&mut answers, self.health().durable.sequence, error);
         }
         let took = timer.elapsed();
-        for (command, answer) in commands.iter().zip(&answers) {
-            if let (Some(op), Ok(_)) = (op(&command.command), answer) {
+        for (op, answer) in ops.into_iter().zip(&answers) {
+            if let (Some(op), Ok(_)) = (op, answer) {
                 self.parts.meters.op_duration(op, Store::Embedded, took);
             }
         }

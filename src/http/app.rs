@@ -12,10 +12,12 @@ use crate::domain::Ttl;
 use crate::domain::command::{Command, Keyed};
 use crate::domain::verdict::Outcome;
 use crate::engine::Engine;
+use crate::http::catalog;
 use crate::http::error::{Problem, refusal_kind};
 use crate::http::json::Json;
 use crate::http::names::Names;
 use crate::http::render;
+use crate::http::server::HttpConfig;
 use crate::ledger::{Answer, LedgerError, Position};
 use crate::limits::BODY_BYTES_MAX;
 use crate::telemetry::Meters;
@@ -40,6 +42,8 @@ pub struct App {
     pub streams: Arc<AtomicUsize>,
     /// Kibibytes that large bodies may still take, all together.
     large_bodies: Semaphore,
+    /// Places for work beside the serving threads.
+    beside: Arc<Semaphore>,
     durability: &'static str,
     draining: AtomicBool,
     owner: u64,
@@ -47,17 +51,18 @@ pub struct App {
 
 impl App {
     /// A server's state.
-    pub fn new(engine: Engine, meters: Meters, default_ttl: Ttl, streams_max: usize) -> Self {
+    pub fn new(engine: Engine, meters: Meters, config: &HttpConfig) -> Self {
         let durability = engine.health().durability.as_str();
         let owner = OWNERS.fetch_add(1, Ordering::Relaxed);
         let draining = AtomicBool::new(false);
         Self {
             engine,
             meters,
-            default_ttl,
-            streams_max,
+            default_ttl: config.hold_ttl,
+            streams_max: config.streams_max,
             streams: Arc::default(),
             large_bodies: Semaphore::new(LARGE_BODIES_KIB),
+            beside: Arc::new(Semaphore::new(config.threads.get())),
             durability,
             draining,
             owner,
@@ -75,6 +80,28 @@ impl App {
         permit
             .map(Some)
             .map_err(|_full| Problem::Ledger(LedgerError::Overloaded))
+    }
+
+    /// Does work that takes more than a moment on a thread of its own, so that the connections of
+    /// the serving thread need not wait for it. As many at once as there are serving threads; the
+    /// others wait their turn. Once it has begun, it is done to the end, whoever goes away.
+    pub async fn beside<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let internal = || Problem::plain(&catalog::INTERNAL, catalog::INTERNAL.help);
+        let place = Arc::clone(&self.beside).acquire_owned().await;
+        let place = place.map_err(|_closed| internal())?;
+        let app = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work(&app);
+            drop(place);
+            done
+        });
+        done.await.map_err(|error| {
+            tracing::error!(%error, "work beside the serving threads broke off");
+            internal()
+        })
     }
 
     /// Names of channels and nodes.

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::Router;
@@ -12,7 +13,8 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RETRY_AFTER,
+    ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
+    HeaderValue, RETRY_AFTER,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
@@ -20,9 +22,9 @@ use tower_service::Service;
 
 use crate::clock;
 use crate::http::app::{App, Committed, Content, Reply};
-use crate::http::catalog;
+use crate::http::catalog::{self, Kind};
 use crate::http::conn::State;
-use crate::http::error::Problem;
+use crate::http::error::{Problem, RETRY_AFTER_S};
 use crate::http::json::Json;
 use crate::http::request;
 use crate::http::request_ids;
@@ -173,7 +175,7 @@ async fn read_body(mut body: Incoming, limit: usize) -> Result<Bytes, Problem> {
 
 /// Answers one request.
 pub async fn serve(
-    app: &App,
+    app: &Arc<App>,
     router: &Router,
     meters: &RouteMeters,
     state: &Rc<State>,
@@ -192,10 +194,13 @@ pub async fn serve(
     let announced = body.size_hint().upper();
     let announced = announced.and_then(|bytes| usize::try_from(bytes).ok());
     let room = app.room_for_body(announced.map_or(limit, |bytes| bytes.min(limit)));
-    let body = match (request::check_media_type(&parts.headers), &room) {
-        (_, Err(problem)) => Err(problem.clone()),
-        (Err(problem), Ok(_)) if !body.is_end_stream() => Err(problem),
-        (Ok(()) | Err(_), Ok(_)) => read_body(body, limit).await,
+    let body = match (check(&parts, state), &room) {
+        (Err(problem), _) => Err(problem),
+        (Ok(()), Err(problem)) => Err(problem.clone()),
+        (Ok(()), Ok(_)) => match request::check_media_type(&parts.headers) {
+            Err(problem) if !body.is_end_stream() => Err(problem),
+            Ok(()) | Err(_) => read_body(body, limit).await,
+        },
     };
 
     let answer = match (body, hot) {
@@ -221,7 +226,25 @@ pub async fn serve(
     Ok(response)
 }
 
-async fn run_hot(app: &App, hot: Hot<'_>, parts: &Parts, body: &Bytes) -> Result<Reply, Problem> {
+/// What is asked of every request before its body is read.
+fn check(parts: &Parts, state: &State) -> Result<(), Problem> {
+    let is_health = matches!(parts.uri.path(), "/livez" | "/readyz" | "/metrics");
+    if state.is_guest() && !is_health {
+        let kind = &catalog::TOO_MANY_CONNECTIONS;
+        return Err(Problem::plain(kind, kind.help));
+    }
+    request::check_head(parts)
+}
+
+async fn run_hot(
+    app: &Arc<App>,
+    hot: Hot<'_>,
+    parts: &Parts,
+    body: &Bytes,
+) -> Result<Reply, Problem> {
+    if !matches!(hot, Hot::Atp(_)) {
+        let [] = request::query(parts.uri.query(), [])?;
+    }
     match hot {
         Hot::Reserve => reservations::reserve(app, &parts.headers, body).await,
         Hot::Batch => reservations::batch(app, body).await,
@@ -317,14 +340,14 @@ fn finish_reply(app: &App, parts: &Parts, reply: Reply) -> Response<Body> {
         [0; request_ids::BYTES]
     };
     let id = given_id.map_or(&made_id[..], HeaderValue::as_bytes);
-    let mut retry = None;
+    let mut kind = None;
     let (media_type, mut text, whole) = match reply.content {
         Content::Json(json) => (JSON, json, None),
         Content::Problem(problem) => {
             let mut json = Json::new();
             let id = str::from_utf8(id).unwrap_or_default();
             problem.write(&mut json, parts.uri.path(), id, app.names());
-            retry = problem.retry_after();
+            kind = Some(problem.kind());
             (PROBLEM, json, None)
         }
         Content::Other(media_type, bytes) => (
@@ -375,10 +398,23 @@ fn finish_reply(app: &App, parts: &Parts, reply: Reply) -> Response<Body> {
     if let Some(version) = reply.etag {
         headers.insert(ETAG, header(Bytes::from(format!("\"v{version}\""))));
     }
-    if let Some(seconds) = retry {
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    if let Some(kind) = kind {
+        insert_advice(headers, kind);
     }
     response
+}
+
+/// What a problem asks of the caller beyond its body.
+fn insert_advice(headers: &mut HeaderMap, kind: &Kind) {
+    if kind.status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+    }
+    if *kind == catalog::TOO_MANY_CONNECTIONS {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if *kind == catalog::UNSUPPORTED_ENCODING {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub mod event_json;
 pub mod hot;
 pub mod json;
 mod lane;
+pub mod list;
 pub mod names;
 pub mod openapi;
 pub mod parse;

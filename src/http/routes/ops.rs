@@ -19,7 +19,7 @@ const JSON: &str = "application/json";
 type Shared = State<Arc<App>>;
 
 fn is_verbose(query: Option<&str>) -> bool {
-    request::query(query).any(|(name, _)| name == "verbose")
+    request::pairs(query).any(|(name, _)| name == "verbose")
 }
 
 /// One line per check, as Kubernetes answers them.

@@ -9,15 +9,16 @@ use hyper::HeaderMap;
 use crate::domain::command::{
     AdjustItem, Command, SetItem, StockChange, StockCommand, TransferItem,
 };
-use crate::domain::{NodeIx, Refusal, Sku};
+use crate::domain::{NodeIx, Refusal, Sku, Units};
 use crate::http::app::{App, Reply};
-use crate::http::dto::{AdjustBody, SetBody, StockBody, Text, TransferBody};
+use crate::http::dto::{AdjustBody, Num, SetBody, StockBody, Text, TransferBody};
 use crate::http::error::{Issues, Problem};
 use crate::http::json::Json;
+use crate::http::list::Element;
 use crate::http::{parse, render, request};
 use crate::limits::{STOCK_ITEMS_MAX, TEXT_BYTES_MAX};
 
-/// Who and why, and how many: what all three changes have in common.
+/// Who and why, and that there is something: what all three changes have in common.
 fn check_frame<T>(issues: &mut Issues, body: &StockBody<'_, T>) {
     parse::required(issues, format_args!("/reason"), body.reason.as_ref());
     let texts = [
@@ -27,8 +28,7 @@ fn check_frame<T>(issues: &mut Issues, body: &StockBody<'_, T>) {
     for (name, text) in texts {
         parse::bounded(issues, format_args!("/{name}"), text, TEXT_BYTES_MAX);
     }
-    let count = body.items.as_ref().map_or(0, Vec::len);
-    if count == 0 || count > STOCK_ITEMS_MAX {
+    if body.items.as_deref().unwrap_or_default().is_empty() {
         let detail = format!("must hold 1 to {STOCK_ITEMS_MAX} items");
         issues.push(format_args!("/items"), "out_of_range", detail);
     }
@@ -71,92 +71,149 @@ async fn run<T>(
     .await
 }
 
-/// `POST /v1/stock`
-pub async fn set(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Reply, Problem> {
-    let key = request::required_key(headers)?;
-    let body: StockBody<'_, SetBody<'_>> = parse::json(body)?;
-    let mut issues = Issues::default();
-    check_frame(&mut issues, &body);
-    let mut items = Vec::new();
-    for (at, item) in body.items.iter().flatten().enumerate() {
-        let sku = parse::sku(
-            &mut issues,
-            format_args!("/items/{at}/sku"),
-            item.sku.as_ref(),
-        );
-        let place = format_args!("/items/{at}/node");
-        let node = node_name(&mut issues, place, item.node.as_ref());
+/// What the items of set and adjust differ in: the numbers, and what they become.
+trait Counts<'a>: Element<'a> {
+    type Number;
+
+    fn sku(&self) -> Option<&Text<'a>>;
+    fn node(&self) -> Option<&Text<'a>>;
+    fn change_from(&self) -> Option<Num>;
+    /// On hand and unavailable; at least one of them must be given.
+    fn numbers(&self, issues: &mut Issues, at: usize) -> (Self::Number, Self::Number);
+    fn change(items: Vec<Counted<'_, Self::Number>>) -> StockChange<'_>;
+}
+
+/// An item without a mistake.
+struct Counted<'t, N> {
+    sku: Sku<'t>,
+    node: NodeIx,
+    on_hand: N,
+    unavailable: N,
+    change_from: Option<Units>,
+}
+
+impl<'a> Counts<'a> for SetBody<'a> {
+    type Number = Option<Units>;
+
+    fn sku(&self) -> Option<&Text<'a>> {
+        self.sku.as_ref()
+    }
+
+    fn node(&self) -> Option<&Text<'a>> {
+        self.node.as_ref()
+    }
+
+    fn change_from(&self) -> Option<Num> {
+        self.change_from
+    }
+
+    fn numbers(&self, issues: &mut Issues, at: usize) -> (Option<Units>, Option<Units>) {
         let place = format_args!("/items/{at}/on_hand");
-        let on_hand = parse::units(&mut issues, place, item.on_hand, 0);
-        let place = format_args!("/items/{at}/unavailable");
-        let unavailable = parse::units(&mut issues, place, item.unavailable, 0);
-        if item.on_hand.is_none() && item.unavailable.is_none() {
-            let place = format_args!("/items/{at}/on_hand");
+        let on_hand = parse::units(issues, place, self.on_hand, 0);
+        if self.on_hand.is_none() && self.unavailable.is_none() {
             issues.push(place, "missing", "on_hand or unavailable is required");
         }
+        let place = format_args!("/items/{at}/unavailable");
+        (on_hand, parse::units(issues, place, self.unavailable, 0))
+    }
+
+    fn change(items: Vec<Counted<'_, Option<Units>>>) -> StockChange<'_> {
+        let items = items.into_iter().map(|found| SetItem {
+            sku: found.sku,
+            node: found.node,
+            on_hand: found.on_hand,
+            unavailable: found.unavailable,
+            change_from: found.change_from,
+        });
+        StockChange::Set(items.collect())
+    }
+}
+
+impl<'a> Counts<'a> for AdjustBody<'a> {
+    type Number = i64;
+
+    fn sku(&self) -> Option<&Text<'a>> {
+        self.sku.as_ref()
+    }
+
+    fn node(&self) -> Option<&Text<'a>> {
+        self.node.as_ref()
+    }
+
+    fn change_from(&self) -> Option<Num> {
+        self.change_from
+    }
+
+    fn numbers(&self, issues: &mut Issues, at: usize) -> (i64, i64) {
+        let place = format_args!("/items/{at}/delta");
+        let on_hand = parse::delta(issues, place, self.delta);
+        if self.delta.is_none() && self.unavailable_delta.is_none() {
+            issues.push(place, "missing", "delta or unavailable_delta is required");
+        }
+        let place = format_args!("/items/{at}/unavailable_delta");
+        (on_hand, parse::delta(issues, place, self.unavailable_delta))
+    }
+
+    fn change(items: Vec<Counted<'_, i64>>) -> StockChange<'_> {
+        let items = items.into_iter().map(|found| AdjustItem {
+            sku: found.sku,
+            node: found.node,
+            on_hand: found.on_hand,
+            unavailable: found.unavailable,
+            change_from: found.change_from,
+        });
+        StockChange::Adjust(items.collect())
+    }
+}
+
+/// The sense of a body of set or adjust.
+fn count_change<'t, 'b, T: Counts<'b>>(
+    app: &App,
+    body: &'t StockBody<'b, T>,
+) -> Result<StockChange<'t>, Problem> {
+    let mut issues = Issues::default();
+    check_frame(&mut issues, body);
+    let mut found = Vec::new();
+    for (at, item) in body.items.as_deref().unwrap_or_default().iter().enumerate() {
+        let sku = parse::sku(&mut issues, format_args!("/items/{at}/sku"), item.sku());
+        let place = format_args!("/items/{at}/node");
+        let node = node_name(&mut issues, place, item.node());
+        let numbers = item.numbers(&mut issues, at);
         let place = format_args!("/items/{at}/change_from");
-        let change_from = parse::units(&mut issues, place, item.change_from, 0);
-        items.push((sku, node, on_hand, unavailable, change_from));
+        let change_from = parse::units(&mut issues, place, item.change_from(), 0);
+        found.push((sku, node, numbers, change_from));
     }
     issues.check()?;
     // Names are recorded only now, when nothing can be wrong any more.
-    let mut set = Vec::with_capacity(items.len());
-    for (at, (sku, name, on_hand, unavailable, change_from)) in items.into_iter().enumerate() {
+    let mut items = Vec::with_capacity(found.len());
+    for (at, (sku, name, (on_hand, unavailable), change_from)) in found.into_iter().enumerate() {
         if let (Some(sku), Some(name)) = (sku, name) {
-            let node = node(app, name, format_args!("/items/{at}/node"))?;
-            set.push(SetItem {
+            items.push(Counted {
                 sku,
-                node,
+                node: node(app, name, format_args!("/items/{at}/node"))?,
                 on_hand,
                 unavailable,
                 change_from,
             });
         }
     }
-    run(app, key, &body, StockChange::Set(set)).await
+    Ok(T::change(items))
+}
+
+/// `POST /v1/stock`
+pub async fn set(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Reply, Problem> {
+    let key = request::required_key(headers)?;
+    let body: StockBody<'_, SetBody<'_>> = parse::json(body)?;
+    let change = count_change(app, &body)?;
+    run(app, key, &body, change).await
 }
 
 /// `POST /v1/stock/adjustments`
 pub async fn adjust(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Reply, Problem> {
     let key = request::required_key(headers)?;
     let body: StockBody<'_, AdjustBody<'_>> = parse::json(body)?;
-    let mut issues = Issues::default();
-    check_frame(&mut issues, &body);
-    let mut items = Vec::new();
-    for (at, item) in body.items.iter().flatten().enumerate() {
-        let sku = parse::sku(
-            &mut issues,
-            format_args!("/items/{at}/sku"),
-            item.sku.as_ref(),
-        );
-        let place = format_args!("/items/{at}/node");
-        let node = node_name(&mut issues, place, item.node.as_ref());
-        let place = format_args!("/items/{at}/delta");
-        let on_hand = parse::delta(&mut issues, place, item.delta);
-        if item.delta.is_none() && item.unavailable_delta.is_none() {
-            issues.push(place, "missing", "delta or unavailable_delta is required");
-        }
-        let place = format_args!("/items/{at}/unavailable_delta");
-        let unavailable = parse::delta(&mut issues, place, item.unavailable_delta);
-        let place = format_args!("/items/{at}/change_from");
-        let change_from = parse::units(&mut issues, place, item.change_from, 0);
-        items.push((sku, node, on_hand, unavailable, change_from));
-    }
-    issues.check()?;
-    let mut adjust = Vec::with_capacity(items.len());
-    for (at, (sku, name, on_hand, unavailable, change_from)) in items.into_iter().enumerate() {
-        if let (Some(sku), Some(name)) = (sku, name) {
-            let node = node(app, name, format_args!("/items/{at}/node"))?;
-            adjust.push(AdjustItem {
-                sku,
-                node,
-                on_hand,
-                unavailable,
-                change_from,
-            });
-        }
-    }
-    run(app, key, &body, StockChange::Adjust(adjust)).await
+    let change = count_change(app, &body)?;
+    run(app, key, &body, change).await
 }
 
 /// `POST /v1/stock/transfers`
@@ -166,7 +223,7 @@ pub async fn transfer(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Rep
     let mut issues = Issues::default();
     check_frame(&mut issues, &body);
     let mut items = Vec::new();
-    for (at, item) in body.items.iter().flatten().enumerate() {
+    for (at, item) in body.items.as_deref().unwrap_or_default().iter().enumerate() {
         let sku = parse::sku(
             &mut issues,
             format_args!("/items/{at}/sku"),
