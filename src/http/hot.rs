@@ -143,8 +143,8 @@ async fn read_body(mut body: Incoming, limit: usize) -> Result<Bytes, Problem> {
             format!("The body broke off: {error}."),
         )
     };
-    let hint = body.size_hint();
-    if usize::try_from(hint.lower()).is_ok_and(|lower| lower > limit) {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limit {
         return Err(too_large());
     }
     let mut whole = Bytes::new();
@@ -162,6 +162,10 @@ async fn read_body(mut body: Incoming, limit: usize) -> Result<Bytes, Problem> {
         if whole.is_empty() && parts.is_empty() {
             whole = data;
         } else {
+            if parts.is_empty() {
+                // Room that is not written to costs nothing yet; growing would copy megabytes.
+                parts.reserve(announced.clamp(data.len(), limit));
+            }
             parts.extend_from_slice(&std::mem::take(&mut whole));
             parts.extend_from_slice(&data);
         }

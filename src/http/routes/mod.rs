@@ -36,6 +36,7 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/", get(ops::landing))
         .route("/docs", get(ops::docs))
+        .route("/favicon.ico", get(ops::icon))
         .route("/livez", get(ops::livez))
         .route("/metrics", get(ops::metrics))
         .route("/openapi.json", get(ops::openapi))
@@ -81,6 +82,7 @@ pub fn router(app: Arc<App>) -> Router {
 pub const ROUTES: &[&str] = &[
     "/",
     "/docs",
+    "/favicon.ico",
     "/livez",
     "/metrics",
     "/openapi.json",

@@ -186,7 +186,7 @@ fn batch_command<'t>(
 }
 
 fn batch_reply(app: &App, early: Early, answers: Vec<Result<Answer, LedgerError>>) -> Reply {
-    const USUAL_ITEM_BYTES: usize = 400;
+    const USUAL_ITEM_BYTES: usize = 512;
     let mut json = Json::with_capacity(early.len() * USUAL_ITEM_BYTES);
     let mut answers = answers.into_iter();
     let mut last = None;
