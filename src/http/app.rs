@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use hyper::StatusCode;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::Ttl;
 use crate::domain::command::{Command, Keyed};
@@ -41,7 +41,7 @@ pub struct App {
     /// Event streams now.
     pub streams: Arc<AtomicUsize>,
     /// Kibibytes that large bodies may still take, all together.
-    large_bodies: Semaphore,
+    large_bodies: Arc<Semaphore>,
     /// Places for work beside the serving threads.
     beside: Arc<Semaphore>,
     durability: &'static str,
@@ -61,7 +61,7 @@ impl App {
             default_ttl: config.hold_ttl,
             streams_max: config.streams_max,
             streams: Arc::default(),
-            large_bodies: Semaphore::new(LARGE_BODIES_KIB),
+            large_bodies: Arc::new(Semaphore::new(LARGE_BODIES_KIB)),
             beside: Arc::new(Semaphore::new(config.threads.get())),
             durability,
             draining,
@@ -69,14 +69,14 @@ impl App {
         }
     }
 
-    /// Room for a body of up to `bytes`, given back when the permit is dropped. Small bodies need
-    /// none: the number of connections bounds them.
-    pub fn room_for_body(&self, bytes: usize) -> Result<Option<SemaphorePermit<'_>>, Problem> {
+    /// Room for a body of up to `bytes`, and for its answer, given back when the permit is dropped.
+    /// Small bodies need none: the number of connections bounds them.
+    pub fn room_for_body(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, Problem> {
         if bytes <= BODY_BYTES_MAX {
             return Ok(None);
         }
         let kib = u32::try_from(bytes.div_ceil(1_024)).unwrap_or(u32::MAX);
-        let permit = self.large_bodies.try_acquire_many(kib);
+        let permit = Arc::clone(&self.large_bodies).try_acquire_many_owned(kib);
         permit
             .map(Some)
             .map_err(|_full| Problem::Ledger(LedgerError::Overloaded))

@@ -229,7 +229,7 @@ impl<'a> BatchItem<'a> {
 #[serde(deny_unknown_fields)]
 #[schema(as = BatchRequest)]
 pub struct BatchBody<'a> {
-    /// The reservations, each done or refused on its own, in order.
+    /// The reservations, each done or refused on its own, in order; at most 65,536 lines together.
     #[serde(borrow)]
     #[schema(value_type = Vec<BatchItem<'static>>, required = true, min_items = 1, max_items = 8_192)]
     pub reservations: Option<List<BatchItem<'a>>>,

@@ -18,6 +18,7 @@ use hyper::header::{
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
+use tokio::sync::OwnedSemaphorePermit;
 use tower_service::Service;
 
 use crate::clock;
@@ -87,6 +88,27 @@ pub enum Body {
     Full(Bytes),
     /// An event stream, and the connection that waits for its end.
     Stream(axum::body::Body, StreamEnd),
+}
+
+/// An answer to a large body. It is large itself, so it keeps the room of that body until it is
+/// written, however slowly the caller reads.
+struct Roomy(
+    Bytes,
+    #[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit,
+);
+
+impl AsRef<[u8]> for Roomy {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Body {
+    fn keep(&mut self, room: OwnedSemaphorePermit) {
+        if let Self::Full(bytes) = self {
+            *bytes = Bytes::from_owner(Roomy(std::mem::take(bytes), room));
+        }
+    }
 }
 
 /// Tells the connection that its stream ended.
@@ -224,7 +246,10 @@ pub async fn serve(
             answer
         }
     };
-    let response = finish(app, &parts, state, answer);
+    let mut response = finish(app, &parts, state, answer);
+    if let Ok(Some(room)) = room {
+        response.body_mut().keep(room);
+    }
     let status = response.status().as_u16();
     meters.record(route, &parts.method, status, start.elapsed());
     Ok(response)
@@ -424,6 +449,22 @@ fn insert_advice(headers: &mut HeaderMap, kind: &Kind) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_large_answer_keeps_its_room_until_it_is_written() {
+        let room = Arc::new(tokio::sync::Semaphore::new(1));
+        let permit = Arc::clone(&room).try_acquire_owned().unwrap();
+        let mut body = Body::Full(Bytes::from_static(b"answer"));
+        body.keep(permit);
+        let Body::Full(bytes) = body else {
+            panic!("not a stream")
+        };
+        let unwritten = bytes.slice(3..);
+        drop(bytes);
+        assert_eq!((&*unwritten, room.available_permits()), (&b"wer"[..], 0));
+        drop(unwritten);
+        assert_eq!(room.available_permits(), 1);
+    }
 
     #[test]
     fn hot_paths_are_told_apart() {
