@@ -123,23 +123,17 @@ impl Connections {
         self.places.len() - self.free.len()
     }
 
-    /// Ends those that can best be spared; how many, at most `count`.
-    fn evict(&self, count: usize) -> usize {
-        if count == 0 {
-            return 0;
+    /// Ends the one that can best be spared; false: none can.
+    fn evict(&self) -> bool {
+        let spare = self.places.iter().flatten();
+        let spare = spare.filter_map(|state| Some((state.spare()?, state)));
+        match spare.min_by_key(|(spare, _)| Reverse(*spare)) {
+            Some((_, state)) => {
+                state.evict();
+                true
+            }
+            None => false,
         }
-        let mut found: Vec<_> = self
-            .places
-            .iter()
-            .flatten()
-            .filter_map(|state| Some((Reverse(state.spare()?), state)))
-            .collect();
-        if found.len() > count {
-            found.select_nth_unstable_by_key(count, |(spare, _)| *spare);
-            found.truncate(count);
-        }
-        found.iter().for_each(|(_, state)| state.evict());
-        found.len()
     }
 
     fn each(&self, mut visit: impl FnMut(&State)) {
@@ -235,11 +229,10 @@ impl Lane {
     /// a newcomer is a guest.
     fn welcome(self: &Rc<Self>, streams: &mut Vec<std::net::TcpStream>) {
         let over = self.open.load(Ordering::Relaxed).saturating_sub(self.limit);
-        let over = over.min(streams.len());
-        let guests = over - self.connections.borrow().evict(over);
-        let places = streams.len() - guests;
+        let places = streams.len().saturating_sub(over);
         for (at, stream) in streams.drain(..).enumerate() {
-            self.take(stream, at >= places);
+            let is_guest = at >= places && !self.connections.borrow().evict();
+            self.take(stream, is_guest);
         }
     }
 
