@@ -28,7 +28,7 @@ pub const REFERENCE_BYTES_MAX: usize = 128;
 /// Longest free text (reason, operator) in bytes.
 pub const TEXT_BYTES_MAX: usize = 200;
 
-/// Most lines of one reservation, after equal lines were summed.
+/// Most lines of one reservation, in a body also before equal lines are summed.
 pub const LINES_MAX: usize = 500;
 
 /// Most items of one stock command (set, adjust, transfer).
@@ -36,6 +36,10 @@ pub const STOCK_ITEMS_MAX: usize = 1_000;
 
 /// Most reservations of one batch request.
 pub const BATCH_MAX: usize = 8_192;
+
+/// Most lines of all reservations of one batch request together: they bound its answer, which
+/// says more about a line than the request does.
+pub const BATCH_LINES_MAX: usize = 65_536;
 
 /// Most SKUs of one bulk availability query.
 pub const ATP_SKUS_MAX: usize = 1_000;
@@ -73,6 +77,7 @@ const _: () = assert!(
     "a frame holds any record"
 );
 const _: () = assert!(BATCH_BODY_BYTES_MAX > BODY_BYTES_MAX);
+const _: () = assert!(BATCH_LINES_MAX >= LINES_MAX && BATCH_LINES_MAX >= BATCH_MAX);
 const _: () = assert!(
     LINES_MAX * (SKU_BYTES_MAX + 32) + 1_024 < RECORD_BYTES_MAX,
     "the largest reservation fits a record"

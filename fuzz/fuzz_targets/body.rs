@@ -9,6 +9,8 @@ use std::sync::{Arc, LazyLock};
 use holdfast::clock::Clock;
 use holdfast::domain::{Ttl, UnixMillis};
 use holdfast::engine::{Engine, EngineConfig};
+use bytes::Bytes;
+use holdfast::http::HttpConfig;
 use holdfast::http::app::{App, Content};
 use holdfast::http::json::Json;
 use holdfast::http::routes::reservations::{self, ActKind};
@@ -21,7 +23,7 @@ use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};
 
 struct Fixture {
-    app: App,
+    app: Arc<App>,
     headers: HeaderMap,
     runtime: Runtime,
 }
@@ -32,10 +34,11 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
     config.journal.segment_bytes = 1 << 20;
     config.journal.retain_bytes = 0;
     let engine = Engine::open_on(Arc::new(SimStorage::new()), config).unwrap();
+    let http = HttpConfig::new(Ttl::from_millis(1_000).unwrap());
     let mut headers = HeaderMap::new();
     headers.insert("idempotency-key", HeaderValue::from_static("key"));
     Fixture {
-        app: App::new(engine, meters, Ttl::from_millis(1_000).unwrap(), 1),
+        app: Arc::new(App::new(engine, meters, &http)),
         headers,
         runtime: Builder::new_current_thread().build().unwrap(),
     }
@@ -55,7 +58,7 @@ fuzz_target!(|bytes: &[u8]| {
     let answer = runtime.block_on(async {
         match choice % 12 {
             0 => reservations::reserve(app, headers, body).await,
-            1 => reservations::batch(app, body).await,
+            1 => reservations::batch(app, &Bytes::copy_from_slice(body)).await,
             2 => reservations::act(app, ActKind::Confirm, ID, headers, body).await,
             3 => reservations::act(app, ActKind::Release, ID, headers, body).await,
             4 => reservations::act(app, ActKind::Extend, ID, headers, body).await,

@@ -85,7 +85,7 @@ impl<'e> Upkeep<'e> {
         if self.engine.health().poisoned {
             return Err(out_of_service());
         }
-        match self.engine.tick().and_then(|()| self.engine.audit()) {
+        match self.engine.tick().await {
             Ok(()) => {}
             Err(LedgerError::Poisoned) => return Err(out_of_service()),
             Err(error) => tracing::warn!(%error, "upkeep failed"),
@@ -124,12 +124,13 @@ mod tests {
 
     use super::*;
     use crate::app::tests::{break_journal, open, set_stock};
+    use crate::blocking::wait_for;
     use crate::clock::Clock;
     use crate::domain::command::{Command, Keyed, LineRequest, Lines, Reserve};
     use crate::domain::{HoldTtl, ReservationId, Sku, Ttl, Units, UnixMillis};
     use crate::engine::EngineConfig;
     use crate::ledger::embedded::storage::sim::{Fault, SimStorage, Site};
-    use crate::limits::STOCK_SHARDS;
+    use crate::limits::{RECORD_SHARDS, STOCK_SHARDS};
     use crate::telemetry::Meters;
 
     const TTL_MS: u32 = 60_000;
@@ -194,7 +195,7 @@ mod tests {
         clock.advance(TTL_MS.into());
         upkeep.round(monotonic()).await.unwrap();
         assert_eq!((expired(), metric(&engine, "reservations_active")), (1, 0));
-        let kept = |id| engine.reservation(id).unwrap().is_some();
+        let kept = |id| wait_for(engine.reservation(id)).unwrap().is_some();
         assert!(kept(id));
         clock.advance(
             EngineConfig::new(Clock::system(), Meters::new())
@@ -212,17 +213,14 @@ mod tests {
         let engine = open(&SimStorage::new(), |_| {});
         let locks = || metric(&engine, "lock_wait_seconds_count{kind=\"shard\"}");
         let turn = u64::try_from(STOCK_SHARDS).unwrap();
-        let before = locks();
-        for _ in 0..turn {
-            engine.tick().unwrap();
-        }
-        let for_ticks = locks() - before;
+        let of_records = u64::try_from(RECORD_SHARDS).unwrap();
         let mut upkeep = Upkeep::of(&engine);
         let before = locks();
         for _ in 0..turn {
             upkeep.round(monotonic()).await.unwrap();
         }
-        assert_eq!(locks() - before, for_ticks + turn);
+        // Every shard for what is due or to be forgotten, and the one that is checked.
+        assert_eq!(locks() - before, turn * (turn + of_records + 1));
     }
 
     #[tokio::test]

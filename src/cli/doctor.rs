@@ -184,7 +184,7 @@ fn open_files(config: &Config) -> Finding {
     let what = "open files";
     let needed = u64::try_from(config.http.connections_max)
         .unwrap_or(u64::MAX)
-        .saturating_add(256);
+        .saturating_add(512);
     match probe::open_files_max() {
         None => Finding::warn(what, "the limit is unknown", "look by hand: ulimit -n"),
         Some(limit) if limit < needed => {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub use self::names::NameError;
 pub use self::open::EngineConfig;
 use crate::blocking::wait_for;
-use crate::clock::{Clock, monotonic};
+use crate::clock::{Clock, Monotonic, monotonic};
 use crate::domain::command::{Command, CommandKey, Keyed, Verb};
 use crate::domain::{
     NodeIx, Outcome, Refusal, Reservation, ReservationId, Settings, Sku, UnixMillis,
@@ -37,6 +37,15 @@ struct Parts {
     clock: Clock,
     /// Changes after which a snapshot is due.
     snapshot_every: u64,
+}
+
+/// Commands that are decided. Their answers must not be given to anyone before
+/// [`Engine::finish_batch`].
+#[derive(Debug)]
+pub struct Submitted {
+    answers: Vec<Result<Answer, LedgerError>>,
+    ops: Vec<Option<Op>>,
+    timer: Monotonic,
 }
 
 impl Engine {
@@ -76,15 +85,58 @@ impl Engine {
     pub async fn execute_batch(&self, commands: &[Keyed<'_>]) -> Vec<Result<Answer, LedgerError>> {
         let timer = monotonic();
         let answers = self.parts.ledger.execute_batch(commands).await;
-        let took = timer.elapsed();
-        let store = self.parts.ledger.store();
-        for (command, answer) in commands.iter().zip(&answers) {
-            self.count(&command.command, answer);
-            if let (Some(op), Ok(_)) = (op(&command.command), answer) {
+        self.count_batch(commands, &answers);
+        self.time_batch(
+            commands.iter().map(|found| op(&found.command)),
+            &answers,
+            timer,
+        );
+        answers
+    }
+
+    /// Decides commands in order, each on its own, as far as memory goes. Takes as long as there
+    /// are commands, may block, and needs no runtime.
+    pub fn submit_batch(&self, commands: &[Keyed<'_>]) -> Submitted {
+        let timer = monotonic();
+        let answers = self.parts.ledger.submit_batch(commands);
+        self.count_batch(commands, &answers);
+        Submitted {
+            answers,
+            ops: commands.iter().map(|found| op(&found.command)).collect(),
+            timer,
+        }
+    }
+
+    /// The answers to a batch, in order; returns when all of them may be given.
+    pub async fn finish_batch(&self, batch: Submitted) -> Vec<Result<Answer, LedgerError>> {
+        let Submitted {
+            mut answers,
+            ops,
+            timer,
+        } = batch;
+        self.parts.ledger.finish_batch(&mut answers).await;
+        self.time_batch(ops.into_iter(), &answers, timer);
+        answers
+    }
+
+    fn count_batch(&self, commands: &[Keyed<'_>], answers: &[Result<Answer, LedgerError>]) {
+        for (found, answer) in commands.iter().zip(answers) {
+            self.count(&found.command, answer);
+        }
+    }
+
+    fn time_batch(
+        &self,
+        ops: impl Iterator<Item = Option<Op>>,
+        answers: &[Result<Answer, LedgerError>],
+        timer: Monotonic,
+    ) {
+        let (store, took) = (self.parts.ledger.store(), timer.elapsed());
+        for (op, answer) in ops.zip(answers) {
+            if let (Some(op), Ok(_)) = (op, answer) {
                 self.parts.meters.op_duration(op, store, took);
             }
         }
-        answers
     }
 
     /// Executes one command on a thread that may block.

@@ -6,16 +6,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use hyper::StatusCode;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::Ttl;
 use crate::domain::command::{Command, Keyed};
 use crate::domain::verdict::Outcome;
 use crate::engine::Engine;
+use crate::http::catalog;
 use crate::http::error::{Problem, refusal_kind};
 use crate::http::json::Json;
 use crate::http::names::Names;
 use crate::http::render;
+use crate::http::server::HttpConfig;
 use crate::ledger::{Answer, LedgerError, Position};
 use crate::limits::BODY_BYTES_MAX;
 use crate::telemetry::Meters;
@@ -39,7 +41,9 @@ pub struct App {
     /// Event streams now.
     pub streams: Arc<AtomicUsize>,
     /// Kibibytes that large bodies may still take, all together.
-    large_bodies: Semaphore,
+    large_bodies: Arc<Semaphore>,
+    /// Places for work beside the serving threads.
+    beside: Arc<Semaphore>,
     durability: &'static str,
     draining: AtomicBool,
     owner: u64,
@@ -47,34 +51,57 @@ pub struct App {
 
 impl App {
     /// A server's state.
-    pub fn new(engine: Engine, meters: Meters, default_ttl: Ttl, streams_max: usize) -> Self {
+    pub fn new(engine: Engine, meters: Meters, config: &HttpConfig) -> Self {
         let durability = engine.health().durability.as_str();
         let owner = OWNERS.fetch_add(1, Ordering::Relaxed);
         let draining = AtomicBool::new(false);
         Self {
             engine,
             meters,
-            default_ttl,
-            streams_max,
+            default_ttl: config.hold_ttl,
+            streams_max: config.streams_max,
             streams: Arc::default(),
-            large_bodies: Semaphore::new(LARGE_BODIES_KIB),
+            large_bodies: Arc::new(Semaphore::new(LARGE_BODIES_KIB)),
+            beside: Arc::new(Semaphore::new(config.threads.get())),
             durability,
             draining,
             owner,
         }
     }
 
-    /// Room for a body of up to `bytes`, given back when the permit is dropped. Small bodies need
-    /// none: the number of connections bounds them.
-    pub fn room_for_body(&self, bytes: usize) -> Result<Option<SemaphorePermit<'_>>, Problem> {
+    /// Room for a body of up to `bytes`, and for its answer, given back when the permit is dropped.
+    /// Small bodies need none: the number of connections bounds them.
+    pub fn room_for_body(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, Problem> {
         if bytes <= BODY_BYTES_MAX {
             return Ok(None);
         }
         let kib = u32::try_from(bytes.div_ceil(1_024)).unwrap_or(u32::MAX);
-        let permit = self.large_bodies.try_acquire_many(kib);
+        let permit = Arc::clone(&self.large_bodies).try_acquire_many_owned(kib);
         permit
             .map(Some)
             .map_err(|_full| Problem::Ledger(LedgerError::Overloaded))
+    }
+
+    /// Does work that takes more than a moment on a thread of its own, so that the connections of
+    /// the serving thread need not wait for it. As many at once as there are serving threads; the
+    /// others wait their turn. Once it has begun, it is done to the end, whoever goes away.
+    pub async fn beside<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let internal = || Problem::plain(&catalog::INTERNAL, catalog::INTERNAL.help);
+        let place = Arc::clone(&self.beside).acquire_owned().await;
+        let place = place.map_err(|_closed| internal())?;
+        let app = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work(&app);
+            drop(place);
+            done
+        });
+        done.await.map_err(|error| {
+            tracing::error!(%error, "work beside the serving threads broke off");
+            internal()
+        })
     }
 
     /// Names of channels and nodes.

@@ -62,6 +62,7 @@ impl Call {
             &catalog::REQUEST_TIMEOUT,
             &catalog::BODY_TOO_LARGE,
             &catalog::UNSUPPORTED_MEDIA_TYPE,
+            &catalog::UNSUPPORTED_ENCODING,
             &catalog::INVALID_BODY,
         ];
         const COMMIT: &[&Kind] = &[
@@ -85,7 +86,7 @@ impl Call {
 const KEY: Parameter = (
     "Idempotency-Key",
     Place::RequiredHeader,
-    "Made up by the caller, one per intent; 1 to 255 visible ASCII characters.",
+    "Made up by the caller, one per intent; 1 to 255 visible ASCII characters without quotes.",
 );
 const ID: Parameter = ("id", Place::Path, "The reservation.");
 const SKU: Parameter = ("sku", Place::Path, "The SKU.");

@@ -42,7 +42,7 @@ catalog! {
     KEY_MISSING = BAD_REQUEST "idempotency_key_missing" "The Idempotency-Key header is missing"
         "Every POST that changes stock carries a key that the caller makes up, one per intent, for instance a UUID. Sending the same request again with the same key is then safe.";
     KEY_INVALID = BAD_REQUEST "idempotency_key_invalid" "The Idempotency-Key header is not valid"
-        "A key is 1 to 255 visible ASCII characters, bare or in double quotes, given once.";
+        "A key is 1 to 255 visible ASCII characters without quotes, given once; the header may put it in double quotes.";
     NOT_FOUND = NOT_FOUND "not_found" "There is nothing here"
         "No such path. The paths are listed in /openapi.json.";
     UNKNOWN_SKU = NOT_FOUND "unknown_sku" "No such SKU"
@@ -97,6 +97,10 @@ catalog! {
         "The path and query of a request are limited.";
     UNSUPPORTED_MEDIA_TYPE = UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" "The body is not JSON"
         "Send Content-Type: application/json, or leave the header out.";
+    UNSUPPORTED_ENCODING = UNSUPPORTED_MEDIA_TYPE "unsupported_encoding" "The body is encoded"
+        "Bodies are not decompressed. Leave Content-Encoding out and send the JSON as it is.";
+    UNSUPPORTED_TRANSFER = NOT_IMPLEMENTED "unsupported_transfer_encoding" "No such transfer encoding"
+        "A body comes with its Content-Length, or with Transfer-Encoding: chunked alone. Nothing was changed.";
     INVALID_BODY = UNPROCESSABLE_ENTITY "invalid_body" "The request makes no sense"
         "The body could be read, but its content is not valid. All mistakes are listed in errors, each with a JSON pointer.";
     KEY_REUSED = UNPROCESSABLE_ENTITY "idempotency_key_reused" "The key was used for another request"

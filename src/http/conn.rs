@@ -19,7 +19,9 @@ use crate::http::error::{Problem, RETRY_AFTER_S};
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Waiting for a request.
+    /// Accepted, and no byte has come.
+    Fresh,
+    /// Waiting for another request.
     Idle,
     /// The head of a request is arriving.
     Head,
@@ -40,8 +42,13 @@ pub enum Phase {
 pub enum End {
     /// Nothing is under way; just close.
     Quiet,
+    /// Nothing came for longer than a head may take: part of one may lie unnoticed behind the
+    /// request before it.
+    Look,
     /// The request did not arrive in time: 408.
     Late,
+    /// Others need the place more than a head that does not get on: 503.
+    Crowded,
     /// The answer was not there in time, so nobody knows the result: 504.
     Unknown,
     /// The server stops and has not begun with the request: 503.
@@ -75,17 +82,23 @@ pub struct State {
     since: Cell<u32>,
     /// Tick at which a write last made no progress; `None`: nothing waits to be written.
     stuck: Cell<Option<u32>>,
+    /// Whether [`End::Look`] was asked for since the last answer.
+    looked: Cell<bool>,
+    /// There was no place for it: it may ask how the server is, and nothing else.
+    is_guest: bool,
     end: Cell<Option<End>>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl State {
     /// A connection that was just accepted; `clock` counts the ticks of the sweeper.
-    pub const fn new(clock: Rc<Cell<u32>>, now: u32) -> Self {
+    pub fn new(clock: Rc<Cell<u32>>, is_guest: bool) -> Self {
         Self {
+            since: Cell::new(clock.get()),
             clock,
-            phase: Cell::new(Phase::Idle),
-            since: Cell::new(now),
+            phase: Cell::new(Phase::Fresh),
+            looked: Cell::new(false),
+            is_guest,
             stuck: Cell::new(None),
             end: Cell::new(None),
             waker: RefCell::new(None),
@@ -95,6 +108,11 @@ impl State {
     /// What it is doing.
     pub const fn phase(&self) -> Phase {
         self.phase.get()
+    }
+
+    /// Whether it came when all places were taken.
+    pub const fn is_guest(&self) -> bool {
+        self.is_guest
     }
 
     fn enter(&self, phase: Phase) {
@@ -127,7 +145,7 @@ impl State {
     }
 
     fn received(&self) {
-        if self.phase.get() == Phase::Idle {
+        if matches!(self.phase.get(), Phase::Fresh | Phase::Idle) {
             self.enter(Phase::Head);
         }
     }
@@ -136,6 +154,7 @@ impl State {
         self.stuck.set(None);
         if self.phase.get() == Phase::Answer {
             self.enter(Phase::Idle);
+            self.looked.set(false);
         }
     }
 
@@ -175,7 +194,12 @@ impl State {
         }
         let since = self.since.get();
         match self.phase.get() {
+            Phase::Fresh if over(since, patience.head) => self.end(End::Quiet),
             Phase::Idle if over(since, patience.idle) => self.end(End::Quiet),
+            Phase::Idle if !self.looked.get() && over(since, patience.head) => {
+                self.looked.set(true);
+                self.end(End::Look);
+            }
             Phase::Head if over(since, patience.head) => self.end(End::Late),
             Phase::Body if over(since, patience.request) => self.end(End::Late),
             // What an earlier answer left unwritten must not be followed by a last word.
@@ -183,7 +207,8 @@ impl State {
                 self.end(End::Unknown);
             }
             Phase::Closing if over(since, patience.closing) => self.end(End::Quiet),
-            Phase::Idle
+            Phase::Fresh
+            | Phase::Idle
             | Phase::Head
             | Phase::Body
             | Phase::Busy
@@ -193,10 +218,38 @@ impl State {
         }
     }
 
+    /// How well the connection can be spared, the more the greater: those that wait for a request,
+    /// the longest first; then those whose head does not get on. `None`: not at all.
+    pub fn spare(&self) -> Option<(bool, u32)> {
+        let age = self.clock.get().wrapping_sub(self.since.get());
+        match self.phase.get() {
+            // Asked to end already.
+            _ if self.end.get().is_some_and(|end| end != End::Look) => None,
+            Phase::Fresh | Phase::Idle => Some((true, age)),
+            // A head usually comes in one piece; one tick may be the last part of a moment.
+            Phase::Head if age > 1 => Some((false, age)),
+            Phase::Head
+            | Phase::Body
+            | Phase::Busy
+            | Phase::Answer
+            | Phase::Stream
+            | Phase::Closing => None,
+        }
+    }
+
+    /// Gives the place to another.
+    pub fn evict(&self) {
+        self.end(if self.phase.get() == Phase::Head {
+            End::Crowded
+        } else {
+            End::Quiet
+        });
+    }
+
     /// The server stops. What has not begun is told so at once.
     pub fn drain(&self) {
         match self.phase.get() {
-            Phase::Idle | Phase::Closing => self.end(End::Quiet),
+            Phase::Fresh | Phase::Idle | Phase::Closing => self.end(End::Quiet),
             Phase::Head | Phase::Body => self.end(End::Stopping),
             Phase::Busy | Phase::Answer | Phase::Stream => self.end(End::Finish),
         }
@@ -267,7 +320,7 @@ impl Socket {
     ///
     /// No handler saw the request, so nothing else can be under way on this connection.
     fn own_words(&self, bytes: &[u8]) -> Option<Vec<u8>> {
-        if !matches!(self.state.phase(), Phase::Idle | Phase::Head) {
+        if !matches!(self.state.phase(), Phase::Fresh | Phase::Idle | Phase::Head) {
             return None;
         }
         let kind = match bytes.get(..13)? {

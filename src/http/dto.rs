@@ -6,8 +6,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use utoipa::ToSchema;
+
+use crate::http::list::{Element, List, Object, next_object};
+use crate::limits::{ATP_SKUS_MAX, BATCH_MAX, LINES_MAX, STOCK_ITEMS_MAX};
 
 /// A string that is borrowed where it has no escapes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +42,46 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
             }
         }
         input.deserialize_str(TextVisitor)
+    }
+}
+
+/// The only list of bare strings is one of SKUs.
+impl<'de: 'a, 'a> Element<'de> for Text<'a> {
+    const MAX: usize = ATP_SKUS_MAX;
+
+    fn next<A: SeqAccess<'de>>(list: &mut A) -> Result<Option<Self>, A::Error> {
+        list.next_element()
+    }
+}
+
+macro_rules! listed_objects {
+    ($($name:ident = $max:expr;)*) => {$(
+        impl<'de: 'a, 'a> Element<'de> for $name<'a> {
+            const MAX: usize = $max;
+
+            fn next<A: SeqAccess<'de>>(list: &mut A) -> Result<Option<Self>, A::Error> {
+                next_object(list)
+            }
+        }
+    )*};
+}
+
+listed_objects! {
+    LineBody = LINES_MAX;
+    SetBody = STOCK_ITEMS_MAX;
+    AdjustBody = STOCK_ITEMS_MAX;
+    TransferBody = STOCK_ITEMS_MAX;
+}
+
+impl<'de: 'a, 'a> Element<'de> for BatchItem<'a> {
+    const MAX: usize = BATCH_MAX;
+
+    fn next<A: SeqAccess<'de>>(list: &mut A) -> Result<Option<Self>, A::Error> {
+        next_object(list)
+    }
+
+    fn lines(&self) -> usize {
+        self.lines.as_deref().map_or(0, <[_]>::len)
     }
 }
 
@@ -137,7 +180,7 @@ pub struct ReserveBody<'a> {
     /// What to hold; lines of the same SKU and node are summed.
     #[serde(borrow)]
     #[schema(value_type = Vec<LineBody<'static>>, required = true, min_items = 1, max_items = 500)]
-    pub lines: Option<Vec<LineBody<'a>>>,
+    pub lines: Option<List<LineBody<'a>>>,
 }
 
 /// One reservation of a batch.
@@ -165,7 +208,7 @@ pub struct BatchItem<'a> {
     /// What to hold.
     #[serde(borrow)]
     #[schema(value_type = Vec<LineBody<'static>>, required = true, min_items = 1, max_items = 500)]
-    pub lines: Option<Vec<LineBody<'a>>>,
+    pub lines: Option<List<LineBody<'a>>>,
 }
 
 impl<'a> BatchItem<'a> {
@@ -186,10 +229,10 @@ impl<'a> BatchItem<'a> {
 #[serde(deny_unknown_fields)]
 #[schema(as = BatchRequest)]
 pub struct BatchBody<'a> {
-    /// The reservations, each done or refused on its own, in order.
+    /// The reservations, each done or refused on its own, in order; at most 65,536 lines together.
     #[serde(borrow)]
     #[schema(value_type = Vec<BatchItem<'static>>, required = true, min_items = 1, max_items = 8_192)]
-    pub reservations: Option<Vec<BatchItem<'a>>>,
+    pub reservations: Option<List<BatchItem<'a>>>,
 }
 
 /// Body of confirm and release.
@@ -199,8 +242,8 @@ pub struct BatchBody<'a> {
 pub struct LinesBody<'a> {
     /// Which lines and quantities; left out: everything.
     #[serde(borrow)]
-    #[schema(min_items = 1, max_items = 500)]
-    pub lines: Option<Vec<LineBody<'a>>>,
+    #[schema(value_type = Option<Vec<LineBody<'static>>>, min_items = 1, max_items = 500)]
+    pub lines: Option<List<LineBody<'a>>>,
 }
 
 /// Body of extend.
@@ -220,8 +263,8 @@ pub struct ExtendBody {
 pub struct ShipBody<'a> {
     /// Which lines and quantities; left out: everything committed.
     #[serde(borrow)]
-    #[schema(min_items = 1, max_items = 500)]
-    pub lines: Option<Vec<LineBody<'a>>>,
+    #[schema(value_type = Option<Vec<LineBody<'static>>>, min_items = 1, max_items = 500)]
+    pub lines: Option<List<LineBody<'a>>>,
     /// The node that ships unpinned lines; left out: the nodes in order.
     #[serde(borrow)]
     #[schema(value_type = Option<String>)]
@@ -235,8 +278,8 @@ pub struct ShipBody<'a> {
 pub struct ReturnBody<'a> {
     /// Which lines and quantities; left out: everything shipped.
     #[serde(borrow)]
-    #[schema(min_items = 1, max_items = 500)]
-    pub lines: Option<Vec<LineBody<'a>>>,
+    #[schema(value_type = Option<Vec<LineBody<'static>>>, min_items = 1, max_items = 500)]
+    pub lines: Option<List<LineBody<'a>>>,
     /// Usable again (the default), or kept apart as unavailable.
     pub restock: Option<bool>,
     /// The node they come back to; left out: the pin, else the default node.
@@ -256,17 +299,17 @@ pub struct PinBody<'a> {
     pub to: Option<Text<'a>>,
     /// Which lines; left out: all open ones.
     #[serde(borrow)]
-    #[schema(min_items = 1, max_items = 500)]
-    pub lines: Option<Vec<LineBody<'a>>>,
+    #[schema(value_type = Option<Vec<LineBody<'static>>>, min_items = 1, max_items = 500)]
+    pub lines: Option<List<LineBody<'a>>>,
 }
 
 /// Body of a stock call with items of one kind. The document has one schema for each kind, see
 /// [`StockSetBody`] and its neighbours.
 #[derive(Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields, bound(deserialize = "T: serde::Deserialize<'de>"))]
+#[serde(deny_unknown_fields, bound(deserialize = "T: Element<'de>"))]
 pub struct StockBody<'a, T> {
     /// The items; all are done or none.
-    pub items: Option<Vec<T>>,
+    pub items: Option<List<T>>,
     /// Why, for the change log.
     #[serde(borrow)]
     pub reason: Option<Text<'a>>,
@@ -392,7 +435,8 @@ pub struct SafetyBody {
 #[schema(as = SettingsRequest)]
 pub struct SettingsBody<'a> {
     /// Units to keep back.
-    pub safety_stock: Option<SafetyBody>,
+    #[schema(value_type = Option<SafetyBody>)]
+    pub safety_stock: Option<Object<SafetyBody>>,
     /// `on` or `suspended`.
     #[serde(borrow)]
     #[schema(value_type = Option<String>)]
@@ -411,7 +455,7 @@ pub struct AtpBody<'a> {
     /// The SKUs asked for.
     #[serde(borrow)]
     #[schema(value_type = Vec<String>, required = true, min_items = 1, max_items = 1_000)]
-    pub skus: Option<Vec<Text<'a>>>,
+    pub skus: Option<List<Text<'a>>>,
     /// For which channel.
     #[serde(borrow)]
     #[schema(value_type = Option<String>)]

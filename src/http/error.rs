@@ -32,14 +32,29 @@ pub struct Issue {
     pub detail: Cow<'static, str>,
 }
 
-/// All mistakes in a request body; empty: none.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Issues(Vec<Issue>);
+/// The mistakes in a request body, as many as are listed; empty: none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issues {
+    list: Vec<Issue>,
+    max: usize,
+}
 
 /// Most mistakes that one answer lists; a body can hold many thousand.
 const ISSUES_MAX: usize = 100;
 
+impl Default for Issues {
+    fn default() -> Self {
+        Self::at_most(ISSUES_MAX)
+    }
+}
+
 impl Issues {
+    /// None so far; of those to come this many are kept, at least one.
+    pub fn at_most(max: usize) -> Self {
+        let (list, max) = (Vec::new(), max.max(1));
+        Self { list, max }
+    }
+
     /// Notes a mistake.
     pub fn push(
         &mut self,
@@ -47,8 +62,8 @@ impl Issues {
         code: &'static str,
         detail: impl Into<Cow<'static, str>>,
     ) {
-        if self.0.len() < ISSUES_MAX {
-            self.0.push(Issue {
+        if self.list.len() < self.max {
+            self.list.push(Issue {
                 pointer: pointer.to_string(),
                 code,
                 detail: detail.into(),
@@ -83,7 +98,12 @@ impl Issues {
 
     /// Whether there is none.
     pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty()
+    }
+
+    /// How many are listed.
+    pub const fn len(&self) -> usize {
+        self.list.len()
     }
 
     /// An error if there is any mistake.
@@ -164,16 +184,11 @@ impl Problem {
         self.kind().status
     }
 
-    /// Seconds to wait before trying again, where that helps.
-    pub fn retry_after(&self) -> Option<u32> {
-        (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_S)
-    }
-
     fn detail(&self) -> Cow<'_, str> {
         match self {
             Self::Refused(refusal) => refusal_detail(refusal),
             Self::Ledger(_) => Cow::Borrowed(self.kind().help),
-            Self::Invalid(issues) => match issues.0.as_slice() {
+            Self::Invalid(issues) => match issues.list.as_slice() {
                 [one] => Cow::Owned(format!("{}: {}", one.pointer, one.detail)),
                 [one, rest @ ..] => {
                     let more = rest.len();
@@ -228,7 +243,7 @@ impl Problem {
 
 fn write_issues(json: &mut Json, issues: &Issues) {
     json.raw(r#","errors":["#);
-    for (at, issue) in issues.0.iter().enumerate() {
+    for (at, issue) in issues.list.iter().enumerate() {
         json.comma(at == 0)
             .raw(r#"{"pointer":"#)
             .text(&issue.pointer);

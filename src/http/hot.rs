@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::Router;
@@ -12,17 +13,19 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RETRY_AFTER,
+    ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
+    HeaderValue, RETRY_AFTER,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
+use tokio::sync::OwnedSemaphorePermit;
 use tower_service::Service;
 
 use crate::clock;
 use crate::http::app::{App, Committed, Content, Reply};
-use crate::http::catalog;
+use crate::http::catalog::{self, Kind};
 use crate::http::conn::State;
-use crate::http::error::Problem;
+use crate::http::error::{Problem, RETRY_AFTER_S};
 use crate::http::json::Json;
 use crate::http::request;
 use crate::http::request_ids;
@@ -87,6 +90,27 @@ pub enum Body {
     Stream(axum::body::Body, StreamEnd),
 }
 
+/// An answer to a large body. It is large itself, so it keeps the room of that body until it is
+/// written, however slowly the caller reads.
+struct Roomy(
+    Bytes,
+    #[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit,
+);
+
+impl AsRef<[u8]> for Roomy {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Body {
+    fn keep(&mut self, room: OwnedSemaphorePermit) {
+        if let Self::Full(bytes) = self {
+            *bytes = Bytes::from_owner(Roomy(std::mem::take(bytes), room));
+        }
+    }
+}
+
 /// Tells the connection that its stream ended.
 #[derive(Debug)]
 pub struct StreamEnd(Rc<State>);
@@ -141,8 +165,8 @@ async fn read_body(mut body: Incoming, limit: usize) -> Result<Bytes, Problem> {
             format!("The body broke off: {error}."),
         )
     };
-    let hint = body.size_hint();
-    if usize::try_from(hint.lower()).is_ok_and(|lower| lower > limit) {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limit {
         return Err(too_large());
     }
     let mut whole = Bytes::new();
@@ -160,6 +184,10 @@ async fn read_body(mut body: Incoming, limit: usize) -> Result<Bytes, Problem> {
         if whole.is_empty() && parts.is_empty() {
             whole = data;
         } else {
+            if parts.is_empty() {
+                // Room that is not written to costs nothing yet; growing would copy megabytes.
+                parts.reserve(announced.clamp(data.len(), limit));
+            }
             parts.extend_from_slice(&std::mem::take(&mut whole));
             parts.extend_from_slice(&data);
         }
@@ -173,7 +201,7 @@ async fn read_body(mut body: Incoming, limit: usize) -> Result<Bytes, Problem> {
 
 /// Answers one request.
 pub async fn serve(
-    app: &App,
+    app: &Arc<App>,
     router: &Router,
     meters: &RouteMeters,
     state: &Rc<State>,
@@ -192,10 +220,13 @@ pub async fn serve(
     let announced = body.size_hint().upper();
     let announced = announced.and_then(|bytes| usize::try_from(bytes).ok());
     let room = app.room_for_body(announced.map_or(limit, |bytes| bytes.min(limit)));
-    let body = match (request::check_media_type(&parts.headers), &room) {
-        (_, Err(problem)) => Err(problem.clone()),
-        (Err(problem), Ok(_)) if !body.is_end_stream() => Err(problem),
-        (Ok(()) | Err(_), Ok(_)) => read_body(body, limit).await,
+    let body = match (check(&parts, state), &room) {
+        (Err(problem), _) => Err(problem),
+        (Ok(()), Err(problem)) => Err(problem.clone()),
+        (Ok(()), Ok(_)) => match request::check_media_type(&parts.headers) {
+            Err(problem) if !body.is_end_stream() => Err(problem),
+            Ok(()) | Err(_) => read_body(body, limit).await,
+        },
     };
 
     let answer = match (body, hot) {
@@ -215,13 +246,34 @@ pub async fn serve(
             answer
         }
     };
-    let response = finish(app, &parts, state, answer);
+    let mut response = finish(app, &parts, state, answer);
+    if let Ok(Some(room)) = room {
+        response.body_mut().keep(room);
+    }
     let status = response.status().as_u16();
     meters.record(route, &parts.method, status, start.elapsed());
     Ok(response)
 }
 
-async fn run_hot(app: &App, hot: Hot<'_>, parts: &Parts, body: &Bytes) -> Result<Reply, Problem> {
+/// What is asked of every request before its body is read.
+fn check(parts: &Parts, state: &State) -> Result<(), Problem> {
+    let is_health = matches!(parts.uri.path(), "/livez" | "/readyz" | "/metrics");
+    if state.is_guest() && !is_health {
+        let kind = &catalog::TOO_MANY_CONNECTIONS;
+        return Err(Problem::plain(kind, kind.help));
+    }
+    request::check_head(parts)
+}
+
+async fn run_hot(
+    app: &Arc<App>,
+    hot: Hot<'_>,
+    parts: &Parts,
+    body: &Bytes,
+) -> Result<Reply, Problem> {
+    if !matches!(hot, Hot::Atp(_)) {
+        let [] = request::query(parts.uri.query(), [])?;
+    }
     match hot {
         Hot::Reserve => reservations::reserve(app, &parts.headers, body).await,
         Hot::Batch => reservations::batch(app, body).await,
@@ -317,14 +369,14 @@ fn finish_reply(app: &App, parts: &Parts, reply: Reply) -> Response<Body> {
         [0; request_ids::BYTES]
     };
     let id = given_id.map_or(&made_id[..], HeaderValue::as_bytes);
-    let mut retry = None;
+    let mut kind = None;
     let (media_type, mut text, whole) = match reply.content {
         Content::Json(json) => (JSON, json, None),
         Content::Problem(problem) => {
             let mut json = Json::new();
             let id = str::from_utf8(id).unwrap_or_default();
             problem.write(&mut json, parts.uri.path(), id, app.names());
-            retry = problem.retry_after();
+            kind = Some(problem.kind());
             (PROBLEM, json, None)
         }
         Content::Other(media_type, bytes) => (
@@ -375,15 +427,44 @@ fn finish_reply(app: &App, parts: &Parts, reply: Reply) -> Response<Body> {
     if let Some(version) = reply.etag {
         headers.insert(ETAG, header(Bytes::from(format!("\"v{version}\""))));
     }
-    if let Some(seconds) = retry {
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    if let Some(kind) = kind {
+        insert_advice(headers, kind);
     }
     response
+}
+
+/// What a problem asks of the caller beyond its body.
+fn insert_advice(headers: &mut HeaderMap, kind: &Kind) {
+    if kind.status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+    }
+    if *kind == catalog::TOO_MANY_CONNECTIONS {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if *kind == catalog::UNSUPPORTED_ENCODING {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_large_answer_keeps_its_room_until_it_is_written() {
+        let room = Arc::new(tokio::sync::Semaphore::new(1));
+        let permit = Arc::clone(&room).try_acquire_owned().unwrap();
+        let mut body = Body::Full(Bytes::from_static(b"answer"));
+        body.keep(permit);
+        let Body::Full(bytes) = body else {
+            panic!("not a stream")
+        };
+        let unwritten = bytes.slice(3..);
+        drop(bytes);
+        assert_eq!((&*unwritten, room.available_permits()), (&b"wer"[..], 0));
+        drop(unwritten);
+        assert_eq!(room.available_permits(), 1);
+    }
 
     #[test]
     fn hot_paths_are_told_apart() {

@@ -1,6 +1,7 @@
 //! One serving thread: its runtime, its connections, its sweeper.
 
 use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -48,10 +49,10 @@ pub(super) struct LaneParts {
 impl LaneParts {
     /// Serves what is dealt, until the shutdown.
     pub(super) fn run(self, dealt: mpsc::Receiver<std::net::TcpStream>) -> io::Result<()> {
-        // Blocking threads read event pages and render metrics; a few are enough.
+        // Blocking threads do what `App::beside` admits, and render metrics.
         let runtime = Builder::new_current_thread()
             .enable_all()
-            .max_blocking_threads(4)
+            .max_blocking_threads(4 + self.config.threads.get())
             .build_local(LocalOptions::default())?;
         runtime.block_on(async {
             self.app.engine.install_lane();
@@ -64,6 +65,7 @@ impl LaneParts {
                 meters: RouteMeters::new(self.app.meters.clone()),
                 app: self.app,
                 open: self.open,
+                limit: self.config.connections_max,
                 http,
                 clock: Rc::default(),
                 connections: RefCell::default(),
@@ -83,6 +85,8 @@ struct Lane {
     router: Router,
     meters: RouteMeters,
     open: Arc<AtomicUsize>,
+    /// Most connections open at once, those of the other threads included.
+    limit: usize,
     http: http1::Builder,
     /// Ticks of the sweeper.
     clock: Rc<Cell<u32>>,
@@ -117,6 +121,19 @@ impl Connections {
 
     fn count(&self) -> usize {
         self.places.len() - self.free.len()
+    }
+
+    /// Ends the one that can best be spared; false: none can.
+    fn evict(&self) -> bool {
+        let spare = self.places.iter().flatten();
+        let spare = spare.filter_map(|state| Some((state.spare()?, state)));
+        match spare.min_by_key(|(spare, _)| Reverse(*spare)) {
+            Some((_, state)) => {
+                state.evict();
+                true
+            }
+            None => false,
+        }
     }
 
     fn each(&self, mut visit: impl FnMut(&State)) {
@@ -155,7 +172,7 @@ impl Lane {
                 () = stopped(&mut shutdown) => break,
                 _ = tick.tick() => self.sweep(&patience),
                 taken = dealt.recv_many(&mut streams, TAKE_MAX) => {
-                    streams.drain(..).for_each(|stream| self.take(stream));
+                    self.welcome(&mut streams);
                     if taken == 0 {
                         break;
                     }
@@ -166,7 +183,7 @@ impl Lane {
         // Those that were accepted but not taken yet are served like all others: told to go.
         dealt.close();
         while let Some(stream) = dealt.recv().await {
-            self.take(stream);
+            self.take(stream, false);
         }
         self.finish(&mut tick, &patience, config.drain).await;
     }
@@ -208,9 +225,20 @@ impl Lane {
         }
     }
 
-    fn take(self: &Rc<Self>, stream: std::net::TcpStream) {
+    /// Takes connections. When all places are taken, those that can be spared go; where none can,
+    /// a newcomer is a guest.
+    fn welcome(self: &Rc<Self>, streams: &mut Vec<std::net::TcpStream>) {
+        let over = self.open.load(Ordering::Relaxed).saturating_sub(self.limit);
+        let places = streams.len().saturating_sub(over);
+        for (at, stream) in streams.drain(..).enumerate() {
+            let is_guest = at >= places && !self.connections.borrow().evict();
+            self.take(stream, is_guest);
+        }
+    }
+
+    fn take(self: &Rc<Self>, stream: std::net::TcpStream, is_guest: bool) {
         self.app.meters.connection_opened();
-        let state = Rc::new(State::new(Rc::clone(&self.clock), self.clock.get()));
+        let state = Rc::new(State::new(Rc::clone(&self.clock), is_guest));
         let at = self.connections.borrow_mut().enter(Rc::clone(&state));
         let place = Place {
             lane: Rc::clone(self),
@@ -232,30 +260,37 @@ impl Lane {
 /// Serves one connection to its end.
 async fn connection(place: Place, stream: TcpStream, state: Rc<State>) {
     let lane = &place.lane;
-    let service =
-        service_fn(|request| hot::serve(&lane.app, &lane.router, &lane.meters, &state, request));
-    let socket = Socket::new(stream, Rc::clone(&state));
-    let mut served = lane.http.serve_connection(TokioIo::new(socket), service);
-    let end = poll_fn(|cx| {
-        state.keep_waker(cx.waker());
-        match state.take_end() {
-            Some(End::Finish) => Pin::new(&mut served).graceful_shutdown(),
-            Some(end) => return Poll::Ready(Some(end)),
-            None => {}
-        }
-        Pin::new(&mut served).poll(cx).map(|_result| None)
-    })
-    .await;
-    let word = match end {
-        None => return,
-        Some(End::Quiet | End::Finish) => None,
-        Some(End::Late) => Some(&catalog::REQUEST_TIMEOUT),
-        Some(End::Unknown) => Some(&catalog::RESULT_UNKNOWN),
-        Some(End::Stopping) => Some(&catalog::SHUTTING_DOWN),
+    let mut io = TokioIo::new(Socket::new(stream, Rc::clone(&state)));
+    let (socket, word) = loop {
+        let service = service_fn(|request| {
+            hot::serve(&lane.app, &lane.router, &lane.meters, &state, request)
+        });
+        let mut served = lane.http.serve_connection(io, service);
+        let end = poll_fn(|cx| {
+            state.keep_waker(cx.waker());
+            match state.take_end() {
+                Some(End::Finish) => Pin::new(&mut served).graceful_shutdown(),
+                Some(end) => return Poll::Ready(Some(end)),
+                None => {}
+            }
+            Pin::new(&mut served).poll(cx).map(|_result| None)
+        });
+        let Some(end) = end.await else { return };
+        let parts = served.into_parts();
+        let word = match end {
+            // Nothing was read and not understood: it is just idle, and served on.
+            End::Look if parts.read_buf.is_empty() => {
+                io = parts.io;
+                continue;
+            }
+            End::Quiet | End::Finish => return,
+            End::Look | End::Late => &catalog::REQUEST_TIMEOUT,
+            End::Unknown => &catalog::RESULT_UNKNOWN,
+            End::Crowded => &catalog::TOO_MANY_CONNECTIONS,
+            End::Stopping => &catalog::SHUTTING_DOWN,
+        };
+        break (parts.io.into_inner(), word);
     };
-    let socket = served.into_parts().io.into_inner();
-    if let Some(kind) = word {
-        socket.last_word(kind);
-        socket.close().await;
-    }
+    socket.last_word(word);
+    socket.close().await;
 }

@@ -1,9 +1,9 @@
 //! The HTTP API: parse, one call to the engine, map the answer.
 //!
-//! [`server`] accepts, `lane` serves on one thread, [`conn`] watches one connection, [`hot`] is where every request
-//! passes, [`routes`] holds the calls. [`parse`] turns bytes into commands and lists every
-//! mistake; [`render`] writes answers by hand; [`error`] maps everything that is no answer to a
-//! problem of the [`catalog`].
+//! [`server`] accepts, `lane` serves on one thread, [`conn`] watches one connection, [`hot`] is
+//! where every request passes, [`routes`] holds the calls. [`list`] bounds what is read and
+//! [`parse`] turns it into commands, listing every mistake; [`render`] writes answers by hand;
+//! [`error`] maps everything that is no answer to a problem of the [`catalog`].
 
 pub mod answers;
 pub mod app;
@@ -16,6 +16,7 @@ pub mod event_json;
 pub mod hot;
 pub mod json;
 mod lane;
+pub mod list;
 pub mod names;
 pub mod openapi;
 pub mod parse;

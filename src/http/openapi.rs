@@ -228,7 +228,13 @@ mod tests {
 
     #[test]
     fn every_api_path_of_the_router_is_documented_and_the_other_way_round() {
-        let pages = ["/", "/docs", "/problems", "/problems/{code}"];
+        let pages = [
+            "/",
+            "/docs",
+            "/favicon.ico",
+            "/problems",
+            "/problems/{code}",
+        ];
         let routed: BTreeSet<&str> = ROUTES
             .iter()
             .copied()

@@ -1,6 +1,9 @@
 //! From bytes to commands: reads JSON, then checks the sense of it and lists every mistake.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
+use serde_path_to_error::{Path, Segment};
 
 use crate::domain::command::{LineRequest, Lines};
 use crate::domain::ids::check_name;
@@ -8,6 +11,7 @@ use crate::domain::{NodeIx, Sku, Ttl, Units};
 use crate::http::catalog;
 use crate::http::dto::{LineBody, Num, Text};
 use crate::http::error::{Issues, Problem};
+use crate::http::list::TOO_LONG;
 use crate::http::names::Names;
 use crate::limits::{TTL_MS_MAX, UNITS_MAX};
 
@@ -47,13 +51,59 @@ fn malformed<'a, T: Deserialize<'a>>(text: &'a str, error: &serde_json::Error) -
     let mut reader = serde_json::Deserializer::from_str(text);
     let path = serde_path_to_error::deserialize::<_, T>(&mut reader)
         .err()
-        .map(|error| error.path().to_string())
-        .filter(|path| path != ".");
+        .map(|error| error.path().clone());
+    let message = error.to_string();
+    if message.starts_with(TOO_LONG) {
+        let detail = message.split(" at line ").next().unwrap_or_default();
+        let mut issues = Issues::default();
+        let pointer = path.as_ref().map(pointer).unwrap_or_default();
+        issues.push(format_args!("{pointer}"), "too_many", detail.to_owned());
+        return Problem::Invalid(issues);
+    }
+    // Field names and values of the wrong type are repeated in the message, however long.
+    let message = shortened(&message);
+    let path = path.map(|path| path.to_string()).filter(|path| path != ".");
     let detail = match path {
-        Some(path) => format!("{path}: {error}."),
-        None => format!("{error}."),
+        Some(path) => format!("{}: {message}.", shortened(&path)),
+        None => format!("{message}."),
     };
     Problem::plain(&catalog::MALFORMED_BODY, detail)
+}
+
+/// A path as a JSON pointer.
+fn pointer(path: &Path) -> String {
+    let mut text = String::new();
+    for segment in path {
+        text.push('/');
+        match segment {
+            Segment::Seq { index } => text.push_str(&index.to_string()),
+            Segment::Map { .. } | Segment::Enum { .. } | Segment::Unknown => {
+                text.push_str(&segment.to_string());
+            }
+        }
+    }
+    text
+}
+
+/// Most characters of a detail that repeats what the caller sent.
+const DETAIL_CHARS_MAX: usize = 300;
+
+/// Both ends of a text that is too long: what is wrong stands in front, and where at the end.
+fn shortened(text: &str) -> Cow<'_, str> {
+    let half = DETAIL_CHARS_MAX / 2;
+    let cut = |at: Option<(usize, char)>| at.map(|(at, _)| at);
+    let (head, tail) = (
+        cut(text.char_indices().nth(half)),
+        cut(text.char_indices().rev().nth(half)),
+    );
+    match (head, tail) {
+        (Some(head), Some(tail)) if head < tail => {
+            let head = text.get(..head).unwrap_or_default();
+            let tail = text.get(tail..).unwrap_or_default();
+            Cow::Owned(format!("{head} ... {tail}"))
+        }
+        (_, _) => Cow::Borrowed(text),
+    }
 }
 
 /// A text that must be there.

@@ -2,7 +2,12 @@
 
 use std::borrow::Cow;
 
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, IF_MATCH};
+use hyper::Version;
+use hyper::header::{
+    CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH,
+    TRANSFER_ENCODING,
+};
+use hyper::http::request::Parts;
 
 use crate::http::catalog;
 use crate::http::error::Problem;
@@ -26,31 +31,37 @@ fn once<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h HeaderValue
     }
 }
 
+/// The rule of idempotency keys, wherever they stand; the error says what is wrong.
+pub fn check_key(key: &[u8]) -> Result<&str, &'static str> {
+    if key.is_empty() {
+        return Err("must not be empty");
+    }
+    if key.len() > KEY_BYTES_MAX {
+        return Err("must be at most 255 characters");
+    }
+    str::from_utf8(key)
+        .ok()
+        .filter(|_| is_visible(key) && !key.contains(&b'"'))
+        .ok_or("may hold visible ASCII characters only, and no quotes")
+}
+
+/// A key without the double quotes it may stand in.
+pub fn bare_key(key: &[u8]) -> &[u8] {
+    key.strip_prefix(b"\"")
+        .and_then(|key| key.strip_suffix(b"\""))
+        .unwrap_or(key)
+}
+
 /// The idempotency key, if there is one: bare or in double quotes.
 pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
-    let invalid = |why: &'static str| Problem::plain(&catalog::KEY_INVALID, why);
+    let invalid = |why| Problem::plain(&catalog::KEY_INVALID, format!("Idempotency-Key {why}."));
     let Ok(value) = once(headers, "idempotency-key") else {
-        return Err(invalid("Idempotency-Key was given more than once."));
+        return Err(invalid("was given more than once"));
     };
     let Some(value) = value else { return Ok(None) };
-    let bytes = value.as_bytes();
-    let bare = bytes
-        .strip_prefix(b"\"")
-        .and_then(|b| b.strip_suffix(b"\""))
-        .unwrap_or(bytes);
-    let key = str::from_utf8(bare)
-        .ok()
-        .filter(|_| is_visible(bare) && !bare.contains(&b'"'));
-    match key {
-        Some("") => Err(invalid("Idempotency-Key must not be empty.")),
-        Some(key) if key.len() > KEY_BYTES_MAX => {
-            Err(invalid("Idempotency-Key must be at most 255 characters."))
-        }
-        Some(key) => Ok(Some(key)),
-        None => Err(invalid(
-            "Idempotency-Key may hold visible ASCII characters only.",
-        )),
-    }
+    check_key(bare_key(value.as_bytes()))
+        .map(Some)
+        .map_err(invalid)
 }
 
 /// The idempotency key, which must be there.
@@ -84,6 +95,31 @@ pub fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
         String::from_utf8_lossy(essence).escape_debug()
     );
     Err(Problem::plain(&catalog::UNSUPPORTED_MEDIA_TYPE, detail))
+}
+
+/// What must be right of every head, whatever is asked for.
+///
+/// That Content-Length and Transfer-Encoding do not come together is seen to by hyper: the latter
+/// holds, and the connection is closed after the answer (RFC 9112, 6.1).
+pub fn check_head(parts: &Parts) -> Result<(), Problem> {
+    let headers = &parts.headers;
+    if parts.version == Version::HTTP_11 && !matches!(once(headers, HOST.as_str()), Ok(Some(_))) {
+        let detail = "A request of HTTP/1.1 has one Host header.";
+        return Err(Problem::plain(&catalog::MALFORMED_REQUEST, detail));
+    }
+    let is = |name: &HeaderName, word: &[u8]| {
+        let mut values = headers.get_all(name).iter();
+        values.all(|value| value.as_bytes().eq_ignore_ascii_case(word))
+    };
+    if !is(&TRANSFER_ENCODING, b"chunked") {
+        let detail = "Transfer-Encoding takes chunked only.";
+        return Err(Problem::plain(&catalog::UNSUPPORTED_TRANSFER, detail));
+    }
+    if !is(&CONTENT_ENCODING, b"identity") {
+        let detail = "Send the body as it is: Content-Encoding takes identity only.";
+        return Err(Problem::plain(&catalog::UNSUPPORTED_ENCODING, detail));
+    }
+    Ok(())
 }
 
 /// What `If-Match` asks for.
@@ -132,7 +168,7 @@ pub fn request_id(headers: &HeaderMap) -> Option<&HeaderValue> {
 }
 
 /// Names and values of a query string.
-pub fn query(text: Option<&str>) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+pub fn pairs(text: Option<&str>) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     let pairs = text
         .unwrap_or_default()
         .split('&')
@@ -141,6 +177,24 @@ pub fn query(text: Option<&str>) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, 
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         (decoded(name), decoded(value))
     })
+}
+
+/// The values of these parameters. Any other is refused, and so is one that comes twice: whoever
+/// wrote it meant something, and it would not happen.
+pub fn query<'q, const N: usize>(
+    text: Option<&'q str>,
+    known: [&'static str; N],
+) -> Result<[Option<Cow<'q, str>>; N], Problem> {
+    let mut values = [const { None }; N];
+    for (name, value) in pairs(text) {
+        let at = known.iter().position(|known| *known == name);
+        match at.and_then(|at| values.get_mut(at)) {
+            None => return Err(unknown_parameter(&name, &known)),
+            Some(Some(_)) => return Err(invalid_parameter(&name, "was given more than once")),
+            Some(empty) => *empty = Some(value),
+        }
+    }
+    Ok(values)
 }
 
 fn decoded(text: &str) -> Cow<'_, str> {
@@ -171,12 +225,14 @@ fn decoded(text: &str) -> Cow<'_, str> {
     Cow::Owned(String::from_utf8_lossy(&out).into_owned())
 }
 
-/// A query parameter that this call does not take.
-pub fn unknown_parameter(name: &str, known: &str) -> Problem {
-    let detail = format!(
-        "Parameter {} is not known here; known: {known}.",
-        name.escape_debug()
-    );
+fn unknown_parameter(name: &str, known: &[&str]) -> Problem {
+    let name = name.escape_debug();
+    let detail = if known.is_empty() {
+        format!("Parameter {name} is not known here; this call takes none.")
+    } else {
+        let known = known.join(", ");
+        format!("Parameter {name} is not known here; known: {known}.")
+    };
     Problem::plain(&catalog::INVALID_PARAMETER, detail)
 }
 
@@ -235,7 +291,7 @@ mod tests {
 
     #[test]
     fn queries_are_decoded() {
-        let pairs: Vec<_> = query(Some("a=1&b=x%20y+z&c&d=%zz&e=%e4%b8%ad&&f=%")).collect();
+        let pairs: Vec<_> = pairs(Some("a=1&b=x%20y+z&c&d=%zz&e=%e4%b8%ad&&f=%")).collect();
         let flat: Vec<(&str, &str)> = pairs.iter().map(|(n, v)| (&**n, &**v)).collect();
         let expected = [
             ("a", "1"),
@@ -246,6 +302,16 @@ mod tests {
             ("f", "%"),
         ];
         assert_eq!(flat, expected);
+    }
+
+    #[test]
+    fn parameters_are_known_and_come_once() {
+        let (key, channel) = (Some("k".into()), None);
+        assert_eq!(query(Some("key=k"), ["key", "channel"]), Ok([key, channel]));
+        assert_eq!(query(Some("&"), []), Ok([]));
+        for bad in ["key=1&key=1", "kez=1", "key=1&%6bey=2"] {
+            assert!(query(Some(bad), ["key"]).is_err(), "{bad}");
+        }
     }
 
     #[test]

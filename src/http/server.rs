@@ -38,8 +38,10 @@ const ACCEPT_REST: Duration = Duration::from_millis(50);
 pub struct HttpConfig {
     /// Threads that serve.
     pub threads: NonZeroUsize,
-    /// Most connections open at once.
+    /// Most connections open at once. When all are taken, those that wait for a request give way.
     pub connections_max: usize,
+    /// Connections beyond these, which may only ask how the server is.
+    pub guests_max: usize,
     /// Most event streams open at once.
     pub streams_max: usize,
     /// Time between requests of a connection.
@@ -69,6 +71,7 @@ impl HttpConfig {
         Self {
             threads: cores,
             connections_max: 10_000,
+            guests_max: 256,
             streams_max: 64,
             idle: Duration::from_secs(75),
             header: Duration::from_secs(5),
@@ -144,12 +147,7 @@ pub fn serve(
         bind(listen)?
     };
     let addr = listener.local_addr()?;
-    let app = Arc::new(App::new(
-        engine,
-        meters,
-        config.hold_ttl,
-        config.streams_max,
-    ));
+    let app = Arc::new(App::new(engine, meters, config));
     let open = Arc::new(AtomicUsize::new(0));
     let mut threads = Vec::new();
     let mut hands = Vec::new();
@@ -170,7 +168,7 @@ pub fn serve(
         hands,
         open,
         app,
-        limit: config.connections_max,
+        limit: config.connections_max.saturating_add(config.guests_max),
     };
     let stop = shutdown.clone();
     let named = std::thread::Builder::new().name("holdfast-accept".to_owned());

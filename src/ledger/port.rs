@@ -56,13 +56,30 @@ impl Ledger {
     /// Executes commands in order, each on its own; returns when all answers may be given.
     pub async fn execute_batch(&self, commands: &[Keyed<'_>]) -> Vec<Result<Answer, LedgerError>> {
         match self {
+            Self::Embedded(_) => {
+                let mut answers = self.submit_batch(commands);
+                self.finish_batch(&mut answers).await;
+                answers
+            }
+        }
+    }
+
+    /// The first half of [`Self::execute_batch`], for a thread that may block: decides. The answers
+    /// may be given after [`Self::finish_batch`].
+    pub fn submit_batch(&self, commands: &[Keyed<'_>]) -> Vec<Result<Answer, LedgerError>> {
+        match self {
+            Self::Embedded(ledger) => commands.iter().map(|c| ledger.submit(c)).collect(),
+        }
+    }
+
+    /// The second half: returns when all answers may be given.
+    pub async fn finish_batch(&self, answers: &mut [Result<Answer, LedgerError>]) {
+        match self {
             Self::Embedded(ledger) => {
-                let mut answers: Vec<_> = commands.iter().map(|c| ledger.submit(c)).collect();
                 let told_after = answers.iter().flatten().map(|a| a.told_after.sequence);
                 if let Err(error) = ledger.wait(told_after.max().unwrap_or_default()).await {
-                    withhold(&mut answers, ledger.health().durable.sequence, error);
+                    withhold(answers, ledger.health().durable.sequence, error);
                 }
-                answers
             }
         }
     }

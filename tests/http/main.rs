@@ -9,10 +9,12 @@
 )]
 
 mod connections;
+mod crowd;
 mod events;
 mod mistakes;
 mod operation;
 mod reservations;
 mod stock;
+mod strict;
 mod stuck;
 mod support;

@@ -276,7 +276,7 @@ fn too_many_lines_and_a_mistake_leave_no_name_behind() {
         .problem(422, "invalid_body");
     assert_eq!(pointers(&problem), ["/lines"]);
     assert_eq!(server.engine.known_channel("fresh"), None);
-    let mistakes: Vec<&str> = vec![r#"{"sku":"a b","quantity":1}"#; 5_000];
+    let mistakes: Vec<&str> = vec![r#"{"sku":"a b","quantity":1}"#; 500];
     let body = format!(r#"{{"channel":"fresh","lines":[{}]}}"#, mistakes.join(","));
     let problem = client
         .post(RESERVE, "k", &body)

@@ -80,6 +80,10 @@ fn the_documentation_works_without_the_internet() {
         assert_eq!(page.status, 200);
         assert!(page.text().contains(kind.title), "{}", kind.code);
     }
+    // Browsers ask for it by themselves.
+    let icon = client.get("/favicon.ico");
+    icon.expect(200);
+    assert_eq!(icon.header("content-type"), Some("image/svg+xml"));
     let head = client.call("HEAD", "/docs", &[], b"");
     assert_eq!((head.status, head.body.len()), (200, 0));
     client.get("/livez").expect(200);

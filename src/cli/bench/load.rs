@@ -1,7 +1,6 @@
 //! The load of one run.
 
 use std::collections::VecDeque;
-use std::fmt::Write;
 use std::sync::Barrier;
 
 use hdrhistogram::Histogram;
@@ -156,6 +155,20 @@ fn stock(engine: &Engine, plan: &Plan, names: &[String]) -> Result<(), Failure> 
     Ok(())
 }
 
+/// Writes a number with leading zeros. Not `write!`: that would take longer than some decisions, and
+/// it is the engine that is measured.
+fn put_digits(place: &mut [u8], mut number: u64) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(number % 10).unwrap_or(0);
+        number /= 10;
+    }
+}
+
+/// Digits and letters as text.
+fn text(ascii: &[u8]) -> &str {
+    str::from_utf8(ascii).unwrap_or_default()
+}
+
 /// A command that was timed and is not durable yet.
 struct Flight {
     position: Position,
@@ -167,7 +180,8 @@ struct Worker<'a> {
     engine: &'a Engine,
     channel: Channel<'static>,
     thread: u16,
-    key: String,
+    /// Idempotency key of the next command: thread, number and step.
+    key: [u8; 18],
     /// Position of each command of the window, the oldest first.
     window: VecDeque<Position>,
     timed: VecDeque<Flight>,
@@ -180,7 +194,7 @@ impl<'a> Worker<'a> {
             engine,
             channel,
             thread,
-            key: String::new(),
+            key: *b"00000-0000000000-r",
             window: VecDeque::with_capacity(WINDOW),
             timed: VecDeque::new(),
             tally: Tally::new(),
@@ -188,7 +202,7 @@ impl<'a> Worker<'a> {
     }
 
     fn run(&mut self, plan: &Plan) -> Result<(), Failure> {
-        let mut name = String::new();
+        let mut name = *b"SKU-00000000";
         let mut random = u64::from(self.thread) + 1;
         let mine = plan.operations / u32::from(plan.threads);
         let one = Units::new(1).ok_or_else(|| failure("no unit"))?;
@@ -199,9 +213,8 @@ impl<'a> Worker<'a> {
                 .wrapping_add(1);
             let pick = (random >> 33) % u64::from(plan.skus);
             // Written anew each time: a caller's SKU is in its request, which is in the cache.
-            name.clear();
-            let _ = write!(name, "SKU-{pick:08}");
-            let sku = Sku::new(&name).map_err(|e| failure(&e.to_string()))?;
+            put_digits(&mut name[4..], pick);
+            let sku = Sku::new(text(&name)).map_err(|e| failure(&e.to_string()))?;
             let line = LineRequest {
                 sku,
                 node: None,
@@ -216,9 +229,9 @@ impl<'a> Worker<'a> {
                 allow_partial: false,
                 lines,
             };
-            let id = ReservationId(self.command(n, 'r', Command::Reserve(reserve))?);
+            let id = ReservationId(self.command(n, b'r', Command::Reserve(reserve))?);
             if plan.work == Work::Cycle {
-                for (step, verb) in [('c', Verb::Confirm), ('s', Verb::Ship { from: None })] {
+                for (step, verb) in [(b'c', Verb::Confirm), (b's', Verb::Ship { from: None })] {
                     self.command(
                         n,
                         step,
@@ -238,12 +251,12 @@ impl<'a> Worker<'a> {
     }
 
     /// Sends one command and gives its id.
-    fn command(&mut self, n: u32, step: char, command: Command<'_>) -> Result<u128, Failure> {
-        self.key.clear();
-        // Writing to a string cannot fail.
-        let _ = write!(self.key, "{}-{n}-{step}", self.thread);
+    fn command(&mut self, n: u32, step: u8, command: Command<'_>) -> Result<u128, Failure> {
+        put_digits(&mut self.key[..5], u64::from(self.thread));
+        put_digits(&mut self.key[6..16], u64::from(n));
+        self.key[17] = step;
         let keyed = Keyed {
-            key: self.engine.key(&self.key, &command),
+            key: self.engine.key(text(&self.key), &command),
             command,
         };
         let timer = n.is_multiple_of(TIMED).then(monotonic);

@@ -22,33 +22,21 @@ fn is_consistency(word: &str) -> bool {
 
 /// `GET /v1/atp/{sku}`
 pub async fn get(app: &App, sku: &str, query: Option<&str>) -> Result<Reply, Problem> {
-    const KNOWN: &str = "channel, node, until, consistency";
     let sku = path_sku(sku)?;
-    let (mut channel, mut node) = (None, None);
-    for (name, value) in request::query(query) {
-        match &*name {
-            "channel" | "node" => {
-                check_name(&value).map_err(|why| request::invalid_parameter(&name, why))?;
-                let slot = if name == "node" {
-                    &mut node
-                } else {
-                    &mut channel
-                };
-                *slot = Some(value);
-            }
-            "until" if time_text::parse(&value).is_none() => {
-                let why = "must be an RFC 3339 time, for instance 2026-11-11T00:00:00Z";
-                return Err(request::invalid_parameter("until", why));
-            }
-            "consistency" if !is_consistency(&value) => {
-                return Err(request::invalid_parameter(
-                    "consistency",
-                    "must be strong or mirror",
-                ));
-            }
-            "until" | "consistency" => {}
-            other => return Err(request::unknown_parameter(other, KNOWN)),
+    let [channel, node, until, consistency] =
+        request::query(query, ["channel", "node", "until", "consistency"])?;
+    for (parameter, name) in [("channel", &channel), ("node", &node)] {
+        if let Some(name) = name {
+            check_name(name).map_err(|why| request::invalid_parameter(parameter, why))?;
         }
+    }
+    if until.is_some_and(|text| time_text::parse(&text).is_none()) {
+        let why = "must be an RFC 3339 time, for instance 2026-11-11T00:00:00Z";
+        return Err(request::invalid_parameter("until", why));
+    }
+    if consistency.is_some_and(|word| !is_consistency(&word)) {
+        let why = "must be strong or mirror";
+        return Err(request::invalid_parameter("consistency", why));
     }
     let index = match node.as_deref() {
         Some(name) => Some(known_node(app, name)?),
@@ -91,7 +79,7 @@ pub async fn bulk(app: &App, body: &[u8]) -> Result<Reply, Problem> {
     let body: AtpBody<'_> = parse::json(body)?;
     let mut issues = Issues::default();
     let given = body.skus.as_deref().unwrap_or_default();
-    if given.is_empty() || given.len() > ATP_SKUS_MAX {
+    if given.is_empty() {
         let detail = format!("must hold 1 to {ATP_SKUS_MAX} SKUs");
         issues.push(format_args!("/skus"), "out_of_range", detail);
     }

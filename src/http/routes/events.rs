@@ -43,30 +43,24 @@ struct Asked {
 }
 
 fn ask(query: Option<&str>) -> Result<Asked, Problem> {
-    let mut asked = Asked {
-        after: Cursor::default(),
-        limit: LIMIT_DEFAULT,
+    let [after, limit] = request::query(query, ["after", "limit"])?;
+    let after = match after {
+        Some(text) => cursor(&text)
+            .ok_or_else(|| request::invalid_parameter("after", "must be a position"))?,
+        None => Cursor::default(),
     };
-    for (name, value) in request::query(query) {
-        match &*name {
-            "after" => {
-                asked.after = cursor(&value)
-                    .ok_or_else(|| request::invalid_parameter("after", "must be a position"))?;
-            }
-            "limit" => {
-                let limit = value
-                    .parse()
-                    .ok()
-                    .filter(|n| (1..=EVENTS_PAGE_MAX).contains(n));
-                asked.limit = limit.ok_or_else(|| {
-                    let why = format!("must be a whole number from 1 to {EVENTS_PAGE_MAX}");
-                    request::invalid_parameter("limit", why)
-                })?;
-            }
-            other => return Err(request::unknown_parameter(other, "after, limit")),
-        }
-    }
-    Ok(asked)
+    let limit = match limit {
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|n| (1..=EVENTS_PAGE_MAX).contains(n))
+            .ok_or_else(|| {
+                let why = format!("must be a whole number from 1 to {EVENTS_PAGE_MAX}");
+                request::invalid_parameter("limit", why)
+            })?,
+        None => LIMIT_DEFAULT,
+    };
+    Ok(Asked { after, limit })
 }
 
 /// The place that a position names: `0.1.42`, or a bare sequence.
@@ -89,27 +83,33 @@ fn write_position(json: &mut Json, position: Position) {
     json.raw(".").number(position.sequence);
 }
 
-/// Reads a page on a thread that may block.
-async fn read(app: &Arc<App>, after: Cursor, limit: usize) -> Result<EventPage, Problem> {
-    let engine = app.engine.clone();
-    let read = tokio::task::spawn_blocking(move || wait_for(engine.events(after, limit))).await;
-    match read {
-        Ok(Ok(page)) => Ok(page),
-        Ok(Err(EventsError::Gone { oldest })) => Err(Problem::EventsGone { oldest }),
-        Ok(Err(EventsError::Lost { sequence })) => {
+/// Reads a page and writes it down, both beside the serving thread: a page can be large.
+async fn read<T: Send + 'static>(
+    app: &Arc<App>,
+    after: Cursor,
+    limit: usize,
+    write: fn(&App, &EventPage) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    let read = move |app: &App| match wait_for(app.engine.events(after, limit)) {
+        Ok(page) => write(app, &page),
+        Err(error) => Err(no_page(error)),
+    };
+    app.beside(read).await?
+}
+
+fn no_page(error: EventsError) -> Problem {
+    match error {
+        EventsError::Gone { oldest } => Problem::EventsGone { oldest },
+        EventsError::Lost { sequence } => {
             let detail = format!(
                 "What stood at {sequence} was lost in a crash, or never was. Read the state anew, \
                  then go on from there."
             );
-            Err(Problem::plain(&catalog::EVENTS_GONE, detail))
+            Problem::plain(&catalog::EVENTS_GONE, detail)
         }
-        Ok(Err(EventsError::Unreadable(why))) => {
+        EventsError::Unreadable(why) => {
             tracing::error!(%why, "the event feed cannot be read");
-            Err(Problem::plain(&catalog::INTERNAL, catalog::INTERNAL.help))
-        }
-        Err(error) => {
-            tracing::error!(%error, "reading the event feed broke off");
-            Err(Problem::plain(&catalog::INTERNAL, catalog::INTERNAL.help))
+            Problem::plain(&catalog::INTERNAL, catalog::INTERNAL.help)
         }
     }
 }
@@ -133,7 +133,11 @@ pub async fn route(
 }
 
 async fn page(app: &Arc<App>, asked: &Asked) -> Result<Reply, Problem> {
-    let page = read(app, asked.after, asked.limit).await?;
+    let json = read(app, asked.after, asked.limit, write_page).await?;
+    Ok(Reply::json(json))
+}
+
+fn write_page(app: &App, page: &EventPage) -> Result<Json, Problem> {
     let mut json = Json::new();
     json.raw(r#"{"data":["#);
     for (at, event) in page.iter().enumerate() {
@@ -143,7 +147,7 @@ async fn page(app: &Arc<App>, asked: &Asked) -> Result<Reply, Problem> {
     json.raw(r#"],"next":""#);
     write_position(&mut json, page.next);
     json.raw("\"}");
-    Ok(Reply::json(json))
+    Ok(json)
 }
 
 fn damaged(error: impl std::fmt::Debug) -> Problem {
@@ -182,7 +186,7 @@ async fn stream(app: Arc<App>, asked: Asked, headers: &HeaderMap) -> Result<Resp
         )
     })?;
     // The first page is read before the answer begins, so that a position that is gone is a 410.
-    let first = read(&app, after, EVENTS_PAGE_MAX).await?;
+    let first = read(&app, after, EVENTS_PAGE_MAX, write_frames).await?;
     let (send, frames) = mpsc::channel(AHEAD);
     tokio::spawn(async move {
         feed(&app, first, after, &send).await;
@@ -192,7 +196,7 @@ async fn stream(app: Arc<App>, asked: Asked, headers: &HeaderMap) -> Result<Resp
 }
 
 /// Writes pages as they come until the reader goes or the server stops.
-async fn feed(app: &Arc<App>, first: EventPage, mut after: Cursor, send: &mpsc::Sender<Bytes>) {
+async fn feed(app: &Arc<App>, first: Written, mut after: Cursor, send: &mpsc::Sender<Bytes>) {
     let mut tick = tokio::time::interval(LOOK);
     let mut quiet = 0;
     let mut page = Some(first);
@@ -204,10 +208,10 @@ async fn feed(app: &Arc<App>, first: EventPage, mut after: Cursor, send: &mpsc::
         return;
     }
     while !app.is_draining() {
-        if let Some(page) = page.take().filter(|page| !page.records.is_empty()) {
-            after = page.next.into();
+        if let Some(page) = page.take().filter(|page| !page.frames.is_empty()) {
+            after = page.next;
             quiet = 0;
-            if send.send(frames(app, &page)).await.is_err() {
+            if send.send(page.frames).await.is_err() {
                 return;
             }
         } else {
@@ -223,7 +227,7 @@ async fn feed(app: &Arc<App>, first: EventPage, mut after: Cursor, send: &mpsc::
             }
         }
         if app.engine.health().durable.sequence > after.sequence {
-            page = match read(app, after, EVENTS_PAGE_MAX).await {
+            page = match read(app, after, EVENTS_PAGE_MAX, write_frames).await {
                 Ok(page) => Some(page),
                 // The reader was too slow, or the journal cannot be read: it asks again and sees.
                 Err(_) => return,
@@ -232,9 +236,16 @@ async fn feed(app: &Arc<App>, first: EventPage, mut after: Cursor, send: &mpsc::
     }
 }
 
-fn frames(app: &App, page: &EventPage) -> Bytes {
+/// A page as frames of a stream.
+struct Written {
+    frames: Bytes,
+    next: Cursor,
+}
+
+fn write_frames(app: &App, page: &EventPage) -> Result<Written, Problem> {
     let mut text = Json::new();
-    for event in page.iter().flatten() {
+    for event in page.iter() {
+        let event = event.map_err(damaged)?;
         text.raw("id: ");
         write_position(&mut text, event.position);
         text.raw("\nevent: ")
@@ -243,7 +254,10 @@ fn frames(app: &App, page: &EventPage) -> Bytes {
         event_json::write(&mut text, &event, app.names());
         text.raw("\n\n");
     }
-    Bytes::from(text.into_bytes())
+    Ok(Written {
+        frames: Bytes::from(text.into_bytes()),
+        next: page.next.into(),
+    })
 }
 
 /// A body made of what a channel brings.

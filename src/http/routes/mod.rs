@@ -11,7 +11,7 @@ pub mod stock;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::extract::{DefaultBodyLimit, MatchedPath, RawQuery, Request};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -19,20 +19,30 @@ use axum::routing::{get, post};
 use crate::http::app::App;
 use crate::http::catalog;
 use crate::http::error::Problem;
+use crate::http::request;
 
 /// Every path of the API. [`hot`](super::hot) takes some calls past this router, to the same
 /// functions.
 pub fn router(app: Arc<App>) -> Router {
+    let without_query = Router::new()
+        .route("/v1/atp", post(atp::bulk_route))
+        .route("/v1/reservations/{id}", get(reservations::get_route))
+        .route("/v1/skus/{sku}", get(skus::get_route).put(skus::put_route))
+        .route("/v1/stock", post(stock::set_route))
+        .route("/v1/stock/adjustments", post(stock::adjust_route))
+        .route("/v1/stock/transfers", post(stock::transfer_route))
+        .route("/v1/stock/{sku}", get(stock::get_route))
+        .route_layer(middleware::from_fn(refuse_query));
     Router::new()
         .route("/", get(ops::landing))
         .route("/docs", get(ops::docs))
+        .route("/favicon.ico", get(ops::icon))
         .route("/livez", get(ops::livez))
         .route("/metrics", get(ops::metrics))
         .route("/openapi.json", get(ops::openapi))
         .route("/problems", get(ops::problems))
         .route("/problems/{code}", get(ops::problem))
         .route("/readyz", get(ops::readyz))
-        .route("/v1/atp", post(atp::bulk_route))
         .route("/v1/atp/{sku}", get(atp::get_route))
         .route("/v1/events", get(events::route))
         .route(
@@ -40,7 +50,6 @@ pub fn router(app: Arc<App>) -> Router {
             post(reservations::reserve_route).get(reservations::find_route),
         )
         .route("/v1/reservations/batch", post(reservations::batch_route))
-        .route("/v1/reservations/{id}", get(reservations::get_route))
         .route(
             "/v1/reservations/{id}/confirm",
             post(reservations::confirm_route),
@@ -62,11 +71,7 @@ pub fn router(app: Arc<App>) -> Router {
             "/v1/reservations/{id}/transfer",
             post(reservations::transfer_route),
         )
-        .route("/v1/skus/{sku}", get(skus::get_route).put(skus::put_route))
-        .route("/v1/stock", post(stock::set_route))
-        .route("/v1/stock/adjustments", post(stock::adjust_route))
-        .route("/v1/stock/transfers", post(stock::transfer_route))
-        .route("/v1/stock/{sku}", get(stock::get_route))
+        .merge(without_query)
         .route_layer(middleware::from_fn(note_path))
         .fallback(nothing_here)
         .layer(DefaultBodyLimit::disable())
@@ -77,6 +82,7 @@ pub fn router(app: Arc<App>) -> Router {
 pub const ROUTES: &[&str] = &[
     "/",
     "/docs",
+    "/favicon.ico",
     "/livez",
     "/metrics",
     "/openapi.json",
@@ -101,6 +107,16 @@ pub const ROUTES: &[&str] = &[
     "/v1/stock/transfers",
     "/v1/stock/{sku}",
 ];
+
+/// Of calls without parameters in the query. The frequent ones see to it themselves.
+async fn refuse_query(
+    RawQuery(query): RawQuery,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let [] = request::query(query.as_deref(), [])?;
+    Ok(next.run(request).await)
+}
 
 async fn nothing_here() -> Problem {
     Problem::plain(&catalog::NOT_FOUND, catalog::NOT_FOUND.help)

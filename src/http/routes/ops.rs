@@ -15,11 +15,12 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const JSON: &str = "application/json";
+const SVG: &str = "image/svg+xml";
 
 type Shared = State<Arc<App>>;
 
 fn is_verbose(query: Option<&str>) -> bool {
-    request::query(query).any(|(name, _)| name == "verbose")
+    request::pairs(query).any(|(name, _)| name == "verbose")
 }
 
 /// One line per check, as Kubernetes answers them.
@@ -84,6 +85,11 @@ pub async fn docs() -> Reply {
         HTML,
         Bytes::from_static(include_bytes!("../pages/docs.html")),
     )
+}
+
+/// `GET /favicon.ico`
+pub async fn icon() -> Reply {
+    Reply::other(SVG, Bytes::from_static(include_bytes!("../pages/icon.svg")))
 }
 
 /// `GET /`

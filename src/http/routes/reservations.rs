@@ -16,7 +16,8 @@ use crate::http::dto::{
 use crate::http::error::{Issues, Problem};
 use crate::http::json::Json;
 use crate::http::{parse, render, request};
-use crate::limits::{BATCH_MAX, KEY_BYTES_MAX, REFERENCE_BYTES_MAX};
+use crate::ledger::{Answer, LedgerError};
+use crate::limits::{BATCH_MAX, REFERENCE_BYTES_MAX};
 
 /// Which verb a path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,9 +63,12 @@ impl ActKind {
     }
 }
 
-/// The sense of a reserve body.
-fn reserve_command<'t>(app: &App, body: &'t ReserveBody<'_>) -> Result<Reserve<'t>, Problem> {
-    let mut issues = Issues::default();
+/// The sense of a reserve body; `issues` holds what was found before.
+fn reserve_command<'t>(
+    app: &App,
+    body: &'t ReserveBody<'_>,
+    mut issues: Issues,
+) -> Result<Reserve<'t>, Problem> {
     let channel = parse::required(&mut issues, format_args!("/channel"), body.channel.as_ref())
         .and_then(|name| parse::name(&mut issues, format_args!("/channel"), name));
     let reference = parse::bounded(
@@ -96,70 +100,116 @@ fn reserve_command<'t>(app: &App, body: &'t ReserveBody<'_>) -> Result<Reserve<'
 pub async fn reserve(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Reply, Problem> {
     let key = request::required_key(headers)?;
     let body: ReserveBody<'_> = parse::json(body)?;
-    let command = reserve_command(app, &body)?;
+    let command = reserve_command(app, &body, Issues::default())?;
     app.execute(key, Command::Reserve(command)).await
 }
 
+/// Longest body of a batch that is read, decided and answered on the serving thread.
+const BATCH_INLINE_BYTES: usize = 16 * 1024;
+
+/// Most mistakes that all problems of a batch list together, beyond the first of each.
+const BATCH_ISSUES_MAX: usize = 1_000;
+
 /// `POST /v1/reservations/batch`
-pub async fn batch(app: &App, body: &[u8]) -> Result<Reply, Problem> {
+///
+/// Of a large batch only the wait for the disk is spent on the serving thread.
+pub async fn batch(app: &Arc<App>, body: &Bytes) -> Result<Reply, Problem> {
+    if body.len() <= BATCH_INLINE_BYTES {
+        let items = batch_items(body)?;
+        let (early, commands) = batch_commands(app, &items);
+        let answers = app.engine.execute_batch(&commands).await;
+        return Ok(batch_reply(app, early, answers));
+    }
+    let body = body.clone();
+    let submit = move |app: &App| {
+        let items = batch_items(&body)?;
+        let (early, commands) = batch_commands(app, &items);
+        Ok::<_, Problem>((early, app.engine.submit_batch(&commands)))
+    };
+    let (early, submitted) = app.beside(submit).await??;
+    let answers = app.engine.finish_batch(submitted).await;
+    app.beside(move |app| batch_reply(app, early, answers))
+        .await
+}
+
+/// Per item: `None` has the next command's answer, a problem is the answer already.
+type Early = Vec<Option<Problem>>;
+
+type BatchItems<'b> = Vec<(Option<Text<'b>>, ReserveBody<'b>)>;
+
+fn batch_items(body: &[u8]) -> Result<BatchItems<'_>, Problem> {
     let body: BatchBody<'_> = parse::json(body)?;
-    let items = body.reservations.unwrap_or_default();
-    let mut issues = Issues::default();
-    if items.is_empty() || items.len() > BATCH_MAX {
+    let items = body.reservations.map_or_else(Vec::new, |list| list.0);
+    if items.is_empty() {
+        let mut issues = Issues::default();
         let detail = format!("must hold 1 to {BATCH_MAX} reservations");
         issues.push(format_args!("/reservations"), "out_of_range", detail);
+        return Err(Problem::Invalid(issues));
     }
-    issues.check()?;
-    let items: Vec<(Option<Text<'_>>, ReserveBody<'_>)> = items
-        .into_iter()
+    let items = items.into_iter();
+    Ok(items
         .map(|mut item| (item.key.take(), item.into_body()))
-        .collect();
+        .collect())
+}
+
+fn batch_commands<'t>(app: &App, items: &'t BatchItems<'_>) -> (Early, Vec<Keyed<'t>>) {
     let mut commands = Vec::with_capacity(items.len());
-    // Per item: `None` has the next command's answer, a problem is the answer already.
-    let mut early = Vec::with_capacity(items.len());
-    for (key, body) in &items {
-        match batch_key(key.as_ref()).and_then(|key| Ok((key, reserve_command(app, body)?))) {
-            Ok((key, reserve)) => {
-                let command = Command::Reserve(reserve);
-                let key = app.engine.key(key, &command);
-                commands.push(Keyed { key, command });
+    let mut early = Early::with_capacity(items.len());
+    let mut room = BATCH_ISSUES_MAX;
+    for (key, body) in items {
+        match batch_command(app, key.as_ref(), body, room) {
+            Ok(command) => {
+                commands.push(command);
                 early.push(None);
             }
-            Err(problem) => early.push(Some(problem)),
+            Err(problem) => {
+                if let Problem::Invalid(issues) = &problem {
+                    room = room.saturating_sub(issues.len());
+                }
+                early.push(Some(problem));
+            }
         }
     }
-    let mut answers = app.engine.execute_batch(&commands).await.into_iter();
-    let replies = early.into_iter().map(|problem| {
-        if let Some(problem) = problem {
-            return Reply::from(problem);
-        }
-        match answers.next() {
-            Some(Ok(answer)) => app.reply(answer, StatusCode::CREATED),
-            Some(Err(error)) => Reply::from(Problem::Ledger(error)),
-            None => Reply::from(Problem::plain(&catalog::INTERNAL, "There is no answer.")),
-        }
+    (early, commands)
+}
+
+fn batch_command<'t>(
+    app: &App,
+    key: Option<&'t Text<'_>>,
+    body: &'t ReserveBody<'_>,
+    issues_max: usize,
+) -> Result<Keyed<'t>, Problem> {
+    let mut issues = Issues::at_most(issues_max);
+    let key = parse::required(&mut issues, format_args!("/key"), key);
+    let key = key.and_then(|key| {
+        let checked = request::check_key(key.as_bytes());
+        checked
+            .map_err(|why| issues.push(format_args!("/key"), "invalid_key", why))
+            .ok()
     });
-    Ok(batch_reply(app, replies))
+    let reserve = reserve_command(app, body, issues)?;
+    let command = Command::Reserve(reserve);
+    Ok(Keyed {
+        key: app.engine.key(key.unwrap_or_default(), &command),
+        command,
+    })
 }
 
-fn batch_key<'t>(key: Option<&'t Text<'_>>) -> Result<&'t str, Problem> {
-    let mut issues = Issues::default();
-    let key = parse::required(&mut issues, format_args!("/key"), key).unwrap_or_default();
-    if issues.is_empty()
-        && (!(1..=KEY_BYTES_MAX).contains(&key.len()) || !key.bytes().all(|b| b.is_ascii_graphic()))
-    {
-        let detail = format!("must be 1 to {KEY_BYTES_MAX} visible ASCII characters");
-        issues.push(format_args!("/key"), "invalid_key", detail);
-    }
-    issues.check().map(|()| key)
-}
-
-fn batch_reply(app: &App, replies: impl ExactSizeIterator<Item = Reply>) -> Reply {
-    const USUAL_ITEM_BYTES: usize = 400;
-    let mut json = Json::with_capacity(replies.len() * USUAL_ITEM_BYTES);
+fn batch_reply(app: &App, early: Early, answers: Vec<Result<Answer, LedgerError>>) -> Reply {
+    const USUAL_ITEM_BYTES: usize = 512;
+    let mut json = Json::with_capacity(early.len() * USUAL_ITEM_BYTES);
+    let mut answers = answers.into_iter();
     let mut last = None;
     json.raw(r#"{"results":["#);
-    for (at, reply) in replies.enumerate() {
+    for (at, problem) in early.into_iter().enumerate() {
+        let reply = match problem {
+            Some(problem) => Reply::from(problem),
+            None => match answers.next() {
+                Some(Ok(answer)) => app.reply(answer, StatusCode::CREATED),
+                Some(Err(error)) => Reply::from(Problem::Ledger(error)),
+                None => Reply::from(Problem::plain(&catalog::INTERNAL, "There is no answer.")),
+            },
+        };
         json.comma(at == 0)
             .raw(r#"{"status":"#)
             .number(reply.status.as_u16());
@@ -337,16 +387,7 @@ pub async fn get(app: &App, id: &str) -> Result<Reply, Problem> {
 
 /// `GET /v1/reservations?key=` or `?reference=&channel=`
 pub async fn find(app: &App, query: Option<&str>) -> Result<Reply, Problem> {
-    const KNOWN: &str = "key, reference, channel";
-    let (mut key, mut reference, mut channel) = (None, None, None);
-    for (name, value) in request::query(query) {
-        match &*name {
-            "key" => key = Some(value),
-            "reference" => reference = Some(value),
-            "channel" => channel = Some(value),
-            other => return Err(request::unknown_parameter(other, KNOWN)),
-        }
-    }
+    let [key, reference, channel] = request::query(query, ["key", "reference", "channel"])?;
     match (key, reference, channel) {
         (Some(key), None, None) => settle(app, &key).await,
         (None, Some(reference), Some(channel)) => {
@@ -365,11 +406,8 @@ pub async fn find(app: &App, query: Option<&str>) -> Result<Reply, Problem> {
 
 /// What a key was answered. The answer to a command that named no reservation comes as it was.
 async fn settle(app: &App, key: &str) -> Result<Reply, Problem> {
-    // As in the header: a key may stand in quotes.
-    let key = key
-        .strip_prefix('"')
-        .and_then(|key| key.strip_suffix('"'))
-        .unwrap_or(key);
+    let key = request::check_key(request::bare_key(key.as_bytes()))
+        .map_err(|why| request::invalid_parameter("key", why))?;
     match app.engine.settle(key).await? {
         Some(answer) => Ok(app.reply(answer, StatusCode::OK)),
         None => Err(Problem::plain(

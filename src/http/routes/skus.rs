@@ -13,6 +13,7 @@ use crate::http::catalog;
 use crate::http::dto::{Given, SafetyBody, SettingsBody, Text};
 use crate::http::error::{Issues, Problem};
 use crate::http::json::Json;
+use crate::http::list::Object;
 use crate::http::request::{self, IfMatch};
 use crate::http::routes::stock::{path_sku, unknown_sku};
 use crate::http::{parse, render, request_ids};
@@ -59,7 +60,7 @@ pub async fn put(app: &App, sku: &str, headers: &HeaderMap, body: &[u8]) -> Resu
     let mut issues = Issues::default();
     let safety = body
         .safety_stock
-        .and_then(|found| safety(&mut issues, found));
+        .and_then(|Object(found)| safety(&mut issues, found));
     let selling = body
         .selling
         .as_ref()

@@ -9,15 +9,16 @@ use hyper::HeaderMap;
 use crate::domain::command::{
     AdjustItem, Command, SetItem, StockChange, StockCommand, TransferItem,
 };
-use crate::domain::{Refusal, Sku};
+use crate::domain::{NodeIx, Refusal, Sku, Units};
 use crate::http::app::{App, Reply};
-use crate::http::dto::{AdjustBody, SetBody, StockBody, Text, TransferBody};
+use crate::http::dto::{AdjustBody, Num, SetBody, StockBody, Text, TransferBody};
 use crate::http::error::{Issues, Problem};
 use crate::http::json::Json;
+use crate::http::list::Element;
 use crate::http::{parse, render, request};
 use crate::limits::{STOCK_ITEMS_MAX, TEXT_BYTES_MAX};
 
-/// Who and why, and how many: what all three changes have in common.
+/// Who and why, and that there is something: what all three changes have in common.
 fn check_frame<T>(issues: &mut Issues, body: &StockBody<'_, T>) {
     parse::required(issues, format_args!("/reason"), body.reason.as_ref());
     let texts = [
@@ -27,8 +28,7 @@ fn check_frame<T>(issues: &mut Issues, body: &StockBody<'_, T>) {
     for (name, text) in texts {
         parse::bounded(issues, format_args!("/{name}"), text, TEXT_BYTES_MAX);
     }
-    let count = body.items.as_ref().map_or(0, Vec::len);
-    if count == 0 || count > STOCK_ITEMS_MAX {
+    if body.items.as_deref().unwrap_or_default().is_empty() {
         let detail = format!("must hold 1 to {STOCK_ITEMS_MAX} items");
         issues.push(format_args!("/items"), "out_of_range", detail);
     }
@@ -65,44 +65,121 @@ async fn run<T>(
     .await
 }
 
-/// `POST /v1/stock`
-pub async fn set(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Reply, Problem> {
-    let key = request::required_key(headers)?;
-    let body: StockBody<'_, SetBody<'_>> = parse::json(body)?;
-    let mut issues = Issues::default();
-    check_frame(&mut issues, &body);
-    let mut items = Vec::new();
-    for (at, item) in body.items.iter().flatten().enumerate() {
-        let sku = parse::sku(
-            &mut issues,
-            format_args!("/items/{at}/sku"),
-            item.sku.as_ref(),
-        );
-        let place = format_args!("/items/{at}/node");
-        let node = node_name(&mut issues, place, item.node.as_ref());
+/// What the items of set and adjust differ in: the numbers, and what they become.
+trait Counts<'a>: Element<'a> {
+    type Number;
+
+    fn sku(&self) -> Option<&Text<'a>>;
+    fn node(&self) -> Option<&Text<'a>>;
+    fn change_from(&self) -> Option<Num>;
+    /// On hand and unavailable; at least one of them must be given.
+    fn numbers(&self, issues: &mut Issues, at: usize) -> (Self::Number, Self::Number);
+    fn change<'t>(
+        items: impl Iterator<Item = (Counted<'t, Self::Number>, NodeIx)>,
+    ) -> StockChange<'t>;
+}
+
+/// An item without a mistake.
+struct Counted<'t, N> {
+    sku: Sku<'t>,
+    node: &'t str,
+    on_hand: N,
+    unavailable: N,
+    change_from: Option<Units>,
+}
+
+impl<'a> Counts<'a> for SetBody<'a> {
+    type Number = Option<Units>;
+
+    fn sku(&self) -> Option<&Text<'a>> {
+        self.sku.as_ref()
+    }
+
+    fn node(&self) -> Option<&Text<'a>> {
+        self.node.as_ref()
+    }
+
+    fn change_from(&self) -> Option<Num> {
+        self.change_from
+    }
+
+    fn numbers(&self, issues: &mut Issues, at: usize) -> (Option<Units>, Option<Units>) {
         let place = format_args!("/items/{at}/on_hand");
-        let on_hand = parse::units(&mut issues, place, item.on_hand, 0);
-        let place = format_args!("/items/{at}/unavailable");
-        let unavailable = parse::units(&mut issues, place, item.unavailable, 0);
-        if item.on_hand.is_none() && item.unavailable.is_none() {
-            let place = format_args!("/items/{at}/on_hand");
+        let on_hand = parse::units(issues, place, self.on_hand, 0);
+        if self.on_hand.is_none() && self.unavailable.is_none() {
             issues.push(place, "missing", "on_hand or unavailable is required");
         }
-        let place = format_args!("/items/{at}/change_from");
-        let change_from = parse::units(&mut issues, place, item.change_from, 0);
-        items.push((sku, node, on_hand, unavailable, change_from));
+        let place = format_args!("/items/{at}/unavailable");
+        (on_hand, parse::units(issues, place, self.unavailable, 0))
     }
-    issues.check()?;
-    // Names are recorded only now, when nothing can be wrong any more.
-    let mut set = Vec::with_capacity(items.len());
-    for (at, (sku, name, on_hand, unavailable, change_from)) in items.into_iter().enumerate() {
-        if let (Some(sku), Some(name)) = (sku, name) {
-            let node = app
-                .names()
-                .node(name)
-                .await
-                .map_err(|error| Problem::name(error, format_args!("/items/{at}/node")))?;
-            set.push(SetItem {
+
+    fn change<'t>(
+        items: impl Iterator<Item = (Counted<'t, Option<Units>>, NodeIx)>,
+    ) -> StockChange<'t> {
+        let items = items.map(|(found, node)| SetItem {
+            sku: found.sku,
+            node,
+            on_hand: found.on_hand,
+            unavailable: found.unavailable,
+            change_from: found.change_from,
+        });
+        StockChange::Set(items.collect())
+    }
+}
+
+impl<'a> Counts<'a> for AdjustBody<'a> {
+    type Number = i64;
+
+    fn sku(&self) -> Option<&Text<'a>> {
+        self.sku.as_ref()
+    }
+
+    fn node(&self) -> Option<&Text<'a>> {
+        self.node.as_ref()
+    }
+
+    fn change_from(&self) -> Option<Num> {
+        self.change_from
+    }
+
+    fn numbers(&self, issues: &mut Issues, at: usize) -> (i64, i64) {
+        let place = format_args!("/items/{at}/delta");
+        let on_hand = parse::delta(issues, place, self.delta);
+        if self.delta.is_none() && self.unavailable_delta.is_none() {
+            issues.push(place, "missing", "delta or unavailable_delta is required");
+        }
+        let place = format_args!("/items/{at}/unavailable_delta");
+        (on_hand, parse::delta(issues, place, self.unavailable_delta))
+    }
+
+    fn change<'t>(items: impl Iterator<Item = (Counted<'t, i64>, NodeIx)>) -> StockChange<'t> {
+        let items = items.map(|(found, node)| AdjustItem {
+            sku: found.sku,
+            node,
+            on_hand: found.on_hand,
+            unavailable: found.unavailable,
+            change_from: found.change_from,
+        });
+        StockChange::Adjust(items.collect())
+    }
+}
+
+/// The sense of a body of set or adjust.
+fn counted<'t, 'b, T: Counts<'b>>(
+    body: &'t StockBody<'b, T>,
+) -> Result<Vec<Counted<'t, T::Number>>, Problem> {
+    let mut issues = Issues::default();
+    check_frame(&mut issues, body);
+    let mut items = Vec::new();
+    for (at, item) in body.items.as_deref().unwrap_or_default().iter().enumerate() {
+        let sku = parse::sku(&mut issues, format_args!("/items/{at}/sku"), item.sku());
+        let place = format_args!("/items/{at}/node");
+        let node = node_name(&mut issues, place, item.node());
+        let (on_hand, unavailable) = item.numbers(&mut issues, at);
+        let place = format_args!("/items/{at}/change_from");
+        let change_from = parse::units(&mut issues, place, item.change_from(), 0);
+        if let (Some(sku), Some(node)) = (sku, node) {
+            items.push(Counted {
                 sku,
                 node,
                 on_hand,
@@ -111,54 +188,38 @@ pub async fn set(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Reply, P
             });
         }
     }
-    run(app, key, &body, StockChange::Set(set)).await
+    issues.check().map(|()| items)
+}
+
+/// The nodes of items that have no mistake; a new name is recorded.
+async fn nodes(app: &App, names: Vec<&str>) -> Result<Vec<NodeIx>, Problem> {
+    let mut nodes = Vec::with_capacity(names.len());
+    for (at, name) in names.into_iter().enumerate() {
+        let node = app.names().node(name).await;
+        let wrong = |error| Problem::name(error, format_args!("/items/{at}/node"));
+        nodes.push(node.map_err(wrong)?);
+    }
+    Ok(nodes)
+}
+
+/// `POST /v1/stock`
+pub async fn set(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Reply, Problem> {
+    let key = request::required_key(headers)?;
+    let body: StockBody<'_, SetBody<'_>> = parse::json(body)?;
+    let items = counted(&body)?;
+    let nodes = nodes(app, items.iter().map(|item| item.node).collect()).await?;
+    let change = SetBody::change(items.into_iter().zip(nodes));
+    run(app, key, &body, change).await
 }
 
 /// `POST /v1/stock/adjustments`
 pub async fn adjust(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Reply, Problem> {
     let key = request::required_key(headers)?;
     let body: StockBody<'_, AdjustBody<'_>> = parse::json(body)?;
-    let mut issues = Issues::default();
-    check_frame(&mut issues, &body);
-    let mut items = Vec::new();
-    for (at, item) in body.items.iter().flatten().enumerate() {
-        let sku = parse::sku(
-            &mut issues,
-            format_args!("/items/{at}/sku"),
-            item.sku.as_ref(),
-        );
-        let place = format_args!("/items/{at}/node");
-        let node = node_name(&mut issues, place, item.node.as_ref());
-        let place = format_args!("/items/{at}/delta");
-        let on_hand = parse::delta(&mut issues, place, item.delta);
-        if item.delta.is_none() && item.unavailable_delta.is_none() {
-            issues.push(place, "missing", "delta or unavailable_delta is required");
-        }
-        let place = format_args!("/items/{at}/unavailable_delta");
-        let unavailable = parse::delta(&mut issues, place, item.unavailable_delta);
-        let place = format_args!("/items/{at}/change_from");
-        let change_from = parse::units(&mut issues, place, item.change_from, 0);
-        items.push((sku, node, on_hand, unavailable, change_from));
-    }
-    issues.check()?;
-    let mut adjust = Vec::with_capacity(items.len());
-    for (at, (sku, name, on_hand, unavailable, change_from)) in items.into_iter().enumerate() {
-        if let (Some(sku), Some(name)) = (sku, name) {
-            let node = app
-                .names()
-                .node(name)
-                .await
-                .map_err(|error| Problem::name(error, format_args!("/items/{at}/node")))?;
-            adjust.push(AdjustItem {
-                sku,
-                node,
-                on_hand,
-                unavailable,
-                change_from,
-            });
-        }
-    }
-    run(app, key, &body, StockChange::Adjust(adjust)).await
+    let items = counted(&body)?;
+    let nodes = nodes(app, items.iter().map(|item| item.node).collect()).await?;
+    let change = AdjustBody::change(items.into_iter().zip(nodes));
+    run(app, key, &body, change).await
 }
 
 /// `POST /v1/stock/transfers`
@@ -168,7 +229,7 @@ pub async fn transfer(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Rep
     let mut issues = Issues::default();
     check_frame(&mut issues, &body);
     let mut items = Vec::new();
-    for (at, item) in body.items.iter().flatten().enumerate() {
+    for (at, item) in body.items.as_deref().unwrap_or_default().iter().enumerate() {
         let sku = parse::sku(
             &mut issues,
             format_args!("/items/{at}/sku"),

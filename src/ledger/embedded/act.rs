@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::EmbeddedLedger;
 use super::pool::{RecordGuards, StockGuards};
-use super::record_shard::LineRef;
+use super::record_shard::{LineRef, Record};
 use super::scratch::Scratch;
 use crate::domain::command::{Act, CommandKey, Verb};
 use crate::domain::decide::{self, ActPlan, LineFacts};
@@ -35,12 +35,12 @@ impl EmbeddedLedger {
         let head = records
             .of(act.id.0)
             .and_then(|s| s.get(act.id.0))
-            .and_then(|r| r.head());
+            .and_then(Record::head);
         let Some(head) = head else {
             let unknown = Refusal::UnknownReservation;
             return self.refuse(&mut records, key, self.now(), unknown, Scratch::new());
         };
-        let refs: SmallVec<[LineRef; 2]> = SmallVec::from_slice(head.lines.as_slice());
+        let refs = head.lines;
         let mut stock = self
             .state
             .pool
@@ -105,7 +105,7 @@ impl EmbeddedLedger {
             .and_then(|r| Some((r.at, r.head()?)))
             .ok_or(LedgerError::Unavailable)?;
         let channel = head.channel;
-        let reference = head.reference.clone();
+        let reference: Option<Box<str>> = head.reference.map(Into::into);
         let body = Acted {
             id,
             key,
@@ -150,7 +150,7 @@ impl Acting<'_, '_> {
     fn open_lines(&self, stock: &StockGuards<'_>) -> i64 {
         let lines = self.refs.iter().filter_map(|line| Self::entry(stock, line));
         let open = lines
-            .filter(|(entry, _)| !entry.line.open().is_zero())
+            .filter(|(entry, _)| !entry.line().open().is_zero())
             .count();
         i64::try_from(open).unwrap_or(i64::MAX)
     }
@@ -162,7 +162,7 @@ impl Acting<'_, '_> {
             .filter_map(|line| Self::entry(stock, line))
             .map(|(entry, owner)| LineFacts {
                 sku: owner.sku(),
-                line: entry.line,
+                line: entry.line(),
             })
             .collect();
         decide::act(self.act, self.deadline(stock), self.now, &facts, |at| {
@@ -187,7 +187,7 @@ impl Acting<'_, '_> {
                 Some(ActedLine {
                     sku: owner.sku(),
                     requested: line.requested,
-                    after: entry.line,
+                    after: entry.line(),
                     moves: moves_of(at),
                 })
             })

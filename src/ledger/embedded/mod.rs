@@ -10,6 +10,7 @@ mod feed;
 mod identity;
 mod index;
 pub mod journal;
+mod packed;
 mod pool;
 mod read;
 pub mod record;
@@ -178,7 +179,7 @@ impl EmbeddedLedger {
             };
             scratch.push(now, &body);
             expired += 1;
-            if entry.line.open().is_zero() {
+            if entry.line().open().is_zero() {
                 self.state.counts.open_lines.fetch_sub(1, Ordering::Relaxed);
             }
             if scratch.len() >= crate::limits::RECORD_BYTES_MAX {
@@ -199,10 +200,10 @@ impl EmbeddedLedger {
         mut scratch: Scratch,
     ) -> Result<Answer, LedgerError> {
         scratch.push(at, &body);
-        let kept = Kept::Event(scratch.last_record().into());
+        let kept = scratch.last_record().into();
         let sequence = scratch.commit(&self.journal);
         let shard = records.of_mut(key.id).ok_or(LedgerError::Unavailable)?;
-        let record = Record::new(key, self.position(sequence), at, kept);
+        let record = Record::of_event(key, self.position(sequence), at, kept);
         shard.insert(record).map_err(|bad| self.broken(bad))?;
         self.state.counts.records.fetch_add(1, Ordering::Relaxed);
         let verdict = verdict_of(at, body).ok_or(LedgerError::Unavailable)?;
@@ -267,14 +268,14 @@ impl EmbeddedLedger {
 
     fn replay(&self, record: &Record) -> Result<Answer, LedgerError> {
         let position = record.position();
-        let verdict: Verdict = match &record.kept {
+        let verdict: Verdict = match record.kept() {
             Kept::Event(bytes) => {
                 let event = record::decode(position, bytes);
                 let event = event.map_err(|_damaged| self.broken(Inconsistent))?;
                 verdict_of(event.at, event.body).ok_or(LedgerError::Unavailable)?
             }
             Kept::Reservation(head) => {
-                let mut reservation = self.state.view(record, head)?;
+                let mut reservation = self.state.view(record, &head)?;
                 reservation.deadline = record.at.after(head.ttl);
                 for (line, made) in reservation.lines.iter_mut().zip(head.lines.as_slice()) {
                     line.line = line.line.as_made(made.made_at());

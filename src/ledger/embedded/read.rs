@@ -83,7 +83,7 @@ impl EmbeddedLedger {
         let Some((record, head)) = record.and_then(|r| Some((r, r.head()?))) else {
             return Ok(None);
         };
-        let mut view = self.state.view(record, head)?;
+        let mut view = self.state.view(record, &head)?;
         let now = self.now();
         if view.deadline.is_due(now) {
             for line in &mut view.lines {
@@ -112,7 +112,7 @@ impl EmbeddedLedger {
             let same = |record: &&Record| {
                 let head = record.head();
                 head.is_some_and(|head| {
-                    head.channel == channel && head.reference.as_deref() == Some(reference)
+                    head.channel == channel && head.reference == Some(reference)
                 })
             };
             records.records.get(slot).filter(same).map(Record::id)
@@ -123,7 +123,11 @@ impl EmbeddedLedger {
 
 impl State {
     /// A reservation as its lines stand. To be called with its record locked.
-    pub(super) fn view(&self, record: &Record, head: &Head) -> Result<Reservation, LedgerError> {
+    pub(super) fn view(
+        &self,
+        record: &Record,
+        head: &Head<'_>,
+    ) -> Result<Reservation, LedgerError> {
         let refs = head.lines.as_slice();
         let stock = self
             .pool
@@ -143,13 +147,13 @@ impl State {
             lines.push(ReservationLine {
                 sku: owner.sku().into(),
                 requested: line.requested,
-                line: entry.line,
+                line: entry.line(),
             });
         }
         Ok(Reservation {
             id: ReservationId(record.id()),
             channel: head.channel,
-            reference: head.reference.clone(),
+            reference: head.reference.map(Into::into),
             created_at: record.at,
             deadline,
             lines,

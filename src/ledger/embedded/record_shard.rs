@@ -4,7 +4,10 @@
 //! key's hash; the record of any other command is its encoded event, from which the answer is
 //! read back.
 
+use smallvec::SmallVec;
+
 use super::index::Index;
+use super::packed::PackedUnits;
 use super::slab::Slab;
 use crate::domain::command::CommandKey;
 use crate::domain::line::Inconsistent;
@@ -57,66 +60,142 @@ impl LineRef {
     }
 }
 
-/// The lines of a reservation; one is the usual case and needs no list.
-#[derive(Debug, Clone)]
-pub(super) enum LineRefs {
-    One([LineRef; 1]),
-    Many(Box<[LineRef]>),
-}
-
-impl LineRefs {
-    pub(super) fn new(refs: &[LineRef]) -> Self {
-        match refs {
-            [one] => Self::One([*one]),
-            many => Self::Many(many.into()),
-        }
-    }
-
-    pub(super) fn as_slice(&self) -> &[LineRef] {
-        match self {
-            Self::One(one) => one,
-            Self::Many(many) => many,
-        }
-    }
-
-    pub(super) fn as_mut_slice(&mut self) -> &mut [LineRef] {
-        match self {
-            Self::One(one) => one,
-            Self::Many(many) => many,
-        }
-    }
-}
+/// The lines of a reservation.
+pub(super) type LineRefs = SmallVec<[LineRef; 1]>;
 
 /// What a reservation is, apart from where its units are.
-#[derive(Debug, Clone)]
-pub(super) struct Head {
+#[derive(Debug)]
+pub(super) struct Head<'a> {
     pub(super) channel: ChannelIx,
     pub(super) ttl: Ttl,
     /// When it was made or last acted on.
     pub(super) touched: UnixMillis,
-    pub(super) reference: Option<Box<str>>,
+    pub(super) reference: Option<&'a str>,
     pub(super) lines: LineRefs,
 }
 
 /// What a command was answered.
 #[derive(Debug)]
-pub(super) enum Kept {
+pub(super) enum Kept<'a> {
     /// A reservation was made.
-    Reservation(Head),
+    Reservation(Head<'a>),
     /// The encoded event of any other command.
+    Event(&'a [u8]),
+}
+
+/// [`Kept`], in a record.
+#[derive(Debug)]
+enum Stored {
+    /// A reservation of one line was made, without a reference.
+    Plain(PlainHead),
+    /// Any other reservation was made.
+    Full(Box<FullHead>),
     Event(Box<[u8]>),
 }
 
-/// The record of one command.
+/// The usual [`Head`], without a pointer to follow.
+#[derive(Debug, Clone, Copy)]
+#[repr(Rust, packed)]
+struct PlainHead {
+    /// Milliseconds from when it was made.
+    touched_after: u32,
+    ttl: Ttl,
+    channel: ChannelIx,
+    requested: PackedUnits,
+    slot: u32,
+    shard: u16,
+    made_at: u16,
+}
+
+impl PlainHead {
+    /// `None`: that much does not fit.
+    fn new(head: &Head<'_>, at: UnixMillis) -> Option<Self> {
+        let (None, [line]) = (head.reference, head.lines.as_slice()) else {
+            return None;
+        };
+        Some(Self {
+            touched_after: u32::try_from(head.touched.0.checked_sub(at.0)?).ok()?,
+            ttl: head.ttl,
+            channel: head.channel,
+            requested: PackedUnits::new(line.requested),
+            slot: line.slot,
+            shard: line.shard,
+            made_at: line.made_at,
+        })
+    }
+
+    fn head(self, at: UnixMillis) -> Head<'static> {
+        let line = LineRef {
+            requested: self.requested.get(),
+            slot: self.slot,
+            shard: self.shard,
+            made_at: self.made_at,
+        };
+        Head {
+            channel: self.channel,
+            ttl: self.ttl,
+            touched: UnixMillis(at.0.saturating_add(i64::from(self.touched_after))),
+            reference: None,
+            lines: LineRefs::from_buf([line]),
+        }
+    }
+}
+
+/// Any [`Head`].
 #[derive(Debug)]
+struct FullHead {
+    channel: ChannelIx,
+    ttl: Ttl,
+    touched: UnixMillis,
+    reference: Option<Box<str>>,
+    lines: LineRefs,
+}
+
+impl FullHead {
+    fn new(head: &Head<'_>) -> Self {
+        Self {
+            channel: head.channel,
+            ttl: head.ttl,
+            touched: head.touched,
+            reference: head.reference.map(Into::into),
+            lines: head.lines.clone(),
+        }
+    }
+
+    fn head(&self) -> Head<'_> {
+        Head {
+            channel: self.channel,
+            ttl: self.ttl,
+            touched: self.touched,
+            reference: self.reference.as_deref(),
+            lines: self.lines.clone(),
+        }
+    }
+}
+
+impl Stored {
+    /// A reservation that was made at this moment.
+    fn reservation(head: &Head<'_>, at: UnixMillis) -> Self {
+        match PlainHead::new(head, at) {
+            Some(plain) => Self::Plain(plain),
+            None => Self::Full(Box::new(FullHead::new(head))),
+        }
+    }
+}
+
+/// The record of one command; fills one cache line.
+#[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct Record {
     id: [u64; 2],
     pub(super) fingerprint: u64,
     /// Epoch and sequence in one number, since there are as many of these as keys.
     place: u64,
     pub(super) at: UnixMillis,
-    pub(super) kept: Kept,
+    stored: Stored,
 }
+
+const _: () = assert!(size_of::<Option<Record>>() == 64);
 
 fn halves(id: u128) -> [u64; 2] {
     let low = u64::try_from(id & u128::from(u64::MAX)).unwrap_or(0);
@@ -133,13 +212,33 @@ fn pack(position: Position) -> u64 {
 }
 
 impl Record {
-    pub(super) fn new(key: CommandKey, position: Position, at: UnixMillis, kept: Kept) -> Self {
+    /// The record of a command that made a reservation.
+    pub(super) fn of_reservation(
+        key: CommandKey,
+        position: Position,
+        at: UnixMillis,
+        head: &Head<'_>,
+    ) -> Self {
+        Self::new(key, position, at, Stored::reservation(head, at))
+    }
+
+    /// The record of any other command, by its encoded event.
+    pub(super) fn of_event(
+        key: CommandKey,
+        position: Position,
+        at: UnixMillis,
+        event: Box<[u8]>,
+    ) -> Self {
+        Self::new(key, position, at, Stored::Event(event))
+    }
+
+    fn new(key: CommandKey, position: Position, at: UnixMillis, stored: Stored) -> Self {
         Self {
             id: halves(key.id),
             fingerprint: key.fingerprint,
             place: pack(position),
             at,
-            kept,
+            stored,
         }
     }
 
@@ -159,8 +258,35 @@ impl Record {
 
     /// Notes that the reservation was acted on.
     pub(super) fn touch(&mut self, now: UnixMillis) {
-        if let Some(head) = self.head_mut() {
-            head.touched = now;
+        match &mut self.stored {
+            Stored::Plain(plain) => {
+                let touched = Head {
+                    touched: now,
+                    ..plain.head(self.at)
+                };
+                self.stored = Stored::reservation(&touched, self.at);
+            }
+            Stored::Full(full) => full.touched = now,
+            Stored::Event(_) => {}
+        }
+    }
+
+    /// Notes where a line of the reservation is; false when it has no such line.
+    pub(super) fn place_line(&mut self, number: u16, shard: u16, slot: u32) -> bool {
+        let number = usize::from(number);
+        match &mut self.stored {
+            Stored::Plain(plain) if number == 0 => {
+                (plain.shard, plain.slot) = (shard, slot);
+                true
+            }
+            Stored::Full(full) => match full.lines.get_mut(number) {
+                Some(line) => {
+                    *line = line.placed(shard, slot);
+                    true
+                }
+                None => false,
+            },
+            Stored::Plain(_) | Stored::Event(_) => false,
         }
     }
 
@@ -169,15 +295,18 @@ impl Record {
         self.head().map_or(self.at, |head| head.touched)
     }
 
-    pub(super) const fn head(&self) -> Option<&Head> {
-        match &self.kept {
-            Kept::Reservation(head) => Some(head),
-            Kept::Event(_) => None,
+    /// What the command was answered.
+    pub(super) fn kept(&self) -> Kept<'_> {
+        match &self.stored {
+            Stored::Plain(plain) => Kept::Reservation(plain.head(self.at)),
+            Stored::Full(full) => Kept::Reservation(full.head()),
+            Stored::Event(bytes) => Kept::Event(bytes),
         }
     }
 
-    pub(super) const fn head_mut(&mut self) -> Option<&mut Head> {
-        match &mut self.kept {
+    /// The reservation that the command made.
+    pub(super) fn head(&self) -> Option<Head<'_>> {
+        match self.kept() {
             Kept::Reservation(head) => Some(head),
             Kept::Event(_) => None,
         }
@@ -205,6 +334,17 @@ impl RecordShard {
         let wanted = halves(id);
         let same = |slot| self.records.get(slot).is_some_and(|r| r.id == wanted);
         self.index.find(wanted[0], same)
+    }
+
+    /// Fetches what looking for this command and adding its record will need.
+    pub(super) fn warm(&self, id: u128) {
+        self.index.warm(halves(id)[0]);
+        self.records.warm_next();
+    }
+
+    /// Whether there is a record of this command.
+    pub(super) fn has(&self, id: u128) -> bool {
+        self.find(id).is_some()
     }
 
     /// The record of a command.

@@ -44,14 +44,15 @@ pub(super) fn check_shard(shard: &StockShard) -> Recount {
     let mut sums: HashMap<u32, Sums> = HashMap::new();
     let mut pinned: HashMap<(u32, NodeIx), u64> = HashMap::new();
     for (_, entry) in shard.lines.iter() {
-        let open = entry.line.open();
+        let line = entry.line();
+        let open = line.open();
         if open.is_zero() {
             continue;
         }
         let sum = sums.entry(entry.stock).or_default();
-        sum.held += entry.line.held.get();
-        sum.committed += entry.line.committed.get();
-        if let Some(node) = entry.line.pin {
+        sum.held += line.held.get();
+        sum.committed += line.committed.get();
+        if let Some(node) = line.pin {
             *pinned.entry((entry.stock, node)).or_default() += open.get();
         }
     }
@@ -103,7 +104,7 @@ impl EmbeddedLedger {
             let lines = shard
                 .lines
                 .iter()
-                .filter(|(_, entry)| !entry.line.open().is_zero());
+                .filter(|(_, entry)| !entry.line().open().is_zero());
             open.extend(lines.map(|(_, entry)| entry.reservation().0));
         }
         found.open = u64::try_from(open.len()).unwrap_or(u64::MAX);

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use smallvec::SmallVec;
 
 use super::pool::{RecordGuards, StockGuards};
-use super::record_shard::{Head, Kept, LineRef, LineRefs, Record, shard_of as record_shard_of};
+use super::record_shard::{Head, LineRef, LineRefs, Record, shard_of as record_shard_of};
 use super::scratch::Scratch;
 use super::stock_shard::{LineEntry, shard_of};
 use super::{EmbeddedLedger, answer};
@@ -48,18 +48,23 @@ impl EmbeddedLedger {
             })
             .collect();
         let mut records = self.state.pool.records(&[key.id])?;
-        if let Some(answer) = self.answered(&records, key) {
-            return answer;
+        let mut stock = self
+            .state
+            .pool
+            .stock(places.iter().map(|p| p.shard).collect())?;
+        warm(key, &places, &records, &stock);
+        if records.of(key.id).is_some_and(|shard| shard.has(key.id)) {
+            // The answer is read from the lines, under their own locks.
+            drop(stock);
+            return self
+                .answered(&records, key)
+                .ok_or(LedgerError::Unavailable)?;
         }
         // Only what makes the memory grow without end is turned away: what was promised can
         // always be confirmed, released and asked for.
         if self.state.counts.records.load(Ordering::Relaxed) >= self.retention.records_max {
             return Err(LedgerError::Overloaded);
         }
-        let mut stock = self
-            .state
-            .pool
-            .stock(places.iter().map(|p| p.shard).collect())?;
         let hold = self.state.pool.hold_timer();
         let now = self.now();
         let mut scratch = Scratch::new();
@@ -116,10 +121,10 @@ impl EmbeddedLedger {
             channel: making.channel,
             touched: making.now,
             ttl: reserve.ttl.get(),
-            reference: reserve.reference.map(Into::into),
-            lines: LineRefs::new(&refs),
+            reference: reserve.reference,
+            lines: refs,
         };
-        let record = Record::new(making.key, position, making.now, Kept::Reservation(head));
+        let record = Record::of_reservation(making.key, position, making.now, &head);
         let shard = records
             .of_mut(making.key.id)
             .ok_or(LedgerError::Unavailable)?;
@@ -155,8 +160,8 @@ impl EmbeddedLedger {
         &self,
         making: &Making<'_, '_>,
         stock: &mut StockGuards<'_>,
-    ) -> Result<SmallVec<[LineRef; 2]>, LedgerError> {
-        let mut refs = SmallVec::new();
+    ) -> Result<LineRefs, LedgerError> {
+        let mut refs = LineRefs::new();
         let deadline = making.now.after(making.reserve.ttl.get());
         let lines = making.reserve.lines.as_slice().iter();
         for (at, ((line, place), granted)) in
@@ -184,6 +189,20 @@ impl EmbeddedLedger {
             refs.push(LineRef::missing(line.quantity, line.node).placed(number, slot));
         }
         Ok(refs)
+    }
+}
+
+/// Reads a little of every place that the command is about to work on. The processor fetches them
+/// from memory all at once, where it would else wait for one after the other: it does not look past
+/// the next lock.
+fn warm(key: CommandKey, places: &Places, records: &RecordGuards<'_>, stock: &StockGuards<'_>) {
+    if let Some(shard) = records.of(key.id) {
+        shard.warm(key.id);
+    }
+    for place in places {
+        if let Some(shard) = stock.shard(place.shard) {
+            shard.warm(place.hash);
+        }
     }
 }
 

@@ -142,7 +142,7 @@ fn put_stock(w: &mut Writer<'_>, watermark: u64, shard: &StockShard) {
             .and_then(|slot| places.get(slot));
         w.number(place.map_or(u64::MAX, |place| u64::from(*place)));
         w.signed(entry.deadline.0);
-        put_line(w, &entry.line);
+        put_line(w, &entry.line());
     }
 }
 
@@ -205,13 +205,13 @@ fn put_records(w: &mut Writer<'_>, watermark: u64, shard: &RecordShard) {
         w.number(u64::from(record.position().epoch));
         w.number(record.position().sequence);
         w.signed(record.at.0);
-        match &record.kept {
+        match record.kept() {
             Kept::Reservation(head) => {
                 w.byte(1);
                 w.number(u64::from(head.channel.0));
                 w.number(u64::from(head.ttl.as_millis()));
                 w.signed(head.touched.0);
-                w.maybe_text(head.reference.as_deref());
+                w.maybe_text(head.reference);
                 w.count(head.lines.as_slice().len());
                 for line in head.lines.as_slice() {
                     w.units(line.requested);
@@ -244,15 +244,14 @@ pub(super) fn get_records<E: From<BadRecord>>(
             sequence: r.number()?,
         };
         let at = UnixMillis(r.signed()?);
-        let kept = match r.byte()? {
-            1 => Kept::Reservation(get_head(&mut r)?),
+        record(match r.byte()? {
+            1 => Record::of_reservation(key, position, at, &get_head(&mut r)?),
             2 => {
                 let length = r.count()?;
-                Kept::Event(r.take(length)?.into())
+                Record::of_event(key, position, at, r.take(length)?.into())
             }
             _ => return Err(BadRecord.into()),
-        };
-        record(Record::new(key, position, at, kept))?;
+        })?;
     }
     if r.0.is_empty() {
         Ok(watermark)
@@ -261,13 +260,13 @@ pub(super) fn get_records<E: From<BadRecord>>(
     }
 }
 
-fn get_head(r: &mut Reader<'_>) -> Result<Head, BadRecord> {
+fn get_head<'a>(r: &mut Reader<'a>) -> Result<Head<'a>, BadRecord> {
     let channel = ChannelIx(r.narrow()?);
     let ttl = Ttl::from_millis(r.narrow()?).ok_or(BadRecord)?;
     let touched = UnixMillis(r.signed()?);
-    let reference = r.maybe_text()?.map(Into::into);
+    let reference = r.maybe_text()?;
     let count = r.count()?;
-    let mut lines: SmallVec<[LineRef; 2]> = SmallVec::new();
+    let mut lines = LineRefs::new();
     for _ in 0..count {
         lines.push(LineRef::missing(r.units()?, get_pin(r)?));
     }
@@ -276,6 +275,6 @@ fn get_head(r: &mut Reader<'_>) -> Result<Head, BadRecord> {
         ttl,
         touched,
         reference,
-        lines: LineRefs::new(&lines),
+        lines,
     })
 }

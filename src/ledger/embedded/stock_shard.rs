@@ -3,51 +3,85 @@
 //! Stock and lines of a SKU are in one shard, under one lock, so that a deadline that passed is
 //! honoured by whoever touches the SKU next, without asking anyone else.
 
-use smallvec::SmallVec;
-
 use super::due::DueQueue;
 use super::index::Index;
+use super::packed::PackedLine;
 use super::slab::Slab;
 use crate::domain::line::{Inconsistent, Move};
 use crate::domain::{Line, ReservationId, Stock, Units, UnixMillis};
 use crate::limits::STOCK_SHARDS;
 
+/// A SKU's name; in place as long as it is short, so that finding a SKU does not follow one more
+/// pointer.
+#[derive(Debug)]
+enum Name {
+    Short { length: u8, bytes: [u8; NAME_BYTES] },
+    Long(Box<str>),
+}
+
+/// Longest name in place: no larger than the other variant.
+const NAME_BYTES: usize = 22;
+
+impl Name {
+    fn new(name: &str) -> Self {
+        let mut bytes = [0; NAME_BYTES];
+        match (u8::try_from(name.len()), bytes.get_mut(..name.len())) {
+            (Ok(length), Some(place)) => {
+                place.copy_from_slice(name.as_bytes());
+                Self::Short { length, bytes }
+            }
+            _ => Self::Long(name.into()),
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Short { length, bytes } => bytes.get(..usize::from(*length)).unwrap_or_default(),
+            Self::Long(name) => name.as_bytes(),
+        }
+    }
+}
+
 /// A SKU and its stock.
 #[derive(Debug)]
 pub(super) struct StockEntry {
-    /// Kept in place up to 24 bytes, so that finding a SKU does not follow one more pointer.
-    sku: SmallVec<[u8; 24]>,
+    name: Name,
     pub(super) stock: Stock,
 }
+
+const _: () = assert!(size_of::<Option<StockEntry>>() == 96);
 
 impl StockEntry {
     fn new(sku: &str) -> Self {
         Self {
-            sku: SmallVec::from_slice(sku.as_bytes()),
+            name: Name::new(sku),
             stock: Stock::default(),
         }
     }
 
     fn is(&self, sku: &str) -> bool {
-        self.sku.as_slice() == sku.as_bytes()
+        self.name.as_bytes() == sku.as_bytes()
     }
 
     /// The SKU.
     pub(super) fn sku(&self) -> &str {
-        str::from_utf8(&self.sku).unwrap_or_default()
+        str::from_utf8(self.name.as_bytes()).unwrap_or_default()
     }
 }
 
-/// A reservation line.
+/// A reservation line; fills one cache line.
 #[derive(Debug, Clone)]
+#[repr(align(64))]
 pub(super) struct LineEntry {
     /// The reservation, as two halves: a `u128` would round the entry up to 16 bytes.
     reservation: [u64; 2],
     pub(super) deadline: UnixMillis,
-    pub(super) line: Line,
+    line: PackedLine,
     pub(super) stock: u32,
     pub(super) number: u16,
 }
+
+const _: () = assert!(size_of::<Option<LineEntry>>() == 64);
 
 impl LineEntry {
     pub(super) fn new(
@@ -62,10 +96,15 @@ impl LineEntry {
         Self {
             reservation: [low, high],
             deadline,
-            line,
+            line: PackedLine::new(line),
             stock,
             number,
         }
+    }
+
+    /// The line itself.
+    pub(super) fn line(&self) -> Line {
+        self.line.get()
     }
 
     pub(super) fn reservation(&self) -> ReservationId {
@@ -105,6 +144,12 @@ impl StockShard {
         self.index.find(hash, same)
     }
 
+    /// Fetches what looking for this SKU and adding a line will need.
+    pub(super) fn warm(&self, hash: u64) {
+        self.index.warm(hash);
+        self.lines.warm_next();
+    }
+
     /// The slot of a SKU's stock, made where it is missing.
     pub(super) fn find_or_make(&mut self, hash: u64, sku: &str) -> Result<u32, Inconsistent> {
         if let Some(slot) = self.find(hash, sku) {
@@ -129,7 +174,7 @@ impl StockShard {
         entry.line.apply(Move::Hold(units))?;
         stock
             .stock
-            .apply(entry.line.pin, Units::ZERO, Move::Hold(units))?;
+            .apply(entry.line().pin, Units::ZERO, Move::Hold(units))?;
         let deadline = entry.deadline;
         let slot = self.lines.insert(entry).ok_or(Inconsistent)?;
         self.due.push(deadline, slot);
@@ -138,7 +183,7 @@ impl StockShard {
 
     /// Puts a line back as it was stored; its units are already in the stock's counters.
     pub(super) fn restore_line(&mut self, entry: LineEntry) -> Result<u32, Inconsistent> {
-        let (deadline, held) = (entry.deadline, entry.line.held);
+        let (deadline, held) = (entry.deadline, entry.line().held);
         let slot = self.lines.insert(entry).ok_or(Inconsistent)?;
         if !held.is_zero() {
             self.due.push(deadline, slot);
@@ -150,7 +195,8 @@ impl StockShard {
     pub(super) fn step(&mut self, slot: u32, step: Move) -> Result<(), Inconsistent> {
         let entry = self.lines.get_mut(slot).ok_or(Inconsistent)?;
         let stock = self.stocks.get_mut(entry.stock).ok_or(Inconsistent)?;
-        stock.stock.apply(entry.line.pin, entry.line.open(), step)?;
+        let line = entry.line();
+        stock.stock.apply(line.pin, line.open(), step)?;
         entry.line.apply(step)
     }
 
@@ -158,7 +204,7 @@ impl StockShard {
     pub(super) fn extend(&mut self, slot: u32, deadline: UnixMillis) {
         if let Some(entry) = self.lines.get_mut(slot) {
             entry.deadline = deadline;
-            if !entry.line.held.is_zero() {
+            if !entry.line().held.is_zero() {
                 self.due.push(deadline, slot);
             }
         }
@@ -180,7 +226,7 @@ impl StockShard {
             let Some(entry) = self.lines.get(slot) else {
                 continue;
             };
-            let units = entry.line.held;
+            let units = entry.line().held;
             if units.is_zero() || !entry.deadline.is_due(now) {
                 continue;
             }
@@ -188,5 +234,21 @@ impl StockShard {
             return Ok(Some(Expiry { slot, units }));
         }
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::SKU_BYTES_MAX;
+
+    #[test]
+    fn a_sku_of_any_length_keeps_its_name() {
+        for length in [1, NAME_BYTES - 1, NAME_BYTES, NAME_BYTES + 1, SKU_BYTES_MAX] {
+            let sku = "s".repeat(length);
+            let entry = StockEntry::new(&sku);
+            assert_eq!(entry.sku(), sku);
+            assert!(entry.is(&sku) && !entry.is("other") && !entry.is(&format!("{sku}s")));
+        }
     }
 }

@@ -5,10 +5,8 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use smallvec::SmallVec;
-
 use super::pool::HeadRef;
-use super::record_shard::{Kept, LineRef, Record, RecordShard};
+use super::record_shard::{Kept, Record, RecordShard};
 use super::scratch::Scratch;
 use super::{EmbeddedLedger, State};
 use crate::domain::UnixMillis;
@@ -91,14 +89,14 @@ impl EmbeddedLedger {
             return Ok(false);
         };
         let age = now.0.saturating_sub(record.last_touched().0);
-        match &record.kept {
+        match record.kept() {
             Kept::Event(bytes) if super::record::is_refusal(bytes) => {
                 Ok(age > self.retention.refusals_ms)
             }
             Kept::Event(_) => Ok(age > self.retention.keys_ms),
             Kept::Reservation(_) if age <= self.retention.keys_ms => Ok(false),
             Kept::Reservation(head) => {
-                let view = self.state.view(record, head)?;
+                let view = self.state.view(record, &head)?;
                 let is_open = view.lines.iter().any(|line| !line.line.open().is_zero());
                 let expired = view.lines.iter().any(|line| !line.line.expired.is_zero());
                 let since = now.0.saturating_sub(view.deadline.0);
@@ -145,14 +143,14 @@ impl State {
         let Some(head) = record.head() else {
             return Ok(());
         };
-        let refs: SmallVec<[LineRef; 2]> = SmallVec::from_slice(head.lines.as_slice());
+        let refs = head.lines;
         for line in refs.iter().filter(|line| !line.is_missing()) {
             self.pool
                 .stock_shard(usize::from(line.shard))?
                 .lines
                 .remove(line.slot);
         }
-        if let Some(reference) = &head.reference {
+        if let Some(reference) = head.reference {
             let hash = self.hasher.reference(head.channel, reference);
             let mut references = self.pool.references(hash)?;
             // A later reservation with the same reference has put its own entry there.

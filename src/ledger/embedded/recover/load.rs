@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::super::State;
 use super::super::record::BadRecord;
-use super::super::record_shard::{LineRef, Record, shard_of as record_shard_of};
+use super::super::record_shard::{LineRef, shard_of as record_shard_of};
 use super::super::snapshot::{NAMES, RECORDS, STOCK, get_names, get_records, get_stock};
 use super::super::snapshot_file::SnapshotReader;
 use super::super::storage::Storage;
@@ -115,15 +115,9 @@ impl State {
         loading: &mut Loading,
     ) -> Result<(), OpenError> {
         let mut records = self.pool.record_shard(record_shard_of(id.0))?;
-        let head = records.get_mut(id.0).and_then(Record::head_mut);
-        let place = head.and_then(|h| h.lines.as_mut_slice().get_mut(usize::from(number)));
-        match place {
-            Some(place) => {
-                *place = place.placed(found.shard, found.slot);
-            }
-            None => {
-                loading.orphans.insert((id.0, number), found);
-            }
+        let record = records.get_mut(id.0);
+        if !record.is_some_and(|record| record.place_line(number, found.shard, found.slot)) {
+            loading.orphans.insert((id.0, number), found);
         }
         Ok(())
     }

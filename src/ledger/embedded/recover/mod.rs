@@ -178,7 +178,7 @@ impl State {
                 let Some(head) = record.head() else { continue };
                 if head.lines.as_slice().iter().any(|line| line.is_missing()) {
                     gone.push((number, slot));
-                } else if let Some(reference) = &head.reference {
+                } else if let Some(reference) = head.reference {
                     let hash = self.hasher.reference(head.channel, reference);
                     let entry = newest
                         .entry(hash)
@@ -199,7 +199,7 @@ impl State {
             let lines = shard
                 .lines
                 .iter()
-                .filter(|(_, entry)| !entry.line.open().is_zero());
+                .filter(|(_, entry)| !entry.line().open().is_zero());
             open += i64::try_from(lines.count()).unwrap_or(0);
         }
         self.counts.open_lines.store(open, Ordering::Relaxed);
@@ -213,10 +213,7 @@ impl State {
         for (number, slot) in heads {
             if let Some(record) = self.pool.record_shard(*number)?.remove(*slot) {
                 self.counts.records.fetch_sub(1, Ordering::Relaxed);
-                let refs = record
-                    .head()
-                    .map(|head| head.lines.as_slice())
-                    .unwrap_or_default();
+                let refs = record.head().map(|head| head.lines).unwrap_or_default();
                 lines.extend(refs.iter().filter(|line| !line.is_missing()));
             }
         }
@@ -225,7 +222,7 @@ impl State {
             let open = shard
                 .lines
                 .get(line.slot)
-                .is_some_and(|e| !e.line.open().is_zero());
+                .is_some_and(|e| !e.line().open().is_zero());
             if open {
                 return Err(OpenError::Damaged(
                     "promised units without a reservation".to_owned(),

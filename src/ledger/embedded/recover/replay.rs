@@ -6,11 +6,9 @@ use std::sync::atomic::Ordering;
 use super::super::State;
 use super::super::answer::held_line;
 use super::super::record::{self, BadRecord};
-use super::super::record_shard::{
-    Head, Kept, LineRef, LineRefs, Record, shard_of as record_shard_of,
-};
+use super::super::record_shard::{Head, LineRef, LineRefs, Record, shard_of as record_shard_of};
 use super::super::stock_shard::{LineEntry, StockShard, shard_of};
-use super::{Loading, OpenError, covered, line_ref};
+use super::{Loading, OpenError, covered};
 use crate::domain::command::CommandKey;
 use crate::domain::line::{Inconsistent, Move};
 use crate::domain::{ReservationId, Stock, Ttl, Units, UnixMillis};
@@ -95,8 +93,11 @@ impl State {
     ) -> Result<(), OpenError> {
         let mut bytes = Vec::new();
         record::encode(event.at, &event.body, &mut bytes);
-        let kept = Kept::Event(bytes.get(4..).unwrap_or_default().into());
-        self.keep(Record::new(key, event.position, event.at, kept), loading)
+        let kept = bytes.get(4..).unwrap_or_default().into();
+        self.keep(
+            Record::of_event(key, event.position, event.at, kept),
+            loading,
+        )
     }
 
     fn replay_reserved(
@@ -107,46 +108,57 @@ impl State {
         loading: &mut Loading,
     ) -> Result<(), OpenError> {
         let ttl = Ttl::from_millis(reserved.ttl_ms).ok_or(BadRecord)?;
-        let missing: smallvec::SmallVec<[LineRef; 2]> = reserved
-            .lines
-            .iter()
-            .map(|line| LineRef::missing(line.requested, line.pin))
-            .collect();
+        let mut lines = LineRefs::new();
+        for (number, line) in (0_u16..).zip(&reserved.lines) {
+            let found =
+                self.replay_line(position.sequence, at.after(ttl), number, reserved, loading)?;
+            let missing = LineRef::missing(line.requested, line.pin);
+            lines.push(found.map_or(missing, |(shard, slot)| missing.placed(shard, slot)));
+        }
+        let number = record_shard_of(reserved.id.0);
+        if covered(&loading.record_marks, number, position.sequence) {
+            let placed = (0_u16..).zip(&lines).filter(|(_, line)| !line.is_missing());
+            return placed
+                .into_iter()
+                .try_for_each(|(number, line)| self.link(reserved.id, number, *line, loading));
+        }
         let head = Head {
             channel: reserved.channel,
             touched: at,
             ttl,
-            reference: reserved.reference.map(Into::into),
-            lines: LineRefs::new(&missing),
+            reference: reserved.reference,
+            lines,
         };
         let key = CommandKey {
             id: reserved.id.0,
             fingerprint: reserved.fingerprint,
         };
-        self.keep(
-            Record::new(key, position, at, Kept::Reservation(head)),
-            loading,
-        )?;
-        for (number, line) in (0_u16..).zip(&reserved.lines) {
-            let hash = self.hasher.sku(line.sku);
-            let shard = shard_of(hash);
-            let found = if covered(&loading.stock_marks, shard, position.sequence) {
-                loading.orphans.remove(&(reserved.id.0, number))
-            } else {
-                let mut stock = self.pool.stock_shard(shard)?;
-                let owner = stock.find(hash, line.sku).ok_or(Inconsistent)?;
-                let empty = held_line(line.pin, Units::ZERO);
-                let entry = LineEntry::new(reserved.id, number, owner, at.after(ttl), empty);
-                Some(line_ref(
-                    shard,
-                    self.replay_hold(&mut stock, entry, line.held)?,
-                ))
-            };
-            if let Some(found) = found {
-                self.link(reserved.id, number, found, loading)?;
-            }
+        self.keep(Record::of_reservation(key, position, at, &head), loading)
+    }
+
+    /// Puts a line of a new reservation in and says where; `None` when the snapshot covers its
+    /// shard and did not hold it.
+    fn replay_line(
+        &self,
+        sequence: u64,
+        deadline: UnixMillis,
+        number: u16,
+        reserved: &Reserved<'_>,
+        loading: &mut Loading,
+    ) -> Result<Option<(u16, u32)>, OpenError> {
+        let line = reserved.lines.get(usize::from(number)).ok_or(BadRecord)?;
+        let hash = self.hasher.sku(line.sku);
+        let shard = shard_of(hash);
+        if covered(&loading.stock_marks, shard, sequence) {
+            let orphan = loading.orphans.remove(&(reserved.id.0, number));
+            return Ok(orphan.map(|line| (line.shard, line.slot)));
         }
-        Ok(())
+        let mut stock = self.pool.stock_shard(shard)?;
+        let owner = stock.find(hash, line.sku).ok_or(Inconsistent)?;
+        let empty = held_line(line.pin, Units::ZERO);
+        let entry = LineEntry::new(reserved.id, number, owner, deadline, empty);
+        let slot = self.replay_hold(&mut stock, entry, line.held)?;
+        Ok(Some((u16::try_from(shard).unwrap_or(u16::MAX), slot)))
     }
 
     /// Holds units as the event says, and counts what was never there: replay does not decide
@@ -185,9 +197,9 @@ impl State {
         }
         let records = self.pool.record_shard(record_shard_of(id.0))?;
         let head = records.get(id.0).and_then(Record::head);
-        let line = head.and_then(|head| head.lines.as_slice().get(usize::from(number)));
+        let line = head.and_then(|head| head.lines.get(usize::from(number)).copied());
         match line {
-            Some(line) if !line.is_missing() => Ok(Some(*line)),
+            Some(line) if !line.is_missing() => Ok(Some(line)),
             _ => Err(OpenError::Damaged(format!(
                 "line {number} of {id} is not there"
             ))),
@@ -226,7 +238,7 @@ impl State {
                 shard.step(found.slot, *step)?;
             }
             let entry = shard.lines.get(found.slot).ok_or(Inconsistent)?;
-            if entry.line != line.after {
+            if entry.line() != line.after {
                 let id = acted.id;
                 return Err(OpenError::Damaged(format!("line {number} of {id} differs")));
             }

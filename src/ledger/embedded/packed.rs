@@ -1,0 +1,105 @@
+//! Quantities in five bytes: what there are millions of is kept in as few cache lines as possible.
+
+use crate::domain::line::{Inconsistent, Move};
+use crate::domain::{Line, NodeIx, Units};
+use crate::limits::UNITS_MAX;
+
+const BYTES: usize = 5;
+const _: () = assert!(UNITS_MAX < 1 << (8 * BYTES));
+
+/// [`Units`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct PackedUnits([u8; BYTES]);
+
+impl PackedUnits {
+    pub(super) fn new(units: Units) -> Self {
+        let mut low = [0; BYTES];
+        low.copy_from_slice(&units.get().to_le_bytes()[..BYTES]);
+        Self(low)
+    }
+
+    pub(super) fn get(self) -> Units {
+        let mut wide = [0; 8];
+        wide[..BYTES].copy_from_slice(&self.0);
+        Units::new(u64::from_le_bytes(wide)).unwrap_or(Units::MAX)
+    }
+}
+
+/// [`Line`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PackedLine {
+    pin: Option<NodeIx>,
+    held: PackedUnits,
+    committed: PackedUnits,
+    shipped: PackedUnits,
+    released: PackedUnits,
+    expired: PackedUnits,
+    returned: PackedUnits,
+}
+
+impl PackedLine {
+    pub(super) fn new(line: Line) -> Self {
+        let Line {
+            pin,
+            held,
+            committed,
+            shipped,
+            released,
+            expired,
+            returned,
+        } = line;
+        Self {
+            pin,
+            held: PackedUnits::new(held),
+            committed: PackedUnits::new(committed),
+            shipped: PackedUnits::new(shipped),
+            released: PackedUnits::new(released),
+            expired: PackedUnits::new(expired),
+            returned: PackedUnits::new(returned),
+        }
+    }
+
+    pub(super) fn get(&self) -> Line {
+        Line {
+            pin: self.pin,
+            held: self.held.get(),
+            committed: self.committed.get(),
+            shipped: self.shipped.get(),
+            released: self.released.get(),
+            expired: self.expired.get(),
+            returned: self.returned.get(),
+        }
+    }
+
+    /// Does a move, or changes nothing.
+    pub(super) fn apply(&mut self, step: Move) -> Result<(), Inconsistent> {
+        let mut line = self.get();
+        line.apply(step)?;
+        *self = Self::new(line);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_keeps_its_value() {
+        for value in [0, 1, 255, 256, UNITS_MAX - 1, UNITS_MAX] {
+            let units = Units::new(value).unwrap();
+            assert_eq!(PackedUnits::new(units).get(), units);
+        }
+        let unit = |n| Units::new(UNITS_MAX - n).unwrap();
+        let line = Line {
+            pin: Some(NodeIx(u16::MAX)),
+            held: unit(1),
+            committed: unit(2),
+            shipped: unit(3),
+            released: unit(4),
+            expired: unit(5),
+            returned: unit(6),
+        };
+        assert_eq!(PackedLine::new(line).get(), line);
+    }
+}

@@ -1,0 +1,195 @@
+//! When the server is full: who keeps a place, and that nobody holds up the others.
+
+use std::io::Read;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use holdfast::http::HttpConfig;
+
+use crate::support::{Client, Running, config};
+
+const BATCH: &str = "/v1/reservations/batch";
+
+/// One thread and three places.
+fn small() -> HttpConfig {
+    let mut config = config();
+    config.threads = NonZeroUsize::MIN;
+    config.connections_max = 3;
+    config.sweep = Duration::from_millis(5);
+    config
+}
+
+/// The head of a batch whose body is announced and not sent; returns when it was read.
+fn announce(client: &mut Client, bytes: usize) {
+    let head = format!(
+        "POST {BATCH} HTTP/1.1\r\nhost: t\r\nexpect: 100-continue\r\ncontent-length: {bytes}\r\n\r\n"
+    );
+    client.write(head.as_bytes());
+}
+
+/// A newcomer that finds all places taken is told so at once where no guests are allowed.
+#[test]
+fn connections_beyond_all_limits_are_told_so() {
+    let mut config = small();
+    config.guests_max = 0;
+    let server = Running::with(&config);
+    let mut kept: Vec<Client> = (0..3).map(|_| server.client()).collect();
+    for client in &mut kept {
+        client.get("/livez").expect(200);
+    }
+    let mut over = server.client();
+    let answer = over.receive();
+    answer.problem(503, "too_many_connections");
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert!(over.is_closed());
+    drop(kept.pop());
+    // The place is free as soon as the server has seen the end of that connection.
+    loop {
+        let mut next = server.client();
+        next.send("GET", "/livez", &[], b"");
+        if next.receive().status == 200 {
+            break;
+        }
+    }
+    kept[0].get("/livez").expect(200);
+}
+
+/// 10,000 silent connections kept everyone out for 75 seconds.
+#[test]
+fn an_idle_connection_gives_way_to_a_newcomer() {
+    let server = Running::with(&small());
+    server.stock("a", 1);
+    let mut idle: Vec<Client> = (0..3).map(|_| server.client()).collect();
+    for client in &mut idle {
+        client.get("/livez").expect(200);
+    }
+    for _ in 0..100 {
+        // Silent, and each pushes another out.
+        idle.push(server.client());
+    }
+    let mut newcomer = server.client();
+    newcomer.get("/v1/stock/a").expect(200);
+    newcomer.get("/v1/stock/a").expect(200);
+    for first in &mut idle[..3] {
+        assert!(first.is_closed());
+    }
+}
+
+#[test]
+fn a_head_that_does_not_get_on_gives_way_too() {
+    let server = Running::with(&small());
+    let mut slow: Vec<Client> = (0..3).map(|_| server.client()).collect();
+    for client in &mut slow {
+        client.write(b"GET /livez HT");
+    }
+    for client in &slow {
+        client.stream.get_ref().set_nonblocking(true).unwrap();
+    }
+    // As soon as they are a tick old; until then a newcomer is a guest.
+    let mut told = [0; 13];
+    while !slow
+        .iter_mut()
+        .any(|client| client.stream.read_exact(&mut told).is_ok())
+    {
+        // At work or turned away, so that it cannot be spared itself.
+        let mut newcomer = server.client();
+        announce(&mut newcomer, 100);
+        assert!(matches!(newcomer.head().0, 100 | 503));
+    }
+    assert_eq!(
+        &told, b"HTTP/1.1 503 ",
+        "whoever gives the place is told why"
+    );
+}
+
+/// Whoever is at work keeps the place; how the server is can be asked all the same.
+#[test]
+fn health_is_answered_when_every_place_is_at_work() {
+    let server = Running::with(&small());
+    let mut working: Vec<Client> = (0..3).map(|_| server.client()).collect();
+    for client in &mut working {
+        announce(client, 100);
+        assert_eq!(client.head().0, 100);
+    }
+    for path in ["/livez", "/readyz", "/metrics"] {
+        let mut guest = server.client();
+        guest.get(path).expect(200);
+        let answer = guest.get("/v1/stock/a");
+        answer.problem(503, "too_many_connections");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+        assert_eq!(answer.header("connection"), Some("close"));
+        assert!(guest.is_closed());
+    }
+    for client in &mut working {
+        client.write(&[b' '; 100]);
+        client.receive().problem(400, "malformed_body");
+    }
+}
+
+/// 256 MiB for bodies that are larger than usual: 32 of the largest.
+#[test]
+fn large_bodies_share_one_budget() {
+    let server = Running::start();
+    let largest = 8 << 20;
+    let mut announced: Vec<Client> = (0..32).map(|_| server.client()).collect();
+    for client in &mut announced {
+        announce(client, largest);
+        assert_eq!(client.head().0, 100);
+    }
+    let mut over = server.client();
+    announce(&mut over, largest);
+    let answer = over.receive();
+    answer.problem(503, "overloaded");
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    // A usual body needs no room.
+    let mut usual = server.client();
+    announce(&mut usual, 256 * 1024);
+    assert_eq!(usual.head().0, 100);
+    drop(announced.pop());
+    // The room is free as soon as the server has seen the end of that connection.
+    loop {
+        let mut next = server.client();
+        announce(&mut next, largest);
+        if next.head().0 == 100 {
+            break;
+        }
+    }
+}
+
+/// Reading, deciding and answering 8 MiB took a second, in which no other connection of the thread
+/// was served.
+#[test]
+fn a_large_batch_does_not_hold_up_its_thread() {
+    let mut config = config();
+    config.threads = NonZeroUsize::MIN;
+    let server = Running::with(&config);
+    let mut other = server.client();
+    other.get("/livez").expect(200);
+    let item = format!(r#"{{"lines":[{}]}}"#, ["{}"; 8].join(","));
+    let items = vec![item; 8_192].join(",");
+    let body = format!(r#"{{"reservations":[{items}]}}"#);
+    let mut large: Vec<Client> = (0..4).map(|_| server.client()).collect();
+    for client in &mut large {
+        announce(client, body.len());
+        assert_eq!(client.head().0, 100);
+        let (all_but_last, _) = body.split_at(body.len() - 1);
+        client.write(all_but_last.as_bytes());
+    }
+    for client in &mut large {
+        client.write(b"}");
+    }
+    // On the thread of the batches at least one of them would be answered before.
+    other.get("/livez").expect(200);
+    let answered = |client: &Client| {
+        let socket = client.stream.get_ref();
+        socket.set_nonblocking(true).unwrap();
+        let answered = socket.peek(&mut [0]).is_ok();
+        socket.set_nonblocking(false).unwrap();
+        answered
+    };
+    let before = large.iter().filter(|client| answered(client)).count();
+    assert_eq!(before, 0, "a batch was answered first");
+    for client in &mut large {
+        client.receive().expect(200);
+    }
+}
