@@ -71,6 +71,22 @@ pub const RECORD_BYTES_MAX: usize = 256 * 1024;
 /// Largest journal frame: what one group commit writes at most.
 pub const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Most commands of one batch for the remote store. While it runs nobody else is served there.
+pub const STORE_BATCH_COMMANDS_MAX: usize = 256;
+
+/// Most lines of one batch for the remote store, but for a single command that has more.
+pub const STORE_BATCH_LINES_MAX: usize = 2_000;
+
+/// Most bytes of one batch for the remote store, but for a single command that has more.
+pub const STORE_BATCH_BYTES_MAX: usize = 256 * 1024;
+
+/// Batches that each lane has in flight: one that the store works on, and one on its way.
+pub const STORE_BATCHES_IN_FLIGHT: usize = 2;
+
+const _: () = assert!(
+    STORE_BATCH_LINES_MAX >= LINES_MAX && STORE_BATCH_LINES_MAX >= STOCK_ITEMS_MAX,
+    "any command fits a batch"
+);
 const _: () = assert!(STOCK_SHARDS.is_power_of_two() && RECORD_SHARDS.is_power_of_two());
 const _: () = assert!(
     FRAME_BYTES_MAX >= 2 * RECORD_BYTES_MAX,

@@ -4,6 +4,7 @@ pub mod embedded;
 pub mod event;
 pub mod names;
 pub mod port;
+pub mod remote;
 
 use smallvec::SmallVec;
 
@@ -60,8 +61,17 @@ pub enum Durability {
     /// Synced to the disk before the answer: survives a power cut.
     Disk,
     /// Handed to the operating system before the answer: survives a killed process; a power cut
-    /// can lose it.
+    /// can lose it. Embedded ledger only.
     Os,
+    /// In the memory of the store before the answer: survives a killed instance; a fail-over or a
+    /// restart of the store can lose it. Remote ledger only, as are the next two.
+    Memory,
+    /// In the memory of every replica that could be promoted before the answer: survives the loss
+    /// of the primary.
+    Replica,
+    /// On the disks of the primary and of every replica that could be promoted before the answer:
+    /// survives a power cut of all of them.
+    ReplicaDisk,
 }
 
 impl Durability {
@@ -70,6 +80,9 @@ impl Durability {
         match self {
             Self::Disk => "disk",
             Self::Os => "os",
+            Self::Memory => "memory",
+            Self::Replica => "replica",
+            Self::ReplicaDisk => "replica+disk",
         }
     }
 }

@@ -79,6 +79,16 @@ label! {
     }
 }
 
+label! {
+    /// Which script of the remote store was called.
+    Script {
+        /// Commands of all kinds; refused by a store that is out of memory.
+        Batch = "batch",
+        /// Commands that only give back or finish, and reads; run even without memory to spare.
+        Relief = "relief",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

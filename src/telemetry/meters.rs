@@ -8,59 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
+use super::bounds::{BATCH_BOUNDS, LATENCY_BOUNDS, LOCK_BOUNDS};
 use super::cells::{Counters, Histogram};
-use super::labels::{LockKind, Op, OutcomeKind, Store};
+use super::labels::{LockKind, Op, OutcomeKind, Script, Store};
 use super::text::{CONTENT_TYPE, Kind, Page, Scale};
 use crate::domain::ChannelIx;
 use crate::limits::CHANNELS_MAX;
-
-const US: u64 = 1_000;
-const MS: u64 = 1_000 * US;
-const SECOND: u64 = 1_000 * MS;
-
-/// Bounds for locks: from a microsecond, because a lock that is waited for longer is already slow.
-const LOCK_BOUNDS: &[u64] = &[
-    US,
-    5 * US / 2,
-    5 * US,
-    10 * US,
-    25 * US,
-    50 * US,
-    100 * US,
-    250 * US,
-    500 * US,
-    MS,
-    5 * MS / 2,
-    5 * MS,
-    10 * MS,
-    25 * MS,
-    100 * MS,
-    SECOND,
-];
-
-/// Bounds for everything that a disk or a network takes part in.
-const LATENCY_BOUNDS: &[u64] = &[
-    50 * US,
-    100 * US,
-    250 * US,
-    500 * US,
-    MS,
-    5 * MS / 2,
-    5 * MS,
-    10 * MS,
-    25 * MS,
-    50 * MS,
-    100 * MS,
-    250 * MS,
-    500 * MS,
-    SECOND,
-    5 * SECOND / 2,
-];
-
-/// Bounds for records in one journal frame.
-const BATCH_BOUNDS: &[u64] = &[
-    1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048, 4_096, 8_192, 16_384, 65_536,
-];
 
 const OPS: usize = Op::ALL.len();
 const OUTCOMES: usize = OutcomeKind::ALL.len();
@@ -130,6 +83,7 @@ struct Inner {
     op_durations: [Histogram; OPS],
     lock_wait: [Histogram; LockKind::ALL.len()],
     lock_hold: [Histogram; LockKind::ALL.len()],
+    store_calls: [Histogram; Script::ALL.len()],
     journal_fsync: Histogram,
     journal_batch: Histogram,
     journal_bytes: Counters<1>,
@@ -167,6 +121,7 @@ impl Meters {
             op_durations: std::array::from_fn(|_| Histogram::new(LATENCY_BOUNDS)),
             lock_wait: std::array::from_fn(|_| Histogram::new(LOCK_BOUNDS)),
             lock_hold: std::array::from_fn(|_| Histogram::new(LOCK_BOUNDS)),
+            store_calls: std::array::from_fn(|_| Histogram::new(LATENCY_BOUNDS)),
             journal_fsync: Histogram::new(LATENCY_BOUNDS),
             journal_batch: Histogram::new(BATCH_BOUNDS),
             journal_bytes: Counters::new(),
@@ -227,6 +182,24 @@ impl Meters {
     pub fn lock_hold(&self, kind: LockKind, held: Duration) {
         if let Some(histogram) = self.0.lock_hold.get(kind.index()) {
             histogram.record_duration(held);
+        }
+    }
+
+    /// A call of a script of the remote store took this long, from sending to the whole reply.
+    pub fn store_call(&self, script: Script, took: Duration) {
+        if let Some(histogram) = self.0.store_calls.get(script.index()) {
+            histogram.record_duration(took);
+        }
+    }
+
+    /// The remote store says that `calls` scripts kept it busy for `held` together.
+    pub fn script_hold(&self, calls: u64, held: Duration) {
+        let nanos = u64::try_from(held.as_nanos()).unwrap_or(u64::MAX);
+        let mean = nanos.checked_div(calls);
+        if let (Some(histogram), Some(mean)) =
+            (self.0.lock_hold.get(LockKind::Script.index()), mean)
+        {
+            histogram.record_many(mean, calls);
         }
     }
 
@@ -448,6 +421,13 @@ impl Meters {
             Kind::Histogram,
             "Time one call to the remote store took.",
         );
+        for (script, histogram) in Script::ALL.iter().zip(&self.0.store_calls) {
+            let labels = [("script", script.as_str())];
+            let calls = histogram.snapshot();
+            if calls.count > 0 {
+                page.histogram(name, &labels, Scale::Nanos, &calls);
+            }
+        }
         let name = "holdfast_mirror_lag_seconds";
         page.family(name, Kind::Gauge, "Age of the mirror of the remote store.");
         page.seconds(name, &[], Duration::ZERO);

@@ -3,11 +3,12 @@
 //! [`Meters`] has one method for each thing worth counting; callers never see a metric's name. The
 //! label values are the enums of [`labels`], so no label can grow without bound.
 
+mod bounds;
 pub mod cells;
 pub mod labels;
 pub mod logging;
 pub mod meters;
 mod text;
 
-pub use labels::{LockKind, Op, OutcomeKind, Store};
+pub use labels::{LockKind, Op, OutcomeKind, Script, Store};
 pub use meters::{Meters, RouteMeter};

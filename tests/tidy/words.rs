@@ -44,6 +44,7 @@ const BANNED: &[(&str, &[&str], &str)] = &[
             "src/http/server.rs",
             "src/ledger/embedded/journal/tests.rs",
             "src/http/lane.rs",
+            "src/ledger/remote/batcher/",
         ],
         "only whoever owns a runtime may wait",
     ),

@@ -330,8 +330,12 @@ impl Writer {
         active.offset += to_offset(advance);
         active.bytes = active.bytes.max(active.offset);
         match self.shared.config.durability {
-            Durability::Disk => self.sync(),
             Durability::Os => Ok(()),
+            // The configuration offers only the first to this ledger; no other promises less.
+            Durability::Disk
+            | Durability::Memory
+            | Durability::Replica
+            | Durability::ReplicaDisk => self.sync(),
         }
     }
 

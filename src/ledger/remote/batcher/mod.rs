@@ -1,0 +1,303 @@
+//! Coalesces the commands of concurrent requests into batches, without a timer: what has queued
+//! while the last batches were in flight goes next. The slower the store, the larger the batch.
+//!
+//! Each serving thread has a lane of its own, queue and connections included, so that nothing of a
+//! command crosses threads; everybody else shares one lane on a thread of its own. A lane keeps
+//! [`STORE_BATCHES_IN_FLIGHT`] batches in flight, each on its own connection: where the store waits
+//! for replicas, it holds up everything behind it on the same connection.
+//!
+//! The batcher owns the commands. A caller that goes away only misses the answer.
+
+mod ids;
+mod queue;
+mod worker;
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+pub use queue::{Place, QueueLimits, Weight};
+
+use crate::clock::{Clock, monotonic};
+use crate::ledger::LedgerError;
+use crate::limits::STORE_BATCHES_IN_FLIGHT;
+use ids::BatchIds;
+use queue::{Entry, Queue};
+use worker::{QueueOf, Worker};
+
+use super::link::{Link, Target};
+
+/// How commands become a batch, and a reply becomes answers.
+pub trait Format: Send + Sync + 'static {
+    /// One command, owned by the batcher until it is answered.
+    type Command: Send + 'static;
+    /// The reply to a batch, shared by all its commands.
+    type Reply: Send + Sync + 'static;
+    /// Why a reply cannot be one.
+    type Malformed: fmt::Display;
+
+    /// What a command adds to a batch.
+    fn weigh(&self, command: &Self::Command) -> Weight;
+
+    /// The argument of a batch.
+    fn pack(&self, commands: &[&Self::Command]) -> Vec<u8>;
+
+    /// Reads the reply to a batch with this id and so many commands.
+    fn parse(
+        &self,
+        bytes: Bytes,
+        batch_id: &[u8; 16],
+        commands: usize,
+    ) -> Result<Self::Reply, Self::Malformed>;
+
+    /// Whether the store left the command at this place for the next batch.
+    fn is_deferred(&self, reply: &Self::Reply, at: usize) -> bool;
+}
+
+/// What is done about a batch whose fate is unknown.
+#[derive(Debug, Clone)]
+pub struct Settling {
+    /// How long it is asked for.
+    pub limit: Duration,
+    /// The first pause between two attempts; each is twice the one before.
+    pub pause_min: Duration,
+    /// The longest one.
+    pub pause_max: Duration,
+    /// The time that the store shall believe it is; only tests have one.
+    pub clock: Option<Clock>,
+}
+
+impl Default for Settling {
+    fn default() -> Self {
+        Self {
+            limit: Duration::from_secs(10),
+            pause_min: Duration::from_millis(20),
+            pause_max: Duration::from_millis(500),
+            clock: None,
+        }
+    }
+}
+
+/// Bounds of a batcher.
+#[derive(Debug, Clone, Default)]
+pub struct BatcherConfig {
+    /// Of each lane's queue.
+    pub queue: QueueLimits,
+    /// Of the attempts to learn what became of a batch.
+    pub settling: Settling,
+}
+
+/// What all lanes have in common.
+struct Parts<F> {
+    format: Arc<F>,
+    target: Arc<Target>,
+    config: BatcherConfig,
+    ids: Arc<BatchIds>,
+}
+
+/// Tells the batchers of a process apart in the thread-local lists.
+static NEXT_BATCHER: AtomicU64 = AtomicU64::new(0);
+
+/// A lane of this thread. The queue's type is that of its batcher, which `owner` names.
+struct LocalLane {
+    owner: u64,
+    queue: Arc<dyn Any + Send + Sync>,
+}
+
+thread_local! {
+    static LOCAL: RefCell<Vec<LocalLane>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Sends commands to the store in batches.
+pub struct Batcher<F: Format> {
+    owner: u64,
+    parts: Arc<Parts<F>>,
+    shared: Arc<QueueOf<F>>,
+    /// LOCK: taken once, by whoever closes the batcher.
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl<F: Format> fmt::Debug for Batcher<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batcher")
+            .field("owner", &self.owner)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<F: Format> Batcher<F> {
+    /// Starts the shared lane's thread. Nothing is connected before the first command.
+    pub fn start(format: F, target: Arc<Target>, config: BatcherConfig) -> io::Result<Self> {
+        let shared = Arc::new(Queue::new(config.queue));
+        let parts = Arc::new(Parts {
+            format: Arc::new(format),
+            target,
+            config,
+            ids: Arc::new(BatchIds::new()),
+        });
+        let lane = Lane {
+            parts: Arc::clone(&parts),
+            queue: Arc::clone(&shared),
+        };
+        let thread = std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || lane.run_here())?;
+        Ok(Self {
+            owner: NEXT_BATCHER.fetch_add(1, Ordering::Relaxed),
+            parts,
+            shared,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Puts a command into the next batch. It is sent whether or not the answer is awaited.
+    pub fn submit(
+        &self,
+        command: F::Command,
+    ) -> impl Future<Output = Result<Place<F::Reply>, LedgerError>> + Send + use<F> {
+        let (waiter, answer) = oneshot::channel();
+        let weight = self.parts.format.weigh(&command);
+        let entry = Entry {
+            command,
+            weight,
+            waiter,
+            since: monotonic(),
+            sent: None,
+            is_in_doubt: false,
+        };
+        self.with_queue(|queue| queue.push(entry));
+        async move {
+            // The lane is gone with the command, perhaps in the middle of a call.
+            answer.await.unwrap_or(Err(LedgerError::Unknown))
+        }
+    }
+
+    /// Calls with this thread's queue, or with the shared one if this thread has none.
+    fn with_queue(&self, push: impl FnOnce(&QueueOf<F>)) {
+        let local = LOCAL.try_with(|local| {
+            let local = local.borrow();
+            let lane = local.iter().find(|lane| lane.owner == self.owner)?;
+            Arc::clone(&lane.queue).downcast::<QueueOf<F>>().ok()
+        });
+        match local {
+            Ok(Some(queue)) => push(&queue),
+            _ => push(&self.shared),
+        }
+    }
+
+    /// Gives this thread a lane of its own. Call it on the thread's single-threaded runtime, which
+    /// then also runs the lane; the lane ends with the runtime.
+    pub fn install_lane(&self) {
+        let lane = Lane {
+            parts: Arc::clone(&self.parts),
+            queue: Arc::new(Queue::new(self.parts.config.queue)),
+        };
+        let guard = LaneGuard::<F>::install(self.owner, Arc::clone(&lane.queue));
+        tokio::task::spawn_local(async move {
+            let _guard = guard;
+            lane.run().await;
+        });
+    }
+
+    /// Sends what is queued in the shared lane, then stops it.
+    pub fn close(&self) {
+        self.shared.close();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread of the store's shared lane panicked");
+        }
+    }
+}
+
+impl<F: Format> Drop for Batcher<F> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A queue and those who empty it.
+struct Lane<F: Format> {
+    parts: Arc<Parts<F>>,
+    queue: Arc<QueueOf<F>>,
+}
+
+impl<F: Format> Lane<F> {
+    /// Runs on a thread that does nothing else.
+    fn run_here(self) {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(2)
+            .build_local(LocalOptions::default());
+        match runtime {
+            Ok(runtime) => runtime.block_on(self.run()),
+            Err(error) => {
+                tracing::error!(%error, "the shared lane of the store has no runtime");
+                self.queue.abandon();
+            }
+        }
+    }
+
+    /// Works until the queue is closed and empty.
+    async fn run(&self) {
+        let mut workers = JoinSet::new();
+        for _ in 0..STORE_BATCHES_IN_FLIGHT {
+            let worker = Worker {
+                queue: Arc::clone(&self.queue),
+                format: Arc::clone(&self.parts.format),
+                caller: Link::new(Arc::clone(&self.parts.target)),
+                ids: Arc::clone(&self.parts.ids),
+                settling: self.parts.config.settling.clone(),
+            };
+            workers.spawn_local(worker.run());
+        }
+        while let Some(ended) = workers.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a worker of the store's lane ended badly");
+            }
+        }
+        self.queue.abandon();
+    }
+}
+
+/// This thread's lane; leaves the thread when dropped.
+struct LaneGuard<F: Format> {
+    owner: u64,
+    queue: Arc<QueueOf<F>>,
+}
+
+impl<F: Format> LaneGuard<F> {
+    fn install(owner: u64, queue: Arc<QueueOf<F>>) -> Self {
+        let lane = LocalLane {
+            owner,
+            queue: Arc::<QueueOf<F>>::clone(&queue),
+        };
+        LOCAL.with_borrow_mut(|local| local.push(lane));
+        Self { owner, queue }
+    }
+}
+
+impl<F: Format> Drop for LaneGuard<F> {
+    fn drop(&mut self) {
+        // From here on this thread's commands go to the shared lane.
+        let _ended = LOCAL.try_with(|local| {
+            local.borrow_mut().retain(|lane| lane.owner != self.owner);
+        });
+        self.queue.abandon();
+    }
+}

@@ -1,0 +1,192 @@
+//! Sends one batch after another and settles each before the next.
+//!
+//! A batch is settled when every command has an answer. As long as it is certain that nothing
+//! happened, a failure is told at once. From the first time that a batch may have been done on, it
+//! is sent again, with the same command ids, until the store says what became of it; the scripts
+//! answer a command id that they know with the answer that they gave before. After a bounded time
+//! the callers are told that the result is unknown, which they settle in the same way.
+
+use std::sync::Arc;
+
+use super::ids::BatchIds;
+use super::queue::{Entry, Queue};
+use super::{Format, Settling};
+use crate::clock::{Clock, Monotonic, monotonic};
+use crate::ledger::LedgerError;
+use crate::ledger::remote::link::{Call, CallError, Caller, Reply};
+use crate::telemetry::Script;
+
+/// Entries of a format.
+type EntryOf<F> = Entry<<F as Format>::Command, <F as Format>::Reply>;
+
+/// The queue of a format.
+pub(super) type QueueOf<F> = Queue<<F as Format>::Command, <F as Format>::Reply>;
+
+/// One of those who empty a queue.
+pub(super) struct Worker<F: Format, C> {
+    pub(super) queue: Arc<QueueOf<F>>,
+    pub(super) format: Arc<F>,
+    pub(super) caller: C,
+    pub(super) ids: Arc<BatchIds>,
+    pub(super) settling: Settling,
+}
+
+/// How one attempt ended.
+enum Attempt<R> {
+    Answered(R),
+    /// Nothing happened.
+    Failed(LedgerError),
+    /// Nothing happened, and the same batch without what needs memory might do better.
+    OutOfMemory,
+    /// It may have happened.
+    InDoubt,
+}
+
+impl<F: Format, C: Caller> Worker<F, C> {
+    /// Works until the queue is closed and empty.
+    pub(super) async fn run(mut self) {
+        loop {
+            let batch = self.queue.next_batch().await;
+            if batch.is_empty() {
+                // The one permit that wakes the last one must reach the others.
+                self.queue.pass_on();
+                return;
+            }
+            self.settle(batch).await;
+        }
+    }
+
+    /// Sends a batch until every command of it has an answer.
+    async fn settle(&mut self, mut batch: Vec<EntryOf<F>>) {
+        let started = monotonic();
+        for entry in &mut batch {
+            entry.sent.get_or_insert(started);
+        }
+        let mut pause = self.settling.pause_min;
+        loop {
+            match self.attempt(&batch).await {
+                Attempt::Answered(reply) => return self.deliver(batch, reply),
+                Attempt::OutOfMemory => {
+                    batch = relief_of(batch);
+                    if batch.is_empty() {
+                        return;
+                    }
+                    // Without the others nothing that needs memory is left, so this ends.
+                    continue;
+                }
+                Attempt::Failed(error) => {
+                    batch = certain_ones_fail(batch, error);
+                }
+                Attempt::InDoubt => {
+                    batch.iter_mut().for_each(|entry| entry.is_in_doubt = true);
+                }
+            }
+            if batch.is_empty() {
+                return;
+            }
+            if started.elapsed() + pause > self.settling.limit {
+                batch
+                    .into_iter()
+                    .for_each(|entry| entry.fail(LedgerError::Unknown));
+                return;
+            }
+            tokio::time::sleep(self.ids.jittered(pause)).await;
+            self.queue.drop_stale();
+            pause = (pause * 2).min(self.settling.pause_max);
+        }
+    }
+
+    async fn attempt(&mut self, batch: &[EntryOf<F>]) -> Attempt<F::Reply> {
+        let needs_memory = |entry: &EntryOf<F>| entry.weight.script == Script::Batch;
+        let script = if batch.iter().any(needs_memory) {
+            Script::Batch
+        } else {
+            Script::Relief
+        };
+        let commands: Vec<&F::Command> = batch.iter().map(|entry| &entry.command).collect();
+        let argument = self.format.pack(&commands);
+        let batch_id = self.ids.next();
+        let called = self.caller.call(Call {
+            script,
+            argument: &argument,
+            batch_id: &batch_id,
+            time: self.settling.clock.as_ref().map(Clock::now),
+        });
+        match called.await {
+            Ok(Reply { durable: false, .. }) => {
+                tracing::warn!("the store did not confirm a batch at the configured level");
+                Attempt::InDoubt
+            }
+            Ok(Reply { bytes, .. }) => match self.format.parse(bytes, &batch_id, batch.len()) {
+                Ok(reply) => Attempt::Answered(reply),
+                Err(error) => {
+                    tracing::error!(%error, "the reply of the store makes no sense");
+                    self.caller.distrust();
+                    Attempt::InDoubt
+                }
+            },
+            Err(CallError::NothingHappened(why)) => {
+                tracing::debug!(%why, "the store did nothing");
+                Attempt::Failed(LedgerError::Unavailable)
+            }
+            Err(CallError::Unusable(why)) => {
+                tracing::error!(%why, "the store holds no ledger that can be used");
+                Attempt::Failed(LedgerError::Unavailable)
+            }
+            Err(CallError::OutOfMemory(why)) => {
+                tracing::warn!(%why, "the store is out of memory");
+                match script {
+                    Script::Batch => Attempt::OutOfMemory,
+                    Script::Relief => Attempt::Failed(LedgerError::Unavailable),
+                }
+            }
+            Err(CallError::Unknown(why)) => {
+                tracing::warn!(%why, "nobody knows what became of a batch; asking again");
+                Attempt::InDoubt
+            }
+        }
+    }
+
+    /// Answers everybody whose command was decided; the others go into the next batch.
+    fn deliver(&self, batch: Vec<EntryOf<F>>, reply: F::Reply) {
+        let reply = Arc::new(reply);
+        let mut deferred = Vec::new();
+        for (at, entry) in batch.into_iter().enumerate() {
+            let is_late = |sent: Monotonic| sent.elapsed() > self.settling.limit;
+            if !self.format.is_deferred(&reply, at) {
+                entry.answer(Ok((Arc::clone(&reply), at)));
+            } else if entry.sent.is_some_and(is_late) {
+                entry.fail(LedgerError::Overloaded);
+            } else {
+                deferred.push(entry);
+            }
+        }
+        if !deferred.is_empty() {
+            self.queue.put_back(deferred);
+        }
+    }
+}
+
+/// Tells those of whom it is certain that nothing happened; the others remain.
+fn certain_ones_fail<C, R>(batch: Vec<Entry<C, R>>, error: LedgerError) -> Vec<Entry<C, R>> {
+    let (in_doubt, certain): (Vec<_>, Vec<_>) =
+        batch.into_iter().partition(|entry| entry.is_in_doubt);
+    certain.into_iter().for_each(|entry| entry.fail(error));
+    in_doubt
+}
+
+/// What can be done without memory; the others are told that nothing happened, or that nobody
+/// knows.
+fn relief_of<C, R>(batch: Vec<Entry<C, R>>) -> Vec<Entry<C, R>> {
+    let (relief, others): (Vec<_>, Vec<_>) = batch
+        .into_iter()
+        .partition(|entry| entry.weight.script == Script::Relief);
+    for entry in others {
+        entry.fail(LedgerError::Unavailable);
+    }
+    relief
+}
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;

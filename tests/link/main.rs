@@ -1,0 +1,21 @@
+//! The link and the batcher against real servers, a bad network, and servers that are frozen,
+//! killed, full, empty or not the primary.
+
+#![expect(clippy::unwrap_used, reason = "test code")]
+
+mod copies;
+mod counting;
+mod faults;
+mod lanes;
+mod lossy;
+mod preflight;
+mod shop;
+
+/// What these tests share with others.
+#[path = "../support"]
+mod support {
+    pub(crate) mod proxy;
+    #[expect(dead_code, reason = "the model tests use the rest of it")]
+    pub(crate) mod rng;
+    pub(crate) mod store;
+}

@@ -1,0 +1,194 @@
+//! Real servers: every kind that this machine has, each in a folder and on a port of its own.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+/// A program that can be the store.
+#[derive(Debug, Clone)]
+pub(crate) struct Program(PathBuf);
+
+/// Every kind of server on this machine: Redis from the search path, and Valkey from there or from
+/// where `HOLDFAST_VALKEY_SERVER` says. At least one is needed.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the tests have no configuration file"
+)]
+pub(crate) fn programs() -> Vec<Program> {
+    let told = std::env::var("HOLDFAST_VALKEY_SERVER").map(PathBuf::from);
+    let valkey = told.unwrap_or_else(|_| PathBuf::from("valkey-server"));
+    let runs = |program: &PathBuf| {
+        let asked = Command::new(program).arg("--version").output();
+        asked.is_ok_and(|output| output.status.success())
+    };
+    let candidates = [PathBuf::from("redis-server"), valkey];
+    let found: Vec<Program> = candidates.into_iter().filter(runs).map(Program).collect();
+    assert!(
+        !found.is_empty(),
+        "install redis-server, or say in HOLDFAST_VALKEY_SERVER where a server is"
+    );
+    found
+}
+
+/// A running server; ends with its folder when dropped.
+#[derive(Debug)]
+pub(crate) struct Store {
+    program: Program,
+    settings: Vec<String>,
+    folder: TempDir,
+    port: u16,
+    child: Child,
+}
+
+impl Store {
+    /// Starts a server that keeps nothing on the disk unless the settings say so.
+    pub(crate) fn start(program: &Program, settings: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let settings: Vec<String> = settings.iter().map(|word| (*word).to_owned()).collect();
+        let mut command = Command::new(&program.0);
+        command.args(["--save", ""]).args(&settings);
+        let child = run(command, &folder, port);
+        Self {
+            program: program.clone(),
+            settings,
+            folder,
+            port,
+            child,
+        }
+    }
+
+    /// Starts a Sentinel over one primary called `shop`.
+    pub(crate) fn start_sentinel(program: &Program, primary: &Self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let file = folder.path().join("sentinel.conf");
+        let lines = [
+            format!("sentinel monitor shop 127.0.0.1 {} 1", primary.port),
+            "sentinel down-after-milliseconds shop 60000".to_owned(),
+            "sentinel failover-timeout shop 10000".to_owned(),
+        ];
+        std::fs::write(&file, lines.join("\n")).unwrap();
+        let mut command = Command::new(&program.0);
+        command.arg(&file).arg("--sentinel");
+        let child = run(command, &folder, port);
+        Self {
+            program: program.clone(),
+            settings: Vec::new(),
+            folder,
+            port,
+            child,
+        }
+    }
+
+    /// Its TCP port on this machine.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Sends one command over a connection of its own.
+    pub(crate) fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
+        let mut command = redis::Cmd::new();
+        words.iter().for_each(|word| {
+            command.arg(*word);
+        });
+        let client = redis::Client::open(("127.0.0.1", self.port))?;
+        command.query(&mut client.get_connection()?)
+    }
+
+    /// The same, for a command that must succeed.
+    pub(crate) fn tell(&self, words: &[&str]) {
+        let answer: redis::Value = self.ask(words).unwrap();
+        drop(answer);
+    }
+
+    /// Asks until the answer is as wanted.
+    pub(crate) fn until<T: redis::FromRedisValue>(
+        &self,
+        words: &[&str],
+        wanted: impl Fn(&T) -> bool,
+    ) {
+        let deadline = std::time::Duration::from_secs(20);
+        let started = holdfast::clock::monotonic();
+        while !self.ask::<T>(words).is_ok_and(|answer| wanted(&answer)) {
+            assert!(started.elapsed() < deadline, "{words:?} stays as it is");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Makes it a replica, and waits until it has a copy of everything.
+    pub(crate) fn follow(&self, primary: &Self) {
+        self.tell(&["REPLICAOF", "127.0.0.1", &primary.port.to_string()]);
+        self.until(&["INFO", "replication"], |info: &String| {
+            info.contains("master_link_status:up")
+        });
+        primary.until(&["INFO", "replication"], |info: &String| {
+            info.contains("state=online")
+        });
+    }
+
+    /// SIGSTOP: it still has its connections, and does nothing.
+    pub(crate) fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// SIGCONT.
+    pub(crate) fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// The same server again, on what it left in its folder.
+    pub(crate) fn restart(&mut self) {
+        let mut command = Command::new(&self.program.0);
+        command.args(["--save", ""]).args(&self.settings);
+        self.child = run(command, &self.folder, self.port);
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// Starts it and waits for the line in which it says that it serves.
+fn run(mut command: Command, folder: &TempDir, port: u16) -> Child {
+    command
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+        .arg("--dir")
+        .arg(folder.path())
+        .args(["--daemonize", "no", "--logfile", ""])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let ready = ["Ready to accept connections", "Sentinel ID is"];
+    let serves = |line: &String| ready.iter().any(|words| line.contains(words));
+    let said = lines.by_ref().map(Result::unwrap).any(|line| serves(&line));
+    assert!(said, "the server did not start");
+    // It would be stopped by a full pipe.
+    std::thread::spawn(move || lines.for_each(drop));
+    child
+}
