@@ -5,12 +5,13 @@ use std::time::Duration;
 use holdfast::ledger::{Durability, LedgerError};
 
 use crate::shop::{Setup, effects, initialise, settled};
-use crate::support::store::{Program, Store, programs};
+use crate::support::server::Kind;
+use crate::support::store::Store;
 
 /// A primary that holds a ledger, and its replica.
-fn pair(program: &Program) -> (Store, Store) {
-    let primary = Store::start(program, &["--repl-diskless-sync-delay", "0"]);
-    let replica = Store::start(program, &[]);
+fn pair(kind: Kind) -> (Store, Store) {
+    let primary = Store::start(kind, &["--repl-diskless-sync-delay", "0"]);
+    let replica = Store::start(kind, &[]);
     initialise(&primary);
     replica.follow(&primary);
     (primary, replica)
@@ -28,8 +29,8 @@ fn at_replica(primary: &Store) -> Setup {
 
 #[test]
 fn with_the_replica_frozen_nothing_is_acknowledged_on_any_path() {
-    for program in programs() {
-        let (primary, replica) = pair(&program);
+    for kind in Kind::ALL {
+        let (primary, replica) = pair(kind);
         let shop = at_replica(&primary).open();
         settled(|| shop.count(0));
         replica.freeze();
@@ -64,8 +65,8 @@ fn with_the_replica_frozen_nothing_is_acknowledged_on_any_path() {
 
 #[test]
 fn fewer_replicas_than_configured_are_never_enough() {
-    for program in programs() {
-        let (primary, _replica) = pair(&program);
+    for kind in Kind::ALL {
+        let (primary, _replica) = pair(kind);
         let shop = Setup {
             replicas: 2,
             ..at_replica(&primary)
@@ -77,10 +78,10 @@ fn fewer_replicas_than_configured_are_never_enough() {
 
 #[test]
 fn replica_and_disk_needs_a_server_that_can_say_so() {
-    for program in programs() {
+    for kind in Kind::ALL {
         let settings = ["--appendonly", "yes", "--appendfsync", "always"];
-        let primary = Store::start(&program, &settings);
-        let replica = Store::start(&program, &settings);
+        let primary = Store::start(kind, &settings);
+        let replica = Store::start(kind, &settings);
         initialise(&primary);
         replica.follow(&primary);
         let durability = Durability::ReplicaDisk;
@@ -111,8 +112,8 @@ fn replica_and_disk_needs_a_server_that_can_say_so() {
 
 #[test]
 fn a_replica_is_never_written_to() {
-    for program in programs() {
-        let (_primary, replica) = pair(&program);
+    for kind in Kind::ALL {
+        let (_primary, replica) = pair(kind);
         assert_eq!(
             Setup::at(replica.port()).open().count(1),
             Err(LedgerError::Unavailable)
@@ -122,9 +123,9 @@ fn a_replica_is_never_written_to() {
 
 #[test]
 fn sentinels_are_asked_in_turn_and_again_after_a_failover() {
-    for program in programs() {
-        let (primary, replica) = pair(&program);
-        let sentinel = Store::start_sentinel(&program, &primary);
+    for kind in Kind::ALL {
+        let (primary, replica) = pair(kind);
+        let sentinel = Store::start_sentinel(kind, &primary);
         let at = |name: &str| {
             let address = format!(
                 "redis+sentinel://127.0.0.1:1,127.0.0.1:{}/{name}",

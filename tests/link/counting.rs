@@ -67,8 +67,8 @@ impl Format for Counting {
         }
     }
 
-    fn pack(&self, commands: &[&Count]) -> Vec<u8> {
-        commands.iter().flat_map(|command| command.id).collect()
+    fn pack(&self, commands: &[&Count]) -> Result<Vec<u8>, String> {
+        Ok(commands.iter().flat_map(|command| command.id).collect())
     }
 
     fn parse(&self, bytes: Bytes, batch_id: &Id, commands: usize) -> Result<Vec<Id>, String> {

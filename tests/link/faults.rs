@@ -8,12 +8,13 @@ use holdfast::ledger::{Durability, LedgerError};
 use holdfast::telemetry::Script;
 
 use crate::shop::{Setup, count, effects, initialise, settled};
-use crate::support::store::{Store, programs};
+use crate::support::server::Kind;
+use crate::support::store::Store;
 
 /// Runs a test on every kind of server that is here.
 fn on_every_store(settings: &[&str], test: impl Fn(Store, Setup)) {
-    for program in programs() {
-        let store = Store::start(&program, settings);
+    for kind in Kind::ALL {
+        let store = Store::start(kind, settings);
         initialise(&store);
         let setup = Setup::at(store.port());
         test(store, setup);
@@ -231,11 +232,11 @@ fn a_full_queue_is_overload_and_changes_nothing() {
 
 #[test]
 fn a_login_a_socket_of_the_file_system_and_a_database_are_used() {
-    for program in programs() {
+    for kind in Kind::ALL {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("store.sock");
         let path = socket.to_str().unwrap();
-        let store = Store::start(&program, &["--unixsocket", path]);
+        let store = Store::start(kind, &["--unixsocket", path]);
         store.tell(&["ACL", "SETUSER", "ann", "on", ">p@ss", "~*", "+@all"]);
         let here = format!("unix:{path}?user=ann&password=p%40ss&db=3");
         let wrong = format!("redis://ann:canary@127.0.0.1:{}", store.port());

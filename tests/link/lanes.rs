@@ -7,7 +7,8 @@ use holdfast::telemetry::Script;
 use tokio::runtime::{Builder, LocalOptions};
 
 use crate::shop::{Setup, count, effects, initialise};
-use crate::support::store::{Store, programs};
+use crate::support::server::Kind;
+use crate::support::store::Store;
 
 fn connections(store: &Store) -> usize {
     let clients: String = store.ask(&["CLIENT", "LIST"]).unwrap();
@@ -17,8 +18,8 @@ fn connections(store: &Store) -> usize {
 
 #[test]
 fn each_serving_thread_has_its_own_connections_and_gives_them_back() {
-    for program in programs() {
-        let store = Store::start(&program, &[]);
+    for kind in Kind::ALL {
+        let store = Store::start(kind, &[]);
         initialise(&store);
         let shop = Setup::at(store.port()).open();
         let batcher = Arc::clone(&shop.batcher);
@@ -51,8 +52,8 @@ fn each_serving_thread_has_its_own_connections_and_gives_them_back() {
 
 #[test]
 fn commands_of_a_lane_that_ends_are_never_left_without_an_answer() {
-    for program in programs() {
-        let store = Store::start(&program, &[]);
+    for kind in Kind::ALL {
+        let store = Store::start(kind, &[]);
         initialise(&store);
         let shop = Setup::at(store.port()).open();
         store.freeze();

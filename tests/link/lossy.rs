@@ -10,7 +10,8 @@ use crate::counting::{Counting, Id, forgetful};
 use crate::shop::{Setup, count, effects, initialise, most_effects};
 use crate::support::proxy::Proxy;
 use crate::support::rng::Rng;
-use crate::support::store::{Store, programs};
+use crate::support::server::Kind;
+use crate::support::store::Store;
 
 /// How many commands: 30,000 for each kind of server, or what `HOLDFAST_LINK_COMMANDS` says.
 #[expect(
@@ -66,8 +67,8 @@ fn through(proxy: &Proxy) -> Setup {
 
 #[test]
 fn each_id_has_one_effect_and_each_retry_the_same_answer() {
-    for program in programs() {
-        let store = Store::start(&program, &[]);
+    for kind in Kind::ALL {
+        let store = Store::start(kind, &[]);
         initialise(&store);
         let proxy = Proxy::start(store.port(), 1, Duration::from_millis(150));
         proxy.spoil(10);
@@ -83,8 +84,8 @@ fn each_id_has_one_effect_and_each_retry_the_same_answer() {
 
 #[test]
 fn the_same_network_doubles_what_a_store_does_not_remember() {
-    for program in programs() {
-        let store = Store::start(&program, &[]);
+    for kind in Kind::ALL {
+        let store = Store::start(kind, &[]);
         initialise(&store);
         let proxy = Proxy::start(store.port(), 1, Duration::from_millis(150));
         proxy.spoil(10);

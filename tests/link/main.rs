@@ -1,7 +1,7 @@
 //! The link and the batcher against real servers, a bad network, and servers that are frozen,
 //! killed, full, empty or not the primary.
 
-#![expect(clippy::unwrap_used, reason = "test code")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
 mod copies;
 mod counting;
@@ -17,5 +17,7 @@ mod support {
     pub(crate) mod proxy;
     #[expect(dead_code, reason = "the model tests use the rest of it")]
     pub(crate) mod rng;
+    #[expect(dead_code, reason = "only its programs are started, by `store`")]
+    pub(crate) mod server;
     pub(crate) mod store;
 }

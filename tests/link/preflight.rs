@@ -8,7 +8,8 @@ use holdfast::telemetry::Meters;
 use tokio::runtime::Builder;
 
 use crate::shop::{Setup, initialise};
-use crate::support::store::{Store, programs};
+use crate::support::server::Kind;
+use crate::support::store::Store;
 
 fn wait<T>(future: impl Future<Output = T>) -> T {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
@@ -43,8 +44,8 @@ const SOUND: [&str; 6] = [
 
 #[test]
 fn a_sound_server_passes_and_each_changed_setting_is_named() {
-    for program in programs() {
-        let store = Store::start(&program, &SOUND);
+    for kind in Kind::ALL {
+        let store = Store::start(kind, &SOUND);
         initialise(&store);
         let disk = Setup {
             durability: Durability::Disk,
@@ -69,9 +70,9 @@ fn a_sound_server_passes_and_each_changed_setting_is_named() {
 
 #[test]
 fn replicas_are_counted() {
-    for program in programs() {
-        let primary = Store::start(&program, &SOUND);
-        let replica = Store::start(&program, &SOUND);
+    for kind in Kind::ALL {
+        let primary = Store::start(kind, &SOUND);
+        let replica = Store::start(kind, &SOUND);
         initialise(&primary);
         let setup = Setup {
             durability: Durability::ReplicaDisk,
@@ -100,7 +101,7 @@ fn replicas_are_counted() {
         assert_eq!(names(&found(&two)), and_waitaof(vec!["replicas"]));
         let at_replica = Setup::at(replica.port());
         assert_eq!(names(&found(&at_replica)), ["role"]);
-        let third = Store::start(&program, &SOUND);
+        let third = Store::start(kind, &SOUND);
         third.follow(&primary);
         primary.until(&["INFO", "replication"], |info: &String| {
             info.matches("state=online").count() == 2
@@ -111,10 +112,10 @@ fn replicas_are_counted() {
 
 #[test]
 fn sentinels_and_clusters_are_asked_as_well() {
-    for program in programs() {
-        let primary = Store::start(&program, &SOUND);
+    for kind in Kind::ALL {
+        let primary = Store::start(kind, &SOUND);
         initialise(&primary);
-        let sentinel = Store::start_sentinel(&program, &primary);
+        let sentinel = Store::start_sentinel(kind, &primary);
         let address = format!("redis+sentinel://127.0.0.1:{}/shop", sentinel.port());
         let setup = Setup {
             address,
@@ -125,10 +126,7 @@ fn sentinels_and_clusters_are_asked_as_well() {
         sentinel.tell(&["SENTINEL", "SET", "shop", "down-after-milliseconds", "300"]);
         assert_eq!(names(&found(&setup)), ["sentinel-down-after"]);
 
-        let node = Store::start(
-            &program,
-            &[&SOUND[..], &["--cluster-enabled", "yes"]].concat(),
-        );
+        let node = Store::start(kind, &[&SOUND[..], &["--cluster-enabled", "yes"]].concat());
         let report = found(&Setup::at(node.port()));
         assert_eq!(
             names(&report),
@@ -139,8 +137,8 @@ fn sentinels_and_clusters_are_asked_as_well() {
 
 #[test]
 fn history_that_went_back_is_noticed() {
-    for program in programs() {
-        let store = Store::start(&program, &SOUND);
+    for kind in Kind::ALL {
+        let store = Store::start(kind, &SOUND);
         initialise(&store);
         let stand = |epoch: &str, sequence: &str, tip: &str| {
             store.tell(&[
@@ -175,8 +173,8 @@ fn history_that_went_back_is_noticed() {
 
 #[test]
 fn a_server_that_forbids_to_ask_is_judged_by_what_it_tells() {
-    for program in programs() {
-        let store = Store::start(&program, &SOUND);
+    for kind in Kind::ALL {
+        let store = Store::start(kind, &SOUND);
         initialise(&store);
         let rights = ["~*", "+@all", "-config", "-acl"];
         store.tell(&[&["ACL", "SETUSER", "ann", "on", ">word"], &rights[..]].concat());
@@ -196,8 +194,8 @@ fn a_server_that_forbids_to_ask_is_judged_by_what_it_tells() {
 
 #[test]
 fn the_watch_sees_a_change_and_an_outage_and_counts_script_time() {
-    for program in programs() {
-        let mut store = Store::start(&program, &SOUND);
+    for kind in Kind::ALL {
+        let mut store = Store::start(kind, &SOUND);
         initialise(&store);
         let setup = Setup::at(store.port());
         let shop = setup.open();

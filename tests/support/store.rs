@@ -1,42 +1,17 @@
-//! Real servers: every kind that this machine has, each in a folder and on a port of its own.
+//! Real servers with what a test does to them: settings, replicas, signals, an end and a new start.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-/// A program that can be the store.
-#[derive(Debug, Clone)]
-pub(crate) struct Program(PathBuf);
-
-/// Every kind of server on this machine: Redis from the search path, and Valkey from there or from
-/// where `HOLDFAST_VALKEY_SERVER` says. At least one is needed.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the tests have no configuration file"
-)]
-pub(crate) fn programs() -> Vec<Program> {
-    let told = std::env::var("HOLDFAST_VALKEY_SERVER").map(PathBuf::from);
-    let valkey = told.unwrap_or_else(|_| PathBuf::from("valkey-server"));
-    let runs = |program: &PathBuf| {
-        let asked = Command::new(program).arg("--version").output();
-        asked.is_ok_and(|output| output.status.success())
-    };
-    let candidates = [PathBuf::from("redis-server"), valkey];
-    let found: Vec<Program> = candidates.into_iter().filter(runs).map(Program).collect();
-    assert!(
-        !found.is_empty(),
-        "install redis-server, or say in HOLDFAST_VALKEY_SERVER where a server is"
-    );
-    found
-}
+use super::server::Kind;
 
 /// A running server; ends with its folder when dropped.
 #[derive(Debug)]
 pub(crate) struct Store {
-    program: Program,
+    kind: Kind,
     settings: Vec<String>,
     folder: TempDir,
     port: u16,
@@ -45,15 +20,15 @@ pub(crate) struct Store {
 
 impl Store {
     /// Starts a server that keeps nothing on the disk unless the settings say so.
-    pub(crate) fn start(program: &Program, settings: &[&str]) -> Self {
+    pub(crate) fn start(kind: Kind, settings: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let settings: Vec<String> = settings.iter().map(|word| (*word).to_owned()).collect();
-        let mut command = Command::new(&program.0);
+        let mut command = Command::new(kind.program());
         command.args(["--save", ""]).args(&settings);
         let child = run(command, &folder, port);
         Self {
-            program: program.clone(),
+            kind,
             settings,
             folder,
             port,
@@ -62,7 +37,7 @@ impl Store {
     }
 
     /// Starts a Sentinel over one primary called `shop`.
-    pub(crate) fn start_sentinel(program: &Program, primary: &Self) -> Self {
+    pub(crate) fn start_sentinel(kind: Kind, primary: &Self) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let file = folder.path().join("sentinel.conf");
@@ -72,11 +47,11 @@ impl Store {
             "sentinel failover-timeout shop 10000".to_owned(),
         ];
         std::fs::write(&file, lines.join("\n")).unwrap();
-        let mut command = Command::new(&program.0);
+        let mut command = Command::new(kind.program());
         command.arg(&file).arg("--sentinel");
         let child = run(command, &folder, port);
         Self {
-            program: program.clone(),
+            kind,
             settings: Vec::new(),
             folder,
             port,
@@ -154,7 +129,7 @@ impl Store {
 
     /// The same server again, on what it left in its folder.
     pub(crate) fn restart(&mut self) {
-        let mut command = Command::new(&self.program.0);
+        let mut command = Command::new(self.kind.program());
         command.args(["--save", ""]).args(&self.settings);
         self.child = run(command, &self.folder, self.port);
     }

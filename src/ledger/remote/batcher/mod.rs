@@ -43,14 +43,14 @@ pub trait Format: Send + Sync + 'static {
     type Command: Send + 'static;
     /// The reply to a batch, shared by all its commands.
     type Reply: Send + Sync + 'static;
-    /// Why a reply cannot be one.
+    /// Why a batch or a reply cannot be one.
     type Malformed: fmt::Display;
 
     /// What a command adds to a batch.
     fn weigh(&self, command: &Self::Command) -> Weight;
 
     /// The argument of a batch.
-    fn pack(&self, commands: &[&Self::Command]) -> Vec<u8>;
+    fn pack(&self, commands: &[&Self::Command]) -> Result<Vec<u8>, Self::Malformed>;
 
     /// Reads the reply to a batch with this id and so many commands.
     fn parse(

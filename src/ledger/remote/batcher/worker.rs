@@ -104,7 +104,13 @@ impl<F: Format, C: Caller> Worker<F, C> {
             Script::Relief
         };
         let commands: Vec<&F::Command> = batch.iter().map(|entry| &entry.command).collect();
-        let argument = self.format.pack(&commands);
+        let argument = match self.format.pack(&commands) {
+            Ok(argument) => argument,
+            Err(error) => {
+                tracing::error!(%error, "a batch cannot be packed");
+                return Attempt::Failed(LedgerError::Unavailable);
+            }
+        };
         let batch_id = self.ids.next();
         let called = self.caller.call(Call {
             script,
@@ -113,35 +119,21 @@ impl<F: Format, C: Caller> Worker<F, C> {
             time: self.settling.clock.as_ref().map(Clock::now),
         });
         match called.await {
-            Ok(Reply { durable: false, .. }) => {
-                tracing::warn!("the store did not confirm a batch at the configured level");
-                Attempt::InDoubt
-            }
-            Ok(Reply { bytes, .. }) => match self.format.parse(bytes, &batch_id, batch.len()) {
-                Ok(reply) => Attempt::Answered(reply),
-                Err(error) => {
-                    tracing::error!(%error, "the reply of the store makes no sense");
-                    self.caller.distrust();
-                    Attempt::InDoubt
-                }
-            },
-            Err(CallError::NothingHappened(why)) => {
-                tracing::debug!(%why, "the store did nothing");
-                Attempt::Failed(LedgerError::Unavailable)
-            }
-            Err(CallError::Unusable(why)) => {
-                tracing::error!(%why, "the store holds no ledger that can be used");
-                Attempt::Failed(LedgerError::Unavailable)
-            }
-            Err(CallError::OutOfMemory(why)) => {
-                tracing::warn!(%why, "the store is out of memory");
-                match script {
-                    Script::Batch => Attempt::OutOfMemory,
-                    Script::Relief => Attempt::Failed(LedgerError::Unavailable),
-                }
-            }
-            Err(CallError::Unknown(why)) => {
-                tracing::warn!(%why, "nobody knows what became of a batch; asking again");
+            Ok(reply) => self.read(reply, &batch_id, batch.len()),
+            Err(error) => meaning_of(&error, script),
+        }
+    }
+
+    fn read(&mut self, reply: Reply, batch_id: &[u8; 16], commands: usize) -> Attempt<F::Reply> {
+        if !reply.durable {
+            tracing::warn!("the store did not confirm a batch at the configured level");
+            return Attempt::InDoubt;
+        }
+        match self.format.parse(reply.bytes, batch_id, commands) {
+            Ok(reply) => Attempt::Answered(reply),
+            Err(error) => {
+                tracing::error!(%error, "the reply of the store makes no sense");
+                self.caller.distrust();
                 Attempt::InDoubt
             }
         }
@@ -163,6 +155,31 @@ impl<F: Format, C: Caller> Worker<F, C> {
         }
         if !deferred.is_empty() {
             self.queue.put_back(deferred);
+        }
+    }
+}
+
+/// What a failed call means for the batch.
+fn meaning_of<R>(error: &CallError, script: Script) -> Attempt<R> {
+    match error {
+        CallError::NothingHappened(why) => {
+            tracing::debug!(%why, "the store did nothing");
+            Attempt::Failed(LedgerError::Unavailable)
+        }
+        CallError::Unusable(why) => {
+            tracing::error!(%why, "the store holds no ledger that can be used");
+            Attempt::Failed(LedgerError::Unavailable)
+        }
+        CallError::OutOfMemory(why) => {
+            tracing::warn!(%why, "the store is out of memory");
+            match script {
+                Script::Batch => Attempt::OutOfMemory,
+                Script::Relief => Attempt::Failed(LedgerError::Unavailable),
+            }
+        }
+        CallError::Unknown(why) => {
+            tracing::warn!(%why, "nobody knows what became of a batch; asking again");
+            Attempt::InDoubt
         }
     }
 }

@@ -33,6 +33,9 @@ enum Does {
 
 use Does::{Answers, AnswersTooEarly, Babbles, Defers, GoesSilent, IsFull, IsUnusable, Refuses};
 
+/// A command that cannot be put into a batch.
+const UNPACKABLE: u8 = 255;
+
 /// Commands are numbers; the odd ones need memory. A reply lists those that are answered.
 struct Numbers;
 
@@ -54,8 +57,10 @@ impl Format for Numbers {
         }
     }
 
-    fn pack(&self, commands: &[&u8]) -> Vec<u8> {
-        commands.iter().map(|command| **command).collect()
+    fn pack(&self, commands: &[&u8]) -> Result<Vec<u8>, &'static str> {
+        let bytes: Vec<u8> = commands.iter().map(|command| **command).collect();
+        let packs = !bytes.contains(&UNPACKABLE);
+        packs.then_some(bytes).ok_or("cannot be packed")
     }
 
     fn parse(&self, bytes: Bytes, id: &[u8; 16], commands: usize) -> Result<Vec<u8>, &'static str> {
@@ -179,6 +184,13 @@ fn when_nothing_happened_that_is_told_at_once() {
         assert_eq!(outcome.told, [Err(LedgerError::Unavailable); 2]);
         assert_eq!(outcome.calls.len(), 1, "nobody asks twice");
     }
+}
+
+#[test]
+fn what_cannot_be_packed_is_not_sent() {
+    let outcome = run(&[UNPACKABLE], &[Answers], LONG);
+    assert_eq!(outcome.told, [Err(LedgerError::Unavailable)]);
+    assert!(outcome.calls.is_empty());
 }
 
 #[test]
