@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use holdfast::ledger::{Durability, LedgerError};
 
-use crate::shop::{Setup, effects, initialise, settled};
+use crate::counting::mute;
+use crate::shop::{Setup, connections, effects, initialise, settled};
 use crate::support::server::Kind;
 use crate::support::store::Store;
 
@@ -61,6 +62,22 @@ fn with_the_replica_frozen_nothing_is_acknowledged_on_any_path() {
         assert_eq!(effects(&primary), (21, 21));
         assert_eq!(effects(&replica), (21, 21));
     }
+}
+
+#[test]
+fn a_script_that_writes_nothing_for_a_duplicate_would_be_acknowledged_too_early() {
+    let kind = Kind::Valkey;
+    let (primary, replica) = pair(kind);
+    let script = mute();
+    let mute = Setup {
+        script,
+        ..at_replica(&primary)
+    };
+    replica.freeze();
+    assert_eq!(mute.open().count(1), Err(LedgerError::Unknown));
+    // The control: over a fresh connection the wait has nothing to wait for.
+    assert!(mute.open().count(1).is_ok());
+    replica.thaw();
 }
 
 #[test]
@@ -121,45 +138,96 @@ fn a_replica_is_never_written_to() {
     }
 }
 
+/// A pair under a Sentinel, which knows of both.
+struct Watched {
+    primary: Store,
+    replica: Store,
+    sentinel: Store,
+}
+
+impl Watched {
+    fn start(kind: Kind) -> Self {
+        let (primary, replica) = pair(kind);
+        let sentinel = Store::start_sentinel(kind, &primary);
+        let question = ["SENTINEL", "REPLICAS", "shop"];
+        sentinel.until(&question, |replicas: &Vec<redis::Value>| {
+            !replicas.is_empty()
+        });
+        Self {
+            primary,
+            replica,
+            sentinel,
+        }
+    }
+
+    /// The first Sentinel of the address does not exist.
+    fn setup(&self, name: &str) -> Setup {
+        let port = self.sentinel.port();
+        let address = format!("redis+sentinel://127.0.0.1:1,127.0.0.1:{port}/{name}");
+        Setup {
+            address,
+            ..Setup::at(1)
+        }
+    }
+
+    fn fail_over(&self) {
+        // It refuses until it has heard from the replica itself.
+        let order = ["SENTINEL", "FAILOVER", "shop"];
+        self.sentinel.until(&order, |_: &redis::Value| true);
+        let port = self.replica.port().to_string();
+        let question = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "shop"];
+        self.sentinel
+            .until(&question, |place: &Vec<String>| place.last() == Some(&port));
+    }
+
+    fn until_copied(&self, effects: u64) {
+        let question = ["HGET", "{0}:meta", "effects"];
+        self.replica
+            .until(&question, |n: &Option<u64>| *n == Some(effects));
+    }
+}
+
 #[test]
 fn sentinels_are_asked_in_turn_and_again_after_a_failover() {
     for kind in Kind::ALL {
-        let (primary, replica) = pair(kind);
-        let sentinel = Store::start_sentinel(kind, &primary);
-        let at = |name: &str| {
-            let address = format!(
-                "redis+sentinel://127.0.0.1:1,127.0.0.1:{}/{name}",
-                sentinel.port()
-            );
-            Setup {
-                address,
-                ..Setup::at(1)
-            }
-        };
-        assert_eq!(at("other").open().count(1), Err(LedgerError::Unavailable));
-        let shop = at("shop").open();
+        let watched = Watched::start(kind);
+        let unknown_name = watched.setup("other").open();
+        assert_eq!(unknown_name.count(1), Err(LedgerError::Unavailable));
+        let shop = watched.setup("shop").open();
         let first = shop.count(1).unwrap();
-        sentinel.until(
-            &["SENTINEL", "REPLICAS", "shop"],
-            |replicas: &Vec<redis::Value>| !replicas.is_empty(),
-        );
-        replica.until(&["HGET", "{0}:meta", "effects"], |n: &Option<u64>| {
-            *n == Some(1)
-        });
-        // It refuses until it has heard from the replica itself.
-        sentinel.until(&["SENTINEL", "FAILOVER", "shop"], |_: &redis::Value| true);
-        replica.until(&["INFO", "replication"], |info: &String| {
-            info.contains("role:master")
-        });
-        let port = replica.port().to_string();
-        let question = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "shop"];
-        sentinel.until(&question, |place: &Vec<String>| place.last() == Some(&port));
-        primary.until(&["INFO", "replication"], |info: &String| {
-            info.contains("role:slave")
-        });
-        // The old connection is good, and leads to what is now a replica.
-        while shop.count(1) != Ok(first) {}
+        watched.until_copied(1);
+        watched.fail_over();
+        let question = ["INFO", "replication"];
+        watched
+            .primary
+            .until(&question, |info: &String| info.contains("role:slave"));
+        // An old connection may be good, and lead to what is now a replica.
+        assert_eq!(settled(|| shop.count(1)), first);
         settled(|| shop.count(2));
-        assert_eq!(effects(&replica), (2, 2));
+        assert_eq!(effects(&watched.replica), (2, 2));
+    }
+}
+
+#[test]
+fn a_replaced_primary_that_does_not_know_it_is_left_when_a_sentinel_says_so() {
+    for kind in Kind::ALL {
+        let watched = Watched::start(kind);
+        let shop = watched.setup("shop").open();
+        while connections(&watched.primary) < 2 {
+            shop.count_many(1..=600);
+        }
+        watched.until_copied(600);
+        // Sentinel cannot tell the old primary any more, as if it were cut off from it.
+        let rights = ["ACL", "SETUSER", "default", "-replicaof", "-slaveof"];
+        watched.primary.tell(&rights);
+        watched.fail_over();
+        let started = holdfast::clock::monotonic();
+        while connections(&watched.primary) > 0 {
+            shop.count_many(1..=600);
+            assert!(started.elapsed() < Duration::from_secs(20), "still there");
+        }
+        assert_eq!(connections(&watched.replica), 2);
+        let role: String = watched.primary.ask(&["INFO", "replication"]).unwrap();
+        assert!(role.contains("role:master"), "it still takes writes");
     }
 }

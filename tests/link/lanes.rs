@@ -6,15 +6,9 @@ use holdfast::ledger::LedgerError;
 use holdfast::telemetry::Script;
 use tokio::runtime::{Builder, LocalOptions};
 
-use crate::shop::{Setup, count, effects, initialise};
+use crate::shop::{Setup, connections, count, effects, initialise};
 use crate::support::server::Kind;
 use crate::support::store::Store;
-
-fn connections(store: &Store) -> usize {
-    let clients: String = store.ask(&["CLIENT", "LIST"]).unwrap();
-    let ours = |line: &&str| line.contains("name=holdfast-test");
-    clients.lines().filter(ours).count()
-}
 
 #[test]
 fn each_serving_thread_has_its_own_connections_and_gives_them_back() {

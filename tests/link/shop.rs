@@ -1,11 +1,12 @@
 //! A batcher in front of a real server, and what the tests ask of both.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast::ledger::remote::batcher::{Batcher, BatcherConfig, QueueLimits, Settling};
-use holdfast::ledger::remote::link::{Level, Patience, Target};
+use holdfast::ledger::remote::link::{Level, Moves, Patience, Target};
 use holdfast::ledger::{Durability, LedgerError};
 use holdfast::telemetry::{Meters, Script};
 use tokio::runtime::{Builder, Runtime};
@@ -71,6 +72,7 @@ impl Setup {
                 reply: self.reply,
             },
             meters,
+            moves: Moves::default(),
         })
     }
 
@@ -112,6 +114,19 @@ impl Shop {
         self.wait(count(&self.batcher, id, script))
     }
 
+    /// Counts many ids at once; what fails is asked for again.
+    pub(crate) fn count_many(&self, ids: RangeInclusive<u64>) {
+        let answers: Vec<_> = ids
+            .clone()
+            .map(|id| count(&self.batcher, id, Script::Batch))
+            .collect();
+        for (id, answer) in ids.zip(answers) {
+            if self.wait(answer).is_err() {
+                settled(|| self.count(id));
+            }
+        }
+    }
+
     pub(crate) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
     }
@@ -145,6 +160,13 @@ pub(crate) fn effects(store: &Store) -> (u64, u64) {
     let ids = store.ask(&["HLEN", NUMBERS]).unwrap();
     let effects: Option<u64> = store.ask(&["HGET", META, "effects"]).unwrap();
     (ids, effects.unwrap_or(0))
+}
+
+/// Connections of batchers to a server.
+pub(crate) fn connections(store: &Store) -> usize {
+    let clients: String = store.ask(&["CLIENT", "LIST"]).unwrap();
+    let ours = |line: &&str| line.contains("name=holdfast-test");
+    clients.lines().filter(ours).count()
 }
 
 /// The largest number of times that one id was counted.

@@ -35,7 +35,7 @@ use ids::BatchIds;
 use queue::{Entry, Queue};
 use worker::{QueueOf, Worker};
 
-use super::link::{Link, Target};
+use super::link::{Link, Target, follow};
 
 /// How commands become a batch, and a reply becomes answers.
 pub trait Format: Send + Sync + 'static {
@@ -245,7 +245,12 @@ impl<F: Format> Lane<F> {
             .max_blocking_threads(2)
             .build_local(LocalOptions::default());
         match runtime {
-            Ok(runtime) => runtime.block_on(self.run()),
+            Ok(runtime) => runtime.block_on(async {
+                tokio::select! {
+                    () = self.run() => {}
+                    () = follow(&self.parts.target) => {}
+                }
+            }),
             Err(error) => {
                 tracing::error!(%error, "the shared lane of the store has no runtime");
                 self.queue.abandon();

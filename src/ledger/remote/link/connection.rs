@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
+use redis::aio::{MultiplexedConnection, SendError};
 use redis::io::tcp::TcpSettings;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, IntoConnectionInfo, Pipeline,
     ProtocolVersion, PushInfo, PushKind, RedisConnectionInfo, RedisError, RedisResult, Value,
 };
+use tokio::sync::Notify;
 
-use super::address::{Address, Endpoint, Login, Place};
+use super::address::{Endpoint, Login};
 
 /// Time limits of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -36,8 +37,29 @@ impl Default for Patience {
 #[derive(Debug)]
 pub(in crate::ledger::remote) struct Connection {
     socket: MultiplexedConnection,
-    /// The server hung up, seen without a call.
-    is_closed: Arc<AtomicBool>,
+    heard: Arc<Heard>,
+}
+
+/// What the server said or did without being asked.
+#[derive(Debug, Default)]
+struct Heard {
+    /// It hung up.
+    is_closed: AtomicBool,
+    /// It published something.
+    is_told: AtomicBool,
+    /// Something of both may have happened.
+    news: Notify,
+}
+
+impl Heard {
+    fn take(&self, push: &PushInfo) {
+        if push.kind == PushKind::Disconnection {
+            self.is_closed.store(true, Ordering::Release);
+        } else if push.kind == PushKind::Message {
+            self.is_told.store(true, Ordering::Release);
+        }
+        self.news.notify_one();
+    }
 }
 
 impl Connection {
@@ -68,26 +90,42 @@ impl Connection {
             .into_connection_info()?
             .set_redis_settings(settings)
             .set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        let is_closed = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&is_closed);
+        let heard = Arc::new(Heard::default());
+        let listener = Arc::clone(&heard);
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(connect))
             .set_response_timeout(Some(reply))
             .set_push_sender(move |push: PushInfo| {
-                if push.kind == PushKind::Disconnection {
-                    seen.store(true, Ordering::Release);
-                }
-                Ok::<(), redis::aio::SendError>(())
+                listener.take(&push);
+                Ok::<(), SendError>(())
             });
         let socket = Client::open(info)?
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
-        Ok(Self { socket, is_closed })
+        Ok(Self { socket, heard })
     }
 
     /// Whether the server is known to have hung up.
     pub(super) fn is_closed(&self) -> bool {
-        self.is_closed.load(Ordering::Acquire)
+        self.heard.is_closed.load(Ordering::Acquire)
+    }
+
+    /// Asks to be told what is published on a channel.
+    pub(super) async fn subscribe(&mut self, channel: &str) -> RedisResult<()> {
+        self.socket.subscribe(channel).await
+    }
+
+    /// Waits until something was published, or the server has hung up: then it is false.
+    pub(super) async fn is_told(&self) -> bool {
+        loop {
+            if self.heard.is_told.swap(false, Ordering::AcqRel) {
+                return true;
+            }
+            if self.is_closed() {
+                return false;
+            }
+            self.heard.news.notified().await;
+        }
     }
 
     /// Sends all commands at once and returns their replies one by one, errors among them.
@@ -118,46 +156,4 @@ impl Connection {
 /// A server that answers something else than what its documentation says.
 pub(super) fn unexpected(what: &'static str) -> RedisError {
     RedisError::from((ErrorKind::UnexpectedReturnType, what))
-}
-
-/// Where the primary is: the address itself, or what the first Sentinel that answers says.
-pub(in crate::ledger::remote) async fn primary_of(
-    address: &Address,
-    patience: Patience,
-) -> RedisResult<Endpoint> {
-    let (sentinels, name, login) = match &address.place {
-        Place::Server(endpoint) => return Ok(endpoint.clone()),
-        Place::Sentinel {
-            sentinels,
-            name,
-            login,
-        } => (sentinels, name, login),
-    };
-    let mut last = unexpected("the address names no sentinel");
-    for sentinel in sentinels {
-        match primary_as_told_by(sentinel, login, name, patience).await {
-            Ok(endpoint) => return Ok(endpoint),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-async fn primary_as_told_by(
-    sentinel: &Endpoint,
-    login: &Login,
-    name: &str,
-    patience: Patience,
-) -> RedisResult<Endpoint> {
-    let Patience { connect, reply } = patience;
-    let mut connection = Connection::open(sentinel, login, 0, connect, reply).await?;
-    let mut question = redis::cmd("SENTINEL");
-    question.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
-    let answer = connection.ask(&question).await?;
-    let place: Option<(String, u16)> = redis::from_redis_value(answer)?;
-    let (host, port) = place.ok_or(RedisError::from((
-        ErrorKind::MasterNameNotFoundBySentinel,
-        "the sentinel knows no primary of this name",
-    )))?;
-    Ok(Endpoint::Tcp(host, port))
 }

@@ -10,9 +10,11 @@ mod address;
 mod connection;
 mod failure;
 mod level;
+mod sentinel;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,10 +23,10 @@ use redis::{Pipeline, RedisResult, Value};
 pub use address::{Address, AddressError, Endpoint, Login, Place};
 pub(in crate::ledger::remote) use connection::Connection;
 pub use connection::Patience;
-pub(in crate::ledger::remote) use connection::primary_of;
 pub use failure::{CallError, Why};
 pub(in crate::ledger::remote) use level::version;
 pub use level::{Level, Wait};
+pub(in crate::ledger::remote) use sentinel::{follow, primary_of};
 
 use crate::clock::{Monotonic, monotonic};
 use crate::domain::UnixMillis;
@@ -55,6 +57,22 @@ pub struct Target {
     pub patience: Patience,
     /// Where calls are counted.
     pub meters: Meters,
+    /// How often the primary has moved.
+    pub moves: Moves,
+}
+
+/// Counts how often the primary has moved, as far as we were told.
+#[derive(Debug, Default)]
+pub struct Moves(AtomicU64);
+
+impl Moves {
+    fn count(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 /// One call of a script.
@@ -105,6 +123,15 @@ struct Ready {
     /// What the server calls our scripts.
     shas: Vec<String>,
     wait: Wait,
+    /// Moves of the primary before it was looked for.
+    moves: u64,
+}
+
+impl Ready {
+    /// Whether it leads to the primary as far as anybody knows.
+    fn is_good(&self, target: &Target) -> bool {
+        !self.connection.is_closed() && self.moves == target.moves.get()
+    }
 }
 
 impl Link {
@@ -171,10 +198,8 @@ impl Caller for Link {
     async fn call(&mut self, call: Call<'_>) -> Result<Reply, CallError> {
         // Taken, and put back only when it is known to be good: a caller that gives up in the
         // middle must not leave half a call behind for the next one.
-        let usable = self
-            .ready
-            .take()
-            .filter(|ready| !ready.connection.is_closed());
+        let usable = self.ready.take();
+        let usable = usable.filter(|ready| ready.is_good(&self.target));
         let mut ready = match usable {
             Some(ready) => ready,
             None => self.connect().await?,
@@ -213,6 +238,7 @@ impl Caller for Link {
 impl Ready {
     /// Finds the primary, connects to it and loads the scripts.
     async fn open(target: &Target) -> RedisResult<Self> {
+        let moves = target.moves.get();
         let endpoint = primary_of(&target.address, target.patience).await?;
         let connection = Connection::open(
             &endpoint,
@@ -225,6 +251,7 @@ impl Ready {
             connection: connection.await?,
             shas: Vec::new(),
             wait: Wait::Nothing,
+            moves,
         };
         ready.introduce(target).await?;
         ready.load(target).await?;
