@@ -1,14 +1,16 @@
 //! The ledger: the only writer of stock. One port, answered by a backend.
 
+mod answer;
 pub mod embedded;
 pub mod event;
 pub mod names;
 pub mod port;
+pub mod remote;
 
 use smallvec::SmallVec;
 
 use crate::domain::stock::NodeStock;
-use crate::domain::{Settings, Units, UnixMillis, Verdict};
+use crate::domain::{NodeIx, Settings, Stock, Units, UnixMillis, Verdict};
 
 /// Place of a committed change in the order of one ledger shard.
 ///
@@ -101,6 +103,24 @@ pub struct StockView {
     pub nodes: SmallVec<[NodeStock; 1]>,
 }
 
+impl From<&Stock> for StockView {
+    fn from(stock: &Stock) -> Self {
+        Self {
+            on_hand: stock.on_hand(),
+            unavailable: stock.unavailable(),
+            held: stock.held(),
+            committed: stock.committed(),
+            safety_stock: stock.safety(),
+            available: stock.available(),
+            deficit: stock.deficit(),
+            low: stock.is_low(),
+            version: stock.version(),
+            settings: stock.settings(),
+            nodes: SmallVec::from_slice(stock.nodes()),
+        }
+    }
+}
+
 /// What may be promised of a SKU now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Availability {
@@ -118,6 +138,22 @@ pub struct Availability {
     pub at_node: Option<Units>,
     /// Moment of the answer.
     pub as_of: UnixMillis,
+}
+
+impl Availability {
+    /// Of this stock at this moment, at a node or anywhere.
+    pub fn of(stock: &Stock, node: Option<NodeIx>, as_of: UnixMillis) -> Self {
+        let (available, limit) = stock.room(node, Units::ZERO);
+        Self {
+            available,
+            limit,
+            on_hand: stock.on_hand(),
+            promised: stock.promised(),
+            safety_stock: stock.safety(),
+            at_node: node.map(|node| stock.node(node).unpinned()),
+            as_of,
+        }
+    }
 }
 
 /// How the ledger is.

@@ -4,7 +4,6 @@ use std::sync::RwLock;
 use std::sync::atomic::Ordering;
 
 use super::super::State;
-use super::super::answer::held_line;
 use super::super::record::{self, BadRecord};
 use super::super::record_shard::{
     Head, Kept, LineRef, LineRefs, Record, shard_of as record_shard_of,
@@ -15,6 +14,7 @@ use crate::domain::command::CommandKey;
 use crate::domain::line::{Inconsistent, Move};
 use crate::domain::{ReservationId, Stock, Ttl, Units, UnixMillis};
 use crate::ledger::Position;
+use crate::ledger::answer::held_line;
 use crate::ledger::event::{Acted, Body, Event, Reserved, StockItem};
 use crate::ledger::names::Names;
 

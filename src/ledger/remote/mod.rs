@@ -1,0 +1,5 @@
+//! The remote ledger: Redis or Valkey as the engine, decided by scripts inside the store.
+
+pub mod recount;
+pub mod script;
+pub mod wire;
