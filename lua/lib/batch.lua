@@ -32,9 +32,14 @@ local function reference_args()
   return args, gone
 end
 
+-- In ascending order: where a batch moves a deadline that it gave itself, the same entry comes
+-- twice, and the later one counts.
 local function write_due()
-  for deadline, list in pairs(dues) do
-    call('ZADD', DUE, format('%d', deadline), concat(list))
+  local deadlines = {}
+  for deadline in pairs(dues) do deadlines[#deadlines + 1] = deadline end
+  table.sort(deadlines)
+  for i = 1, #deadlines do
+    call('ZADD', DUE, format('%d', deadlines[i]), concat(dues[deadlines[i]]))
   end
 end
 
