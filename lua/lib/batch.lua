@@ -59,13 +59,13 @@ if seq > before then
   end
 end
 put(STOCK, stocks_put)
-put(RECORDS, record_args)
 put(REFS, refs_put)
-if #gone > 0 then call('HDEL', RECORDS, unpack(gone)) end
 if #refs_gone > 0 then call('HDEL', REFS, unpack(refs_gone)) end
 put(NAMES, name_args)
 for i = 1, #due_done do call('ZREM', DUE, due_done[i]) end
 write_due()
+put(RECORDS, record_args)
+if #gone > 0 then call('HDEL', RECORDS, unpack(gone)) end
 call('HSET', META, 'seq', format('%d', seq), 'tip', tip, 'now', format('%d', now),
   'open', format('%d', open_lines))
 return reply

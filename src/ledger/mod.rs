@@ -190,6 +190,19 @@ pub struct Recount {
     pub violation_count: u64,
 }
 
+impl Recount {
+    /// Most violations that are kept as sentences.
+    const SENTENCES_MAX: usize = 100;
+
+    /// Counts a violation, and keeps what is said of it while there is room.
+    fn violation(&mut self, sentence: impl FnOnce() -> String) {
+        self.violation_count += 1;
+        if self.violations.len() < Self::SENTENCES_MAX {
+            self.violations.push(sentence());
+        }
+    }
+}
+
 /// Why a page of events cannot be given.
 #[derive(Debug, thiserror::Error)]
 pub enum EventsError {

@@ -68,7 +68,7 @@ pub(crate) fn run(
         run.step(step).map_err(|what| Mismatch { step: at, what })?;
     }
     let end = history.len();
-    run.send().map_err(|what| Mismatch { step: end, what })?;
+    run.end().map_err(|what| Mismatch { step: end, what })?;
     Ok(run.coverage)
 }
 
@@ -89,6 +89,19 @@ fn same<T: PartialEq + Debug>(what: &str, scripts: &T, model: &T) -> Result<(), 
     Err(format!(
         "{what}\n  scripts: {scripts:?}\n  model:   {model:?}"
     ))
+}
+
+/// The command as the engine sends it.
+pub(crate) fn keyed<'h>(hasher: Hasher, key: &str, script: &'h Script) -> Keyed<'h> {
+    let target = script.target().map_or(0, |target| hasher.key(target));
+    let command = script.command(target);
+    Keyed {
+        key: CommandKey {
+            id: hasher.key(key),
+            fingerprint: hasher.fingerprint(&command),
+        },
+        command,
+    }
 }
 
 fn sku(text: &str) -> Sku<'_> {
@@ -121,13 +134,24 @@ impl<'h> Run<'_, 'h> {
         }
     }
 
+    /// Whatever is counted again agrees with its records.
+    fn end(&mut self) -> Result<(), String> {
+        self.send()?;
+        same(
+            "violations",
+            &self.partition.recount().violations,
+            &Vec::new(),
+        )
+    }
+
     /// Sends what waits, and compares every answer.
     fn send(&mut self) -> Result<(), String> {
         let waiting = std::mem::take(&mut self.waiting);
         if waiting.is_empty() {
             return Ok(());
         }
-        let keyed: Vec<Keyed<'_>> = waiting.iter().map(|w| self.keyed(w)).collect();
+        let keyed = waiting.iter().map(|w| keyed(self.hasher, w.key, w.script));
+        let keyed: Vec<Keyed<'_>> = keyed.collect();
         let commands: Vec<Vec<u8>> = keyed.iter().map(encode).collect();
         let reply = self.ask(&commands)?;
         for (at, (waiting, keyed)) in waiting.iter().zip(&keyed).enumerate() {
@@ -172,18 +196,6 @@ impl<'h> Run<'_, 'h> {
             .map_or_else(Refusal::code, |_| "done");
         let code = if expected.replayed { "replayed" } else { code };
         *self.coverage.entry(code).or_default() += 1;
-    }
-
-    fn keyed(&self, waiting: &Waiting<'h>) -> Keyed<'h> {
-        let target = waiting.script.target().map_or(0, |t| self.hasher.key(t));
-        let command = waiting.script.command(target);
-        Keyed {
-            key: CommandKey {
-                id: self.hasher.key(waiting.key),
-                fingerprint: self.hasher.fingerprint(&command),
-            },
-            command,
-        }
     }
 
     /// One call; the scripts' time goes on with it.

@@ -42,7 +42,7 @@ pub(crate) fn check(
 
 fn run_many(kind: Kind, first_seed: u64, commands: usize) -> Coverage {
     let server = Server::start(kind);
-    let mut partition = Partition::fresh(server.connect(), BATCH, 0);
+    let mut partition = Partition::fresh(&server, BATCH, 0);
     let mut left = commands;
     let mut coverage = Coverage::new();
     for seed in (first_seed..).step_by(2) {

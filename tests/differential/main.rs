@@ -21,4 +21,6 @@ mod partition;
 mod server;
 
 mod batches;
+mod faults;
 mod histories;
+mod mutants;

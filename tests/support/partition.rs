@@ -1,9 +1,12 @@
 //! One partition of a remote ledger, called as the batcher calls it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
+use crate::server::Server;
 use bytes::Bytes;
 use holdfast::domain::command::Keyed;
+use holdfast::ledger::Recount;
+use holdfast::ledger::remote::recount::recount;
 use holdfast::ledger::remote::script::{self, Identity, Keys, Meta};
 use holdfast::ledger::remote::wire::batch::batch;
 use holdfast::ledger::remote::wire::command::{Table, encode_name};
@@ -14,16 +17,18 @@ use redis::{Connection, RedisError, Script, Value};
 /// A partition, its scripts and the connection to its server.
 pub(crate) struct Partition {
     pub(crate) connection: Connection,
+    url: String,
     pub(crate) keys: Keys,
-    script: Script,
+    pub(crate) script: Script,
     calls: u128,
 }
 
 impl Partition {
     /// Forgets everything the server has, and makes a partition with nodes and channels.
-    pub(crate) fn fresh(connection: Connection, source: &str, seed: u64) -> Self {
+    pub(crate) fn fresh(server: &Server, source: &str, seed: u64) -> Self {
         let mut partition = Self {
-            connection,
+            connection: server.connect(),
+            url: server.url(),
             keys: Keys::new("hf", 0),
             script: Script::new(source),
             calls: 0,
@@ -80,6 +85,17 @@ impl Partition {
         Ok(BatchReply::parse(Bytes::from(reply), &id, commands.len()).unwrap())
     }
 
+    /// Counts everything again.
+    pub(crate) fn recount(&self) -> Recount {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_all().build().unwrap();
+        runtime.block_on(async {
+            let client = redis::Client::open(self.url.as_str()).unwrap();
+            let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+            recount(&mut connection, &self.keys).await.unwrap()
+        })
+    }
+
     /// The entries of the stream of events.
     pub(crate) fn entries(&mut self) -> Vec<Entry> {
         let mut ask = redis::cmd("XRANGE");
@@ -94,7 +110,7 @@ impl Partition {
         parsed.collect()
     }
 
-    /// Everything the server has under the partition's keys, comparable.
+    /// Everything the server has under the partition's keys; hashes in the order of their fields.
     pub(crate) fn dump(&mut self) -> Vec<Value> {
         let mut all = Vec::new();
         for key in self.keys.all().clone() {
@@ -102,21 +118,23 @@ impl Partition {
                 .arg(&key)
                 .query(&mut self.connection)
                 .unwrap();
-            let mut ask = match kind.as_str() {
-                "hash" => redis::cmd("HGETALL"),
-                "zset" => redis::cmd("ZRANGE"),
-                "stream" => redis::cmd("XRANGE"),
+            let mut ask = redis::Cmd::new();
+            match kind.as_str() {
+                "hash" => {
+                    let ask = ask.arg("HGETALL").arg(&key);
+                    let sorted: BTreeMap<Bytes, Bytes> = ask.query(&mut self.connection).unwrap();
+                    let flat = sorted.into_iter().flat_map(<[Bytes; 2]>::from);
+                    let flat = flat.map(|bytes| Value::BulkString(bytes.to_vec()));
+                    all.push(Value::Array(flat.collect()));
+                    continue;
+                }
+                "zset" => ask.arg("ZRANGE").arg(&key).arg(0).arg(-1).arg("WITHSCORES"),
+                "stream" => ask.arg("XRANGE").arg(&key).arg("-").arg("+"),
                 other => {
                     assert_eq!(other, "none");
                     continue;
                 }
             };
-            ask.arg(&key);
-            match kind.as_str() {
-                "zset" => drop(ask.arg(0).arg(-1).arg("WITHSCORES")),
-                "stream" => drop(ask.arg("-").arg("+")),
-                _ => {}
-            }
             all.push(ask.query(&mut self.connection).unwrap());
         }
         all
