@@ -1,5 +1,6 @@
 //! The ledger: the only writer of stock. One port, answered by a backend.
 
+mod answer;
 pub mod embedded;
 pub mod event;
 pub mod names;
@@ -9,7 +10,7 @@ pub mod remote;
 use smallvec::SmallVec;
 
 use crate::domain::stock::NodeStock;
-use crate::domain::{Settings, Units, UnixMillis, Verdict};
+use crate::domain::{NodeIx, Settings, Stock, Units, UnixMillis, Verdict};
 
 /// Place of a committed change in the order of one ledger shard.
 ///
@@ -114,6 +115,24 @@ pub struct StockView {
     pub nodes: SmallVec<[NodeStock; 1]>,
 }
 
+impl From<&Stock> for StockView {
+    fn from(stock: &Stock) -> Self {
+        Self {
+            on_hand: stock.on_hand(),
+            unavailable: stock.unavailable(),
+            held: stock.held(),
+            committed: stock.committed(),
+            safety_stock: stock.safety(),
+            available: stock.available(),
+            deficit: stock.deficit(),
+            low: stock.is_low(),
+            version: stock.version(),
+            settings: stock.settings(),
+            nodes: SmallVec::from_slice(stock.nodes()),
+        }
+    }
+}
+
 /// What may be promised of a SKU now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Availability {
@@ -131,6 +150,22 @@ pub struct Availability {
     pub at_node: Option<Units>,
     /// Moment of the answer.
     pub as_of: UnixMillis,
+}
+
+impl Availability {
+    /// Of this stock at this moment, at a node or anywhere.
+    pub fn of(stock: &Stock, node: Option<NodeIx>, as_of: UnixMillis) -> Self {
+        let (available, limit) = stock.room(node, Units::ZERO);
+        Self {
+            available,
+            limit,
+            on_hand: stock.on_hand(),
+            promised: stock.promised(),
+            safety_stock: stock.safety(),
+            at_node: node.map(|node| stock.node(node).unpinned()),
+            as_of,
+        }
+    }
 }
 
 /// How the ledger is.
@@ -165,6 +200,19 @@ pub struct Recount {
     pub violations: Vec<String>,
     /// Number of violations.
     pub violation_count: u64,
+}
+
+impl Recount {
+    /// Most violations that are kept as sentences.
+    const SENTENCES_MAX: usize = 100;
+
+    /// Counts a violation, and keeps what is said of it while there is room.
+    fn violation(&mut self, sentence: impl FnOnce() -> String) {
+        self.violation_count += 1;
+        if self.violations.len() < Self::SENTENCES_MAX {
+            self.violations.push(sentence());
+        }
+    }
 }
 
 /// Why a page of events cannot be given.

@@ -4,7 +4,6 @@
 //! the journal under the same locks, unlocks, and waits for durability outside them.
 
 mod act;
-mod answer;
 mod due;
 mod feed;
 mod identity;
@@ -30,11 +29,11 @@ mod upkeep;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use self::answer::verdict_of;
 use self::journal::Journal;
 use self::pool::{Pool, RecordGuards, StockGuards};
 use self::record_shard::{Kept, Record};
 use self::scratch::Scratch;
+use super::answer::verdict_of;
 use super::event::Body;
 use super::names::Names;
 use super::{Answer, LedgerError, Position};

@@ -8,7 +8,7 @@ use super::stock_shard::shard_of;
 use super::{EmbeddedLedger, State};
 use crate::domain::line::Move;
 use crate::domain::verdict::{Reservation, ReservationLine};
-use crate::domain::{ChannelIx, NodeIx, ReservationId, Settings, Sku, Stock, Units, UnixMillis};
+use crate::domain::{ChannelIx, NodeIx, ReservationId, Settings, Sku, Stock, UnixMillis};
 use crate::ledger::{Availability, LedgerError, StockView};
 
 impl EmbeddedLedger {
@@ -36,19 +36,7 @@ impl EmbeddedLedger {
 
     /// Stock of a SKU; `None`: unknown.
     pub fn stock(&self, sku: Sku<'_>) -> Result<Option<StockView>, LedgerError> {
-        self.with_stock(sku, |stock, _| StockView {
-            on_hand: stock.on_hand(),
-            unavailable: stock.unavailable(),
-            held: stock.held(),
-            committed: stock.committed(),
-            safety_stock: stock.safety(),
-            available: stock.available(),
-            deficit: stock.deficit(),
-            low: stock.is_low(),
-            version: stock.version(),
-            settings: stock.settings(),
-            nodes: SmallVec::from_slice(stock.nodes()),
-        })
+        self.with_stock(sku, |stock, _| StockView::from(stock))
     }
 
     /// Settings of a SKU; `None`: unknown.
@@ -62,18 +50,7 @@ impl EmbeddedLedger {
         sku: Sku<'_>,
         node: Option<NodeIx>,
     ) -> Result<Option<Availability>, LedgerError> {
-        self.with_stock(sku, |stock, now| {
-            let (available, limit) = stock.room(node, Units::ZERO);
-            Availability {
-                available,
-                limit,
-                on_hand: stock.on_hand(),
-                promised: stock.promised(),
-                safety_stock: stock.safety(),
-                at_node: node.map(|node| stock.node(node).unpinned()),
-                as_of: now,
-            }
-        })
+        self.with_stock(sku, |stock, now| Availability::of(stock, node, now))
     }
 
     /// A reservation; `None`: unknown or forgotten.

@@ -9,24 +9,14 @@ use crate::domain::{NodeIx, Units};
 use crate::ledger::{LedgerError, Recount};
 use crate::limits::{RECORD_SHARDS, STOCK_SHARDS};
 
-/// Most violations that are kept as sentences.
-const SENTENCES_MAX: usize = 100;
-
 impl Recount {
-    fn violation(&mut self, sentence: impl FnOnce() -> String) {
-        self.violation_count += 1;
-        if self.violations.len() < SENTENCES_MAX {
-            self.violations.push(sentence());
-        }
-    }
-
     fn add(&mut self, other: Self) {
         self.skus += other.skus;
         self.units_promised += other.units_promised;
         self.units_on_hand += other.units_on_hand;
         self.deficits += other.deficits;
         self.violation_count += other.violation_count;
-        let room = SENTENCES_MAX.saturating_sub(self.violations.len());
+        let room = Self::SENTENCES_MAX.saturating_sub(self.violations.len());
         self.violations
             .extend(other.violations.into_iter().take(room));
     }

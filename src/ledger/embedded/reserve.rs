@@ -4,11 +4,11 @@ use std::sync::atomic::Ordering;
 
 use smallvec::SmallVec;
 
+use super::EmbeddedLedger;
 use super::pool::{RecordGuards, StockGuards};
 use super::record_shard::{Head, LineRef, LineRefs, Record, shard_of as record_shard_of};
 use super::scratch::Scratch;
 use super::stock_shard::{LineEntry, shard_of};
-use super::{EmbeddedLedger, answer};
 use crate::domain::command::{CommandKey, Reserve};
 use crate::domain::decide;
 use crate::domain::decide::Grants;
@@ -16,7 +16,7 @@ use crate::domain::line::Inconsistent;
 use crate::domain::verdict::{Outcome, Reservation, ReservationLine};
 use crate::domain::{ChannelIx, Line, ReservationId, UnixMillis};
 use crate::ledger::event::{Body, Reserved, ReservedLine};
-use crate::ledger::{Answer, LedgerError};
+use crate::ledger::{Answer, LedgerError, answer};
 
 /// Where the stock of a line is: shard, and slot once it was found.
 #[derive(Clone, Copy)]

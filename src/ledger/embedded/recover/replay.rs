@@ -4,7 +4,6 @@ use std::sync::RwLock;
 use std::sync::atomic::Ordering;
 
 use super::super::State;
-use super::super::answer::held_line;
 use super::super::record::{self, BadRecord};
 use super::super::record_shard::{Head, LineRef, LineRefs, Record, shard_of as record_shard_of};
 use super::super::stock_shard::{LineEntry, StockShard, shard_of};
@@ -13,6 +12,7 @@ use crate::domain::command::CommandKey;
 use crate::domain::line::{Inconsistent, Move};
 use crate::domain::{ReservationId, Stock, Ttl, Units, UnixMillis};
 use crate::ledger::Position;
+use crate::ledger::answer::held_line;
 use crate::ledger::event::{Acted, Body, Event, Reserved, StockItem};
 use crate::ledger::names::Names;
 

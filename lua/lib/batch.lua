@@ -1,0 +1,71 @@
+-- Decides all commands, then writes. The stream's entry is the first write: its id is the sequence
+-- of its first event, so that it is refused when an earlier call stopped half way, and nothing that
+-- stands after it can fail. The last write is the partition's own sequence.
+local results, count, at, past = {}, 0, 1, #cmds + 1
+while at < past do
+  local command = commands[cmds[at]]
+  if not command then malformed('command') end
+  count = count + 1
+  at, results[count] = command(at)
+end
+if at ~= past then malformed('length') end
+
+local function stock_args()
+  local args = {}
+  for i = 1, #changed_order do
+    local place = changed_order[i]
+    args[i * 2 - 1], args[i * 2] = skus[place], encode_stock(stocks[place])
+  end
+  return args
+end
+
+-- What is to be written and deleted of the references, the latter after the former.
+local function reference_args()
+  local args, gone = {}, {}
+  for field, id in pairs(new_refs) do
+    if id then
+      args[#args + 1], args[#args + 2] = field, id
+    else
+      gone[#gone + 1] = field
+    end
+  end
+  return args, gone
+end
+
+-- In ascending order: where a batch moves a deadline that it gave itself, the same entry comes
+-- twice, and the later one counts.
+local function write_due()
+  local deadlines = {}
+  for deadline in pairs(dues) do deadlines[#deadlines + 1] = deadline end
+  table.sort(deadlines)
+  for i = 1, #deadlines do
+    call('ZADD', DUE, format('%d', deadlines[i]), concat(dues[deadlines[i]]))
+  end
+end
+
+local refs_put, refs_gone = reference_args()
+-- The hash of references is the only one that was perhaps not read: is it one?
+if #refs_put + #refs_gone > 0 then call('HLEN', REFS) end
+local stocks_put, gone = stock_args(), {}
+for slot in pairs(dropped) do gone[#gone + 1] = ids[slot] end
+if seq > before then tip = redis.sha1hex(tip .. argument) end
+local reply =
+  pack({ batch_id, epoch, now, before, tip, backlog and 1 or 0, expired, results })
+
+if seq > before then
+  local entry = redis.pcall('XADD', EVENTS, format('%d-0', before + 1), 'a', argument, 'r', reply)
+  if type(entry) == 'table' and entry.err then
+    return redis.error_reply('TORN an earlier batch was written in part: ' .. entry.err)
+  end
+end
+put(STOCK, stocks_put)
+put(REFS, refs_put)
+if #refs_gone > 0 then call('HDEL', REFS, unpack(refs_gone)) end
+put(NAMES, name_args)
+for i = 1, #due_done do call('ZREM', DUE, due_done[i]) end
+write_due()
+put(RECORDS, record_args)
+if #gone > 0 then call('HDEL', RECORDS, unpack(gone)) end
+call('HSET', META, 'seq', format('%d', seq), 'tip', tip, 'now', format('%d', now),
+  'open', format('%d', open_lines))
+return reply

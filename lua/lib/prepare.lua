@@ -1,0 +1,103 @@
+-- Before the first command: what is needed of reservations, and what is past its deadline.
+
+-- Most reservations and lines that one call takes from the index of deadlines; a batch and thus an
+-- entry of the index has fewer.
+local DUE_MAX, DUE_LINES_MAX, DUE_PAGE = 512, 2000, 8
+local ID_BYTES = 16
+
+local slots
+-- The place of an id, which is added where it is missing.
+local function slot_of(id)
+  if not slots then
+    slots = {}
+    for i = 1, #ids do slots[ids[i]] = i end
+  end
+  local slot = slots[id]
+  if not slot then
+    slot = #ids + 1
+    ids[slot], slots[id] = id, slot
+  end
+  return slot
+end
+
+local function fetch_added(from, key, names, into)
+  local values = fetch(key, names, from + 1)
+  for i = 1, #values do into[from + i] = values[i] end
+end
+
+-- Entries of the index that are due, as many as this call will do.
+local function take_due(into)
+  local offset, lines = 0, 0
+  while true do
+    local page = call('ZRANGEBYSCORE', DUE, '-inf', format('%d', now), 'LIMIT', offset, DUE_PAGE)
+    for i = 1, #page do
+      local count = #page[i] / ID_BYTES
+      if #into > 0 and (#into + count > DUE_MAX or lines > DUE_LINES_MAX) then
+        backlog = true
+        return
+      end
+      local known = #ids
+      for n = 0, count - 1 do
+        into[#into + 1] = slot_of(sub(page[i], n * ID_BYTES + 1, (n + 1) * ID_BYTES))
+      end
+      fetch_added(known, RECORDS, ids, records)
+      for n = #into - count + 1, #into do
+        local booking = booking_of(into[n])
+        lines = lines + (booking and #booking.lines or 0)
+      end
+      due_done[#due_done + 1] = page[i]
+    end
+    if #page < DUE_PAGE then return end
+    offset = offset + DUE_PAGE
+  end
+end
+
+-- Gives back what a reservation holds past its deadline.
+local function expire_booking(slot)
+  local booking, any = bookings[slot], false
+  if not booking or booking.deadline > now then return end
+  for i = 1, #booking.lines do
+    local line = booking.lines[i]
+    local units = line[L_HELD]
+    if units > 0 then
+      unhold(stock_of(line.place), line[PIN], units)
+      touch_stock(line.place)
+      line[L_HELD], line[L_EXPIRED] = 0, line[L_EXPIRED] + units
+      if line[L_COMMITTED] == 0 then open_lines = open_lines - 1 end
+      local n = #expired
+      expired[n + 1], expired[n + 2], expired[n + 3], expired[n + 4] =
+        ids[slot], i - 1, line.sku, units
+      seq, any = seq + 1, true
+    end
+  end
+  if any then put_record(slot, encode_booking(booking)) end
+end
+
+-- Whom each channel-and-reference text stands for.
+local found = {}
+local function find_references()
+  local named = fetch(REFS, fields, 1)
+  local known = #ids
+  for i = 1, #named do
+    if named[i] then
+      local slot = slot_of(named[i])
+      found[i] = named[i]
+      targets[#targets + 1] = slot
+    end
+  end
+  fetch_added(known, RECORDS, ids, records)
+end
+
+local function prepare()
+  local due, known = {}, #skus
+  if #fields > 0 then find_references() end
+  take_due(due)
+  if #due + #targets == 0 then return end
+  for i = 1, #targets do booking_of(targets[i]) end
+  -- Opening a reservation adds the texts of its SKUs.
+  fetch_added(known, STOCK, skus, raw_stock)
+  for i = 1, #due do expire_booking(due[i]) end
+  for i = 1, #targets do expire_booking(targets[i]) end
+end
+
+prepare()

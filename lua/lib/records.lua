@@ -1,0 +1,120 @@
+-- Records: what a command id stands for. A byte for the kind, the sequence, the fingerprint, then:
+-- of a reservation what its caller packed (channel, reference or false, time to live, and SKU, pin
+-- and units of each line), the moments it was made and last acted on, its deadline, and the number
+-- of line states that follow: none while it is as it was made, else seven integers for each line;
+-- of another command the moment, and its packed result.
+local records = fetch(RECORDS, ids, 1)
+local KIND_AND_SEQ, STATE = '<BL', '<LLLLLLL'
+local FINGERPRINT_AT, FINGERPRINT_END = 10, 17
+
+local function put_record(slot, record)
+  records[slot] = record
+  record_args[record_count + 1], record_args[record_count + 2] = ids[slot], record
+  record_count = record_count + 2
+  dropped[slot] = nil
+end
+
+-- The answer of a key that was used before.
+local function answered(record, fingerprint)
+  if sub(record, FINGERPRINT_AT, FINGERPRINT_END) ~= fingerprint then
+    return { UNRECORDED, KEY_REUSED }
+  end
+  return { RECORD, record }
+end
+
+-- Ends a command with an event of its own, which is also what its key stands for from now on.
+local function conclude(slot, fingerprint, kind, result)
+  seq = seq + 1
+  local record = pack_integers(KIND_AND_SEQ, kind, seq)
+    .. fingerprint .. pack_integers('<L', now) .. pack(result)
+  put_record(slot, record)
+  return result
+end
+
+-- Ends a command with a refusal that its key stands for from now on.
+local function refuse(slot, fingerprint, refusal)
+  return conclude(slot, fingerprint, REFUSAL, refusal)
+end
+
+-- Notes that a reservation is to be looked at when this moment has come.
+local function due_at(deadline, id)
+  local list = dues[deadline]
+  if not list then
+    list = {}
+    dues[deadline] = list
+  end
+  list[#list + 1] = id
+end
+
+-- Fields of a line's state.
+local PIN, L_HELD, L_COMMITTED, L_SHIPPED, L_RELEASED, L_EXPIRED, L_RETURNED = 1, 2, 3, 4, 5, 6, 7
+
+-- Places of SKUs by their text; made when the first reservation is opened.
+local places
+local function place_of(sku)
+  if not places then
+    places = {}
+    for i = 1, #skus do places[skus[i]] = i end
+  end
+  local at = places[sku]
+  if not at then
+    at = #skus + 1
+    skus[at], places[sku] = sku, at
+  end
+  return at
+end
+
+-- Reservations in use, by place in `ids`.
+local bookings = {}
+
+-- The reservation at a place of `ids`; nil when there is none.
+local function booking_of(slot)
+  local booking, record = bookings[slot], records[slot]
+  if booking or not record or byte(record) ~= RESERVATION then return booking end
+  local _, number = unpack_integers(KIND_AND_SEQ, record)
+  local stop, made = unpack_one(record, FINGERPRINT_END)
+  local created, touched, deadline, states, at = unpack_integers('<LLLL', record, stop + 1)
+  local lines = {}
+  for i = 1, (#made - 3) / 3 do
+    local sku, pin, units = made[i * 3 + 1], made[i * 3 + 2], made[i * 3 + 3]
+    local line = { pin, units, 0, 0, 0, 0, 0 }
+    if states > 0 then
+      line = { unpack_integers(STATE, record, at) }
+      at = line[8]
+    end
+    line.sku, line.place = sku, place_of(sku)
+    lines[i] = line
+  end
+  booking = {
+    seq = number, made = sub(record, FINGERPRINT_AT, stop), created = created, touched = touched,
+    deadline = deadline, lines = lines, channel = made[1], reference = made[2],
+  }
+  bookings[slot] = booking
+  return booking
+end
+
+local function encode_booking(booking)
+  local lines = booking.lines
+  local parts = {
+    pack_integers(KIND_AND_SEQ, RESERVATION, booking.seq), booking.made,
+    pack_integers('<LLLL', booking.created, booking.touched, booking.deadline, #lines),
+  }
+  for i = 1, #lines do parts[i + 3] = pack_integers(STATE, unpack(lines[i], 1, 7)) end
+  return concat(parts)
+end
+
+-- Which states the units of the whole reservation are in.
+local function states_of(lines)
+  local is = {}
+  for i = 1, #lines do
+    local line = lines[i]
+    if line[L_HELD] > 0 then is.held = true end
+    if line[L_COMMITTED] > 0 then is.committed = true end
+    if line[L_SHIPPED] > 0 then is.shipped = true end
+    if line[L_RELEASED] > 0 then is.released = true end
+    if line[L_EXPIRED] > 0 then is.expired = true end
+    if line[L_RETURNED] > 0 then is.returned = true end
+    if line[L_SHIPPED] > line[L_RETURNED] then is.returnable = true end
+  end
+  return is
+end

@@ -1,0 +1,69 @@
+-- What a stock allows.
+
+-- Units kept back. The product of a quantity and its share is not exact in a Lua number: the
+-- ten-thousands and the rest are multiplied apart.
+local function safety_of(stock)
+  local safety, flags = stock[SAFETY], stock[FLAGS]
+  if flags % 2 == 0 then return safety end
+  local on_hand = stock[ON_HAND]
+  local rest = on_hand % 10000
+  local share = (on_hand - rest) / 10000 * safety + math.ceil(rest * safety / 10000)
+  return min(share, UNITS_MAX)
+end
+
+local function available_of(stock)
+  return max(stock[ON_HAND] - safety_of(stock) - stock[HELD] - stock[COMMITTED], 0)
+end
+
+-- The most that one more line may take after `taken` units went to lines before it, and what binds.
+-- A pin is 0 for none, else the node plus one.
+local function room_of(stock, pin, taken)
+  local flags = stock[FLAGS]
+  if flags >= 2 then return 0, BY_SELLING end
+  local room, limit = max(stock[ON_HAND] - stock[HELD] - stock[COMMITTED] - taken, 0), BY_STOCK
+  if flags == 1 or stock[SAFETY] > 0 then
+    local above = max(room - safety_of(stock), 0)
+    if above < room then room, limit = above, BY_SAFETY end
+  end
+  if pin > 0 then
+    local free = unpinned(stock, pin - 1)
+    if free < room then room, limit = free, BY_NODE end
+  end
+  return room, limit
+end
+
+local function fits(stock)
+  return stock[ON_HAND] <= UNITS_MAX and stock[APART] <= UNITS_MAX
+end
+
+-- Puts these amounts at a node, whatever was there.
+local function set_node(stock, node, on_hand, apart)
+  local at = place_node(stock, node)
+  stock[ON_HAND] = stock[ON_HAND] - stock[at + N_ON_HAND] + on_hand
+  stock[APART] = stock[APART] - stock[at + N_APART] + apart
+  stock[at + N_ON_HAND], stock[at + N_APART] = on_hand, apart
+  stock[VERSION] = stock[VERSION] + 1
+end
+
+local function pin_units(stock, pin, units)
+  if pin == 0 then return end
+  local at = place_node(stock, pin - 1) + N_PINNED
+  local pinned = stock[at] + units
+  if pinned < 0 then inconsistent('pinned units') end
+  stock[at] = pinned
+end
+
+-- New held units of a line.
+local function hold(stock, pin, units)
+  stock[VERSION] = stock[VERSION] + 1
+  stock[HELD] = stock[HELD] + units
+  if pin > 0 then pin_units(stock, pin, units) end
+end
+
+-- Held units go back.
+local function unhold(stock, pin, units)
+  if units > stock[HELD] then inconsistent('held units') end
+  stock[VERSION] = stock[VERSION] + 1
+  stock[HELD] = stock[HELD] - units
+  pin_units(stock, pin, -units)
+end

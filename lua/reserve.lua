@@ -1,0 +1,93 @@
+-- reserve: id, flags (1: part is welcome), what the record keeps, time to live, channel and
+-- reference (empty: none), number of lines; of each line the SKU's place, the pin and the units.
+local tails = {}
+
+-- Whether every line can be served whole; each is judged after those before it of the same SKU.
+local function all_fit(first, last)
+  local taken, previous = 0, nil
+  for i = first, last, 3 do
+    local at, units = cmds[i], cmds[i + 2]
+    if at ~= previous then taken, previous = 0, at end
+    if units > UNITS_MAX then malformed('units') end
+    if room_of(stocks[at], cmds[i + 1], taken) < units then return false end
+    taken = taken + units
+  end
+  return true
+end
+
+-- What each line gets, and what is short.
+local function grants_of(first, last)
+  local grants, short, taken, previous, sum = {}, { REFUSED, INSUFFICIENT_STOCK }, 0, nil, 0
+  for i = first, last, 3 do
+    local at, pin, units = cmds[i], cmds[i + 1], cmds[i + 2]
+    if at ~= previous then taken, previous = 0, at end
+    local room, limit = room_of(stocks[at], pin, taken)
+    local granted = min(units, room)
+    if granted < units then
+      local n = #short
+      short[n + 1], short[n + 2], short[n + 3], short[n + 4], short[n + 5] =
+        skus[at], pin, units, room, limit
+    end
+    taken, sum = taken + granted, sum + granted
+    grants[#grants + 1] = granted
+  end
+  return grants, short, sum
+end
+
+-- Holds what was granted: everything where `grants` is nil.
+local function take(first, last, grants)
+  local line = 0
+  for i = first, last, 3 do
+    line = line + 1
+    local at = cmds[i]
+    local units = grants and grants[line] or cmds[i + 2]
+    hold(stocks[at], cmds[i + 1], units)
+    if not changed[at] then touch_stock(at) end
+    if units > 0 then open_lines = open_lines + 1 end
+  end
+end
+
+-- What follows in the record: the three moments, and line states where not all was granted.
+local function tail_of(ttl, first, last, grants)
+  local tail = tails[ttl]
+  if not tail then
+    tail = pack_integers('<LLLL', now, now, now + ttl, 0)
+    tails[ttl] = tail
+  end
+  if not grants then return tail end
+  local parts = { pack_integers('<LLLL', now, now, now + ttl, #grants) }
+  for i = 1, #grants do
+    parts[i + 1] = pack_integers(STATE, cmds[first + i * 3 - 2], grants[i], 0, 0, 0, 0, 0)
+  end
+  return concat(parts)
+end
+
+local function reserve(at)
+  local slot, flags, made, ttl = cmds[at + 1], cmds[at + 2], cmds[at + 3], cmds[at + 4]
+  local reference, first = cmds[at + 5], at + 7
+  local last = first + 3 * cmds[at + 6] - 1
+  local record = records[slot]
+  if record then return last + 1, answered(record, sub(made, 1, 8)) end
+  for i = first, last, 3 do
+    if not stock_of(cmds[i]) then return last + 1, { UNRECORDED, UNKNOWN_SKU, skus[cmds[i]] } end
+  end
+  local grants
+  if not all_fit(first, last) then
+    if backlog then return last + 1, DEFERRED end
+    local short, sum
+    grants, short, sum = grants_of(first, last)
+    if flags % 2 == 0 or sum == 0 then
+      return last + 1, refuse(slot, sub(made, 1, 8), short)
+    end
+  end
+  take(first, last, grants)
+  seq = seq + 1
+  put_record(slot, pack_integers(KIND_AND_SEQ, RESERVATION, seq)
+    .. made .. tail_of(ttl, first, last, grants))
+  due_at(now + ttl, ids[slot])
+  if reference ~= '' then new_refs[reference] = ids[slot] end
+  if not grants then return last + 1, GRANTED end
+  return last + 1, { PART, unpack(grants) }
+end
+
+commands[RESERVE] = reserve

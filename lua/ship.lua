@@ -1,0 +1,75 @@
+-- ship: committed units leave the stock, from the pin or the node named (first number: 0 for none,
+-- else the node plus one); with neither from the nodes in order, each up to what it has free.
+
+local EXPIRED, RELEASED, NOT_CONFIRMED, OVER_SHIP = 6, 7, 10, 14
+
+local function short_of(line, pin, units, room, limit)
+  return { line.sku, pin, units, room, limit }
+end
+
+-- Adds the moves of one line; or gives what is short.
+local function ship_line(moves, stock, line, n, units, from)
+  local pin = line[PIN]
+  local node = pin > 0 and pin or from
+  if node > 0 then
+    local room = 0
+    if pin == 0 then
+      room = unpinned(stock, from - 1)
+    elseif from == 0 or from == pin then
+      room = node_of(stock, pin - 1)
+    end
+    if pin > 0 and from > 0 then node = from end
+    if room < units then return short_of(line, node, units, room, BY_NODE) end
+    add_move(moves, n, SHIP_FROM, node - 1, units)
+    return nil
+  end
+  local rest = units
+  for at = SETTINGS + 1, #stock, N_FIELDS do
+    local part = min(rest, max(stock[at + N_ON_HAND] - stock[at + N_PINNED], 0))
+    if part > 0 then
+      add_move(moves, n, SHIP_FROM, stock[at], part)
+      rest = rest - part
+    end
+  end
+  if rest > 0 then return short_of(line, 0, units, units - rest, BY_STOCK) end
+end
+
+-- Ships on the draft what was just planned, so that the next line sees it.
+local function try_moves(draft, moves, from, pin)
+  for i = from, #moves, 4 do
+    local units = moves[i + 3]
+    pin_units(draft, pin, -units)
+    add_on_hand(draft, moves[i + 2], -units)
+  end
+end
+
+verbs[SHIP] = {
+  whole_first = true,
+  over = OVER_SHIP,
+  movable = function(line) return line[L_COMMITTED] end,
+  whole = function(is)
+    if is.committed then return true end
+    if is.held then return nil, NOT_CONFIRMED end
+    if is.shipped then return false end
+    if is.expired then return nil, EXPIRED end
+    return nil, RELEASED
+  end,
+  plan = function(lines, amounts, from)
+    local moves, shortages, drafts = {}, { REFUSED, INSUFFICIENT_STOCK }, {}
+    for i = 1, #amounts, 2 do
+      local n, planned = amounts[i], #moves
+      local line = lines[n]
+      local draft = drafts[line.place] or copy(stock_of(line.place))
+      drafts[line.place] = draft
+      local short = ship_line(moves, draft, line, n, amounts[i + 1], from)
+      if short then
+        for k = planned + 1, #moves do moves[k] = nil end
+        for k = 1, 5 do shortages[#shortages + 1] = short[k] end
+      else
+        try_moves(draft, moves, planned + 1, line[PIN])
+      end
+    end
+    if #shortages > 2 then return nil, shortages end
+    return moves
+  end,
+}

@@ -1,0 +1,228 @@
+//! The scripts of `lua/`, joined at compile time, and the keys they are called with.
+//!
+//! A family of commands stands in a block of its own: a Lua chunk has room for 200 names.
+
+use std::collections::HashMap;
+
+/// Version of the stored layout; part of every key.
+pub const SCHEMA: u32 = 1;
+
+/// The text of a file under `lua/`.
+macro_rules! lua {
+    ($name:literal) => {
+        include_str!(concat!("../../../lua/", $name, ".lua"))
+    };
+}
+
+/// Files one after the other.
+macro_rules! files {
+    ($($name:literal)+) => {
+        concat!($(lua!($name), "\n"),+)
+    };
+}
+
+/// Files, each with names of its own.
+macro_rules! blocks {
+    ($($name:literal)+) => {
+        concat!($("do\n", lua!($name), "end\n"),+)
+    };
+}
+
+macro_rules! prelude {
+    () => {
+        files!("lib/bind" "lib/words" "lib/stock" "lib/room" "lib/records" "lib/prepare")
+    };
+}
+
+/// What is allowed when the store is out of memory: nothing that promises more.
+macro_rules! relief {
+    () => {
+        concat!(
+            "do\n",
+            files!("lib/amounts" "lib/act"),
+            blocks!("confirm" "release" "extend" "ship" "return" "transfer"),
+            "end\n",
+            blocks!("reads" "forget" "expire"),
+        )
+    };
+}
+
+macro_rules! growth {
+    () => {
+        concat!(
+            blocks!("reserve"),
+            "do\n",
+            files!("lib/change"),
+            blocks!("stock"),
+            "end\n",
+            blocks!("settings" "names"),
+        )
+    };
+}
+
+/// Every command; refused by a store that is out of memory before it does anything.
+pub const BATCH: &str = concat!(
+    "#!lua\n",
+    prelude!(),
+    relief!(),
+    growth!(),
+    lua!("lib/batch")
+);
+
+/// Acts, reads, forgetting and expiry; allowed when the store is out of memory.
+pub const RELIEF: &str = concat!(
+    "#!lua flags=allow-oom\n",
+    prelude!(),
+    relief!(),
+    lua!("lib/batch")
+);
+
+/// Makes a partition, once; answers with its meta.
+pub const INIT: &str = lua!("init");
+
+/// The keys of one partition. They share a hash tag, so that one script may have them all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keys([String; 7]);
+
+/// Names of the keys, in the order in which the scripts take them.
+const NAMES: [&str; 7] = ["meta", "stock", "records", "refs", "names", "due", "events"];
+
+impl Keys {
+    /// The keys of a partition of the ledger with this namespace.
+    pub fn new(namespace: &str, partition: u16) -> Self {
+        Self(NAMES.map(|name| format!("{namespace}{SCHEMA}:{{{partition}}}:{name}")))
+    }
+
+    /// All, in the order of `KEYS` of [`BATCH`] and [`RELIEF`].
+    pub const fn all(&self) -> &[String; 7] {
+        &self.0
+    }
+
+    /// `KEYS` of [`INIT`].
+    pub fn of_init(&self) -> [&str; 2] {
+        [self.meta(), self.names()]
+    }
+
+    /// Hash: what the partition is, and where it stands.
+    pub fn meta(&self) -> &str {
+        self.key(0)
+    }
+
+    /// Hash: the stock of each SKU.
+    pub fn stock(&self) -> &str {
+        self.key(1)
+    }
+
+    /// Hash: what each command id stands for.
+    pub fn records(&self) -> &str {
+        self.key(2)
+    }
+
+    /// Hash: names of nodes and channels.
+    pub fn names(&self) -> &str {
+        self.key(4)
+    }
+
+    /// Sorted set: deadlines.
+    pub fn due(&self) -> &str {
+        self.key(5)
+    }
+
+    /// Stream: what happened, an entry for each batch.
+    pub fn events(&self) -> &str {
+        self.key(6)
+    }
+
+    fn key(&self, at: usize) -> &str {
+        self.0.get(at).map_or("", String::as_str)
+    }
+}
+
+/// What a new partition is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// Of the ledger; random.
+    pub ledger: u128,
+    /// Number of partitions; never changes.
+    pub partitions: u16,
+    /// Of the ledger's hashes; never changes.
+    pub seed: u64,
+}
+
+impl Identity {
+    /// `ARGV` of [`INIT`].
+    pub fn arguments(&self) -> [String; 4] {
+        [
+            format!("{:032x}", self.ledger),
+            SCHEMA.to_string(),
+            self.partitions.to_string(),
+            self.seed.to_string(),
+        ]
+    }
+}
+
+/// What a partition is, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meta {
+    /// Made once, by the first instance.
+    pub identity: Identity,
+    /// Counts the times a suffix may have been lost.
+    pub epoch: u32,
+    /// Sequence of the last event.
+    pub sequence: u64,
+    /// The chain over all batches with events: 40 hex digits, empty before the first.
+    pub tip: String,
+    /// The latest moment anything was decided at.
+    pub now: i64,
+    /// Reservation lines with held or committed units.
+    pub open_lines: u64,
+}
+
+/// Why a partition cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadMeta {
+    /// Nothing is there.
+    #[error("there is no ledger at this place of the store; initialise it first")]
+    Missing,
+    /// Written by another version.
+    #[error("the ledger has schema {0}, this program needs {SCHEMA}")]
+    Schema(String),
+    /// A field is missing or senseless.
+    #[error("the ledger's field {0} is missing or damaged")]
+    Damaged(&'static str),
+}
+
+impl Meta {
+    /// Reads fields and values, as [`INIT`] and `HGETALL` give them.
+    pub fn parse(fields: &HashMap<String, String>) -> Result<Self, BadMeta> {
+        if fields.is_empty() {
+            return Err(BadMeta::Missing);
+        }
+        let schema = fields.get("schema").ok_or(BadMeta::Damaged("schema"))?;
+        if *schema != SCHEMA.to_string() {
+            return Err(BadMeta::Schema(schema.clone()));
+        }
+        let ledger = fields.get("ledger");
+        let ledger = ledger.and_then(|text| u128::from_str_radix(text, 16).ok());
+        Ok(Self {
+            identity: Identity {
+                ledger: ledger.ok_or(BadMeta::Damaged("ledger"))?,
+                partitions: number(fields, "partitions")?,
+                seed: number(fields, "seed")?,
+            },
+            epoch: number(fields, "epoch")?,
+            sequence: number(fields, "seq")?,
+            tip: fields.get("tip").ok_or(BadMeta::Damaged("tip"))?.clone(),
+            now: number(fields, "now")?,
+            open_lines: number(fields, "open")?,
+        })
+    }
+}
+
+fn number<T: std::str::FromStr>(
+    fields: &HashMap<String, String>,
+    name: &'static str,
+) -> Result<T, BadMeta> {
+    let text = fields.get(name).ok_or(BadMeta::Damaged(name))?;
+    text.parse().or(Err(BadMeta::Damaged(name)))
+}

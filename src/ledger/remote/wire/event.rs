@@ -1,0 +1,172 @@
+//! What happened, from an entry of the stream: the batch as it was sent, and its reply.
+
+use bytes::Bytes;
+
+use super::Malformed;
+use super::batch::Argument;
+use super::command;
+use super::pack::Reader;
+use super::reply::{BatchReply, Header, reserved_as_packed};
+use super::result::{Asked, Outcome, body};
+use crate::domain::command::CommandKey;
+use crate::domain::{ChannelIx, NodeIx};
+use crate::ledger::event::{Body, Event};
+
+/// An entry of the stream of events.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    argument: Bytes,
+    reply: BatchReply,
+}
+
+/// What a command of a batch says that its event needs.
+enum Said<'a> {
+    Reserve { id: u128, made: &'a [u8] },
+    Other(Asked<'a>),
+    Name { letter: &'a str, name: &'a str },
+    Nothing,
+}
+
+impl Entry {
+    /// From the fields `a` and `r`.
+    pub fn parse(argument: Bytes, reply: Bytes) -> Result<Self, Malformed> {
+        Ok(Self {
+            argument,
+            reply: BatchReply::read(reply)?,
+        })
+    }
+
+    /// Where the partition stood after it.
+    pub const fn header(&self) -> &Header {
+        self.reply.header()
+    }
+
+    /// Its events, in order: what expired first, then what the commands did.
+    pub fn events(&self) -> Result<Vec<Event<'_>>, Malformed> {
+        let mut argument = Argument::parse(&self.argument)?;
+        let header = self.reply.header();
+        let event = |sequence, body| Event {
+            position: self.reply.position(sequence),
+            at: header.now,
+            body,
+        };
+        let expired = self.reply.expired()?.into_iter();
+        let mut events: Vec<Event<'_>> = (header.before + 1..)
+            .zip(expired)
+            .map(|(sequence, body)| event(sequence, body))
+            .collect();
+        for at in 0..self.reply.len() {
+            let said = next(&mut argument)?;
+            let (outcome, before) = self.reply.outcome(at)?;
+            if let Some(body) = happened(said, outcome)? {
+                events.push(event(before + 1, body));
+            }
+        }
+        Ok(events)
+    }
+}
+
+fn happened<'a>(said: Said<'a>, outcome: Outcome<'a>) -> Result<Option<Body<'a>>, Malformed> {
+    Ok(Some(match (said, outcome) {
+        (Said::Reserve { id, made }, Outcome::Granted) => {
+            Body::Reserved(reserved_as_packed(id, made, None)?)
+        }
+        (Said::Reserve { id, made }, Outcome::Part(list)) => {
+            Body::Reserved(reserved_as_packed(id, made, Some(&list.grants()?))?)
+        }
+        (Said::Reserve { id, made }, Outcome::Recorded(packed)) => {
+            let fingerprint = reserved_as_packed(id, made, None)?.fingerprint;
+            body(Asked::by(CommandKey { id, fingerprint }), packed)?
+        }
+        (Said::Other(asked), Outcome::Recorded(packed)) => body(asked, packed)?,
+        (Said::Name { letter, name }, Outcome::Named(index)) => {
+            if letter == command::NODE_LETTER {
+                Body::NodeNamed {
+                    node: NodeIx(index),
+                    name,
+                }
+            } else {
+                Body::ChannelNamed {
+                    channel: ChannelIx(index),
+                    name,
+                }
+            }
+        }
+        (_, outcome) if outcome.is_event() => return Err(Malformed),
+        _ => return Ok(None),
+    }))
+}
+
+fn key(argument: &Argument<'_>, r: &mut Reader<'_>) -> Result<CommandKey, Malformed> {
+    let id = argument.id(r.narrow()?)?;
+    let print = r.bytes()?.try_into().or(Err(Malformed))?;
+    Ok(CommandKey {
+        id,
+        fingerprint: u64::from_le_bytes(print),
+    })
+}
+
+/// Takes the next command.
+fn next<'a>(argument: &mut Argument<'a>) -> Result<Said<'a>, Malformed> {
+    let mut reader = argument.commands;
+    let r = &mut reader;
+    let kind: u64 = r.narrow()?;
+    let said = match kind {
+        command::RESERVE => {
+            let id = argument.id(r.narrow()?)?;
+            r.skip()?;
+            let made = r.bytes()?;
+            r.skip_many(2)?;
+            skip_lines(r, 3)?;
+            Said::Reserve { id, made }
+        }
+        command::CONFIRM..=command::TRANSFER => {
+            let key = key(argument, r)?;
+            r.skip_many(3)?;
+            skip_lines(r, 3)?;
+            Said::Other(Asked::by(key))
+        }
+        command::STOCK_SET..=command::STOCK_TRANSFER => {
+            let asked = Asked {
+                key: key(argument, r)?,
+                reason: r.text()?,
+                operator: r.maybe_text()?,
+            };
+            let transfer = kind == command::STOCK_TRANSFER;
+            skip_lines(r, if transfer { 4 } else { 5 })?;
+            Said::Other(asked)
+        }
+        command::PUT_SETTINGS => {
+            let key = key(argument, r)?;
+            r.skip_many(6)?;
+            Said::Other(Asked::by(key))
+        }
+        command::NAME => {
+            let (letter, name) = (r.text()?, r.text()?);
+            r.skip()?;
+            Said::Name { letter, name }
+        }
+        _ => {
+            r.skip_many(read_values(kind)?)?;
+            Said::Nothing
+        }
+    };
+    argument.commands = reader;
+    Ok(said)
+}
+
+/// Passes over a count and as many lines of that width.
+fn skip_lines(r: &mut Reader<'_>, width: usize) -> Result<(), Malformed> {
+    let count: usize = r.narrow()?;
+    r.skip_many(count.checked_mul(width).ok_or(Malformed)?)
+}
+
+/// Values after the kind of commands that never are events.
+const fn read_values(kind: u64) -> Result<usize, Malformed> {
+    match kind {
+        command::READ_STOCK | command::READ_RECORD | command::READ_REFERENCE => Ok(1),
+        command::READ_NAMES | command::EXPIRE => Ok(0),
+        command::FORGET => Ok(3),
+        _ => Err(Malformed),
+    }
+}

@@ -1,0 +1,307 @@
+//! What the store keeps of a SKU's stock and of a command id: see `lua/lib/stock.lua` and
+//! `lua/lib/records.lua`.
+
+use smallvec::SmallVec;
+
+use super::Malformed;
+use super::pack::Reader;
+use crate::domain::stock::{NodeStock, Safety, Selling};
+use crate::domain::verdict::{Reservation, ReservationLine};
+use crate::domain::{
+    ChannelIx, Line, NodeIx, ReservationId, Settings, Stock, Ttl, Units, UnixMillis,
+};
+use crate::ledger::event::{Reserved, ReservedLine};
+
+/// Takes little-endian integers of 64 bits.
+struct Integers<'a>(&'a [u8]);
+
+impl Integers<'_> {
+    fn next(&mut self) -> Result<u64, Malformed> {
+        let (first, rest) = self.0.split_first_chunk().ok_or(Malformed)?;
+        self.0 = rest;
+        Ok(u64::from_le_bytes(*first))
+    }
+
+    fn narrow<T: TryFrom<u64>>(&mut self) -> Result<T, Malformed> {
+        T::try_from(self.next()?).or(Err(Malformed))
+    }
+
+    fn units(&mut self) -> Result<Units, Malformed> {
+        Units::new(self.next()?).ok_or(Malformed)
+    }
+
+    fn moment(&mut self) -> Result<UnixMillis, Malformed> {
+        self.narrow().map(UnixMillis)
+    }
+
+    fn node(&mut self) -> Result<NodeIx, Malformed> {
+        self.narrow().map(NodeIx)
+    }
+
+    fn pin(&mut self) -> Result<Option<NodeIx>, Malformed> {
+        pin(self.next()?)
+    }
+}
+
+/// A pin: 0 for none, else the index plus one.
+pub(super) fn pin(raw: u64) -> Result<Option<NodeIx>, Malformed> {
+    let node = raw.checked_sub(1).map(u16::try_from).transpose();
+    node.map(|node| node.map(NodeIx)).or(Err(Malformed))
+}
+
+/// Settings: safety stock, flags, low-water mark plus one, version.
+pub(super) fn settings(
+    safety: u64,
+    flags: u64,
+    low: u64,
+    version: u64,
+) -> Result<Settings, Malformed> {
+    let safety = if flags & 1 == 1 {
+        Safety::Percent(u16::try_from(safety).or(Err(Malformed))?)
+    } else {
+        Safety::Units(Units::new(safety).ok_or(Malformed)?)
+    };
+    let low_water = low
+        .checked_sub(1)
+        .map(|mark| Units::new(mark).ok_or(Malformed));
+    Ok(Settings {
+        safety,
+        selling: if flags & 2 == 2 {
+            Selling::Suspended
+        } else {
+            Selling::On
+        },
+        low_water: low_water.transpose()?,
+        version: u32::try_from(version).or(Err(Malformed))?,
+    })
+}
+
+/// The stock of a SKU.
+pub fn stock(bytes: &[u8]) -> Result<Stock, Malformed> {
+    let mut from = Integers(bytes);
+    let version = from.next()?;
+    let (held, committed) = (from.units()?, from.units()?);
+    let (on_hand, unavailable) = (from.units()?, from.units()?);
+    let (flags, safety, low) = (from.next()?, from.next()?, from.next()?);
+    let settings = settings(safety, flags, low, from.next()?)?;
+    let mut nodes = SmallVec::new();
+    while !from.0.is_empty() {
+        nodes.push(NodeStock {
+            node: from.node()?,
+            on_hand: from.units()?,
+            unavailable: from.units()?,
+            pinned: from.units()?,
+        });
+    }
+    let stock = Stock::from_parts(nodes, held, committed, settings, version);
+    if stock.on_hand() == on_hand && stock.unavailable() == unavailable {
+        Ok(stock)
+    } else {
+        Err(Malformed)
+    }
+}
+
+/// What a command id stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Sequence of its event.
+    pub sequence: u64,
+    /// Fingerprint of the command.
+    pub fingerprint: u64,
+    /// What was answered.
+    pub kept: Kept<'a>,
+}
+
+/// See [`Record`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kept<'a> {
+    /// A reservation, as it stands.
+    Reservation(Booking<'a>),
+    /// The result of another command.
+    Answer {
+        /// When it was given.
+        at: UnixMillis,
+        /// As the script packed it.
+        result: &'a [u8],
+        /// Whether it is a refusal.
+        refused: bool,
+    },
+}
+
+/// What the caller of a reserve command packed for the record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Made<'a> {
+    pub(super) fingerprint: u64,
+    pub(super) channel: ChannelIx,
+    pub(super) reference: Option<&'a str>,
+    pub(super) ttl: Ttl,
+    pub(super) lines: SmallVec<[ReservedLine<'a>; 1]>,
+}
+
+impl<'a> Made<'a> {
+    /// Reads it from the front; what it does not say is that everything was granted.
+    pub(super) fn take(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
+        let fingerprint = Integers(reader.take(8)?).next()?;
+        let values = reader.array()?;
+        let channel = ChannelIx(reader.narrow()?);
+        let reference = reader.maybe_text()?;
+        let ttl = Ttl::from_millis(reader.narrow()?).ok_or(Malformed)?;
+        let mut lines = SmallVec::new();
+        for _ in 0..values.checked_sub(3).ok_or(Malformed)? / 3 {
+            let sku = reader.text()?;
+            let pin = pin(reader.narrow()?)?;
+            let requested = Units::new(reader.narrow()?).ok_or(Malformed)?;
+            lines.push(ReservedLine {
+                sku,
+                pin,
+                requested,
+                held: requested,
+            });
+        }
+        Ok(Self {
+            fingerprint,
+            channel,
+            reference,
+            ttl,
+            lines,
+        })
+    }
+
+    pub(super) fn reserved(self, id: u128) -> Reserved<'a> {
+        Reserved {
+            id: ReservationId(id),
+            fingerprint: self.fingerprint,
+            channel: self.channel,
+            reference: self.reference,
+            ttl_ms: self.ttl.as_millis(),
+            lines: self.lines,
+        }
+    }
+}
+
+/// A stored reservation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Booking<'a> {
+    made: Made<'a>,
+    /// When it was made.
+    pub created_at: UnixMillis,
+    /// When it was last acted on.
+    pub touched: UnixMillis,
+    /// When its held units go back.
+    pub deadline: UnixMillis,
+    /// Its lines as they stand.
+    pub lines: SmallVec<[(&'a str, Units, Line); 1]>,
+}
+
+impl<'a> Booking<'a> {
+    /// Reads what follows the sequence.
+    fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader(bytes);
+        let made = Made::take(&mut reader)?;
+        let mut from = Integers(reader.0);
+        let (created_at, touched, deadline) = (from.moment()?, from.moment()?, from.moment()?);
+        let states: usize = from.narrow()?;
+        let mut lines = SmallVec::new();
+        for line in &made.lines {
+            let state = if states == 0 {
+                Line {
+                    held: line.requested,
+                    ..Line::pinned(line.pin)
+                }
+            } else {
+                state(&mut from)?
+            };
+            lines.push((line.sku, line.requested, state));
+        }
+        let complete = (states == 0 || states == lines.len()) && from.0.is_empty();
+        let booking = Self {
+            made,
+            created_at,
+            touched,
+            deadline,
+            lines,
+        };
+        Some(booking).filter(|_| complete).ok_or(Malformed)
+    }
+
+    /// Who sells.
+    pub const fn channel(&self) -> ChannelIx {
+        self.made.channel
+    }
+
+    /// The caller's own name for it.
+    pub const fn reference(&self) -> Option<&'a str> {
+        self.made.reference
+    }
+
+    /// As it stands.
+    pub fn now(&self, id: u128) -> Reservation {
+        self.view(id, self.deadline, |line, _| line)
+    }
+
+    /// As it was when it was made.
+    pub fn as_made(&self, id: u128) -> Reservation {
+        let deadline = self.created_at.after(self.made.ttl);
+        self.view(id, deadline, |line, pin| line.as_made(pin))
+    }
+
+    fn view(
+        &self,
+        id: u128,
+        deadline: UnixMillis,
+        state: impl Fn(Line, Option<NodeIx>) -> Line,
+    ) -> Reservation {
+        let lines = self.lines.iter().zip(&self.made.lines);
+        Reservation {
+            id: ReservationId(id),
+            channel: self.made.channel,
+            reference: self.made.reference.map(Into::into),
+            created_at: self.created_at,
+            deadline,
+            lines: lines
+                .map(|((sku, requested, line), made)| ReservationLine {
+                    sku: (*sku).into(),
+                    requested: *requested,
+                    line: state(*line, made.pin),
+                })
+                .collect(),
+        }
+    }
+}
+
+fn state(from: &mut Integers<'_>) -> Result<Line, Malformed> {
+    Ok(Line {
+        pin: from.pin()?,
+        held: from.units()?,
+        committed: from.units()?,
+        shipped: from.units()?,
+        released: from.units()?,
+        expired: from.units()?,
+        returned: from.units()?,
+    })
+}
+
+impl<'a> Record<'a> {
+    /// Reads a stored record.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let (kind, rest) = bytes.split_first().ok_or(Malformed)?;
+        let mut from = Integers(rest);
+        let sequence = from.next()?;
+        let with_print = from.0;
+        let fingerprint = from.next()?;
+        let kept = match kind {
+            1 => Kept::Reservation(Booking::parse(with_print)?),
+            2 | 3 => Kept::Answer {
+                at: from.moment()?,
+                result: from.0,
+                refused: *kind == 3,
+            },
+            _ => return Err(Malformed),
+        };
+        Ok(Self {
+            sequence,
+            fingerprint,
+            kept,
+        })
+    }
+}

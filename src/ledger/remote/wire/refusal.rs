@@ -1,0 +1,111 @@
+//! Refusals as the scripts write them: a number, then what it is about, all in one flat list.
+
+use super::Malformed;
+use super::pack::Reader;
+use super::record::pin;
+use crate::domain::verdict::{Excess, Limit, Refusal, Shortage, Stale};
+use crate::domain::{NodeIx, Units};
+
+/// Reads a refusal of that many values.
+pub(super) fn take(r: &mut Reader<'_>, values: usize) -> Result<Refusal, Malformed> {
+    let tag = r.int()?;
+    let rest = values.checked_sub(1).ok_or(Malformed)?;
+    Ok(match tag {
+        1 => Refusal::KeyReused,
+        2 => Refusal::UnknownSku { sku: sku(r)? },
+        3 => Refusal::InsufficientStock {
+            shortages: list(r, rest, 5, shortage)?,
+        },
+        4 => Refusal::UnknownReservation,
+        5 => Refusal::UnknownLine {
+            sku: sku(r)?,
+            node: pin(r.narrow()?)?,
+        },
+        6 => Refusal::Expired,
+        7 => Refusal::Released,
+        8 => Refusal::Shipped,
+        9 => Refusal::NotHeld,
+        10 => Refusal::NotConfirmed,
+        11 => Refusal::NotShipped,
+        12 => Refusal::OverConfirm {
+            lines: list(r, rest, 4, excess)?,
+        },
+        13 => Refusal::OverRelease {
+            lines: list(r, rest, 4, excess)?,
+        },
+        14 => Refusal::OverShip {
+            lines: list(r, rest, 4, excess)?,
+        },
+        15 => Refusal::OverReturn {
+            lines: list(r, rest, 4, excess)?,
+        },
+        16 => Refusal::PartialTransfer {
+            lines: list(r, rest, 4, excess)?,
+        },
+        17 => Refusal::ChangeFromStale {
+            items: list(r, rest, 4, stale)?,
+        },
+        18 => Refusal::NegativeStock {
+            sku: sku(r)?,
+            node: NodeIx(r.narrow()?),
+            on_hand: units(r)?,
+            unavailable: units(r)?,
+        },
+        19 => Refusal::TooMany { sku: sku(r)? },
+        20 => Refusal::VersionMismatch {
+            actual: r.narrow()?,
+        },
+        _ => return Err(Malformed),
+    })
+}
+
+pub(super) fn units(r: &mut Reader<'_>) -> Result<Units, Malformed> {
+    Units::new(r.narrow()?).ok_or(Malformed)
+}
+
+fn sku(r: &mut Reader<'_>) -> Result<Box<str>, Malformed> {
+    r.text().map(Into::into)
+}
+
+fn list<T>(
+    r: &mut Reader<'_>,
+    values: usize,
+    width: usize,
+    one: impl Fn(&mut Reader<'_>) -> Result<T, Malformed>,
+) -> Result<Box<[T]>, Malformed> {
+    (0..values / width).map(|_| one(r)).collect()
+}
+
+fn shortage(r: &mut Reader<'_>) -> Result<Shortage, Malformed> {
+    Ok(Shortage {
+        sku: sku(r)?,
+        node: pin(r.narrow()?)?,
+        requested: units(r)?,
+        available: units(r)?,
+        limit: match r.int()? {
+            1 => Limit::Suspended,
+            2 => Limit::Stock,
+            3 => Limit::Safety,
+            4 => Limit::Node,
+            _ => return Err(Malformed),
+        },
+    })
+}
+
+fn excess(r: &mut Reader<'_>) -> Result<Excess, Malformed> {
+    Ok(Excess {
+        sku: sku(r)?,
+        node: pin(r.narrow()?)?,
+        requested: units(r)?,
+        possible: units(r)?,
+    })
+}
+
+fn stale(r: &mut Reader<'_>) -> Result<Stale, Malformed> {
+    Ok(Stale {
+        sku: sku(r)?,
+        node: NodeIx(r.narrow()?),
+        change_from: units(r)?,
+        on_hand: units(r)?,
+    })
+}

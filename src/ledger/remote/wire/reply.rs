@@ -1,0 +1,348 @@
+//! The reply of a batch: where the partition stands, what expired, and a result for each command.
+
+use bytes::Bytes;
+
+use super::Malformed;
+use super::command::{CHANNEL_LETTER, NODE_LETTER, Table};
+use super::pack::{Reader, id};
+use super::record::{self, Kept, Made, Record};
+use super::result::{Asked, Outcome, body};
+use crate::domain::command::{Command, CommandKey, Keyed};
+use crate::domain::{Refusal, Reservation, Stock, UnixMillis, Verdict};
+use crate::ledger::answer::verdict_of;
+use crate::ledger::event::{Body, Reserved, ReservedLine};
+use crate::ledger::{Answer, Position};
+
+/// A reply that fits its batch. The results are read one by one, by those who wait for them.
+#[derive(Debug, Clone)]
+pub struct BatchReply {
+    bytes: Bytes,
+    header: Header,
+    /// Where each result begins, and the sequence of the last event before it.
+    results: Vec<(usize, u64)>,
+    /// Where the list of what expired begins.
+    expired: usize,
+}
+
+/// Where the partition stands after a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// Counts the times a suffix may have been lost.
+    pub epoch: u32,
+    /// The moment everything was decided at.
+    pub now: UnixMillis,
+    /// Sequence of the last event before the batch.
+    pub before: u64,
+    /// Sequence of the last event now.
+    pub last: u64,
+    /// The chain over all batches with events.
+    pub tip: String,
+    /// More is past its deadline than one call gives back; the next one goes on.
+    pub backlog: bool,
+}
+
+/// What a command got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// An answer.
+    Answer(Answer),
+    /// It waits for units that are past their deadline: to be sent again in the next batch.
+    Deferred,
+}
+
+/// Names, as field and index.
+pub type NamedIndexes = Vec<(Table, String, u16)>;
+
+impl BatchReply {
+    /// Checks the reply to a batch of that many commands with this id.
+    pub fn parse(bytes: Bytes, batch_id: &[u8; 16], commands: usize) -> Result<Self, Malformed> {
+        let reply = Self::read(bytes)?;
+        let mut reader = Reader(&reply.bytes);
+        reader.skip_many(1)?;
+        let mine = Reader(&reply.bytes);
+        let echoed = after_head(mine)?.bytes()? == batch_id;
+        Some(reply)
+            .filter(|reply| echoed && reply.results.len() == commands)
+            .ok_or(Malformed)
+    }
+
+    /// A reply as the stream of events keeps it.
+    pub(super) fn read(bytes: Bytes) -> Result<Self, Malformed> {
+        let whole = bytes.len();
+        let mut reader = after_head(Reader(&bytes))?;
+        reader.skip()?;
+        let epoch = reader.narrow()?;
+        let now = UnixMillis(reader.int()?);
+        let before: u64 = reader.narrow()?;
+        let tip = reader.text()?.to_owned();
+        let backlog = reader.int()? == 1;
+        let expired = whole - reader.0.len();
+        let lines = reader.array()?;
+        reader.skip_many(lines)?;
+        let mut last = before + u64::try_from(lines / EXPIRED_VALUES).or(Err(Malformed))?;
+        let mut results = Vec::new();
+        for _ in 0..reader.array()? {
+            results.push((whole - reader.0.len(), last));
+            last += u64::from(Outcome::read(reader)?.is_event());
+            reader.skip()?;
+        }
+        let header = Header {
+            epoch,
+            now,
+            before,
+            last,
+            tip,
+            backlog,
+        };
+        Ok(Self {
+            bytes,
+            header,
+            results,
+            expired,
+        })
+    }
+
+    /// Where the partition stands.
+    pub const fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Number of results.
+    pub const fn len(&self) -> usize {
+        self.results.len()
+    }
+
+    /// Whether there is no result.
+    pub const fn is_empty(&self) -> bool {
+        self.results.is_empty()
+    }
+
+    /// The place in the order of changes with this sequence.
+    pub(super) const fn position(&self, sequence: u64) -> Position {
+        Position {
+            epoch: self.header.epoch,
+            sequence,
+        }
+    }
+
+    /// The result at a place, and the sequence of the last event before it.
+    pub(super) fn outcome(&self, at: usize) -> Result<(Outcome<'_>, u64), Malformed> {
+        let (start, before) = *self.results.get(at).ok_or(Malformed)?;
+        let bytes = self.bytes.get(start..).ok_or(Malformed)?;
+        Ok((Outcome::read(Reader(bytes))?, before))
+    }
+
+    /// What expired before the first command.
+    pub(super) fn expired(&self) -> Result<Vec<Body<'_>>, Malformed> {
+        let mut reader = Reader(self.bytes.get(self.expired..).ok_or(Malformed)?);
+        let lines = reader.array()? / EXPIRED_VALUES;
+        let line = |_| {
+            Ok(Body::Expired {
+                id: crate::domain::ReservationId(reader.id()?),
+                line: reader.narrow()?,
+                sku: reader.text()?,
+                units: super::refusal::units(&mut reader)?,
+            })
+        };
+        (0..lines).map(line).collect()
+    }
+
+    /// What the command at this place got.
+    pub fn answer(&self, at: usize, keyed: &Keyed<'_>) -> Result<Item, Malformed> {
+        let (outcome, before) = self.outcome(at)?;
+        let position = self.position(before + 1);
+        let now = self.header.now;
+        let verdict = match outcome {
+            Outcome::Deferred => return Ok(Item::Deferred),
+            Outcome::Unrecorded(list) => return Ok(Item::Answer(unrecorded(list.refusal()?))),
+            Outcome::Record(bytes) => {
+                let answer = self.kept_answer(keyed.key.id, bytes)?;
+                return answer.map(Item::Answer).ok_or(Malformed);
+            }
+            Outcome::Granted => verdict_of(now, Body::Reserved(reserved(keyed, |_| None)?)),
+            Outcome::Part(list) => {
+                let grants = list.grants()?;
+                verdict_of(
+                    now,
+                    Body::Reserved(reserved(keyed, |line| grants.get(line).copied())?),
+                )
+            }
+            Outcome::Recorded(packed) => verdict_of(now, body(Asked::by(keyed.key), packed)?),
+            Outcome::Named(_) | Outcome::Value(_) => return Err(Malformed),
+        };
+        let verdict = verdict.ok_or(Malformed)?;
+        Ok(Item::Answer(told(verdict, false, position)))
+    }
+
+    /// What the id at this place was answered; `None`: nothing is known of it.
+    pub fn settled(&self, at: usize, id: u128) -> Result<Option<Answer>, Malformed> {
+        match self.outcome(at)?.0 {
+            Outcome::Record(bytes) => self.kept_answer(id, bytes),
+            _ => Err(Malformed),
+        }
+    }
+
+    /// The answer that a record stands for.
+    fn kept_answer(&self, id: u128, bytes: &[u8]) -> Result<Option<Answer>, Malformed> {
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let record = Record::parse(bytes)?;
+        let verdict = match record.kept {
+            Kept::Reservation(booking) => {
+                Ok(crate::domain::Outcome::Reservation(booking.as_made(id)))
+            }
+            Kept::Answer { at, result, .. } => {
+                let Outcome::Recorded(packed) = Outcome::read(Reader(result))? else {
+                    return Err(Malformed);
+                };
+                let key = CommandKey {
+                    id,
+                    fingerprint: record.fingerprint,
+                };
+                verdict_of(at, body(Asked::by(key), packed)?).ok_or(Malformed)?
+            }
+        };
+        Ok(Some(told(verdict, true, self.position(record.sequence))))
+    }
+
+    /// The reservation that was read; `None`: unknown or forgotten.
+    pub fn reservation(&self, at: usize, id: u128) -> Result<Option<Reservation>, Malformed> {
+        match self.outcome(at)?.0 {
+            Outcome::Record(bytes) => view(id, bytes),
+            _ => Err(Malformed),
+        }
+    }
+
+    /// The reservation that was read by its reference.
+    pub fn by_reference(&self, at: usize) -> Result<Option<Reservation>, Malformed> {
+        let bytes = self.value(at)?.bytes()?;
+        let Some((first, record)) = bytes.split_at_checked(16) else {
+            return Ok(None);
+        };
+        view(id(first)?, record)
+    }
+
+    /// The stock that was read; `None`: unknown.
+    pub fn stock(&self, at: usize) -> Result<Option<Stock>, Malformed> {
+        let bytes = self.value(at)?.bytes()?;
+        let known = Some(bytes).filter(|bytes| !bytes.is_empty());
+        known.map(record::stock).transpose()
+    }
+
+    /// All names.
+    pub fn names(&self, at: usize) -> Result<NamedIndexes, Malformed> {
+        let mut reader = self.value(at)?;
+        let mut names = Vec::new();
+        for _ in 0..reader.array()? / 2 {
+            let (field, index) = (reader.text()?, reader.text()?);
+            let index = index.parse().or(Err(Malformed))?;
+            let table = match field.split_once(':') {
+                Some((NODE_LETTER, name)) => (Table::Nodes, name),
+                Some((CHANNEL_LETTER, name)) => (Table::Channels, name),
+                // The number of names of a table.
+                None => continue,
+                Some(_) => return Err(Malformed),
+            };
+            names.push((table.0, table.1.to_owned(), index));
+        }
+        Ok(names)
+    }
+
+    /// The index that a name has now; `None`: no room for more.
+    pub fn named(&self, at: usize) -> Result<Option<u16>, Malformed> {
+        match self.outcome(at)?.0 {
+            Outcome::Named(index) => Ok(Some(index)),
+            Outcome::Value(mut reader) => Ok(u16::try_from(reader.int()?).ok()),
+            _ => Err(Malformed),
+        }
+    }
+
+    /// Whether the record was forgotten.
+    pub fn forgotten(&self, at: usize) -> Result<bool, Malformed> {
+        Ok(self.value(at)?.int()? == 1)
+    }
+
+    fn value(&self, at: usize) -> Result<Reader<'_>, Malformed> {
+        match self.outcome(at)?.0 {
+            Outcome::Value(reader) => Ok(reader),
+            _ => Err(Malformed),
+        }
+    }
+}
+
+/// Values of a line that expired.
+const EXPIRED_VALUES: usize = 4;
+
+/// Values of a reply.
+const REPLY_VALUES: usize = 8;
+
+fn after_head(mut reader: Reader<'_>) -> Result<Reader<'_>, Malformed> {
+    if reader.array()? == REPLY_VALUES {
+        Ok(reader)
+    } else {
+        Err(Malformed)
+    }
+}
+
+fn view(id: u128, bytes: &[u8]) -> Result<Option<Reservation>, Malformed> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    Ok(match Record::parse(bytes)?.kept {
+        Kept::Reservation(booking) => Some(booking.now(id)),
+        Kept::Answer { .. } => None,
+    })
+}
+
+const fn told(verdict: Verdict, replayed: bool, position: Position) -> Answer {
+    Answer {
+        verdict,
+        replayed,
+        position,
+        told_after: position,
+    }
+}
+
+fn unrecorded(refusal: Refusal) -> Answer {
+    told(Err(refusal), false, Position::default())
+}
+
+/// The event of a reserve command; `grants` gives the units of a line, `None`: all of them.
+fn reserved<'a>(
+    keyed: &Keyed<'a>,
+    grants: impl Fn(usize) -> Option<crate::domain::Units>,
+) -> Result<Reserved<'a>, Malformed> {
+    let Command::Reserve(reserve) = &keyed.command else {
+        return Err(Malformed);
+    };
+    let lines = reserve.lines.as_slice().iter().enumerate();
+    Ok(Reserved {
+        id: crate::domain::ReservationId(keyed.key.id),
+        fingerprint: keyed.key.fingerprint,
+        channel: reserve.channel,
+        reference: reserve.reference,
+        ttl_ms: reserve.ttl.as_millis(),
+        lines: lines
+            .map(|(at, line)| ReservedLine {
+                sku: line.sku.as_str(),
+                pin: line.node,
+                requested: line.quantity,
+                held: grants(at).unwrap_or(line.quantity),
+            })
+            .collect(),
+    })
+}
+
+/// The same, from what was packed for the record.
+pub(super) fn reserved_as_packed<'a>(
+    id: u128,
+    made: &'a [u8],
+    grants: Option<&[crate::domain::Units]>,
+) -> Result<Reserved<'a>, Malformed> {
+    let mut made = Made::take(&mut Reader(made))?;
+    for (line, held) in made.lines.iter_mut().zip(grants.unwrap_or_default()) {
+        line.held = *held;
+    }
+    Ok(made.reserved(id))
+}

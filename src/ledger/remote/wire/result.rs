@@ -1,0 +1,231 @@
+//! The result of a command as a script writes it, and the event it stands for.
+
+use smallvec::SmallVec;
+
+use super::Malformed;
+use super::pack::{Reader, Value};
+use super::record::{Booking, Kept, Record, settings};
+use super::refusal::{self, units};
+use crate::domain::command::CommandKey;
+use crate::domain::line::Move;
+use crate::domain::{NodeIx, Refusal, ReservationId, Units};
+use crate::ledger::event::{Acted, ActedLine, Body, StockChanged, StockItem, StockVerb, VerbKind};
+
+/// One result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome<'a> {
+    /// A reservation, granted in full.
+    Granted,
+    /// Left for the next batch.
+    Deferred,
+    /// A reservation, granted in part: units of each line.
+    Part(List<'a>),
+    /// What [`body`] reads.
+    Recorded(Packed<'a>),
+    /// A refusal that its key does not stand for.
+    Unrecorded(List<'a>),
+    /// What an id stands for; empty for nothing.
+    Record(&'a [u8]),
+    /// The index of a new name.
+    Named(u16),
+    /// What was read.
+    Value(Reader<'a>),
+}
+
+/// The values of a list that are left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct List<'a> {
+    pub(super) values: usize,
+    pub(super) reader: Reader<'a>,
+}
+
+/// A result that is kept under its key, as its list and the number that says what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Packed<'a> {
+    tag: i64,
+    list: List<'a>,
+}
+
+const ACTED: i64 = 3;
+const CHANGED: i64 = 4;
+const SETTLED: i64 = 5;
+const REFUSED: i64 = 6;
+
+impl<'a> Outcome<'a> {
+    /// Whether an event was written.
+    pub(super) const fn is_event(&self) -> bool {
+        match self {
+            Self::Granted | Self::Part(_) | Self::Recorded(_) | Self::Named(_) => true,
+            Self::Deferred | Self::Unrecorded(_) | Self::Record(_) | Self::Value(_) => false,
+        }
+    }
+
+    /// Reads the result that stands in front.
+    pub(super) fn read(mut reader: Reader<'a>) -> Result<Self, Malformed> {
+        let values = match reader.value()? {
+            Value::Int(0) => return Ok(Self::Granted),
+            Value::Int(1) => return Ok(Self::Deferred),
+            Value::Array(count) => count.checked_sub(1).ok_or(Malformed)?,
+            Value::Int(_) | Value::Flag(_) | Value::Bytes(_) | Value::Ext(..) => {
+                return Err(Malformed);
+            }
+        };
+        let tag = reader.int()?;
+        let list = List { values, reader };
+        Ok(match tag {
+            2 => Self::Part(list),
+            ACTED..=REFUSED => Self::Recorded(Packed { tag, list }),
+            7 => Self::Unrecorded(list),
+            8 => Self::Record(reader.bytes()?),
+            9 => Self::Named(reader.narrow()?),
+            10 => Self::Value(reader),
+            _ => return Err(Malformed),
+        })
+    }
+}
+
+impl List<'_> {
+    pub(super) fn refusal(mut self) -> Result<Refusal, Malformed> {
+        refusal::take(&mut self.reader, self.values)
+    }
+
+    /// Units of each line.
+    pub(super) fn grants(mut self) -> Result<SmallVec<[Units; 2]>, Malformed> {
+        (0..self.values).map(|_| units(&mut self.reader)).collect()
+    }
+}
+
+/// What the command said that a result does not repeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Asked<'a> {
+    pub(super) key: CommandKey,
+    pub(super) reason: &'a str,
+    pub(super) operator: Option<&'a str>,
+}
+
+impl Asked<'_> {
+    pub(super) const fn by(key: CommandKey) -> Self {
+        Self {
+            key,
+            reason: "",
+            operator: None,
+        }
+    }
+}
+
+/// The event of a result that is kept under its key.
+pub(super) fn body<'a>(asked: Asked<'a>, packed: Packed<'a>) -> Result<Body<'a>, Malformed> {
+    let mut list = packed.list;
+    match packed.tag {
+        ACTED => acted(asked.key, &mut list.reader),
+        CHANGED => changed(asked, &mut list.reader),
+        SETTLED => settled(asked.key, &mut list.reader),
+        _ => Ok(Body::Refused {
+            key: asked.key,
+            refusal: list.refusal()?,
+        }),
+    }
+}
+
+fn acted<'a>(key: CommandKey, r: &mut Reader<'a>) -> Result<Body<'a>, Malformed> {
+    let verb = match r.int()? {
+        2 => VerbKind::Confirm,
+        3 => VerbKind::Release,
+        4 => VerbKind::Extend,
+        5 => VerbKind::Ship,
+        6 => VerbKind::Return,
+        7 => VerbKind::Transfer,
+        _ => return Err(Malformed),
+    };
+    let id = ReservationId(r.id()?);
+    let Kept::Reservation(booking) = Record::parse(r.bytes()?)?.kept else {
+        return Err(Malformed);
+    };
+    let mut lines = lines(&booking);
+    for _ in 0..r.array()? / 4 {
+        let line: usize = r.narrow()?;
+        let step = step(r.int()?, NodeIx(r.narrow()?), units(r)?)?;
+        lines.get_mut(line).ok_or(Malformed)?.moves.push(step);
+    }
+    Ok(Body::Acted(Acted {
+        id,
+        key,
+        verb,
+        channel: booking.channel(),
+        reference: booking.reference(),
+        created_at: booking.created_at,
+        deadline: booking.deadline,
+        lines,
+    }))
+}
+
+fn lines<'a>(booking: &Booking<'a>) -> SmallVec<[ActedLine<'a>; 1]> {
+    let lines = booking.lines.iter();
+    lines
+        .map(|(sku, requested, after)| ActedLine {
+            sku,
+            requested: *requested,
+            after: *after,
+            moves: SmallVec::new(),
+        })
+        .collect()
+}
+
+fn step(kind: i64, node: NodeIx, units: Units) -> Result<Move, Malformed> {
+    Ok(match kind {
+        2 => Move::Commit(units),
+        3 => Move::ReleaseHeld(units),
+        4 => Move::ReleaseCommitted(units),
+        6 => Move::Ship(node, units),
+        7 => Move::Restock(node, units),
+        8 => Move::Quarantine(node, units),
+        9 => Move::Repin(node),
+        _ => return Err(Malformed),
+    })
+}
+
+fn changed<'a>(asked: Asked<'a>, r: &mut Reader<'a>) -> Result<Body<'a>, Malformed> {
+    let verb = match r.int()? {
+        8 => StockVerb::Set,
+        9 => StockVerb::Adjust,
+        10 => StockVerb::Transfer,
+        _ => return Err(Malformed),
+    };
+    let count = r.array()? / 8;
+    let items = (0..count).map(|_| {
+        Ok(StockItem {
+            sku: r.text()?,
+            node: NodeIx(r.narrow()?),
+            on_hand_before: units(r)?,
+            on_hand: units(r)?,
+            unavailable_before: units(r)?,
+            unavailable: units(r)?,
+            available: units(r)?,
+            version: r.narrow()?,
+        })
+    });
+    let items = items.collect::<Result<Vec<_>, Malformed>>()?;
+    Ok(Body::StockChanged(StockChanged {
+        key: asked.key,
+        verb,
+        reason: asked.reason,
+        operator: asked.operator,
+        items,
+    }))
+}
+
+fn settled<'a>(key: CommandKey, r: &mut Reader<'a>) -> Result<Body<'a>, Malformed> {
+    let sku = r.text()?;
+    let mut next = || {
+        if r.array()? != 4 {
+            return Err(Malformed);
+        }
+        settings(r.narrow()?, r.narrow()?, r.narrow()?, r.narrow()?)
+    };
+    Ok(Body::SettingsPut {
+        key,
+        sku,
+        before: next()?,
+        after: next()?,
+    })
+}

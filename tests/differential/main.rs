@@ -1,0 +1,26 @@
+//! The scripts inside real servers against the rule book: the same random histories, in batches of
+//! random size, to the scripts, to the independent model and to the embedded ledger; every verdict,
+//! every balance and every event compared.
+//!
+//! `HOLDFAST_DIFFERENTIAL_COMMANDS` says how many commands over all servers; a difference is printed
+//! with its seed and the shortest history that still shows it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::unreachable,
+    clippy::panic,
+    reason = "test code"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[path = "../support/partition.rs"]
+mod partition;
+#[path = "../support/server.rs"]
+mod server;
+
+mod batches;
+mod faults;
+mod histories;
+mod mutants;

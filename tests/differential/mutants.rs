@@ -1,0 +1,76 @@
+//! The check is itself checked: scripts with a fault put in must be told from those without.
+
+use crate::histories::check;
+use crate::partition::Partition;
+use crate::server::{Kind, Server};
+use crate::support::history::Maker;
+use holdfast::ledger::remote::script::BATCH;
+
+/// What is wrong, the text that is right, and what stands there instead.
+const FAULTS: [(&str, &str, &str); 10] = [
+    (
+        "one unit too many is promised",
+        "cmds[i + 1], taken) < units then return false",
+        "cmds[i + 1], taken) + 1 < units then return false",
+    ),
+    (
+        "lines before are not counted",
+        "taken = taken + units\n",
+        "taken = taken\n",
+    ),
+    (
+        "pins are ignored",
+        "if free < room then room, limit = free, BY_NODE end",
+        "",
+    ),
+    (
+        "safety stock is ignored",
+        "if above < room then room, limit = above, BY_SAFETY end",
+        "",
+    ),
+    (
+        "fingerprints are ignored",
+        "FINGERPRINT_END) ~= fingerprint then",
+        "FINGERPRINT_END) == nil then",
+    ),
+    (
+        "nothing expires",
+        "if not booking or booking.deadline > now then return end",
+        "if booking or not booking then return end",
+    ),
+    (
+        "the deadline itself is not too late",
+        "booking.deadline > now then return end",
+        "booking.deadline >= now then return end",
+    ),
+    (
+        "a release takes committed units first",
+        "min(max(lines[n][L_HELD] - (gone[n] or 0), 0), units)",
+        "max(units - lines[n][L_COMMITTED], 0)",
+    ),
+    (
+        "extending may shorten",
+        "if now + a > booking.deadline then",
+        "if now + a ~= booking.deadline then",
+    ),
+    (
+        "unpinned goods are shipped from what others pinned",
+        "local part = min(rest, max(stock[at + N_ON_HAND] - stock[at + N_PINNED], 0))",
+        "local part = min(rest, stock[at + N_ON_HAND])",
+    ),
+];
+
+#[test]
+fn every_fault_of_a_script_is_noticed() {
+    let server = Server::start(Kind::Redis);
+    for (what, right, wrong) in FAULTS {
+        assert!(BATCH.contains(right), "{what}: nothing to put it into");
+        let source = BATCH.replace(right, wrong);
+        let mut partition = Partition::fresh(&server, &source, 0);
+        let noticed = (0..200).any(|seed| {
+            let history = Maker::new(seed).history(600);
+            check(&mut partition, seed, &history).is_err()
+        });
+        assert!(noticed, "{what}: went unnoticed");
+    }
+}
