@@ -205,6 +205,24 @@ fn samples_carry_the_promised_labels() {
 }
 
 #[test]
+fn calls_of_scripts_and_the_time_that_the_store_counts_are_kept_apart() {
+    let meters = Meters::new();
+    meters.store_call(Script::Relief, Duration::from_millis(3));
+    meters.script_hold(0, Duration::ZERO);
+    meters.script_hold(4, Duration::from_micros(80));
+    let page = meters.render();
+    for line in [
+        "holdfast_store_call_duration_seconds_count{script=\"relief\"} 1",
+        "holdfast_store_call_duration_seconds_sum{script=\"relief\"} 0.003",
+        "holdfast_lock_hold_seconds_count{kind=\"script\"} 4",
+        "holdfast_lock_hold_seconds_sum{kind=\"script\"} 0.00008",
+    ] {
+        assert!(page.lines().any(|one| one == line), "{line}\n{page}");
+    }
+    assert!(!page.contains("script=\"batch\""), "no call, no series");
+}
+
+#[test]
 fn buckets_ascend_and_end_in_the_count() {
     let page = busy_page();
     let samples = parse(&page).samples;

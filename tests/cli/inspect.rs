@@ -11,7 +11,7 @@ use holdfast::ledger::embedded::storage::DiskStorage;
 use holdfast::ledger::event::{Body, Reserved, ReservedLine};
 use holdfast::telemetry::Meters;
 
-use crate::support::{bytes_of, file, finish, folder, holdfast, run};
+use crate::support::{bytes_of, file, finish, folder, holdfast, run, unset};
 
 /// Stock in `data`, from a few commands.
 fn filled(inside: &tempfile::TempDir) -> PathBuf {
@@ -175,6 +175,7 @@ fn doctor_sees_a_low_limit_of_open_files_and_a_taken_port() {
     let program = env!("CARGO_BIN_EXE_holdfast");
     let script = format!("ulimit -n 64; exec {program} doctor --listen {address}");
     let mut shell = std::process::Command::new("sh");
+    unset(&mut shell);
     let doctor = finish(shell.args(["-c", &script]).current_dir(inside.path()));
     assert_eq!(doctor.code, Some(0), "{}{}", doctor.out, doctor.err);
     assert!(

@@ -22,13 +22,18 @@ pub(crate) fn folder() -> TempDir {
 /// The binary, in a folder of the test, with nothing in the environment that it would read.
 pub(crate) fn holdfast(inside: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+    unset(&mut command);
+    command.current_dir(inside).stdin(Stdio::null());
+    command
+}
+
+/// Takes everything out of the environment that the binary would read.
+pub(crate) fn unset(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("HOLDFAST_") {
             command.env_remove(name);
         }
     }
-    command.current_dir(inside).stdin(Stdio::null());
-    command
 }
 
 /// What a finished command left.

@@ -129,11 +129,11 @@ pub(crate) fn direction(sources: &[Source]) -> Vec<String> {
             if known && target != module && !allowed.contains(&target) {
                 complaints.push(format!("{}: {module} -> {target}", source.path));
             }
-            if module == "http" && path.starts_with("ledger::embedded") {
-                complaints.push(format!(
-                    "{}: http must not know ledger::embedded",
-                    source.path
-                ));
+            let backends = ["ledger::embedded", "ledger::remote"];
+            for backend in backends.iter().filter(|one| path.starts_with(**one)) {
+                if module == "http" {
+                    complaints.push(format!("{}: http must not know {backend}", source.path));
+                }
             }
         }
     }

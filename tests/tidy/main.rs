@@ -78,6 +78,11 @@ fn imports_go_down_only() {
         ),
         (
             "src/http/x.rs",
+            "use crate::ledger::remote::link::Link;",
+            "ledger::remote",
+        ),
+        (
+            "src/http/x.rs",
             "use crate::ledger::{Answer, embedded::Pool};",
             "ledger::embedded",
         ),
