@@ -18,10 +18,10 @@ mod partition;
 mod server;
 
 use holdfast::domain::command::{
-    Act, Command, CommandKey, Keyed, LineRequest, Lines, Reserve, SetItem, StockChange,
+    Act, Channel, Command, CommandKey, Keyed, LineRequest, Lines, Reserve, SetItem, StockChange,
     StockCommand, Verb,
 };
-use holdfast::domain::{ChannelIx, NodeIx, ReservationId, Sku, Ttl, Units};
+use holdfast::domain::{ChannelIx, HoldTtl, NodeIx, ReservationId, Sku, Ttl, Units};
 use holdfast::ledger::remote::script::BATCH;
 use holdfast::ledger::remote::wire::command::encode;
 use partition::Partition;
@@ -124,9 +124,12 @@ fn reserve(n: u64, sku: u64) -> Vec<u8> {
         quantity: Units::new(1).unwrap(),
     };
     let command = Command::Reserve(Reserve {
-        channel: ChannelIx(0),
+        channel: Channel {
+            name: "web",
+            index: Some(ChannelIx(0)),
+        },
         reference: None,
-        ttl: Ttl::from_millis(900_000).unwrap(),
+        ttl: HoldTtl::Asked(Ttl::from_millis(900_000).unwrap()),
         allow_partial: false,
         lines: Lines::try_new([line]).unwrap(),
     });

@@ -21,7 +21,7 @@ local function forget(at)
   local booking = booking_of(slot)
   if booking and booking.reference then
     local channel = booking.channel
-    local field = string.char(channel % 256, floor(channel / 256)) .. booking.reference
+    local field = char(channel % 256, floor(channel / 256)) .. booking.reference
     -- A later reservation with the same reference has put its own id there.
     local latest = new_refs[field]
     if latest == nil then latest = call('HGET', REFS, field) end

@@ -3,6 +3,7 @@ local SHIPPED, OVER_RELEASE = 8, 13
 
 verbs[RELEASE] = {
   over = OVER_RELEASE,
+  came_back = function(line) return line[L_RELEASED] + line[L_EXPIRED] end,
   movable = function(line) return line[L_HELD] + line[L_COMMITTED] end,
   whole = function(is)
     if is.held or is.committed then return true end

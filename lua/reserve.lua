@@ -1,5 +1,6 @@
--- reserve: id, flags (1: part is welcome), what the record keeps, time to live, channel and
--- reference (empty: none), number of lines; of each line the SKU's place, the pin and the units.
+-- reserve: id, 1 where part is welcome, what the record keeps, time to live, channel and reference
+-- (empty: none), name of a channel that may have no index yet (else empty), number of lines; of each
+-- line the SKU's place, the pin and the units.
 local tails = {}
 
 -- Whether every line can be served whole; each is judged after those before it of the same SKU.
@@ -62,10 +63,26 @@ local function tail_of(ttl, first, last, grants)
   return concat(parts)
 end
 
+local function short_of(slot, made, short)
+  if backlog then return DEFERRED end
+  return refuse(slot, sub(made, 1, 8), short)
+end
+
+-- Gives a channel that came with a name only its index, in what the record keeps and in the
+-- reference. Nil where there is no room for another channel.
+local function with_index(name, made, reference)
+  local index, is_new = index_of('c', name, CHANNELS_MAX)
+  if not index then return nil end
+  local low, high = index % 256, floor(index / 256)
+  made = sub(made, 1, 9) .. char(high, low) .. sub(made, 12)
+  if reference ~= '' then reference = char(low, high) .. sub(reference, 3) end
+  return { INDEXED, index, is_new and 1 or 0 }, made, reference
+end
+
 local function reserve(at)
   local slot, flags, made, ttl = cmds[at + 1], cmds[at + 2], cmds[at + 3], cmds[at + 4]
-  local reference, first = cmds[at + 5], at + 7
-  local last = first + 3 * cmds[at + 6] - 1
+  local reference, name, first = cmds[at + 5], cmds[at + 6], at + 8
+  local last = first + 3 * cmds[at + 7] - 1
   local record = records[slot]
   if record then return last + 1, answered(record, sub(made, 1, 8)) end
   for i = first, last, 3 do
@@ -73,12 +90,14 @@ local function reserve(at)
   end
   local grants
   if not all_fit(first, last) then
-    if backlog then return last + 1, DEFERRED end
     local short, sum
     grants, short, sum = grants_of(first, last)
-    if flags % 2 == 0 or sum == 0 then
-      return last + 1, refuse(slot, sub(made, 1, 8), short)
-    end
+    if backlog or flags == 0 or sum == 0 then return last + 1, short_of(slot, made, short) end
+  end
+  local result = { PART }
+  if name ~= '' then
+    result, made, reference = with_index(name, made, reference)
+    if not result then return last + 1, FULL end
   end
   take(first, last, grants)
   seq = seq + 1
@@ -86,8 +105,33 @@ local function reserve(at)
     .. made .. tail_of(ttl, first, last, grants))
   due_at(now + ttl, ids[slot])
   if reference ~= '' then new_refs[reference] = ids[slot] end
-  if not grants then return last + 1, GRANTED end
-  return last + 1, { PART, unpack(grants) }
+  if not grants and name == '' then return last + 1, GRANTED end
+  for i = 1, grants and #grants or 0 do result[#result + 1] = grants[i] end
+  return last + 1, result
 end
 
-commands[RESERVE] = reserve
+-- The usual one, written out: one line, all or nothing, no reference. Id, what the record keeps,
+-- time to live, the SKU's place, the pin and the units.
+local function reserve_one(at)
+  local slot, made, ttl, place = cmds[at + 1], cmds[at + 2], cmds[at + 3], cmds[at + 4]
+  local record = records[slot]
+  if record then return at + 7, answered(record, sub(made, 1, 8)) end
+  local pin, units, stock = cmds[at + 5], cmds[at + 6], stocks[place] or stock_of(place)
+  if not stock then return at + 7, { UNRECORDED, UNKNOWN_SKU, skus[place] } end
+  if room_of(stock, pin, 0) < units then
+    local _, short = grants_of(at + 4, at + 6)
+    return at + 7, short_of(slot, made, short)
+  end
+  hold(stock, pin, units)
+  if not changed[place] then touch_stock(place) end
+  open_lines, seq = open_lines + 1, seq + 1
+  record = pack_integers(KIND_AND_SEQ, RESERVATION, seq) .. made .. (tails[ttl] or tail_of(ttl))
+  records[slot], dropped[slot] = record, nil
+  record_args[record_count + 1], record_args[record_count + 2] = ids[slot], record
+  record_count = record_count + 2
+  local list = dues[now + ttl]
+  if list then list[#list + 1] = ids[slot] else due_at(now + ttl, ids[slot]) end
+  return at + 7, GRANTED
+end
+
+commands[RESERVE], commands[RESERVE_ONE] = reserve, reserve_one

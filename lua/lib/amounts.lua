@@ -32,12 +32,12 @@ local function unknown_line(lines, from, to, first, last)
 end
 
 -- Line and units, two by two, of the lines asked for; nil and a refusal where they cannot be.
-local function amounts_by_lines(verb, lines, first, last)
+local function amounts_by_lines(verb, movable, lines, first, last)
   local from, to = ranges_of(lines)
   local unknown = unknown_line(lines, from, to, first, last)
   if unknown then return nil, unknown end
   local left, taken, excess = {}, {}, { REFUSED, verb.over }
-  for n = 1, #lines do left[n] = verb.movable(lines[n]) end
+  for n = 1, #lines do left[n] = movable(lines[n]) end
   for i = first, last, 3 do
     local at, pin, rest, possible = cmds[i], cmds[i + 1], cmds[i + 2], 0
     for n = from[at], to[at] do
@@ -66,7 +66,13 @@ local function amounts_of(verb, lines, first, last)
   local todo, refusal = verb.whole(states_of(lines))
   if last >= first then
     if refusal and verb.whole_first then return nil, { REFUSED, refusal } end
-    return amounts_by_lines(verb, lines, first, last)
+    if todo == false and verb.came_back then
+      -- What the caller wants to be free is free: these units came back before.
+      local _, over = amounts_by_lines(verb, verb.came_back, lines, first, last)
+      if over then return nil, over end
+      return {}
+    end
+    return amounts_by_lines(verb, verb.movable, lines, first, last)
   end
   if refusal then return nil, { REFUSED, refusal } end
   local all = {}

@@ -1,11 +1,11 @@
 -- Records: what a command id stands for. A byte for the kind, the sequence, the fingerprint, then:
--- of a reservation what its caller packed (channel, reference or false, time to live, and SKU, pin
--- and units of each line), the moments it was made and last acted on, its deadline, and the number
+-- of a reservation what its caller packed (the channel in three bytes; reference or false, time to
+-- live, and SKU, pin and units of each line), the moments it was made and last acted on, its deadline, and the number
 -- of line states that follow: none while it is as it was made, else seven integers for each line;
 -- of another command the moment, and its packed result.
 local records = fetch(RECORDS, ids, 1)
 local KIND_AND_SEQ, STATE = '<BL', '<LLLLLLL'
-local FINGERPRINT_AT, FINGERPRINT_END = 10, 17
+local FINGERPRINT_AT, FINGERPRINT_END, CHANNEL_END = 10, 17, 20
 
 local function put_record(slot, record)
   records[slot] = record
@@ -72,11 +72,11 @@ local function booking_of(slot)
   local booking, record = bookings[slot], records[slot]
   if booking or not record or byte(record) ~= RESERVATION then return booking end
   local _, number = unpack_integers(KIND_AND_SEQ, record)
-  local stop, made = unpack_one(record, FINGERPRINT_END)
+  local stop, made = unpack_one(record, CHANNEL_END)
   local created, touched, deadline, states, at = unpack_integers('<LLLL', record, stop + 1)
   local lines = {}
-  for i = 1, (#made - 3) / 3 do
-    local sku, pin, units = made[i * 3 + 1], made[i * 3 + 2], made[i * 3 + 3]
+  for i = 1, (#made - 2) / 3 do
+    local sku, pin, units = made[i * 3], made[i * 3 + 1], made[i * 3 + 2]
     local line = { pin, units, 0, 0, 0, 0, 0 }
     if states > 0 then
       line = { unpack_integers(STATE, record, at) }
@@ -87,7 +87,8 @@ local function booking_of(slot)
   end
   booking = {
     seq = number, made = sub(record, FINGERPRINT_AT, stop), created = created, touched = touched,
-    deadline = deadline, lines = lines, channel = made[1], reference = made[2],
+    deadline = deadline, lines = lines, reference = made[1],
+    channel = byte(record, CHANNEL_END - 1) * 256 + byte(record, CHANNEL_END),
   }
   bookings[slot] = booking
   return booking

@@ -4,12 +4,12 @@
 local RESERVE, CONFIRM, RELEASE, EXTEND, SHIP, RETURN, TRANSFER = 1, 2, 3, 4, 5, 6, 7
 local STOCK_SET, STOCK_ADJUST, STOCK_TRANSFER, PUT_SETTINGS = 8, 9, 10, 11
 local READ_STOCK, READ_RECORD, READ_REFERENCE, READ_NAMES = 12, 13, 14, 15
-local NAME, FORGET, EXPIRE = 16, 17, 18
+local NAME, FORGET, EXPIRE, RESERVE_ONE = 16, 17, 18, 19
 
--- Results. The first two stand alone, the others first in a list.
-local GRANTED, DEFERRED = 0, 1
-local PART, ACTED, CHANGED, SETTLED, REFUSED, UNRECORDED, RECORD, NAMED, VALUE =
-  2, 3, 4, 5, 6, 7, 8, 9, 10
+-- Results. The first three stand alone, the others first in a list.
+local GRANTED, DEFERRED, FULL = 0, 1, 2
+local PART, ACTED, CHANGED, SETTLED, REFUSED, UNRECORDED, RECORD, NAMED, VALUE, INDEXED =
+  2, 3, 4, 5, 6, 7, 8, 9, 10, 11
 
 -- Records: the first byte.
 local RESERVATION, ANSWER, REFUSAL = 1, 2, 3

@@ -14,12 +14,13 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use crate::cli::args::{Action, Arguments, Serve};
-use crate::cli::open::{self, Opened};
+use crate::cli::open::{self, InStore, Opened};
 use crate::cli::{self, Exit, Failure, advice, demo, replay};
-use crate::config::Config;
+use crate::config::{Config, StoreSettings};
 use crate::domain::Ttl;
 use crate::engine::Engine;
 use crate::http::{self, HttpConfig};
+use crate::ledger::Durability;
 use crate::shutdown::{Insistence, Signals};
 use crate::telemetry::logging;
 
@@ -132,11 +133,16 @@ fn serve(arguments: &Serve) -> Result<(), Failure> {
         .enable_all()
         .build()?;
     let (listen, with_demo) = (config.listen, arguments.demo);
+    let in_store = if arguments.init {
+        InStore::Made
+    } else {
+        InStore::Expected
+    };
     let result = runtime.block_on(async {
         // Before anything is opened, so that a signal during a long recovery ends it.
         let mut signals = Signals::listen()?;
         let opening = spawn_blocking(move || {
-            let opened = open::engine(&config)?;
+            let opened = open::engine(&config, in_store)?;
             let server = Background::start(&opened, &config)?;
             ready(&config, &opened, server.server.local_addr(), with_demo);
             Ok((opened.engine, server))
@@ -159,14 +165,23 @@ fn serve(arguments: &Serve) -> Result<(), Failure> {
 
 fn ready(config: &Config, opened: &Opened, address: SocketAddr, with_demo: bool) {
     let durability = config.durability.as_str();
-    let data = config.data.display();
+    let place = match &config.store {
+        StoreSettings::Embedded => format!("data {}, store embedded", config.data.display()),
+        StoreSettings::Remote(store) => format!("store {store}"),
+    };
     tracing::info!(
-        %address, data = %data, durability,
+        %address, place, durability,
         recovery_seconds = opened.took.as_secs_f64(), "open for business"
     );
     cli::tell(&format!(
-        "holdfast ready on http://{address} (data {data}, store embedded, durability {durability})"
+        "holdfast ready on http://{address} ({place}, durability {durability})"
     ));
+    if config.durability == Durability::Memory {
+        cli::tell(
+            "durability memory: if the store is lost or fails over, acknowledged reservations can \
+             be lost with it",
+        );
+    }
     if with_demo {
         cli::tell(&demo::Tour(address).to_string());
     }

@@ -6,6 +6,7 @@ use crate::engine::OpenError;
 use crate::ledger::embedded::journal::JournalError;
 use crate::ledger::embedded::snapshot_file::SnapshotError;
 use crate::ledger::embedded::storage::OpenStorageError;
+use crate::ledger::remote;
 
 const RESTORE: &str = "restore the data folder from a copy";
 const OTHER_VERSION: &str = "use the version of holdfast that wrote it";
@@ -74,6 +75,20 @@ pub(crate) fn on_opening(error: &OpenError) -> &'static str {
         OpenError::Snapshot(SnapshotError::Version { .. }) => OTHER_VERSION,
         OpenError::Snapshot(SnapshotError::Damaged { .. }) | OpenError::Damaged(_) => RESTORE,
         OpenError::Storage(error) => on_file(error),
+    }
+}
+
+/// A store that holds no ledger that can be used; nothing where the error says it itself.
+pub(crate) const fn on_store(error: &remote::OpenError) -> &'static str {
+    match error {
+        remote::OpenError::Threads(_) => "free some threads or memory",
+        remote::OpenError::Unreachable { .. } => "check --store, and that the server runs there",
+        remote::OpenError::Missing(_) => {
+            "check --store and remote.namespace, or make a new ledger there with serve --init"
+        }
+        remote::OpenError::Unusable(_) => OTHER_VERSION,
+        // Each finding names its fix.
+        remote::OpenError::Unsafe(_) => "",
     }
 }
 

@@ -52,10 +52,11 @@ pub struct Ledger {
     /// Folder of the journal and the snapshots [default: ./data]
     #[arg(long, value_name = "FOLDER")]
     pub data: Option<PathBuf>,
-    /// The ledger [default: embedded]
+    /// The ledger: embedded, or the address of a Redis or Valkey [default: embedded]
     #[arg(long, value_name = "STORE")]
     pub store: Option<String>,
-    /// What an acknowledged change survives: disk or os [default: disk]
+    /// What an acknowledged change survives: disk or os, in a store also memory, replica or
+    /// replica+disk [default: disk]
     #[arg(long, value_name = "LEVEL")]
     pub durability: Option<String>,
 }
@@ -95,6 +96,9 @@ pub struct Serve {
     /// Fill in a small catalogue and let simulated buyers shop
     #[arg(long)]
     pub demo: bool,
+    /// Make a new ledger where the store has none (a data folder is always made)
+    #[arg(long)]
+    pub init: bool,
 }
 
 impl Serve {

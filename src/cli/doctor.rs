@@ -8,10 +8,14 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::args::Doctor;
-use super::open::{self, Why};
+use super::open::{self, InStore, Why};
 use super::{Exit, Failure, advice, load_config, output, probe};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, StoreSettings};
+use crate::ledger::remote;
+use crate::ledger::remote::link::Address;
+use crate::ledger::remote::preflight::Severity;
+use crate::telemetry::Meters;
 
 /// A sync slower than this at the 99th percentile is what callers will feel.
 const SYNC_SLOW_NS: u64 = 20_000_000;
@@ -71,13 +75,10 @@ impl Finding {
 /// Examines the machine and the folder and prints what it found.
 pub fn run(arguments: &Doctor) -> Result<(), Failure> {
     let config = load_config(&arguments.flags())?.config;
-    let folder = nearest(&config.data);
-    let mut findings = vec![writable(&config.data, &folder)];
-    if findings.iter().all(|f| f.grade != Grade::Bad) {
-        findings.push(sync(&folder));
-    }
-    findings.push(free_space(&folder));
-    findings.push(journal(&config));
+    let mut findings = match &config.store {
+        StoreSettings::Embedded => data_folder(&config),
+        StoreSettings::Remote(address) => store(&config, address),
+    };
     findings.push(open_files(&config));
     findings.push(clock(Clock::system().now().0));
     findings.push(port(&config));
@@ -86,6 +87,55 @@ pub fn run(arguments: &Doctor) -> Result<(), Failure> {
         0 => Ok(()),
         n => Err(Failure::new(Exit::Failed, format!("{n} checks failed"))),
     }
+}
+
+/// What the embedded ledger needs.
+fn data_folder(config: &Config) -> Vec<Finding> {
+    let folder = nearest(&config.data);
+    let mut findings = vec![writable(&config.data, &folder)];
+    if findings.iter().all(|f| f.grade != Grade::Bad) {
+        findings.push(sync(&folder));
+    }
+    findings.push(free_space(&folder));
+    findings.push(journal(config));
+    findings
+}
+
+/// What a ledger in a store needs.
+fn store(config: &Config, address: &Address) -> Vec<Finding> {
+    let settings = open::remote_settings(config, address, InStore::Expected, Meters::new());
+    let report = match remote::inspect(&settings) {
+        Ok(report) => report,
+        Err(error) => {
+            let fix = advice::on_store(&error);
+            return vec![Finding::bad("store", error.to_string(), fix)];
+        }
+    };
+    let mut findings: Vec<Finding> = report
+        .findings
+        .into_iter()
+        .map(|found| {
+            let what = found.name;
+            match found.severity {
+                Severity::Refused => Finding::bad(what, found.found, found.fix),
+                Severity::Accepted => {
+                    let fix = format!("accepted by name; else: {}", found.fix);
+                    Finding::warn(what, found.found, fix)
+                }
+                Severity::Warned => Finding::warn(what, found.found, found.fix),
+            }
+        })
+        .collect();
+    for what in report.unverified {
+        let fix = "look at the server's configuration by hand";
+        findings.push(Finding::warn(what, "the server does not tell", fix));
+    }
+    if findings.iter().all(|found| found.grade == Grade::Good) {
+        let level = config.durability.as_str();
+        let found = format!("{address} can keep what durability {level} promises");
+        findings.push(Finding::good("store", found));
+    }
+    findings
 }
 
 /// The folder itself, or the nearest one above it that exists.

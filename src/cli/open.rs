@@ -9,10 +9,13 @@ use std::time::Duration;
 use super::overlay::Overlay;
 use super::{Exit, Failure, advice};
 use crate::clock::{Clock, monotonic};
-use crate::config::Config;
+use crate::config::{Config, RemoteSettings, StoreSettings};
 use crate::engine::{Engine, EngineConfig, OpenError};
 use crate::ledger::embedded::Retention;
 use crate::ledger::embedded::storage::{DiskStorage, OpenStorageError};
+use crate::ledger::remote::RemoteConfig;
+use crate::ledger::remote::batcher::BatcherConfig;
+use crate::ledger::remote::link::{Address, Level, Patience};
 use crate::telemetry::Meters;
 
 /// An open engine and how long that took.
@@ -94,8 +97,70 @@ pub fn make(data: &Path) -> Result<(), NotOpened> {
     })
 }
 
-/// Opens the engine on the configured data folder; makes a new one where there is nothing.
-pub fn engine(config: &Config) -> Result<Opened, NotOpened> {
+/// Whether a ledger is made in a store that has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InStore {
+    /// It must be there.
+    Expected,
+    /// It may be made.
+    Made,
+}
+
+/// Opens the engine on the configured ledger; makes a new data folder where there is nothing.
+pub fn engine(config: &Config, in_store: InStore) -> Result<Opened, NotOpened> {
+    match &config.store {
+        StoreSettings::Embedded => embedded(config),
+        StoreSettings::Remote(address) => remote(config, address, in_store),
+    }
+}
+
+fn remote(config: &Config, address: &Address, in_store: InStore) -> Result<Opened, NotOpened> {
+    let timer = monotonic();
+    let meters = Meters::new();
+    let settings = remote_settings(config, address, in_store, meters.clone());
+    let opened = Engine::open_remote(settings);
+    let engine =
+        opened.map_err(|error| NotOpened::new(error.to_string(), advice::on_store(&error)))?;
+    Ok(Opened {
+        engine,
+        meters,
+        took: timer.elapsed(),
+    })
+}
+
+/// What a ledger in a store is opened with.
+pub fn remote_settings(
+    config: &Config,
+    address: &Address,
+    in_store: InStore,
+    meters: Meters,
+) -> RemoteConfig {
+    let RemoteSettings {
+        namespace,
+        replicas,
+        wait,
+        accept,
+    } = config.remote.clone();
+    RemoteConfig {
+        address: address.clone(),
+        namespace,
+        level: Level {
+            durability: config.durability,
+            replicas,
+            wait,
+        },
+        patience: Patience::default(),
+        batcher: BatcherConfig::default(),
+        retention: retention(config),
+        accept,
+        init: in_store == InStore::Made,
+        name: format!("holdfast-{}", std::process::id()),
+        clock: Clock::system(),
+        meters,
+    }
+}
+
+fn embedded(config: &Config) -> Result<Opened, NotOpened> {
     let data = &config.data;
     make(data)?;
     let timer = monotonic();
@@ -109,8 +174,15 @@ pub fn engine(config: &Config) -> Result<Opened, NotOpened> {
     })
 }
 
-/// Opens the engine on the configured data folder as it is, and leaves the folder as it was.
+/// Opens the engine on the configured ledger as it is; a data folder is left as it was.
 pub fn engine_to_look(config: &Config) -> Result<Opened, NotOpened> {
+    match &config.store {
+        StoreSettings::Embedded => embedded_to_look(config),
+        StoreSettings::Remote(address) => remote(config, address, InStore::Expected),
+    }
+}
+
+fn embedded_to_look(config: &Config) -> Result<Opened, NotOpened> {
     let data = &config.data;
     if !data.is_dir() {
         let found = format!("there is no data folder {}", data.display());
@@ -158,14 +230,18 @@ fn settings(config: &Config, meters: Meters) -> EngineConfig {
     settings.journal.queue_bytes_max = config.journal.queue_bytes;
     settings.journal.retain_bytes = config.journal.retain_bytes;
     settings.journal.durability = config.durability;
+    settings.retention = retention(config);
+    settings.snapshot_every = config.snapshot_every_records;
+    settings
+}
+
+fn retention(config: &Config) -> Retention {
     let millis = |time: Duration| time.as_millis().try_into().unwrap_or(i64::MAX);
-    settings.retention = Retention {
+    Retention {
         keys_ms: millis(config.retention.keys),
         refusals_ms: millis(config.retention.refusals),
         records_max: config.retention.records_max,
-    };
-    settings.snapshot_every = config.snapshot_every_records;
-    settings
+    }
 }
 
 /// A folder that is given to one command. A temporary one goes away with this.

@@ -16,6 +16,7 @@ use std::time::Duration;
 use reader::Reader;
 
 use crate::ledger::Durability;
+use crate::ledger::remote::link::Address;
 use crate::telemetry::logging::LogFormat;
 
 /// Every key with its comment and default; also the text of `holdfast config init`.
@@ -28,8 +29,12 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Folder of the journal and the snapshots.
     pub data: PathBuf,
+    /// Where the ledger is.
+    pub store: StoreSettings,
     /// What an acknowledged change survives.
     pub durability: Durability,
+    /// A ledger in a store.
+    pub remote: RemoteSettings,
     /// The journal.
     pub journal: JournalSettings,
     /// Journal records from one snapshot to the next.
@@ -44,6 +49,28 @@ pub struct Config {
     pub log_level: String,
     /// Shape of the log.
     pub log_format: LogFormat,
+}
+
+/// See `store`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreSettings {
+    /// In this process, with a journal in the data folder.
+    Embedded,
+    /// In a store that several instances share.
+    Remote(Address),
+}
+
+/// See `remote.*`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteSettings {
+    /// First part of every key.
+    pub namespace: String,
+    /// Replicas that could be promoted.
+    pub replicas: u16,
+    /// How long the store may wait for them.
+    pub wait: Duration,
+    /// Names of unsafe settings that are accepted.
+    pub accept: Vec<String>,
 }
 
 /// See `journal.*`.

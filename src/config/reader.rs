@@ -12,9 +12,11 @@ use figment::providers::{Format, Toml};
 use figment::value::{Dict, Value};
 
 use super::{
-    Config, DEFAULT_TOML, HttpSettings, JournalSettings, Problem, RetentionSettings, Setting,
+    Config, DEFAULT_TOML, HttpSettings, JournalSettings, Problem, RemoteSettings,
+    RetentionSettings, Setting, StoreSettings,
 };
 use crate::ledger::Durability;
+use crate::ledger::remote::link::Address;
 use crate::limits::TTL_MS_MAX;
 use crate::telemetry::logging::{LogFormat, check_filter};
 
@@ -26,20 +28,43 @@ pub(super) struct Reader<'a> {
 
 const MIB: u64 = 1024 * 1024;
 
+/// Longest namespace in bytes; it is part of every key of a store.
+const NAMESPACE_MAX: usize = 32;
+
+const DURABILITIES: [Durability; 5] = [
+    Durability::Disk,
+    Durability::Os,
+    Durability::Memory,
+    Durability::Replica,
+    Durability::ReplicaDisk,
+];
+
+/// An address as it may be shown: `redis://user:word@host` without the word.
+fn without_password(store: &str) -> String {
+    let Some((login, place)) = store.rsplit_once('@') else {
+        return match store.split_once('?') {
+            Some((place, _)) => format!("{place}?..."),
+            None => store.to_owned(),
+        };
+    };
+    let scheme = login.split_once("://").map_or("", |(scheme, _)| scheme);
+    let place = place.split_once('?').map_or(place, |(place, _)| place);
+    format!("{scheme}://...@{place}")
+}
+
 impl Reader<'_> {
     pub(super) fn config(&mut self) -> Config {
         let listen = self.parsed("listen", "an address and a port, such as 127.0.0.1:8080");
         let data = PathBuf::from(self.text("data"));
-        self.store();
+        let store = self.store();
         Config {
             listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
             data,
+            store,
             durability: self
-                .word(
-                    "durability",
-                    &[("disk", Durability::Disk), ("os", Durability::Os)],
-                )
+                .word("durability", &DURABILITIES.map(|d| (d.as_str(), d)))
                 .unwrap_or(Durability::Disk),
+            remote: self.remote(),
             journal: JournalSettings {
                 segment_bytes: self.number("journal.segment_mib", 8..=1024) * MIB,
                 queue_bytes: narrow(self.number("journal.queue_mib", 1..=4096) * MIB),
@@ -87,16 +112,46 @@ impl Reader<'_> {
         }
     }
 
-    fn store(&mut self) {
+    fn store(&mut self) -> StoreSettings {
         let store = self.text("store");
-        if store.starts_with("redis://") || store.starts_with("rediss://") {
-            let fix = "the remote ledger is not part of this version; use \"embedded\"";
-            self.problem("store", fix.to_owned());
-        } else if store != "embedded" {
-            self.problem(
-                "store",
-                format!("\"{store}\" is no ledger; use \"embedded\""),
-            );
+        if let Some(shown) = self.settings.last_mut() {
+            shown.value = without_password(&store);
+        }
+        if store == "embedded" {
+            return StoreSettings::Embedded;
+        }
+        match store.parse::<Address>() {
+            Ok(address) => StoreSettings::Remote(address),
+            Err(error) => {
+                self.problem(
+                    "store",
+                    format!("must be \"embedded\" or an address: {error}"),
+                );
+                StoreSettings::Embedded
+            }
+        }
+    }
+
+    fn remote(&mut self) -> RemoteSettings {
+        let namespace = self.text("remote.namespace");
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if namespace.is_empty()
+            || namespace.len() > NAMESPACE_MAX
+            || !namespace.chars().all(is_plain)
+        {
+            let fix = format!("must be 1 to {NAMESPACE_MAX} letters, digits, -, _ or .");
+            self.problem("remote.namespace", fix);
+        }
+        let accept = self.text("remote.accept");
+        let accept = accept.split(',').map(str::trim);
+        RemoteSettings {
+            namespace,
+            replicas: u16::try_from(self.number("remote.replicas", 0..=64)).unwrap_or(0),
+            wait: Duration::from_millis(self.number("remote.wait_milliseconds", 1..=60_000)),
+            accept: accept
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned)
+                .collect(),
         }
     }
 
@@ -123,9 +178,27 @@ impl Reader<'_> {
             let fix = "is longer than retention.idempotency_hours; a refusal is not kept longer";
             self.problem("retention.refusal_minutes", fix.to_owned());
         }
+        self.durability_fits(config);
         if config.data.as_os_str().is_empty() {
             self.problem("data", "must name a folder".to_owned());
         }
+    }
+
+    fn durability_fits(&mut self, config: &Config) {
+        let (durability, replicas) = (config.durability, config.remote.replicas);
+        let fix = match (&config.store, durability) {
+            (StoreSettings::Embedded, Durability::Disk | Durability::Os)
+            | (StoreSettings::Remote(_), Durability::Disk | Durability::Memory) => return,
+            (StoreSettings::Embedded, _) => "is for a ledger in a store; use disk or os",
+            (StoreSettings::Remote(_), Durability::Os) => {
+                "is for the embedded ledger; use memory, disk, replica or replica+disk"
+            }
+            (StoreSettings::Remote(_), _) if replicas > 0 => return,
+            (StoreSettings::Remote(_), _) => {
+                "needs remote.replicas: the number of replicas that could be promoted"
+            }
+        };
+        self.problem("durability", format!("\"{}\" {fix}", durability.as_str()));
     }
 
     fn origin(&self, key: &str) -> String {

@@ -190,7 +190,7 @@ impl Engine {
         channel: &str,
         reference: &str,
     ) -> Result<Option<Reservation>, LedgerError> {
-        match self.known_channel(channel) {
+        match self.parts.ledger.look_up_channel(channel).await? {
             Some(channel) => self.parts.ledger.by_reference(channel, reference).await,
             None => Ok(None),
         }
@@ -256,6 +256,12 @@ impl Engine {
     /// Writes a snapshot. Returns the sequence it starts at.
     pub fn snapshot(&self) -> Result<u64, LedgerError> {
         self.parts.ledger.snapshot()
+    }
+
+    /// Removes a ledger that was made for one command from its store. A data folder is its
+    /// owner's to remove.
+    pub async fn discard(&self) -> Result<(), LedgerError> {
+        self.parts.ledger.discard().await
     }
 
     /// Flushes the journal and stops its threads; later commands are refused as unavailable.

@@ -10,6 +10,7 @@ use crate::ledger::embedded::recover::LedgerConfig;
 use crate::ledger::embedded::storage::{DiskStorage, Storage};
 use crate::ledger::embedded::{EmbeddedLedger, Retention};
 use crate::ledger::port::Ledger;
+use crate::ledger::remote::{self, RemoteConfig, RemoteLedger};
 use crate::telemetry::Meters;
 
 /// What an engine needs to open.
@@ -45,6 +46,20 @@ impl Engine {
     pub fn open(folder: &Path, config: EngineConfig) -> Result<Self, OpenError> {
         let storage = DiskStorage::open(folder).map_err(OpenError::Folder)?;
         Self::open_on(Arc::new(storage), config)
+    }
+
+    /// Opens the engine on a store that several instances share. Blocks.
+    pub fn open_remote(config: RemoteConfig) -> Result<Self, remote::OpenError> {
+        let (meters, clock) = (config.meters.clone(), config.clock.clone());
+        let ledger = RemoteLedger::open(config)?;
+        Ok(Self {
+            parts: Arc::new(Parts {
+                ledger: Ledger::Remote(Arc::new(ledger)),
+                meters,
+                clock,
+                snapshot_every: u64::MAX,
+            }),
+        })
     }
 
     /// Opens the engine on any storage.

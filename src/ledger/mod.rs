@@ -179,6 +179,9 @@ pub struct Health {
     pub queued_bytes: usize,
     /// A sync failed.
     pub poisoned: bool,
+    /// Whether the store is set up to keep what the level promises. Always so in this process's
+    /// own journal.
+    pub is_safe: bool,
 }
 
 /// What a full recount found.

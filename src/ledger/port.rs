@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::embedded::EmbeddedLedger;
 use super::event::{Cursor, EventPage};
+use super::remote::RemoteLedger;
 use super::{Answer, Availability, EventsError, Health, LedgerError, Recount, StockView};
+use crate::blocking::wait_for;
 use crate::domain::command::Keyed;
 use crate::domain::hash::Hasher;
 use crate::domain::{ChannelIx, NodeIx, Reservation, ReservationId, Settings, Sku, UnixMillis};
@@ -17,6 +19,8 @@ use crate::telemetry::Store;
 pub enum Ledger {
     /// In this process's memory, with a journal.
     Embedded(Arc<EmbeddedLedger>),
+    /// In a store that several instances share.
+    Remote(Arc<RemoteLedger>),
 }
 
 impl Ledger {
@@ -24,14 +28,16 @@ impl Ledger {
     pub const fn store(&self) -> Store {
         match self {
             Self::Embedded(_) => Store::Embedded,
+            Self::Remote(_) => Store::Remote,
         }
     }
 
     /// Executes a command as far as memory goes, where the backend has that; see
-    /// [`EmbeddedLedger::submit`].
+    /// [`EmbeddedLedger::submit`]. Else it blocks until the answer may be given.
     pub fn submit(&self, command: &Keyed<'_>) -> Result<Answer, LedgerError> {
         match self {
             Self::Embedded(ledger) => ledger.submit(command),
+            Self::Remote(ledger) => wait_for(ledger.execute(command)),
         }
     }
 
@@ -39,6 +45,7 @@ impl Ledger {
     pub async fn wait(&self, sequence: u64) -> Result<(), LedgerError> {
         match self {
             Self::Embedded(ledger) => ledger.wait(sequence).await,
+            Self::Remote(_) => Ok(()),
         }
     }
 
@@ -50,6 +57,7 @@ impl Ledger {
                 ledger.wait(answer.told_after.sequence).await?;
                 Ok(answer)
             }
+            Self::Remote(ledger) => ledger.execute(command).await,
         }
     }
 
@@ -61,6 +69,7 @@ impl Ledger {
                 self.finish_batch(&mut answers).await;
                 answers
             }
+            Self::Remote(ledger) => ledger.execute_batch(commands).await,
         }
     }
 
@@ -69,6 +78,7 @@ impl Ledger {
     pub fn submit_batch(&self, commands: &[Keyed<'_>]) -> Vec<Result<Answer, LedgerError>> {
         match self {
             Self::Embedded(ledger) => commands.iter().map(|c| ledger.submit(c)).collect(),
+            Self::Remote(ledger) => wait_for(ledger.execute_batch(commands)),
         }
     }
 
@@ -81,6 +91,7 @@ impl Ledger {
                     withhold(answers, ledger.health().durable.sequence, error);
                 }
             }
+            Self::Remote(_) => {}
         }
     }
 
@@ -88,6 +99,7 @@ impl Ledger {
     pub async fn stock(&self, sku: Sku<'_>) -> Result<Option<StockView>, LedgerError> {
         match self {
             Self::Embedded(ledger) => ledger.stock(sku),
+            Self::Remote(ledger) => ledger.stock(sku).await,
         }
     }
 
@@ -95,6 +107,7 @@ impl Ledger {
     pub async fn settings(&self, sku: Sku<'_>) -> Result<Option<Settings>, LedgerError> {
         match self {
             Self::Embedded(ledger) => ledger.settings(sku),
+            Self::Remote(ledger) => ledger.settings(sku).await,
         }
     }
 
@@ -106,6 +119,7 @@ impl Ledger {
     ) -> Result<Option<Availability>, LedgerError> {
         match self {
             Self::Embedded(ledger) => ledger.availability(sku, node),
+            Self::Remote(ledger) => ledger.availability(sku, node).await,
         }
     }
 
@@ -113,6 +127,7 @@ impl Ledger {
     pub async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, LedgerError> {
         match self {
             Self::Embedded(ledger) => settled(ledger, ledger.reservation(id)?).await,
+            Self::Remote(ledger) => ledger.reservation(id).await,
         }
     }
 
@@ -126,6 +141,7 @@ impl Ledger {
             Self::Embedded(ledger) => {
                 settled(ledger, ledger.by_reference(channel, reference)?).await
             }
+            Self::Remote(ledger) => ledger.by_reference(channel, reference).await,
         }
     }
 
@@ -139,6 +155,7 @@ impl Ledger {
                 }
                 Ok(answer)
             }
+            Self::Remote(ledger) => ledger.settle(id).await,
         }
     }
 
@@ -147,6 +164,7 @@ impl Ledger {
     pub async fn events(&self, after: Cursor, limit: usize) -> Result<EventPage, EventsError> {
         match self {
             Self::Embedded(ledger) => ledger.events(after, limit),
+            Self::Remote(ledger) => ledger.events(after, limit).await,
         }
     }
 
@@ -154,6 +172,7 @@ impl Ledger {
     pub async fn recount(&self) -> Result<Recount, LedgerError> {
         match self {
             Self::Embedded(ledger) => ledger.recount(),
+            Self::Remote(ledger) => ledger.recount().await,
         }
     }
 
@@ -161,6 +180,7 @@ impl Ledger {
     pub fn health(&self) -> Health {
         match self {
             Self::Embedded(ledger) => ledger.health(),
+            Self::Remote(ledger) => ledger.health(),
         }
     }
 
@@ -168,6 +188,7 @@ impl Ledger {
     pub fn now(&self) -> UnixMillis {
         match self {
             Self::Embedded(ledger) => ledger.now(),
+            Self::Remote(ledger) => ledger.now(),
         }
     }
 
@@ -175,6 +196,7 @@ impl Ledger {
     pub fn hasher(&self) -> Hasher {
         match self {
             Self::Embedded(ledger) => ledger.hasher(),
+            Self::Remote(ledger) => ledger.hasher(),
         }
     }
 
@@ -182,6 +204,15 @@ impl Ledger {
     pub fn find_channel(&self, name: &str) -> Option<ChannelIx> {
         match self {
             Self::Embedded(ledger) => ledger.find_channel(name),
+            Self::Remote(ledger) => ledger.find_channel(name),
+        }
+    }
+
+    /// The index of a channel's name, looked for as far as it takes.
+    pub async fn look_up_channel(&self, name: &str) -> Result<Option<ChannelIx>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => Ok(ledger.find_channel(name)),
+            Self::Remote(ledger) => ledger.look_up_channel(name).await,
         }
     }
 
@@ -189,6 +220,7 @@ impl Ledger {
     pub fn has_room_for_channel(&self) -> bool {
         match self {
             Self::Embedded(ledger) => ledger.has_room_for_channel(),
+            Self::Remote(ledger) => ledger.has_room_for_channel(),
         }
     }
 
@@ -196,6 +228,7 @@ impl Ledger {
     pub async fn make_channel(&self, name: &str) -> Result<Option<ChannelIx>, LedgerError> {
         match self {
             Self::Embedded(ledger) => ledger.make_channel(name),
+            Self::Remote(ledger) => ledger.make_channel(name).await,
         }
     }
 
@@ -203,6 +236,7 @@ impl Ledger {
     pub fn channel_name(&self, channel: ChannelIx) -> Arc<str> {
         match self {
             Self::Embedded(ledger) => ledger.channel_name(channel),
+            Self::Remote(ledger) => ledger.channel_name(channel),
         }
     }
 
@@ -210,6 +244,7 @@ impl Ledger {
     pub fn find_node(&self, name: &str) -> Option<NodeIx> {
         match self {
             Self::Embedded(ledger) => ledger.find_node(name),
+            Self::Remote(ledger) => ledger.find_node(name),
         }
     }
 
@@ -217,6 +252,7 @@ impl Ledger {
     pub async fn make_node(&self, name: &str) -> Result<Option<NodeIx>, LedgerError> {
         match self {
             Self::Embedded(ledger) => ledger.make_node(name),
+            Self::Remote(ledger) => ledger.make_node(name).await,
         }
     }
 
@@ -224,6 +260,7 @@ impl Ledger {
     pub fn node_name(&self, node: NodeIx) -> Arc<str> {
         match self {
             Self::Embedded(ledger) => ledger.node_name(node),
+            Self::Remote(ledger) => ledger.node_name(node),
         }
     }
 
@@ -232,6 +269,7 @@ impl Ledger {
     pub fn install_lane(&self) {
         match self {
             Self::Embedded(ledger) => ledger.install_lane(),
+            Self::Remote(ledger) => ledger.install_lane(),
         }
     }
 
@@ -244,6 +282,7 @@ impl Ledger {
                 ledger.prune()?;
                 ledger.audit_next()
             }
+            Self::Remote(ledger) => ledger.tick().await,
         }
     }
 
@@ -251,6 +290,7 @@ impl Ledger {
     pub fn open_lines(&self) -> i64 {
         match self {
             Self::Embedded(ledger) => ledger.open_lines(),
+            Self::Remote(ledger) => ledger.open_lines(),
         }
     }
 
@@ -258,6 +298,7 @@ impl Ledger {
     pub fn since_snapshot(&self) -> u64 {
         match self {
             Self::Embedded(ledger) => ledger.since_snapshot(),
+            Self::Remote(_) => 0,
         }
     }
 
@@ -265,6 +306,15 @@ impl Ledger {
     pub fn snapshot(&self) -> Result<u64, LedgerError> {
         match self {
             Self::Embedded(ledger) => ledger.snapshot(),
+            Self::Remote(_) => Ok(0),
+        }
+    }
+
+    /// Removes the ledger from the store that holds it.
+    pub async fn discard(&self) -> Result<(), LedgerError> {
+        match self {
+            Self::Embedded(_) => Ok(()),
+            Self::Remote(ledger) => ledger.discard().await,
         }
     }
 
@@ -272,6 +322,10 @@ impl Ledger {
     pub fn close(&self) -> Result<(), LedgerError> {
         match self {
             Self::Embedded(ledger) => ledger.close(),
+            Self::Remote(ledger) => {
+                ledger.close();
+                Ok(())
+            }
         }
     }
 }

@@ -76,6 +76,8 @@ label! {
     Store {
         /// The pool in memory with its journal.
         Embedded = "embedded",
+        /// A store that several instances share.
+        Remote = "remote",
     }
 }
 

@@ -81,6 +81,8 @@ struct Inner {
     /// Commands that never got as far as a channel.
     no_channel: ChannelOps,
     op_durations: [Histogram; OPS],
+    /// The backend that these are of: a process has one.
+    store: OnceLock<Store>,
     lock_wait: [Histogram; LockKind::ALL.len()],
     lock_hold: [Histogram; LockKind::ALL.len()],
     store_calls: [Histogram; Script::ALL.len()],
@@ -119,6 +121,7 @@ impl Meters {
             channels: (0..CHANNELS_MAX).map(|_| OnceLock::new()).collect(),
             no_channel: ChannelOps::new(""),
             op_durations: std::array::from_fn(|_| Histogram::new(LATENCY_BOUNDS)),
+            store: OnceLock::new(),
             lock_wait: std::array::from_fn(|_| Histogram::new(LOCK_BOUNDS)),
             lock_hold: std::array::from_fn(|_| Histogram::new(LOCK_BOUNDS)),
             store_calls: std::array::from_fn(|_| Histogram::new(LATENCY_BOUNDS)),
@@ -155,12 +158,9 @@ impl Meters {
 
     /// How long a command took from its arrival at the engine to its durable answer.
     pub fn op_duration(&self, op: Op, store: Store, took: Duration) {
-        match store {
-            Store::Embedded => {
-                if let Some(histogram) = self.0.op_durations.get(op.index()) {
-                    histogram.record_duration(took);
-                }
-            }
+        self.0.store.get_or_init(|| store);
+        if let Some(histogram) = self.0.op_durations.get(op.index()) {
+            histogram.record_duration(took);
         }
     }
 
@@ -313,7 +313,8 @@ impl Meters {
             Kind::Histogram,
             "From a command's arrival to its durable answer.",
         );
-        let store = ("store", Store::Embedded.as_str());
+        let store = self.0.store.get().unwrap_or(&Store::Embedded);
+        let store = ("store", store.as_str());
         for (op, histogram) in Op::ALL.iter().zip(&self.0.op_durations) {
             let labels = [("op", op.as_str()), store];
             page.histogram(name, &labels, Scale::Nanos, &histogram.snapshot());

@@ -145,6 +145,6 @@ impl Partition {
 pub(crate) fn answer(reply: &BatchReply, at: usize, keyed: &Keyed<'_>) -> holdfast::ledger::Answer {
     match reply.answer(at, keyed).unwrap() {
         Item::Answer(answer) => answer,
-        Item::Deferred => panic!("{keyed:?} was put off"),
+        Item::Deferred | Item::Full => panic!("{keyed:?} was put off"),
     }
 }

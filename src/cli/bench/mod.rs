@@ -12,9 +12,10 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use super::args::Bench;
-use super::{Failure, judge, load_config, number, open, output, probe};
+use super::open::{self, InStore};
+use super::{Exit, Failure, judge, load_config, number, output, probe};
 use crate::blocking::wait_for;
-use crate::config::Config;
+use crate::config::{Config, StoreSettings};
 use crate::ledger::Durability;
 use load::{Tally, Work};
 
@@ -29,6 +30,11 @@ struct Run {
 /// Runs every case and prints the figures.
 pub fn run(arguments: &Bench) -> Result<(), Failure> {
     let config = load_config(&arguments.ledger.flags())?.config;
+    if config.store != StoreSettings::Embedded {
+        let message = "bench measures the embedded ledger; measure a store through a server, with \
+                       holdfast-loadtest run";
+        return Err(Failure::new(Exit::Usage, message));
+    }
     let inside = arguments
         .ledger
         .data
@@ -100,7 +106,7 @@ fn measure(
         durability,
         ..config.clone()
     };
-    let opened = open::engine(&config)?;
+    let opened = open::engine(&config, InStore::Expected)?;
     let tally = load::run(&opened.engine, plan);
     let recount = wait_for(opened.engine.recount())?;
     opened.engine.close()?;

@@ -15,7 +15,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::args::{Import, Mode};
-use super::open::{self, NotOpened, Why};
+use super::open::{self, InStore, NotOpened, Why};
 use super::target::{Done, StockCall, StockItem, Target};
 use super::wire::{Connection, authority};
 use super::{Exit, Failure, load_config, number, output, unreadable};
@@ -44,7 +44,7 @@ pub fn run(arguments: &Import) -> Result<(), Failure> {
         send(target, &run, arguments, parsed)?
     } else {
         let config = load_config(&arguments.ledger.flags())?.config;
-        let opened = open::engine(&config).map_err(hint)?;
+        let opened = open::engine(&config, InStore::Expected).map_err(hint)?;
         let result = send(Target::engine(&opened.engine)?, &run, arguments, parsed);
         opened.engine.close()?;
         result?

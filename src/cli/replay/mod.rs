@@ -13,12 +13,12 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::args::{Mode, Replay, Via};
-use super::open::{self, Opened};
+use super::open::{self, InStore, Opened};
 use super::target::{Done, StockCall, StockItem, Target};
 use super::wire::Connection;
 use super::{Exit, Failure, judge, load_config, number, output, unreadable};
 use crate::blocking::wait_for;
-use crate::clock::monotonic;
+use crate::clock::{Clock, monotonic};
 use crate::config::Config;
 use crate::ledger::Recount;
 use crate::limits::STOCK_ITEMS_MAX;
@@ -50,7 +50,12 @@ pub fn run(arguments: &Replay, start: StartServer) -> Result<(), Failure> {
         None => open::Folder::temporary(&std::env::temp_dir(), "replay")?,
     };
     folder.path().clone_into(&mut config.data);
-    let opened = open::engine(&config)?;
+    if arguments.ledger.store.is_some() {
+        // A ledger of its own, which goes when the replay ends.
+        let moment = Clock::system().now().0;
+        config.remote.namespace = format!("replay-{}-{moment}", std::process::id());
+    }
+    let opened = open::engine(&config, InStore::Made)?;
     let server = match arguments.via {
         Via::Engine => None,
         Via::Http => Some(start(&opened, &config)?),
@@ -64,6 +69,7 @@ pub fn run(arguments: &Replay, start: StartServer) -> Result<(), Failure> {
     if let Some(server) = server {
         server.stop()?;
     }
+    wait_for(opened.engine.discard())?;
     opened.engine.close()?;
     report(arguments, &config, &result?, &recount)?;
     drop(folder);

@@ -54,9 +54,11 @@ pub async fn livez(RawQuery(query): RawQuery) -> Reply {
 
 /// `GET /readyz`: new requests are welcome.
 pub async fn readyz(State(app): Shared, RawQuery(query): RawQuery) -> Reply {
+    let health = app.engine.health();
     let checks = [
         ("http", true),
-        ("journal", !app.engine.health().poisoned),
+        ("journal", !health.poisoned),
+        ("store", health.is_safe),
         ("not-draining", !app.is_draining()),
     ];
     report(&checks, is_verbose(query.as_deref()))

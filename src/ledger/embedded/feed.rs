@@ -224,6 +224,7 @@ impl EmbeddedLedger {
             durable: self.position(self.journal.durable()),
             queued_bytes: self.journal.queued_bytes(),
             poisoned: self.journal.is_poisoned() || self.state.pool.is_poisoned(),
+            is_safe: true,
         }
     }
 

@@ -1,8 +1,250 @@
 //! The remote ledger: Redis or Valkey as the engine, decided by scripts inside the store.
+//!
+//! Any number of instances serve one ledger. None holds any truth: what a command does is decided
+//! and written by one script call in the store, in the same step as its key and its event. An
+//! instance packs concurrent commands into batches and reads the answers out of the replies.
 
 pub mod batcher;
+mod feed;
+mod format;
 pub mod link;
+mod naming;
+mod open;
 pub mod preflight;
 pub mod recount;
 pub mod script;
+mod stand;
+mod upkeep;
 pub mod wire;
+
+use std::sync::{Arc, Mutex};
+
+pub use open::{OpenError, RemoteConfig, inspect};
+
+use self::batcher::Batcher;
+use self::feed::Rare;
+use self::format::{Packed, WireFormat};
+use self::naming::Naming;
+use self::script::Keys;
+use self::stand::Stand;
+use self::wire::command::Read;
+use self::wire::reply::{BatchReply, Item};
+use super::{Answer, Availability, Health, LedgerError, StockView};
+use crate::clock::Clock;
+use crate::domain::command::{Command, Keyed};
+use crate::domain::hash::Hasher;
+use crate::domain::{
+    ChannelIx, NodeIx, Outcome, Reservation, ReservationId, Settings, Sku, Stock, UnixMillis,
+};
+use crate::ledger::embedded::Retention;
+
+/// The remote ledger. See the module's documentation.
+pub struct RemoteLedger {
+    batcher: Batcher<WireFormat>,
+    rare: Rare,
+    keys: Keys,
+    hasher: Hasher,
+    naming: Naming,
+    stand: Arc<Stand>,
+    clock: Clock,
+    retention: Retention,
+    /// LOCK: held for the few lines that read or move it.
+    upkeep: Mutex<upkeep::Rounds>,
+}
+
+/// The reply to a batch, and the place of one command in it.
+type Place = (Arc<BatchReply>, usize);
+
+impl RemoteLedger {
+    /// Executes one command; returns when its answer is as durable as the level says.
+    ///
+    /// The command is on its way when this is first polled: a caller that goes away afterwards only
+    /// misses the answer.
+    pub async fn execute(&self, keyed: &Keyed<'_>) -> Result<Answer, LedgerError> {
+        self.stand.admit()?;
+        let place = self.batcher.submit(Packed::command(keyed)).await?;
+        self.answer(place, keyed).await
+    }
+
+    /// Executes commands in order, each on its own; returns when all have an answer.
+    pub async fn execute_batch(&self, commands: &[Keyed<'_>]) -> Vec<Result<Answer, LedgerError>> {
+        if let Err(error) = self.stand.admit() {
+            return vec![Err(error); commands.len()];
+        }
+        let submit = |keyed| self.batcher.submit(Packed::command(keyed));
+        let waits: Vec<_> = commands.iter().map(submit).collect();
+        let mut answers = Vec::with_capacity(commands.len());
+        for (wait, keyed) in waits.into_iter().zip(commands) {
+            answers.push(match wait.await {
+                Ok(place) => self.answer(place, keyed).await,
+                Err(error) => Err(error),
+            });
+        }
+        answers
+    }
+
+    async fn answer(&self, place: Place, keyed: &Keyed<'_>) -> Result<Answer, LedgerError> {
+        let (reply, at) = place;
+        self.stand.saw(reply.header());
+        match reply.answer(at, keyed) {
+            Ok(Item::Answer(answer)) => {
+                self.learn(keyed, &answer).await?;
+                Ok(answer)
+            }
+            // The last place went to another name just now; the batcher asks again for what was
+            // put off until it gives up.
+            Ok(Item::Full | Item::Deferred) => Err(LedgerError::Overloaded),
+            Err(error) => Err(senseless(error)),
+        }
+    }
+
+    /// Makes sure that what the answer names can be shown.
+    async fn learn(&self, keyed: &Keyed<'_>, answer: &Answer) -> Result<(), LedgerError> {
+        let is_new = match (&keyed.command, &answer.verdict) {
+            (Command::Reserve(reserve), Ok(_)) => reserve.channel.index.is_none(),
+            _ => false,
+        };
+        match &answer.verdict {
+            Ok(Outcome::Reservation(reservation)) => self.know(reservation, is_new).await,
+            Ok(Outcome::Stock(results)) => {
+                self.know_nodes(results.iter().map(|result| result.node))
+                    .await
+            }
+            Ok(Outcome::Settings { .. }) | Err(_) => Ok(()),
+        }
+    }
+
+    async fn know(&self, reservation: &Reservation, is_new: bool) -> Result<(), LedgerError> {
+        if is_new || !self.naming.knows_channel(reservation.channel) {
+            self.read_names().await?;
+        }
+        let pins = reservation.lines.iter().filter_map(|line| line.line.pin);
+        self.know_nodes(pins).await
+    }
+
+    async fn know_nodes(&self, nodes: impl Iterator<Item = NodeIx>) -> Result<(), LedgerError> {
+        let mut nodes = nodes;
+        if nodes.any(|node| !self.naming.knows_node(node)) {
+            self.read_names().await?;
+        }
+        Ok(())
+    }
+
+    /// Reads, after what is past its deadline has expired.
+    async fn read(&self, read: &Read<'_>) -> Result<Place, LedgerError> {
+        let (reply, at) = self.batcher.submit(Packed::read(read)).await?;
+        self.stand.saw(reply.header());
+        Ok((reply, at))
+    }
+
+    async fn with_stock<T>(
+        &self,
+        sku: Sku<'_>,
+        look: impl FnOnce(&Stock, UnixMillis) -> T,
+    ) -> Result<Option<T>, LedgerError> {
+        let (reply, at) = self.read(&Read::Stock(sku)).await?;
+        let stock = reply.stock(at).map_err(senseless)?;
+        if let Some(stock) = &stock {
+            let nodes = stock.nodes().iter().map(|place| place.node);
+            self.know_nodes(nodes).await?;
+        }
+        Ok(stock.map(|stock| look(&stock, reply.header().now)))
+    }
+
+    /// Stock of a SKU; `None`: unknown.
+    pub async fn stock(&self, sku: Sku<'_>) -> Result<Option<StockView>, LedgerError> {
+        self.with_stock(sku, |stock, _| StockView::from(stock))
+            .await
+    }
+
+    /// Settings of a SKU; `None`: unknown.
+    pub async fn settings(&self, sku: Sku<'_>) -> Result<Option<Settings>, LedgerError> {
+        self.with_stock(sku, |stock, _| stock.settings()).await
+    }
+
+    /// What may be promised of a SKU now; `None`: unknown.
+    pub async fn availability(
+        &self,
+        sku: Sku<'_>,
+        node: Option<NodeIx>,
+    ) -> Result<Option<Availability>, LedgerError> {
+        let look = |stock: &Stock, now| Availability::of(stock, node, now);
+        self.with_stock(sku, look).await
+    }
+
+    /// A reservation; `None`: unknown or forgotten.
+    pub async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, LedgerError> {
+        let (reply, at) = self.read(&Read::Reservation(id)).await?;
+        self.shown(reply.reservation(at, id.0).map_err(senseless)?)
+            .await
+    }
+
+    /// The latest reservation of a channel with this reference.
+    pub async fn by_reference(
+        &self,
+        channel: ChannelIx,
+        reference: &str,
+    ) -> Result<Option<Reservation>, LedgerError> {
+        let (reply, at) = self.read(&Read::Reference(channel, reference)).await?;
+        self.shown(reply.by_reference(at).map_err(senseless)?).await
+    }
+
+    async fn shown(&self, found: Option<Reservation>) -> Result<Option<Reservation>, LedgerError> {
+        if let Some(reservation) = &found {
+            self.know(reservation, false).await?;
+        }
+        Ok(found)
+    }
+
+    /// What the command with this identity was answered; `None`: nothing is known of it.
+    pub async fn settle(&self, id: u128) -> Result<Option<Answer>, LedgerError> {
+        let (reply, at) = self.read(&Read::Settle(id)).await?;
+        let answer = reply.settled(at, id).map_err(senseless)?;
+        if let Some(Answer {
+            verdict: Ok(Outcome::Reservation(reservation)),
+            ..
+        }) = &answer
+        {
+            self.know(reservation, false).await?;
+        }
+        Ok(answer)
+    }
+
+    /// How it is, as far as this instance has seen.
+    pub fn health(&self) -> Health {
+        self.stand.health()
+    }
+
+    /// Now, by the clock of this instance; what is decided goes by the store's.
+    pub fn now(&self) -> UnixMillis {
+        self.clock.now()
+    }
+
+    /// The hashes of this ledger; every instance has the same.
+    pub const fn hasher(&self) -> Hasher {
+        self.hasher
+    }
+
+    /// Reservation lines with held or committed units, when they were last counted.
+    pub fn open_lines(&self) -> i64 {
+        self.stand.open_lines()
+    }
+
+    /// Gives this thread's commands a queue and connections of their own. To be called on the
+    /// thread's local runtime.
+    pub fn install_lane(&self) {
+        self.batcher.install_lane();
+    }
+
+    /// Sends what is queued and stops. Blocks.
+    pub fn close(&self) {
+        self.batcher.close();
+        self.rare.close();
+    }
+}
+
+/// A reply that was checked when it came and makes no sense now: nobody knows what it said.
+fn senseless(error: wire::Malformed) -> LedgerError {
+    tracing::error!(%error, "a reply of the store cannot be read");
+    LedgerError::Unknown
+}

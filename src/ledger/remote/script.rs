@@ -50,12 +50,15 @@ macro_rules! relief {
 macro_rules! growth {
     () => {
         concat!(
-            blocks!("reserve"),
+            "do\n",
+            files!("lib/naming"),
+            blocks!("names" "reserve"),
+            "end\n",
             "do\n",
             files!("lib/change"),
             blocks!("stock"),
             "end\n",
-            blocks!("settings" "names"),
+            blocks!("settings"),
         )
     };
 }

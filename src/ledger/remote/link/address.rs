@@ -29,6 +29,29 @@ pub struct Address {
     pub database: u16,
 }
 
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::Server(Endpoint::Unix(path)) => write!(f, "unix:{}", path.display())?,
+            Place::Server(endpoint) => write!(f, "redis://{endpoint}")?,
+            Place::Sentinel {
+                sentinels, name, ..
+            } => {
+                write!(f, "redis+sentinel://")?;
+                for (at, sentinel) in sentinels.iter().enumerate() {
+                    let comma = if at == 0 { "" } else { "," };
+                    write!(f, "{comma}{sentinel}")?;
+                }
+                return write!(f, "/{name}");
+            }
+        }
+        match self.database {
+            0 => Ok(()),
+            n => write!(f, "/{n}"),
+        }
+    }
+}
+
 /// Who is asked for the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {

@@ -105,6 +105,11 @@ impl Connection {
         Ok(Self { socket, heard })
     }
 
+    /// The socket itself, for several callers at once.
+    pub(in crate::ledger::remote) fn into_socket(self) -> MultiplexedConnection {
+        self.socket
+    }
+
     /// Whether the server is known to have hung up.
     pub(super) fn is_closed(&self) -> bool {
         self.heard.is_closed.load(Ordering::Acquire)

@@ -30,6 +30,7 @@ pub(super) const READ_NAMES: u64 = 15;
 pub(super) const NAME: u64 = 16;
 pub(super) const FORGET: u64 = 17;
 pub(super) const EXPIRE: u64 = 18;
+pub(super) const RESERVE_ONE: u64 = 19;
 
 /// Letter of the table of nodes, and of that of channels.
 pub(super) const NODE_LETTER: &str = "n";
@@ -162,11 +163,13 @@ fn put_key(w: &mut Writer, kind: u64, key: CommandKey) {
 
 fn put_lines(w: &mut Writer, lines: &[LineRequest<'_>]) {
     w.count(lines.len());
-    for line in lines {
-        w.ext(EXT_SKU, line.sku.as_str().as_bytes());
-        w.uint(pin(line.node));
-        w.uint(line.quantity.get());
-    }
+    lines.iter().for_each(|line| put_line(w, line));
+}
+
+fn put_line(w: &mut Writer, line: &LineRequest<'_>) {
+    w.ext(EXT_SKU, line.sku.as_str().as_bytes());
+    w.uint(pin(line.node));
+    w.uint(line.quantity.get());
 }
 
 /// What the record of a reservation keeps of the command: see `lua/lib/records.lua`.
@@ -174,10 +177,12 @@ fn made(key: CommandKey, reserve: &Reserve<'_>) -> Vec<u8> {
     let lines = reserve.lines.as_slice();
     let mut w = Writer(Vec::with_capacity(64));
     w.0.extend(key.fingerprint.to_le_bytes());
-    w.array(3 + 3 * lines.len());
-    w.uint(u64::from(reserve.channel.0));
+    // Always in three bytes: the script puts the index there where it is not known yet.
+    w.0.push(0xcd);
+    w.0.extend(index(reserve).0.to_be_bytes());
+    w.array(2 + 3 * lines.len());
     maybe_text(&mut w, reserve.reference);
-    w.uint(u64::from(reserve.ttl.as_millis()));
+    w.uint(u64::from(reserve.ttl.get().as_millis()));
     for line in lines {
         w.bytes(line.sku.as_str().as_bytes());
         w.uint(pin(line.node));
@@ -186,16 +191,33 @@ fn made(key: CommandKey, reserve: &Reserve<'_>) -> Vec<u8> {
     w.0
 }
 
+/// The channel's index; any where it is not known.
+fn index(reserve: &Reserve<'_>) -> ChannelIx {
+    reserve.channel.index.unwrap_or(ChannelIx(0))
+}
+
 fn put_reserve(w: &mut Writer, key: CommandKey, reserve: &Reserve<'_>) {
+    let ttl = u64::from(reserve.ttl.get().as_millis());
+    let is_plain = reserve.channel.index.is_some() && !reserve.allow_partial;
+    if let ([line], None, true) = (reserve.lines.as_slice(), reserve.reference, is_plain) {
+        w.uint(RESERVE_ONE);
+        w.id(EXT_ID, key.id);
+        w.bytes(&made(key, reserve));
+        w.uint(ttl);
+        put_line(w, line);
+        return;
+    }
     w.uint(RESERVE);
     w.id(EXT_ID, key.id);
     w.uint(u64::from(reserve.allow_partial));
     w.bytes(&made(key, reserve));
-    w.uint(u64::from(reserve.ttl.as_millis()));
+    w.uint(ttl);
     let field = reserve
         .reference
-        .map(|reference| reference_field(reserve.channel, reference));
+        .map(|reference| reference_field(index(reserve), reference));
     w.bytes(&field.unwrap_or_default());
+    let name = Some(reserve.channel.name).filter(|_| reserve.channel.index.is_none());
+    w.bytes(name.unwrap_or_default().as_bytes());
     put_lines(w, reserve.lines.as_slice());
 }
 

@@ -7,7 +7,7 @@ use super::batch::Argument;
 use super::command;
 use super::pack::Reader;
 use super::reply::{BatchReply, Header, reserved_as_packed};
-use super::result::{Asked, Outcome, body};
+use super::result::{Asked, List, Outcome, body};
 use crate::domain::command::CommandKey;
 use crate::domain::{ChannelIx, NodeIx};
 use crate::ledger::event::{Body, Event};
@@ -21,10 +21,18 @@ pub struct Entry {
 
 /// What a command of a batch says that its event needs.
 enum Said<'a> {
-    Reserve { id: u128, made: &'a [u8] },
+    Reserve(Asking<'a>),
     Other(Asked<'a>),
     Name { letter: &'a str, name: &'a str },
     Nothing,
+}
+
+/// A reserve command.
+struct Asking<'a> {
+    id: u128,
+    made: &'a [u8],
+    /// Of a channel that has no other.
+    name: &'a str,
 }
 
 impl Entry {
@@ -58,24 +66,39 @@ impl Entry {
         for at in 0..self.reply.len() {
             let said = next(&mut argument)?;
             let (outcome, before) = self.reply.outcome(at)?;
-            if let Some(body) = happened(said, outcome)? {
-                events.push(event(before + 1, body));
-            }
+            let bodies = happened(said, outcome)?.into_iter().flatten();
+            events.extend((before + 1..).zip(bodies).map(|(at, body)| event(at, body)));
         }
         Ok(events)
     }
 }
 
-fn happened<'a>(said: Said<'a>, outcome: Outcome<'a>) -> Result<Option<Body<'a>>, Malformed> {
-    Ok(Some(match (said, outcome) {
-        (Said::Reserve { id, made }, Outcome::Granted) => {
-            Body::Reserved(reserved_as_packed(id, made, None)?)
+/// At most a name for a channel, and what the command did.
+type Bodies<'a> = [Option<Body<'a>>; 2];
+
+fn reserved<'a>(
+    asking: &Asking<'a>,
+    index: Option<ChannelIx>,
+    grants: Option<List<'_>>,
+) -> Result<Body<'a>, Malformed> {
+    let mut reserved = reserved_as_packed(asking.id, asking.made, grants)?;
+    reserved.channel = index.unwrap_or(reserved.channel);
+    Ok(Body::Reserved(reserved))
+}
+
+fn happened<'a>(said: Said<'a>, outcome: Outcome<'a>) -> Result<Bodies<'a>, Malformed> {
+    let mut named = None;
+    let body = match (said, outcome) {
+        (Said::Reserve(asking), Outcome::Granted) => reserved(&asking, None, None)?,
+        (Said::Reserve(asking), Outcome::Part(list)) => reserved(&asking, None, Some(list))?,
+        (Said::Reserve(asking), Outcome::Indexed(channel, is_new, list)) => {
+            let name = asking.name;
+            named = is_new.then_some(Body::ChannelNamed { channel, name });
+            reserved(&asking, Some(channel), list)?
         }
-        (Said::Reserve { id, made }, Outcome::Part(list)) => {
-            Body::Reserved(reserved_as_packed(id, made, Some(&list.grants()?))?)
-        }
-        (Said::Reserve { id, made }, Outcome::Recorded(packed)) => {
-            let fingerprint = reserved_as_packed(id, made, None)?.fingerprint;
+        (Said::Reserve(asking), Outcome::Recorded(packed)) => {
+            let id = asking.id;
+            let fingerprint = reserved_as_packed(id, asking.made, None)?.fingerprint;
             body(Asked::by(CommandKey { id, fingerprint }), packed)?
         }
         (Said::Other(asked), Outcome::Recorded(packed)) => body(asked, packed)?,
@@ -92,9 +115,10 @@ fn happened<'a>(said: Said<'a>, outcome: Outcome<'a>) -> Result<Option<Body<'a>>
                 }
             }
         }
-        (_, outcome) if outcome.is_event() => return Err(Malformed),
-        _ => return Ok(None),
-    }))
+        (_, outcome) if outcome.events() > 0 => return Err(Malformed),
+        _ => return Ok([None, None]),
+    };
+    Ok([named, Some(body)])
 }
 
 fn key(argument: &Argument<'_>, r: &mut Reader<'_>) -> Result<CommandKey, Malformed> {
@@ -117,8 +141,16 @@ fn next<'a>(argument: &mut Argument<'a>) -> Result<Said<'a>, Malformed> {
             r.skip()?;
             let made = r.bytes()?;
             r.skip_many(2)?;
+            let name = r.text()?;
             skip_lines(r, 3)?;
-            Said::Reserve { id, made }
+            Said::Reserve(Asking { id, made, name })
+        }
+        command::RESERVE_ONE => {
+            let id = argument.id(r.narrow()?)?;
+            let made = r.bytes()?;
+            r.skip_many(4)?;
+            let name = "";
+            Said::Reserve(Asking { id, made, name })
         }
         command::CONFIRM..=command::TRANSFER => {
             let key = key(argument, r)?;

@@ -142,12 +142,12 @@ impl<'a> Made<'a> {
     /// Reads it from the front; what it does not say is that everything was granted.
     pub(super) fn take(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let fingerprint = Integers(reader.take(8)?).next()?;
-        let values = reader.array()?;
         let channel = ChannelIx(reader.narrow()?);
+        let values = reader.array()?;
         let reference = reader.maybe_text()?;
         let ttl = Ttl::from_millis(reader.narrow()?).ok_or(Malformed)?;
         let mut lines = SmallVec::new();
-        for _ in 0..values.checked_sub(3).ok_or(Malformed)? / 3 {
+        for _ in 0..values.checked_sub(2).ok_or(Malformed)? / 3 {
             let sku = reader.text()?;
             let pin = pin(reader.narrow()?)?;
             let requested = Units::new(reader.narrow()?).ok_or(Malformed)?;

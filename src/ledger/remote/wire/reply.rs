@@ -6,9 +6,9 @@ use super::Malformed;
 use super::command::{CHANNEL_LETTER, NODE_LETTER, Table};
 use super::pack::{Reader, id};
 use super::record::{self, Kept, Made, Record};
-use super::result::{Asked, Outcome, body};
+use super::result::{Asked, List, Outcome, body};
 use crate::domain::command::{Command, CommandKey, Keyed};
-use crate::domain::{Refusal, Reservation, Stock, UnixMillis, Verdict};
+use crate::domain::{ChannelIx, Refusal, Reservation, ReservationId, Stock, UnixMillis, Verdict};
 use crate::ledger::answer::verdict_of;
 use crate::ledger::event::{Body, Reserved, ReservedLine};
 use crate::ledger::{Answer, Position};
@@ -48,6 +48,8 @@ pub enum Item {
     Answer(Answer),
     /// It waits for units that are past their deadline: to be sent again in the next batch.
     Deferred,
+    /// There is no index left for its channel; nothing happened.
+    Full,
 }
 
 /// Names, as field and index.
@@ -83,7 +85,7 @@ impl BatchReply {
         let mut results = Vec::new();
         for _ in 0..reader.array()? {
             results.push((whole - reader.0.len(), last));
-            last += u64::from(Outcome::read(reader)?.is_event());
+            last += Outcome::read(reader)?.events();
             reader.skip()?;
         }
         let header = Header {
@@ -105,6 +107,17 @@ impl BatchReply {
     /// Where the partition stands.
     pub const fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// Whether the command at this place is to be sent again in the next batch.
+    pub fn is_deferred(&self, at: usize) -> bool {
+        matches!(self.outcome(at), Ok((Outcome::Deferred, _)))
+    }
+
+    /// Lines that expired before the first command.
+    pub fn expirations(&self) -> u64 {
+        let first = self.results.first().map(|(_, before)| *before);
+        first.unwrap_or(self.header.last) - self.header.before
     }
 
     /// Number of results.
@@ -138,7 +151,7 @@ impl BatchReply {
         let lines = reader.array()? / EXPIRED_VALUES;
         let line = |_| {
             Ok(Body::Expired {
-                id: crate::domain::ReservationId(reader.id()?),
+                id: ReservationId(reader.id()?),
                 line: reader.narrow()?,
                 sku: reader.text()?,
                 units: super::refusal::units(&mut reader)?,
@@ -150,22 +163,20 @@ impl BatchReply {
     /// What the command at this place got.
     pub fn answer(&self, at: usize, keyed: &Keyed<'_>) -> Result<Item, Malformed> {
         let (outcome, before) = self.outcome(at)?;
-        let position = self.position(before + 1);
+        let position = self.position(before + outcome.events());
         let now = self.header.now;
         let verdict = match outcome {
             Outcome::Deferred => return Ok(Item::Deferred),
+            Outcome::Full => return Ok(Item::Full),
             Outcome::Unrecorded(list) => return Ok(Item::Answer(unrecorded(list.refusal()?))),
             Outcome::Record(bytes) => {
                 let answer = self.kept_answer(keyed.key.id, bytes)?;
                 return answer.map(Item::Answer).ok_or(Malformed);
             }
-            Outcome::Granted => verdict_of(now, Body::Reserved(reserved(keyed, |_| None)?)),
-            Outcome::Part(list) => {
-                let grants = list.grants()?;
-                verdict_of(
-                    now,
-                    Body::Reserved(reserved(keyed, |line| grants.get(line).copied())?),
-                )
+            Outcome::Granted => verdict_of(now, reserved(keyed, None, None)?),
+            Outcome::Part(list) => verdict_of(now, reserved(keyed, None, Some(list))?),
+            Outcome::Indexed(index, _, list) => {
+                verdict_of(now, reserved(keyed, Some(index), list)?)
             }
             Outcome::Recorded(packed) => verdict_of(now, body(Asked::by(keyed.key), packed)?),
             Outcome::Named(_) | Outcome::Value(_) => return Err(Malformed),
@@ -308,41 +319,46 @@ fn unrecorded(refusal: Refusal) -> Answer {
     told(Err(refusal), false, Position::default())
 }
 
-/// The event of a reserve command; `grants` gives the units of a line, `None`: all of them.
+/// The event of a reserve command. `index` is the channel's where the command does not have it,
+/// `grants` the units of each line; none: all that was asked for.
 fn reserved<'a>(
     keyed: &Keyed<'a>,
-    grants: impl Fn(usize) -> Option<crate::domain::Units>,
-) -> Result<Reserved<'a>, Malformed> {
+    index: Option<ChannelIx>,
+    grants: Option<List<'_>>,
+) -> Result<Body<'a>, Malformed> {
     let Command::Reserve(reserve) = &keyed.command else {
         return Err(Malformed);
     };
+    let grants = grants.map(List::grants).transpose()?;
+    let held = |line| grants.as_ref().and_then(|grants| grants.get(line).copied());
     let lines = reserve.lines.as_slice().iter().enumerate();
-    Ok(Reserved {
-        id: crate::domain::ReservationId(keyed.key.id),
+    Ok(Body::Reserved(Reserved {
+        id: ReservationId(keyed.key.id),
         fingerprint: keyed.key.fingerprint,
-        channel: reserve.channel,
+        channel: reserve.channel.index.or(index).ok_or(Malformed)?,
         reference: reserve.reference,
-        ttl_ms: reserve.ttl.as_millis(),
+        ttl_ms: reserve.ttl.get().as_millis(),
         lines: lines
             .map(|(at, line)| ReservedLine {
                 sku: line.sku.as_str(),
                 pin: line.node,
                 requested: line.quantity,
-                held: grants(at).unwrap_or(line.quantity),
+                held: held(at).unwrap_or(line.quantity),
             })
             .collect(),
-    })
+    }))
 }
 
 /// The same, from what was packed for the record.
 pub(super) fn reserved_as_packed<'a>(
     id: u128,
     made: &'a [u8],
-    grants: Option<&[crate::domain::Units]>,
+    grants: Option<List<'_>>,
 ) -> Result<Reserved<'a>, Malformed> {
     let mut made = Made::take(&mut Reader(made))?;
+    let grants = grants.map(List::grants).transpose()?;
     for (line, held) in made.lines.iter_mut().zip(grants.unwrap_or_default()) {
-        line.held = *held;
+        line.held = held;
     }
     Ok(made.reserved(id))
 }

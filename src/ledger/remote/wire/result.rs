@@ -8,7 +8,7 @@ use super::record::{Booking, Kept, Record, settings};
 use super::refusal::{self, units};
 use crate::domain::command::CommandKey;
 use crate::domain::line::Move;
-use crate::domain::{NodeIx, Refusal, ReservationId, Units};
+use crate::domain::{ChannelIx, NodeIx, Refusal, ReservationId, Units};
 use crate::ledger::event::{Acted, ActedLine, Body, StockChanged, StockItem, StockVerb, VerbKind};
 
 /// One result.
@@ -18,8 +18,13 @@ pub(super) enum Outcome<'a> {
     Granted,
     /// Left for the next batch.
     Deferred,
+    /// There is no index left for the channel's name.
+    Full,
     /// A reservation, granted in part: units of each line.
     Part(List<'a>),
+    /// A reservation of a channel that came with a name only: its index, whether that is new, and
+    /// units of each line unless it was granted in full.
+    Indexed(ChannelIx, bool, Option<List<'a>>),
     /// What [`body`] reads.
     Recorded(Packed<'a>),
     /// A refusal that its key does not stand for.
@@ -52,11 +57,16 @@ const SETTLED: i64 = 5;
 const REFUSED: i64 = 6;
 
 impl<'a> Outcome<'a> {
-    /// Whether an event was written.
-    pub(super) const fn is_event(&self) -> bool {
+    /// How many events were written.
+    pub(super) fn events(&self) -> u64 {
         match self {
-            Self::Granted | Self::Part(_) | Self::Recorded(_) | Self::Named(_) => true,
-            Self::Deferred | Self::Unrecorded(_) | Self::Record(_) | Self::Value(_) => false,
+            Self::Granted | Self::Part(_) | Self::Recorded(_) | Self::Named(_) => 1,
+            Self::Indexed(_, is_new, _) => 1 + u64::from(*is_new),
+            Self::Deferred
+            | Self::Full
+            | Self::Unrecorded(_)
+            | Self::Record(_)
+            | Self::Value(_) => 0,
         }
     }
 
@@ -65,6 +75,7 @@ impl<'a> Outcome<'a> {
         let values = match reader.value()? {
             Value::Int(0) => return Ok(Self::Granted),
             Value::Int(1) => return Ok(Self::Deferred),
+            Value::Int(2) => return Ok(Self::Full),
             Value::Array(count) => count.checked_sub(1).ok_or(Malformed)?,
             Value::Int(_) | Value::Flag(_) | Value::Bytes(_) | Value::Ext(..) => {
                 return Err(Malformed);
@@ -79,9 +90,19 @@ impl<'a> Outcome<'a> {
             8 => Self::Record(reader.bytes()?),
             9 => Self::Named(reader.narrow()?),
             10 => Self::Value(reader),
+            11 => indexed(list)?,
             _ => return Err(Malformed),
         })
     }
+}
+
+fn indexed(list: List<'_>) -> Result<Outcome<'_>, Malformed> {
+    let List { values, mut reader } = list;
+    let index = ChannelIx(reader.narrow()?);
+    let is_new = reader.int()? == 1;
+    let values = values.checked_sub(2).ok_or(Malformed)?;
+    let grants = Some(List { values, reader }).filter(|list| list.values > 0);
+    Ok(Outcome::Indexed(index, is_new, grants))
 }
 
 impl List<'_> {

@@ -1,0 +1,344 @@
+//! What is asked rarely or may take long: the stream of events, the recount. On a thread and a
+//! connection of its own, so that it holds up no command.
+
+use std::future::Future;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, FromRedisValue, RedisError, RedisResult};
+use tokio::runtime::{Builder, Runtime};
+
+use super::RemoteLedger;
+use super::format::Packed;
+use super::link::{Connection, Target, primary_of};
+use super::recount::{RecountError, recount};
+use super::script::{BadMeta, Meta};
+use super::wire::event::Entry;
+use crate::ledger::embedded::record::encode;
+use crate::ledger::event::{Cursor, Event, EventPage};
+use crate::ledger::{EventsError, LedgerError, Position, Recount};
+
+/// Entries of the stream that are read at once; each may hold the events of a whole batch.
+const ENTRIES: usize = 16;
+
+/// Times that a recount is begun anew because the ledger moved on.
+const RECOUNTS: usize = 5;
+
+/// Bytes before an encoded record: its length.
+const LENGTH_BYTES: usize = 4;
+
+/// A thread with a connection for what is rare.
+pub(super) struct Rare {
+    /// LOCK: taken once, by whoever closes the ledger.
+    runtime: Mutex<Option<Runtime>>,
+    handle: tokio::runtime::Handle,
+    target: Arc<Target>,
+    connection: Arc<Mutex<Option<MultiplexedConnection>>>,
+}
+
+impl Rare {
+    pub(super) fn start(target: Arc<Target>) -> io::Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(2)
+            .thread_name("store-rare")
+            .enable_all()
+            .build()?;
+        Ok(Self {
+            handle: runtime.handle().clone(),
+            runtime: Mutex::new(Some(runtime)),
+            target,
+            connection: Arc::default(),
+        })
+    }
+
+    /// Does work on the thread; the caller may wait on any other, with or without a runtime.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let done = self.handle.spawn(work);
+        done.await.map_err(|_ended| LedgerError::Unavailable)
+    }
+
+    /// Begins work that nobody waits for; it ends with the ledger.
+    pub(super) fn begin(&self, work: impl Future<Output = ()> + Send + 'static) {
+        drop(self.handle.spawn(work));
+    }
+
+    /// What calls need, apart from the thread.
+    pub(super) fn caller(&self) -> Caller {
+        Caller {
+            target: Arc::clone(&self.target),
+            connection: Arc::clone(&self.connection),
+        }
+    }
+
+    pub(super) fn close(&self) {
+        let runtime = self.runtime.lock();
+        if let Some(runtime) = runtime.unwrap_or_else(PoisonError::into_inner).take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for Rare {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Makes rare calls.
+#[derive(Clone)]
+pub(super) struct Caller {
+    target: Arc<Target>,
+    /// LOCK: copies only.
+    connection: Arc<Mutex<Option<MultiplexedConnection>>>,
+}
+
+impl Caller {
+    /// The connection, made where there is none.
+    pub(super) async fn connection(&self) -> RedisResult<MultiplexedConnection> {
+        let known = self.lock().clone();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let Target {
+            address, patience, ..
+        } = &*self.target;
+        let endpoint = primary_of(address, *patience).await?;
+        let opened = Connection::open(
+            &endpoint,
+            &address.login,
+            address.database,
+            patience.connect,
+            patience.reply,
+        );
+        let socket = opened.await?.into_socket();
+        *self.lock() = Some(socket.clone());
+        Ok(socket)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<MultiplexedConnection>> {
+        let connection = self.connection.lock();
+        connection.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks one question; a connection that failed is not used again.
+    pub(super) async fn ask<T: FromRedisValue>(&self, question: &Cmd) -> RedisResult<T> {
+        let mut connection = self.connection().await?;
+        let answer = question.query_async(&mut connection).await;
+        if answer.is_err() {
+            self.forget();
+        }
+        answer
+    }
+
+    pub(super) fn forget(&self) {
+        *self.lock() = None;
+    }
+}
+
+/// Entries of the stream from this id on.
+async fn entries(caller: &Caller, question: &mut Cmd) -> Result<Vec<Entry>, EventsError> {
+    type Raw = Vec<(String, Vec<Bytes>)>;
+    let raw: Raw = caller
+        .ask(question)
+        .await
+        .map_err(|error| unreadable(&error))?;
+    let parse = |(_, fields): (String, Vec<Bytes>)| {
+        let [_, argument, _, reply]: [Bytes; 4] = fields.try_into().ok()?;
+        Entry::parse(argument, reply).ok()
+    };
+    let parsed: Option<Vec<Entry>> = raw.into_iter().map(parse).collect();
+    parsed.ok_or_else(|| EventsError::Unreadable("an entry is not what the scripts write".into()))
+}
+
+fn unreadable(error: &RedisError) -> EventsError {
+    EventsError::Unreadable(error.to_string())
+}
+
+/// Reads up to `limit` events after a place, none beyond `last`.
+async fn page(
+    caller: Caller,
+    stream: String,
+    after: Cursor,
+    last: u64,
+    limit: usize,
+) -> Result<EventPage, EventsError> {
+    let Cursor { epoch, sequence } = after;
+    let mut page = EventPage {
+        next: Position {
+            epoch: epoch.unwrap_or_default(),
+            sequence,
+        },
+        ..EventPage::default()
+    };
+    if sequence > last {
+        return Err(EventsError::Lost { sequence });
+    }
+    if sequence == last {
+        return Ok(page);
+    }
+    // An entry has the sequence of its first event as its id.
+    let mut from = first_entry(&caller, &stream, sequence).await?;
+    while page.records.len() < limit {
+        let mut question = redis::cmd("XRANGE");
+        question.arg(&stream).arg(from).arg("+");
+        question.arg("COUNT").arg(ENTRIES);
+        let found = entries(&caller, &mut question).await?;
+        let Some(end) = found.last().map(|entry| entry.header().last) else {
+            break;
+        };
+        for entry in &found {
+            add(&mut page, entry, last, limit)?;
+        }
+        if end >= last {
+            break;
+        }
+        from = end + 1;
+    }
+    Ok(page)
+}
+
+/// Id of the entry that holds the event after this sequence.
+async fn first_entry(caller: &Caller, stream: &str, sequence: u64) -> Result<u64, EventsError> {
+    let mut question = redis::cmd("XREVRANGE");
+    question.arg(stream).arg(sequence + 1).arg("-");
+    question.arg("COUNT").arg(1);
+    let found = entries(caller, &mut question).await?;
+    if let Some(entry) = found.first() {
+        return Ok(entry.header().before + 1);
+    }
+    let mut question = redis::cmd("XRANGE");
+    question.arg(stream).arg("-").arg("+").arg("COUNT").arg(1);
+    let oldest = entries(caller, &mut question).await?;
+    let oldest = oldest.first().map_or(0, |entry| entry.header().before);
+    Err(EventsError::Gone { oldest })
+}
+
+fn add(page: &mut EventPage, entry: &Entry, last: u64, limit: usize) -> Result<(), EventsError> {
+    let damaged = |_| EventsError::Unreadable("an entry is not what the scripts write".into());
+    let wanted = page.next.sequence + 1..=last;
+    let events = entry.events().map_err(damaged)?;
+    for event in events {
+        if !wanted.contains(&event.position.sequence) || page.records.len() >= limit {
+            continue;
+        }
+        let Event { position, at, body } = event;
+        let mut record = Vec::new();
+        encode(at, &body, &mut record);
+        page.records
+            .push((position, record.split_off(LENGTH_BYTES)));
+        page.next = position;
+    }
+    Ok(())
+}
+
+impl RemoteLedger {
+    /// Events after a place in the feed, at most `limit`. What is shown is durable at the level:
+    /// a call of our own that waits for it goes before.
+    pub async fn events(&self, after: Cursor, limit: usize) -> Result<EventPage, EventsError> {
+        let away = |error: LedgerError| EventsError::Unreadable(error.to_string());
+        let asked = self.batcher.submit(Packed::expire()).await;
+        let last = asked.map_err(away)?.0.header().last;
+        let stream = self.keys.events().to_owned();
+        let read = page(self.rare.caller(), stream, after, last, limit);
+        let page = self.rare.run(read).await.map_err(away)??;
+        self.know_all_of(&page).await.map_err(away)?;
+        Ok(page)
+    }
+
+    /// Makes sure that what a page names can be shown.
+    async fn know_all_of(&self, page: &EventPage) -> Result<(), LedgerError> {
+        let is_unknown = page.iter().flatten().any(|event| self.is_unknown(&event));
+        if is_unknown {
+            self.read_names().await?;
+        }
+        Ok(())
+    }
+
+    fn is_unknown(&self, event: &Event<'_>) -> bool {
+        use crate::ledger::event::Body;
+        let new_node = |node| !self.naming.knows_node(node);
+        let new_pin = |pin: Option<_>| pin.is_some_and(new_node);
+        match &event.body {
+            Body::Reserved(made) => {
+                !self.naming.knows_channel(made.channel)
+                    || made.lines.iter().any(|line| new_pin(line.pin))
+            }
+            Body::Acted(acted) => {
+                !self.naming.knows_channel(acted.channel)
+                    || acted.lines.iter().any(|line| new_pin(line.after.pin))
+            }
+            Body::StockChanged(changed) => changed.items.iter().any(|item| new_node(item.node)),
+            Body::Opened { .. }
+            | Body::NodeNamed { .. }
+            | Body::ChannelNamed { .. }
+            | Body::Expired { .. }
+            | Body::SettingsPut { .. }
+            | Body::Refused { .. } => false,
+        }
+    }
+
+    /// Recounts everything against the records. Exact only while nothing is decided: a ledger that
+    /// does not rest for long enough is not counted.
+    pub async fn recount(&self) -> Result<Recount, LedgerError> {
+        let (caller, keys) = (self.rare.caller(), self.keys.clone());
+        let count = async move {
+            for _ in 0..RECOUNTS {
+                let mut connection = caller.connection().await?;
+                match recount(&mut connection, &keys).await {
+                    Err(RecountError::Moved) => {}
+                    Err(error @ RecountError::Store(_)) => {
+                        caller.forget();
+                        return Err(error);
+                    }
+                    counted => return counted,
+                }
+            }
+            Err(RecountError::Moved)
+        };
+        self.rare.run(count).await?.map_err(|error| {
+            tracing::error!(%error, "no recount");
+            LedgerError::Unavailable
+        })
+    }
+
+    /// Removes the ledger from the store.
+    pub async fn discard(&self) -> Result<(), LedgerError> {
+        let (caller, keys) = (self.rare.caller(), self.keys.clone());
+        let removed = self.rare.run(async move {
+            let mut question = redis::cmd("UNLINK");
+            question.arg(&keys.all()[..]);
+            caller.ask::<u64>(&question).await
+        });
+        match removed.await? {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::error!(%error, "the ledger cannot be removed");
+                Err(LedgerError::Unavailable)
+            }
+        }
+    }
+}
+
+/// Reads where a partition stands.
+pub(super) async fn read_meta(caller: &Caller, meta: &str) -> Result<Meta, MetaError> {
+    let mut question = redis::cmd("HGETALL");
+    let fields = caller.ask(question.arg(meta)).await?;
+    Ok(Meta::parse(&fields)?)
+}
+
+/// Why it is not known where a partition stands.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum MetaError {
+    /// The store does not answer.
+    #[error("the store cannot be read: {0}")]
+    Store(#[from] RedisError),
+    /// There is no ledger that can be used.
+    #[error(transparent)]
+    Bad(#[from] BadMeta),
+}

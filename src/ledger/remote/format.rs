@@ -1,0 +1,99 @@
+//! What the batcher sends: commands of [`wire`](super::wire), in batches.
+
+use bytes::Bytes;
+
+use super::batcher::{Format, Weight};
+use super::wire::Malformed;
+use super::wire::batch::batch;
+use super::wire::command::{Read, Table};
+use super::wire::command::{encode, encode_expire, encode_forget, encode_name, encode_read};
+use super::wire::reply::BatchReply;
+use crate::domain::command::{Command, Keyed};
+use crate::telemetry::{Meters, Script};
+
+/// A command as bytes, and what it adds to a batch.
+#[derive(Debug)]
+pub(super) struct Packed {
+    bytes: Vec<u8>,
+    lines: usize,
+    script: Script,
+}
+
+impl Packed {
+    fn new(bytes: Vec<u8>, lines: usize, script: Script) -> Self {
+        Self {
+            bytes,
+            lines,
+            script,
+        }
+    }
+
+    pub(super) fn command(keyed: &Keyed<'_>) -> Self {
+        let (lines, script) = match &keyed.command {
+            Command::Reserve(reserve) => (reserve.lines.as_slice().len(), Script::Batch),
+            Command::Act(act) => {
+                let lines = act.lines.as_ref().map_or(1, |lines| lines.as_slice().len());
+                (lines, Script::Relief)
+            }
+            Command::Stock(stock) => (stock.change.len(), Script::Batch),
+            Command::PutSettings(_) => (1, Script::Batch),
+        };
+        Self::new(encode(keyed), lines, script)
+    }
+
+    pub(super) fn read(read: &Read<'_>) -> Self {
+        Self::new(encode_read(read), 1, Script::Relief)
+    }
+
+    pub(super) fn name(table: Table, name: &str) -> Self {
+        Self::new(encode_name(table, name), 1, Script::Batch)
+    }
+
+    pub(super) fn forget(id: u128, answers_ms: u64, refusals_ms: u64) -> Self {
+        let bytes = encode_forget(id, answers_ms, refusals_ms);
+        Self::new(bytes, 1, Script::Relief)
+    }
+
+    pub(super) fn expire() -> Self {
+        Self::new(encode_expire(), 1, Script::Relief)
+    }
+}
+
+/// The format of the scripts `batch` and `relief`.
+#[derive(Debug)]
+pub(super) struct WireFormat {
+    pub(super) meters: Meters,
+}
+
+impl Format for WireFormat {
+    type Command = Packed;
+    type Reply = BatchReply;
+    type Malformed = Malformed;
+
+    fn weigh(&self, command: &Packed) -> Weight {
+        Weight {
+            lines: command.lines,
+            bytes: command.bytes.len(),
+            script: command.script,
+        }
+    }
+
+    fn pack(&self, commands: &[&Packed]) -> Result<Vec<u8>, Malformed> {
+        batch(commands.iter().map(|command| command.bytes.as_slice()))
+    }
+
+    fn parse(
+        &self,
+        bytes: Bytes,
+        batch_id: &[u8; 16],
+        commands: usize,
+    ) -> Result<BatchReply, Malformed> {
+        let reply = BatchReply::parse(bytes, batch_id, commands)?;
+        self.meters.expirations(reply.expirations());
+        Ok(reply)
+    }
+
+    fn is_deferred(&self, reply: &BatchReply, at: usize) -> bool {
+        reply.is_deferred(at)
+    }
+}

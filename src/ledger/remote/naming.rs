@@ -1,0 +1,120 @@
+//! Names of nodes and channels: the store gives the indexes, every instance remembers them.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::format::Packed;
+use super::wire::command::{Read, Table};
+use super::wire::reply::NamedIndexes;
+use super::{RemoteLedger, senseless};
+use crate::domain::{ChannelIx, NodeIx};
+use crate::ledger::LedgerError;
+use crate::ledger::names::Names;
+use crate::limits::{CHANNELS_MAX, NODES_MAX};
+
+/// The names that this instance has seen. An index never changes, so none of it becomes wrong.
+#[derive(Debug)]
+pub(super) struct Naming {
+    nodes: RwLock<Names>,
+    channels: RwLock<Names>,
+}
+
+fn with<T>(table: &RwLock<Names>, look: impl FnOnce(&Names) -> T) -> T {
+    look(&table.read().unwrap_or_else(PoisonError::into_inner))
+}
+
+impl Naming {
+    pub(super) fn new() -> Self {
+        Self {
+            nodes: RwLock::new(Names::new(NODES_MAX)),
+            channels: RwLock::new(Names::new(CHANNELS_MAX)),
+        }
+    }
+
+    pub(super) fn knows_node(&self, node: NodeIx) -> bool {
+        with(&self.nodes, |names| usize::from(node.0) < names.len())
+    }
+
+    pub(super) fn knows_channel(&self, channel: ChannelIx) -> bool {
+        with(&self.channels, |names| usize::from(channel.0) < names.len())
+    }
+
+    /// Adds what is new of all names that the store has.
+    fn take(&self, mut all: NamedIndexes) {
+        all.sort_by_key(|(_, _, index)| *index);
+        for (table, name, index) in all {
+            let table = match table {
+                Table::Nodes => &self.nodes,
+                Table::Channels => &self.channels,
+            };
+            let mut names = table.write().unwrap_or_else(PoisonError::into_inner);
+            if names.len() == usize::from(index) {
+                names.add(&name);
+            }
+        }
+    }
+}
+
+impl RemoteLedger {
+    /// Reads all names from the store.
+    pub(super) async fn read_names(&self) -> Result<(), LedgerError> {
+        let (reply, at) = self.read(&Read::Names).await?;
+        self.naming.take(reply.names(at).map_err(senseless)?);
+        Ok(())
+    }
+
+    async fn make_name(&self, table: Table, name: &str) -> Result<Option<u16>, LedgerError> {
+        self.stand.admit()?;
+        let (reply, at) = self.batcher.submit(Packed::name(table, name)).await?;
+        self.stand.saw(reply.header());
+        let index = reply.named(at).map_err(senseless)?;
+        self.read_names().await?;
+        Ok(index)
+    }
+
+    /// The index of a channel's name, if this instance knows it.
+    pub fn find_channel(&self, name: &str) -> Option<ChannelIx> {
+        with(&self.naming.channels, |names| names.find(name)).map(ChannelIx)
+    }
+
+    /// The index of a channel's name, asked of the store if this instance does not know it.
+    pub async fn look_up_channel(&self, name: &str) -> Result<Option<ChannelIx>, LedgerError> {
+        let known = self.find_channel(name);
+        if known.is_some() {
+            return Ok(known);
+        }
+        self.read_names().await?;
+        Ok(self.find_channel(name))
+    }
+
+    /// Whether another channel can get an index.
+    pub fn has_room_for_channel(&self) -> bool {
+        !with(&self.naming.channels, Names::is_full)
+    }
+
+    /// The index of a channel's name, recorded if it is new; `None`: no room for more.
+    pub async fn make_channel(&self, name: &str) -> Result<Option<ChannelIx>, LedgerError> {
+        let index = self.make_name(Table::Channels, name).await?;
+        Ok(index.map(ChannelIx))
+    }
+
+    /// The name of a channel; empty for an index that was never given.
+    pub fn channel_name(&self, channel: ChannelIx) -> Arc<str> {
+        with(&self.naming.channels, |names| names.name(channel.0)).unwrap_or_default()
+    }
+
+    /// The index of a node's name, if this instance knows it.
+    pub fn find_node(&self, name: &str) -> Option<NodeIx> {
+        with(&self.naming.nodes, |names| names.find(name)).map(NodeIx)
+    }
+
+    /// The index of a node's name, recorded if it is new; `None`: no room for more.
+    pub async fn make_node(&self, name: &str) -> Result<Option<NodeIx>, LedgerError> {
+        let index = self.make_name(Table::Nodes, name).await?;
+        Ok(index.map(NodeIx))
+    }
+
+    /// The name of a node; empty for an index that was never given.
+    pub fn node_name(&self, node: NodeIx) -> Arc<str> {
+        with(&self.naming.nodes, |names| names.name(node.0)).unwrap_or_default()
+    }
+}

@@ -1,0 +1,245 @@
+//! Opening a remote ledger: is it there, is it safe, which hashes and names does it have.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use super::RemoteLedger;
+use super::batcher::{Batcher, BatcherConfig};
+use super::feed::{Caller, MetaError, Rare, read_meta};
+use super::format::WireFormat;
+use super::link::{Address, Level, Moves, Patience, Target, Why};
+use super::naming::Naming;
+use super::preflight::{self, Expected, Report};
+use super::script::{BATCH, BadMeta, INIT, Identity, Keys, Meta, RELIEF};
+use super::stand::Stand;
+use super::upkeep::Rounds;
+use crate::blocking::wait_for;
+use crate::clock::Clock;
+use crate::domain::hash::Hasher;
+use crate::ledger::LedgerError;
+use crate::ledger::embedded::Retention;
+use crate::telemetry::{Meters, Script};
+
+/// The partition of a store that is not a cluster.
+const ONLY_PARTITION: u16 = 0;
+
+/// What a remote ledger needs to open.
+#[derive(Debug, Clone)]
+pub struct RemoteConfig {
+    /// Where the store is.
+    pub address: Address,
+    /// First part of every key; one store can hold several ledgers.
+    pub namespace: String,
+    /// What an acknowledgement waits for.
+    pub level: Level,
+    /// Time limits of connections.
+    pub patience: Patience,
+    /// Bounds of queues and of settling.
+    pub batcher: BatcherConfig,
+    /// How long keys are remembered.
+    pub retention: Retention,
+    /// Names of unsafe settings that the operator takes responsibility for.
+    pub accept: Vec<String>,
+    /// Make the ledger where there is none.
+    pub init: bool,
+    /// What the connections are called in the server's list of clients.
+    pub name: String,
+    /// Where time comes from.
+    pub clock: Clock,
+    /// Where figures go.
+    pub meters: Meters,
+}
+
+/// Why a remote ledger does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The machine gives no more threads.
+    #[error("cannot start the threads of the store: {0}")]
+    Threads(#[from] io::Error),
+    /// Nobody answers.
+    #[error("the store at {place} does not answer: {why}")]
+    Unreachable {
+        /// Where, without any password.
+        place: String,
+        /// Why.
+        why: String,
+    },
+    /// There is no ledger.
+    #[error("the store at {0} holds no ledger of this namespace")]
+    Missing(String),
+    /// The ledger is not one that this program can use.
+    #[error("the ledger in the store cannot be used: {0}")]
+    Unusable(String),
+    /// The store would not keep what the level promises.
+    #[error("the store is not safe for what is promised:{0}")]
+    Unsafe(String),
+}
+
+fn target(config: &RemoteConfig, keys: &Keys) -> Target {
+    let source = |script: &Script| {
+        Cow::Borrowed(match script {
+            Script::Batch => BATCH,
+            Script::Relief => RELIEF,
+        })
+    };
+    Target {
+        address: config.address.clone(),
+        name: config.name.clone(),
+        scripts: Script::ALL.iter().map(source).collect(),
+        keys: keys
+            .all()
+            .iter()
+            .map(|key| key.clone().into_bytes())
+            .collect(),
+        level: config.level,
+        patience: config.patience,
+        meters: config.meters.clone(),
+        moves: Moves::default(),
+    }
+}
+
+fn refusals(report: &Report) -> String {
+    let mut text = String::new();
+    for finding in report.refused() {
+        let _infallible = write!(text, "\n  {finding}");
+    }
+    text
+}
+
+/// Reads what the partition is; makes it where that is wanted and there is none.
+async fn identify(caller: &Caller, keys: &Keys, init: bool) -> Result<Meta, MetaError> {
+    match read_meta(caller, keys.meta()).await {
+        Err(MetaError::Bad(BadMeta::Missing)) if init => make(caller, keys).await,
+        found => found,
+    }
+}
+
+async fn make(caller: &Caller, keys: &Keys) -> Result<Meta, MetaError> {
+    // The standard library's hasher keys are random; no more than that is needed.
+    let random = || RandomState::new().hash_one(0_u8);
+    let identity = Identity {
+        ledger: (u128::from(random()) << 64) | u128::from(random()),
+        partitions: 1,
+        seed: random(),
+    };
+    let mut call = redis::cmd("EVAL");
+    let names = keys.of_init();
+    call.arg(INIT).arg(names.len());
+    names.iter().for_each(|key| {
+        call.arg(*key);
+    });
+    identity.arguments().iter().for_each(|argument| {
+        call.arg(argument);
+    });
+    let fields: HashMap<String, String> = caller.ask(&call).await?;
+    tracing::info!("made a new ledger in the store");
+    Ok(Meta::parse(&fields)?)
+}
+
+impl RemoteLedger {
+    /// Opens the ledger in a store. Blocks.
+    pub fn open(config: RemoteConfig) -> Result<Self, OpenError> {
+        let keys = Keys::new(&config.namespace, ONLY_PARTITION);
+        let target = Arc::new(target(&config, &keys));
+        let rare = Rare::start(Arc::clone(&target))?;
+        let meta = wait_for(identified(&rare, &config, &keys))?;
+        let stand = Arc::new(Stand::new(expected(&config)));
+        wait_for(inspected(&rare, &target, &stand))?;
+        watch(&rare, &target, &stand);
+        let format = WireFormat {
+            meters: config.meters,
+        };
+        let ledger = Self {
+            batcher: Batcher::start(format, target, config.batcher)?,
+            rare,
+            keys,
+            hasher: Hasher::new(meta.identity.seed),
+            naming: Naming::new(),
+            stand,
+            clock: config.clock,
+            retention: config.retention,
+            upkeep: Mutex::new(Rounds::default()),
+        };
+        wait_for(ledger.read_names()).map_err(|error| OpenError::Unreachable {
+            place: config.address.to_string(),
+            why: error.to_string(),
+        })?;
+        Ok(ledger)
+    }
+}
+
+/// Looks at a store as a server with this configuration would.
+pub fn inspect(config: &RemoteConfig) -> Result<Report, OpenError> {
+    let keys = Keys::new(&config.namespace, ONLY_PARTITION);
+    let target = Arc::new(target(config, &keys));
+    let rare = Rare::start(Arc::clone(&target))?;
+    let looked = rare.run(async move { preflight::look(&target).await });
+    let unreachable = |why: String| OpenError::Unreachable {
+        place: config.address.to_string(),
+        why,
+    };
+    let facts = wait_for(looked).map_err(|error| unreachable(error.to_string()))?;
+    let facts = facts.map_err(|why| unreachable(why.to_string()))?;
+    Ok(preflight::judge(&facts, &expected(config)))
+}
+
+fn expected(config: &RemoteConfig) -> Expected {
+    Expected {
+        level: config.level,
+        seen: None,
+        accepted: config.accept.clone(),
+    }
+}
+
+async fn identified(rare: &Rare, config: &RemoteConfig, keys: &Keys) -> Result<Meta, OpenError> {
+    let unreachable = |why: String| OpenError::Unreachable {
+        place: config.address.to_string(),
+        why,
+    };
+    let (caller, init, asked) = (rare.caller(), config.init, keys.clone());
+    let found = rare.run(async move { identify(&caller, &asked, init).await });
+    let meta = match found.await {
+        Ok(Ok(meta)) => meta,
+        Ok(Err(MetaError::Store(error))) => return Err(unreachable(error.to_string())),
+        Ok(Err(MetaError::Bad(BadMeta::Missing))) => {
+            return Err(OpenError::Missing(config.address.to_string()));
+        }
+        Ok(Err(MetaError::Bad(bad))) => return Err(OpenError::Unusable(bad.to_string())),
+        Err(error) => return Err(unreachable(error.to_string())),
+    };
+    match meta.identity.partitions {
+        1 => Ok(meta),
+        n => Err(OpenError::Unusable(format!("it has {n} partitions"))),
+    }
+}
+
+async fn inspected(rare: &Rare, target: &Arc<Target>, stand: &Stand) -> Result<(), OpenError> {
+    let looked = Arc::clone(target);
+    let looked = rare
+        .run(async move { preflight::look(&looked).await })
+        .await;
+    let facts = looked.unwrap_or_else(|error: LedgerError| Err(Why(error.to_string())));
+    match stand.look(facts) {
+        Some(report) if !report.is_safe() => Err(OpenError::Unsafe(refusals(&report))),
+        Some(_) => Ok(()),
+        None => Err(OpenError::Unreachable {
+            place: target.address.to_string(),
+            why: "it does not tell what it is".to_owned(),
+        }),
+    }
+}
+
+/// Looks at the store again and again for as long as the ledger is open.
+fn watch(rare: &Rare, target: &Arc<Target>, stand: &Arc<Stand>) {
+    let (target, stand) = (Arc::clone(target), Arc::clone(stand));
+    rare.begin(async move {
+        preflight::watch(&target, preflight::EVERY, |looked| {
+            drop(stand.look(looked));
+        })
+        .await;
+    });
+}
