@@ -225,7 +225,7 @@ fn journal(config: &Config) -> Finding {
                 let fix = "stop that process to have the journal examined";
                 Finding::warn(what, failure.found, fix)
             }
-            Why::Other => Finding::bad(what, failure.found, failure.fix),
+            Why::Away | Why::Other => Finding::bad(what, failure.found, failure.fix),
         },
     }
 }

@@ -13,9 +13,9 @@ use crate::config::{Config, RemoteSettings, StoreSettings};
 use crate::engine::{Engine, EngineConfig, OpenError};
 use crate::ledger::embedded::Retention;
 use crate::ledger::embedded::storage::{DiskStorage, OpenStorageError};
-use crate::ledger::remote::RemoteConfig;
 use crate::ledger::remote::batcher::BatcherConfig;
 use crate::ledger::remote::link::{Address, Level, Patience};
+use crate::ledger::remote::{self, RemoteConfig};
 use crate::telemetry::Meters;
 
 /// An open engine and how long that took.
@@ -46,6 +46,8 @@ pub enum Why {
     Locked,
     /// There is no ledger in it; one could be made there.
     New,
+    /// The store does not answer.
+    Away,
     /// Anything else.
     Other,
 }
@@ -84,8 +86,12 @@ impl NotOpened {
 }
 
 impl From<NotOpened> for Failure {
-    fn from(NotOpened { found, fix, .. }: NotOpened) -> Self {
-        Self::new(Exit::Data, advice::joined(found, fix))
+    fn from(NotOpened { found, fix, why }: NotOpened) -> Self {
+        let exit = match why {
+            Why::Locked | Why::New | Why::Other => Exit::Data,
+            Why::Away => Exit::Unreachable,
+        };
+        Self::new(exit, advice::joined(found, fix))
     }
 }
 

@@ -282,7 +282,7 @@ mod tests {
             ("HOLDFAST_RETENTION__REFUSAL_MINUTES", "90"),
             ("OTHER", "ignored"),
         ];
-        let flags = [("listen", "here"), ("store", "redis://cache:6379")];
+        let flags = [("listen", "here"), ("store", "http://cache:6379")];
         let Problems(problems) = load_with(&env, &flags).unwrap_err();
         let of = |key: &str| problems.iter().find(|p| p.key == key).unwrap();
         assert!(of("durabiliti").fix.contains("did you mean durability?"));
@@ -295,13 +295,42 @@ mod tests {
         let refusals = &of("retention.refusal_minutes").fix;
         assert!(refusals.contains("idempotency_hours"), "{refusals}");
         assert!(of("listen").fix.contains("127.0.0.1:8080"));
-        assert!(
-            of("store")
-                .fix
-                .contains("remote ledger is not part of this version")
-        );
+        assert!(of("store").fix.contains("\"embedded\" or an address"));
         assert_eq!(of("listen").origin, "command line");
         assert_eq!(problems.len(), 6);
+    }
+
+    #[test]
+    fn a_level_must_be_one_of_its_store() {
+        let store = ("store", "redis://cache:6379");
+        let fix = |flags: &[(&'static str, &str)], env: &[(&str, &str)]| {
+            let Problems(problems) = load_with(env, flags).unwrap_err();
+            let [problem] = problems.try_into().unwrap();
+            assert_eq!(problem.key, "durability");
+            problem.fix
+        };
+        assert!(fix(&[("durability", "memory")], &[]).contains("use disk or os"));
+        assert!(fix(&[store, ("durability", "os")], &[]).contains("use memory, disk"));
+        let replica = [store, ("durability", "replica+disk")];
+        assert!(fix(&replica, &[]).contains("needs remote.replicas"));
+        let loaded = load_with(&[("HOLDFAST_REMOTE__REPLICAS", "2")], &replica).unwrap();
+        assert_eq!(loaded.config.durability, Durability::ReplicaDisk);
+        assert_eq!(loaded.config.remote.replicas, 2);
+    }
+
+    #[test]
+    fn no_password_is_shown() {
+        for store in [
+            "redis://user:secret@cache:6379/1",
+            "redis://:secret@cache",
+            "unix:/run/cache.sock?password=secret",
+            "redis+sentinel://a:26379/main?sentinel_password=secret",
+        ] {
+            let loaded = load_with(&[], &[("store", store)]).unwrap();
+            let shown = format!("{:?}", loaded.settings);
+            assert!(!shown.contains("secret"), "{shown}");
+            assert!(!format!("{:?}", loaded.config).contains("secret"));
+        }
     }
 
     #[test]

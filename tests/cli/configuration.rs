@@ -102,14 +102,18 @@ fn shown_settings_are_a_valid_file() {
 }
 
 #[test]
-fn the_remote_ledger_is_declined_clearly() {
+fn a_store_that_does_not_answer_is_named() {
     let inside = folder();
-    for command in ["serve", "verify", "bench"] {
-        let declined = run(inside.path(), &[command, "--store", "redis://cache:6379"]);
-        assert_eq!(declined.code, Some(3));
-        let part = "remote ledger is not part of this version";
-        assert!(declined.err.contains(part), "{}", declined.err);
+    let store = "redis://user:secret@127.0.0.1:1";
+    for command in ["serve", "verify"] {
+        let failed = run(inside.path(), &[command, "--store", store]);
+        assert_eq!(failed.code, Some(5), "{}", failed.err);
+        let named = "the store at redis://127.0.0.1:1 does not answer";
+        assert!(failed.err.contains(named), "{}", failed.err);
+        assert!(!failed.err.contains("secret"), "{}", failed.err);
     }
+    let measured = run(inside.path(), &["bench", "--store", store]);
+    assert_eq!(measured.code, Some(2), "{}", measured.err);
 }
 
 #[test]

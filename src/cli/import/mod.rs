@@ -61,7 +61,7 @@ fn failure(file: &Path, reason: &dyn std::fmt::Display) -> Failure {
 fn hint(failure: NotOpened) -> Failure {
     let fix = match failure.why {
         Why::Locked => "if a server runs there, import with --server http://HOST:PORT",
-        Why::New | Why::Other => failure.fix,
+        Why::New | Why::Away | Why::Other => failure.fix,
     };
     Failure::from(NotOpened { fix, ..failure })
 }
