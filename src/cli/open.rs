@@ -125,8 +125,19 @@ fn remote(config: &Config, address: &Address, in_store: InStore) -> Result<Opene
     let meters = Meters::new();
     let settings = remote_settings(config, address, in_store, meters.clone());
     let opened = Engine::open_remote(settings);
-    let engine =
-        opened.map_err(|error| NotOpened::new(error.to_string(), advice::on_store(&error)))?;
+    let engine = opened.map_err(|error| {
+        let why = match error {
+            remote::OpenError::Unreachable { .. } => Why::Away,
+            remote::OpenError::Threads(_)
+            | remote::OpenError::Missing(_)
+            | remote::OpenError::Unusable(_)
+            | remote::OpenError::Unsafe(_) => Why::Other,
+        };
+        NotOpened {
+            why,
+            ..NotOpened::new(error.to_string(), advice::on_store(&error))
+        }
+    })?;
     Ok(Opened {
         engine,
         meters,
