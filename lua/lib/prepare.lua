@@ -1,10 +1,5 @@
 -- Before the first command: what is needed of reservations, and what is past its deadline.
 
--- Most reservations and lines that one call takes from the index of deadlines; a batch and thus an
--- entry of the index has fewer.
-local DUE_MAX, DUE_LINES_MAX, DUE_PAGE = 512, 2000, 8
-local ID_BYTES = 16
-
 local slots
 -- The place of an id, which is added where it is missing.
 local function slot_of(id)
@@ -19,6 +14,16 @@ local function slot_of(id)
   end
   return slot
 end
+
+-- Ids of reservations found by channel and reference, by place in `fields`.
+local found = {}
+
+-- A block: what follows needs none of these names.
+do
+-- Most reservations and lines that one call takes from the index of deadlines; a batch and thus an
+-- entry of the index has fewer.
+local DUE_MAX, DUE_LINES_MAX, DUE_PAGE = 512, 2000, 8
+local ID_BYTES = 16
 
 local function fetch_added(from, key, names, into)
   local values = fetch(key, names, from + 1)
@@ -73,8 +78,6 @@ local function expire_booking(slot)
   if any then put_record(slot, encode_booking(booking)) end
 end
 
--- Whom each channel-and-reference text stands for.
-local found = {}
 local function find_references()
   local named = fetch(REFS, fields, 1)
   local known = #ids
@@ -101,3 +104,4 @@ local function prepare()
 end
 
 prepare()
+end
