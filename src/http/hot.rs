@@ -219,16 +219,17 @@ pub async fn serve(
     let mut route = hot.as_ref().map_or("other", Hot::route);
     let announced = body.size_hint().upper();
     let announced = announced.and_then(|bytes| usize::try_from(bytes).ok());
+    let has_body = !body.is_end_stream();
     let room = app.room_for_body(announced.map_or(limit, |bytes| bytes.min(limit)));
     let body = match (check(&parts, state), &room) {
         (Err(problem), _) => Err(problem),
         (Ok(()), Err(problem)) => Err(problem.clone()),
         (Ok(()), Ok(_)) => match request::check_media_type(&parts.headers) {
-            Err(problem) if !body.is_end_stream() => Err(problem),
+            Err(problem) if has_body => Err(problem),
             Ok(()) | Err(_) => read_body(body, limit).await,
         },
     };
-
+    let is_unread = has_body && body.is_err();
     let answer = match (body, hot) {
         (Err(problem), _) => Answer::Reply(problem.into()),
         (Ok(body), Some(hot)) => {
@@ -247,6 +248,11 @@ pub async fn serve(
         }
     };
     let mut response = finish(app, &parts, state, answer);
+    if is_unread {
+        // The rest of the body is thrown away, and nothing behind it is read.
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
     if let Ok(Some(room)) = room {
         response.body_mut().keep(room);
     }
