@@ -28,7 +28,7 @@ use crate::http::server::{HttpConfig, stopped};
 use crate::http::{hot, routes};
 
 /// Connections that a thread takes before it looks after those it has.
-const TAKE_MAX: usize = 64;
+const TAKE_MAX: usize = 16;
 
 /// How long callers may take when the ledger is out of service: they wait for a process that
 /// works.
@@ -174,6 +174,9 @@ impl Lane {
                     if taken == 0 {
                         break;
                     }
+                    // In a flood there is always another to take: without this those at work are
+                    // not looked after, look idle, and give way.
+                    tokio::task::yield_now().await;
                 }
             }
         }
