@@ -112,6 +112,14 @@ impl Shared {
         }
     }
 
+    /// Has the writer begin, soon, with records that nobody waits for. Called by those who found
+    /// that they need not wait: what they were told may rest on more than is durable by then.
+    pub(super) fn nudge_for_others(&self) {
+        if self.last() > self.durable() && !self.lanes.nudge_later() {
+            self.nudge();
+        }
+    }
+
     pub(super) fn publish(&self, last: u64, scratch: &mut Scratch) {
         self.durable.store(last, Ordering::SeqCst);
         self.lanes.wake(last, scratch);
