@@ -114,6 +114,7 @@ impl EmbeddedLedger {
             counts: Counts::default(),
         };
         let (from, latest) = state.recover(&storage, &mut recovery)?;
+        warn_of_an_early_clock(clock.now(), latest);
         if let Some(cut) = recovery.cut() {
             tracing::warn!(?cut, "cut the unfinished end of the journal");
         }
@@ -241,4 +242,18 @@ fn line_ref(shard: usize, slot: u32) -> LineRef {
 
 fn covered(marks: &[u64], shard: usize, sequence: u64) -> bool {
     marks.get(shard).is_some_and(|mark| sequence <= *mark)
+}
+
+/// Behind the ledger by more than this, a clock is said to be wrong.
+const CLOCK_BEHIND_MS: i64 = 2_000;
+
+/// Time never goes back behind what was decided: until the clock has caught up, it stands still.
+fn warn_of_an_early_clock(now: UnixMillis, latest: UnixMillis) {
+    let behind = latest.0.saturating_sub(now.0);
+    if behind > CLOCK_BEHIND_MS {
+        tracing::warn!(
+            seconds = behind / 1_000,
+            "the clock of this machine is behind the ledger: until it has caught up, no hold expires"
+        );
+    }
 }
