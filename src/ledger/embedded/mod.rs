@@ -30,6 +30,8 @@ mod upkeep;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crossbeam::utils::CachePadded;
+
 use self::answer::verdict_of;
 use self::journal::Journal;
 use self::pool::{Pool, RecordGuards, StockGuards};
@@ -86,7 +88,8 @@ struct State {
     hasher: Hasher,
     nodes: RwLock<Names>,
     channels: RwLock<Names>,
-    counts: Counts,
+    /// Apart from what every command only reads.
+    counts: CachePadded<Counts>,
 }
 
 /// Cheap counts for limits and gauges.
@@ -116,7 +119,13 @@ impl EmbeddedLedger {
 
     /// Now; never earlier than any moment that a command was decided at.
     pub fn now(&self) -> UnixMillis {
-        let now = self.clock.now().0;
+        self.moment(self.clock.now())
+    }
+
+    /// The moment at which a command is decided that read the clock before it had its locks: under
+    /// them it is never earlier than that of any command which had one of them before.
+    fn moment(&self, read: UnixMillis) -> UnixMillis {
+        let now = read.0;
         let latest = self.latest.load(Ordering::Relaxed);
         if now <= latest {
             return UnixMillis(latest);

@@ -9,14 +9,14 @@ use super::record_shard::{Head, LineRef, LineRefs, Record, shard_of as record_sh
 use super::scratch::Scratch;
 use super::stock_shard::{LineEntry, shard_of};
 use super::{EmbeddedLedger, answer};
-use crate::domain::command::{CommandKey, Reserve};
+use crate::domain::command::{CommandKey, LineRequest, Reserve};
 use crate::domain::decide;
 use crate::domain::decide::Grants;
 use crate::domain::line::Inconsistent;
 use crate::domain::verdict::{Outcome, Reservation, ReservationLine};
 use crate::domain::{ChannelIx, Line, ReservationId, UnixMillis};
 use crate::ledger::event::{Body, Reserved, ReservedLine};
-use crate::ledger::{Answer, LedgerError};
+use crate::ledger::{Answer, LedgerError, Position};
 
 /// Where the stock of a line is: shard, and slot once it was found.
 #[derive(Clone, Copy)]
@@ -34,19 +34,10 @@ impl EmbeddedLedger {
         key: CommandKey,
         reserve: &Reserve<'_>,
     ) -> Result<Answer, LedgerError> {
-        let mut places: Places = reserve
-            .lines
-            .as_slice()
-            .iter()
-            .map(|line| {
-                let hash = self.state.hasher.sku(line.sku.as_str());
-                Place {
-                    hash,
-                    shard: shard_of(hash),
-                    slot: None,
-                }
-            })
-            .collect();
+        // Before the locks: the processor finishes all reads before it reads the clock, which would
+        // part those that are warmed from those that follow.
+        let read = self.clock.now();
+        let mut places = self.places(reserve);
         let mut records = self.state.pool.records(&[key.id])?;
         let mut stock = self
             .state
@@ -66,7 +57,7 @@ impl EmbeddedLedger {
             return Err(LedgerError::Overloaded);
         }
         let hold = self.state.pool.hold_timer();
-        let now = self.now();
+        let now = self.moment(read);
         let mut scratch = Scratch::new();
         self.expire(&mut stock, now, &mut scratch)?;
         for (place, line) in places.iter_mut().zip(reserve.lines.as_slice()) {
@@ -77,7 +68,7 @@ impl EmbeddedLedger {
             let place = places.get(at)?;
             stock.shard(place.shard)?.stock(place.slot?)
         });
-        let answer = match verdict {
+        match verdict {
             Err(refusal) => {
                 let refused = self.refuse(&mut records, key, now, refusal, scratch);
                 refused.map(|answer| Answer {
@@ -95,21 +86,42 @@ impl EmbeddedLedger {
                     places: &places,
                     grants: &grants,
                 };
-                self.make(&made, &mut records, &mut stock, scratch)
+                let position = self.make(&made, &mut records, &mut stock, scratch)?;
+                drop(hold);
+                // What the caller is told needs no lock.
+                drop(stock);
+                drop(records);
+                Ok(Answer {
+                    verdict: Ok(Outcome::Reservation(made.reservation())),
+                    replayed: false,
+                    position,
+                    told_after: position,
+                })
             }
-        };
-        drop(hold);
-        answer
+        }
     }
 
-    /// Writes an accepted reservation: lines and counters, journal, head.
+    /// The shards of the lines; their slots are found under the locks.
+    fn places(&self, reserve: &Reserve<'_>) -> Places {
+        let place = |line: &LineRequest<'_>| {
+            let hash = self.state.hasher.sku(line.sku.as_str());
+            Place {
+                hash,
+                shard: shard_of(hash),
+                slot: None,
+            }
+        };
+        reserve.lines.as_slice().iter().map(place).collect()
+    }
+
+    /// Writes an accepted reservation: lines and counters, journal, head. Returns its place.
     fn make(
         &self,
         making: &Making<'_, '_>,
         records: &mut RecordGuards<'_>,
         stock: &mut StockGuards<'_>,
         mut scratch: Scratch,
-    ) -> Result<Answer, LedgerError> {
+    ) -> Result<Position, LedgerError> {
         let refs = self.place_lines(making, stock)?;
         let body = making.body();
         scratch.push(making.now, &Body::Reserved(body));
@@ -148,12 +160,7 @@ impl EmbeddedLedger {
             .counts
             .open_lines
             .fetch_add(lines, Ordering::Relaxed);
-        Ok(Answer {
-            verdict: Ok(Outcome::Reservation(making.reservation())),
-            replayed: false,
-            position,
-            told_after: position,
-        })
+        Ok(position)
     }
 
     fn place_lines(

@@ -45,8 +45,9 @@ use self::writer::Preparer;
 use super::storage::Storage;
 use crate::ledger::{Durability, LedgerError};
 
-/// Queued bytes from which the writer begins although nobody waits yet.
-const NUDGE_BYTES: usize = 64 * 1024;
+/// Queued bytes from which the writer begins although nobody waits yet: a few hundred records, so that
+/// callers with many of them in flight find the oldest durable when they come to wait.
+const NUDGE_BYTES: usize = 32 * 1024;
 
 /// How a journal works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,9 +172,9 @@ impl Journal {
         let (last, queued) = {
             let mut queue = self.shared.lock_queue();
             let last = queue.append(records, count);
-            self.shared.last.store(queue.last, Ordering::Release);
+            self.shared.tail.last.store(queue.last, Ordering::Release);
             let queued = queue.batch.bytes.len();
-            self.shared.queued.store(queued, Ordering::Relaxed);
+            self.shared.tail.queued.store(queued, Ordering::Relaxed);
             (last, queued)
         };
         if queued >= NUDGE_BYTES {
@@ -217,6 +218,7 @@ impl Journal {
     pub fn queued_bytes(&self) -> usize {
         let writing = self.shared.writing.load(Ordering::Relaxed);
         self.shared
+            .tail
             .queued
             .load(Ordering::Relaxed)
             .saturating_add(writing)

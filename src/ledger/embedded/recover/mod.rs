@@ -10,13 +10,15 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, RwLock};
 
+use crossbeam::utils::CachePadded;
+
 use super::journal::{Journal, JournalConfig, JournalError, JournalRecovery, ReplayError};
 use super::pool::Pool;
 use super::record::{self, BadRecord};
 use super::record_shard::LineRef;
 use super::snapshot_file::SnapshotError;
 use super::storage::{OpenStorageError, Storage};
-use super::{Counts, EmbeddedLedger, Retention, State, upkeep};
+use super::{EmbeddedLedger, Retention, State, upkeep};
 use crate::clock::Clock;
 use crate::domain::hash::Hasher;
 use crate::domain::line::Inconsistent;
@@ -111,7 +113,7 @@ impl EmbeddedLedger {
             hasher: Hasher::new(seed),
             nodes: RwLock::new(Names::new(NODES_MAX)),
             channels: RwLock::new(Names::new(CHANNELS_MAX)),
-            counts: Counts::default(),
+            counts: CachePadded::default(),
         };
         let (from, latest) = state.recover(&storage, &mut recovery)?;
         warn_of_an_early_clock(clock.now(), latest);
