@@ -256,9 +256,7 @@ impl Engine {
         let ledger = &self.parts.ledger;
         ledger.reap()?;
         ledger.prune()?;
-        self.parts
-            .meters
-            .reservations_active(u64::try_from(ledger.open_lines()).unwrap_or(0));
+        self.parts.meters.reservations_active(ledger.open_lines()?);
         let queued = ledger.health().queued_bytes;
         self.parts
             .meters

@@ -53,7 +53,8 @@ impl EmbeddedLedger {
         }
         // Only what makes the memory grow without end is turned away: what was promised can
         // always be confirmed, released and asked for.
-        if self.state.counts.records.load(Ordering::Relaxed) >= self.retention.records_max {
+        let kept = self.state.counts.records.load(Ordering::Relaxed);
+        if u64::try_from(kept).unwrap_or(u64::MAX) >= self.retention.records_max {
             return Err(LedgerError::Overloaded);
         }
         let hold = self.state.pool.hold_timer();
@@ -141,6 +142,7 @@ impl EmbeddedLedger {
             .of_mut(making.key.id)
             .ok_or(LedgerError::Unavailable)?;
         let slot = shard.insert(record).map_err(|bad| self.broken(bad))?;
+        self.state.counts.record_added(shard.records.len());
         if let Some(reference) = reserve.reference {
             let hash = self.state.hasher.reference(making.channel, reference);
             let shard = u16::try_from(record_shard_of(making.key.id)).unwrap_or(u16::MAX);
@@ -149,17 +151,6 @@ impl EmbeddedLedger {
                 .references(hash)?
                 .insert(hash, (shard, slot));
         }
-        self.state.counts.records.fetch_add(1, Ordering::Relaxed);
-        let granted = making
-            .grants
-            .iter()
-            .filter(|units| !units.is_zero())
-            .count();
-        let lines = i64::try_from(granted).unwrap_or(0);
-        self.state
-            .counts
-            .open_lines
-            .fetch_add(lines, Ordering::Relaxed);
         Ok(position)
     }
 

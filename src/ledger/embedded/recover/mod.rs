@@ -170,7 +170,7 @@ impl State {
         Ok((from, loading.latest))
     }
 
-    /// After the last event: derived indexes and counts.
+    /// After the last event: derived indexes.
     fn finish(&self, loading: &Loading) -> Result<(), OpenError> {
         let mut newest: HashMap<u64, (Position, super::pool::HeadRef)> = HashMap::new();
         let mut gone = Vec::new();
@@ -195,18 +195,7 @@ impl State {
         for (hash, (_, at)) in newest {
             self.pool.references(hash)?.insert(hash, at);
         }
-        self.drop_forgotten(&gone, loading)?;
-        let mut open = 0;
-        for number in 0..STOCK_SHARDS {
-            let shard = self.pool.stock_shard(number)?;
-            let lines = shard
-                .lines
-                .iter()
-                .filter(|(_, entry)| !entry.line().open().is_zero());
-            open += i64::try_from(lines.count()).unwrap_or(0);
-        }
-        self.counts.open_lines.store(open, Ordering::Relaxed);
-        Ok(())
+        self.drop_forgotten(&gone, loading)
     }
 
     /// A reservation that was forgotten while the snapshot was written may have left its head or
@@ -214,8 +203,9 @@ impl State {
     fn drop_forgotten(&self, heads: &[(usize, u32)], loading: &Loading) -> Result<(), OpenError> {
         let mut lines: Vec<LineRef> = loading.orphans.values().copied().collect();
         for (number, slot) in heads {
-            if let Some(record) = self.pool.record_shard(*number)?.remove(*slot) {
-                self.counts.records.fetch_sub(1, Ordering::Relaxed);
+            let mut shard = self.pool.record_shard(*number)?;
+            if let Some(record) = shard.remove(*slot) {
+                self.counts.record_removed(shard.records.len());
                 let refs = record.head().map(|head| head.lines).unwrap_or_default();
                 lines.extend(refs.iter().filter(|line| !line.is_missing()));
             }
