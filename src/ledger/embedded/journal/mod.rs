@@ -45,9 +45,15 @@ use self::writer::Preparer;
 use super::storage::Storage;
 use crate::ledger::{Durability, LedgerError};
 
-/// Queued bytes from which the writer begins although nobody waits yet: a few hundred records, so that
-/// callers with many of them in flight find the oldest durable when they come to wait.
-const NUDGE_BYTES: usize = 32 * 1024;
+/// Queued bytes from which the writer begins although nobody waits yet. Where it only hands them to
+/// the system, it begins so early that a caller with a thousand commands in flight finds the oldest
+/// done when it comes to wait; where it syncs, a larger group is worth more.
+const fn nudge_bytes(durability: Durability) -> usize {
+    match durability {
+        Durability::Os => 32 * 1024,
+        Durability::Disk => 64 * 1024,
+    }
+}
 
 /// How a journal works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,7 +183,7 @@ impl Journal {
             self.shared.tail.queued.store(queued, Ordering::Relaxed);
             (last, queued)
         };
-        if queued >= NUDGE_BYTES {
+        if queued >= nudge_bytes(self.shared.config.durability) {
             self.shared.nudge();
         }
         last
