@@ -37,7 +37,8 @@ impl EmbeddedLedger {
         // Before the locks: the processor finishes all reads before it reads the clock, which would
         // part those that are warmed from those that follow.
         let read = self.clock.now();
-        let mut places = self.places(reserve);
+        let lines = reserve.lines.as_slice().iter();
+        let mut places: Places = lines.map(|line| self.place(line)).collect();
         let mut records = self.state.pool.records(&[key.id])?;
         let mut stock = self
             .state
@@ -102,17 +103,14 @@ impl EmbeddedLedger {
         }
     }
 
-    /// The shards of the lines; their slots are found under the locks.
-    fn places(&self, reserve: &Reserve<'_>) -> Places {
-        let place = |line: &LineRequest<'_>| {
-            let hash = self.state.hasher.sku(line.sku.as_str());
-            Place {
-                hash,
-                shard: shard_of(hash),
-                slot: None,
-            }
-        };
-        reserve.lines.as_slice().iter().map(place).collect()
+    /// The shard of a line; its slot is found under the locks.
+    fn place(&self, line: &LineRequest<'_>) -> Place {
+        let hash = self.state.hasher.sku(line.sku.as_str());
+        Place {
+            hash,
+            shard: shard_of(hash),
+            slot: None,
+        }
     }
 
     /// Writes an accepted reservation: lines and counters, journal, head. Returns its place.

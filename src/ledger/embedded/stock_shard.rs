@@ -180,15 +180,14 @@ impl StockShard {
     /// Adds a line and takes its held units. Returns the line's slot.
     pub(super) fn hold(&mut self, mut entry: LineEntry, units: Units) -> Result<u32, Inconsistent> {
         let stock = self.stocks.get_mut(entry.stock).ok_or(Inconsistent)?;
-        let before = entry.line();
         entry.line.apply(Move::Hold(units))?;
         stock
             .stock
-            .apply(before.pin, Units::ZERO, Move::Hold(units))?;
-        let (deadline, after) = (entry.deadline, entry.line());
+            .apply(entry.line().pin, Units::ZERO, Move::Hold(units))?;
+        let deadline = entry.deadline;
         let slot = self.lines.insert(entry).ok_or(Inconsistent)?;
         self.due.push(deadline, slot);
-        self.count_open(&before, &after);
+        self.open_lines += u64::from(!units.is_zero());
         Ok(slot)
     }
 
