@@ -14,7 +14,7 @@ use crate::domain::decide;
 use crate::domain::decide::Grants;
 use crate::domain::line::Inconsistent;
 use crate::domain::verdict::{Outcome, Reservation, ReservationLine};
-use crate::domain::{ChannelIx, Line, ReservationId, UnixMillis};
+use crate::domain::{ChannelIx, Line, ReservationId, Units, UnixMillis};
 use crate::ledger::event::{Body, Reserved, ReservedLine};
 use crate::ledger::{Answer, LedgerError, Position};
 
@@ -38,7 +38,7 @@ impl EmbeddedLedger {
         // part those that are warmed from those that follow.
         let read = self.clock.now();
         let lines = reserve.lines.as_slice().iter();
-        let mut places: Places = lines.map(|line| self.place(line)).collect();
+        let mut places: Places = gather(lines.map(|line| self.place(line)));
         let mut records = self.state.pool.records(&[key.id])?;
         let mut stock = self
             .state
@@ -178,7 +178,7 @@ impl EmbeddedLedger {
             if short_after > short_before {
                 // The continuous check: a hold must never promise what is not there.
                 self.meters
-                    .oversold_units(short_after.map_or(0, crate::domain::Units::get));
+                    .oversold_units(short_after.map_or(0, Units::get));
                 return Err(self.broken(Inconsistent));
             }
             let number = u16::try_from(place.shard).unwrap_or(u16::MAX);
@@ -186,6 +186,13 @@ impl EmbeddedLedger {
         }
         Ok(refs)
     }
+}
+
+/// Collects one by one: nearly always there is one, for which to ask for room first costs more.
+fn gather<A: smallvec::Array>(items: impl Iterator<Item = A::Item>) -> SmallVec<A> {
+    let mut all = SmallVec::new();
+    items.for_each(|item| all.push(item));
+    all
 }
 
 /// Reads a little of every place that the command is about to work on. The processor fetches them
@@ -213,6 +220,12 @@ struct Making<'a, 'r> {
 }
 
 impl Making<'_, '_> {
+    /// The lines, each with the units granted.
+    fn granted(&self) -> impl Iterator<Item = (&LineRequest<'_>, Units)> {
+        let lines = self.reserve.lines.as_slice().iter();
+        lines.zip(self.grants.iter().copied())
+    }
+
     fn body(&self) -> Reserved<'_> {
         Reserved {
             id: ReservationId(self.key.id),
@@ -220,19 +233,12 @@ impl Making<'_, '_> {
             channel: self.channel,
             reference: self.reserve.reference,
             ttl_ms: self.reserve.ttl.get().as_millis(),
-            lines: self
-                .reserve
-                .lines
-                .as_slice()
-                .iter()
-                .zip(self.grants)
-                .map(|(line, granted)| ReservedLine {
-                    sku: line.sku.as_str(),
-                    pin: line.node,
-                    requested: line.quantity,
-                    held: *granted,
-                })
-                .collect(),
+            lines: gather(self.granted().map(|(line, granted)| ReservedLine {
+                sku: line.sku.as_str(),
+                pin: line.node,
+                requested: line.quantity,
+                held: granted,
+            })),
         }
     }
 
@@ -243,18 +249,11 @@ impl Making<'_, '_> {
             reference: self.reserve.reference.map(Into::into),
             created_at: self.now,
             deadline: self.now.after(self.reserve.ttl.get()),
-            lines: self
-                .reserve
-                .lines
-                .as_slice()
-                .iter()
-                .zip(self.grants)
-                .map(|(line, granted)| ReservationLine {
-                    sku: line.sku.as_str().into(),
-                    requested: line.quantity,
-                    line: answer::held_line(line.node, *granted),
-                })
-                .collect(),
+            lines: gather(self.granted().map(|(line, granted)| ReservationLine {
+                sku: line.sku.as_str().into(),
+                requested: line.quantity,
+                line: answer::held_line(line.node, granted),
+            })),
         }
     }
 }
