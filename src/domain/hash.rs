@@ -47,9 +47,9 @@ impl Hasher {
 
     /// Fingerprint of a command's content: equal content, equal fingerprint.
     pub fn fingerprint(self, command: &Command<'_>) -> u64 {
-        let mut print = Fingerprint(SmallVec::new());
+        let mut print = Fingerprint::new();
         print.command(command);
-        xxh3_64_with_seed(&print.0, self.seed)
+        xxh3_64_with_seed(print.bytes(), self.seed)
     }
 }
 
@@ -59,24 +59,64 @@ const NO_TTL: u64 = 0;
 /// Feeds a command's content, each part with its length or a tag, so that no two contents feed
 /// the same bytes. Collected first and hashed at once: the streaming state of XXH3 costs more to
 /// set up than the usual one-line reservation costs to hash.
-struct Fingerprint(SmallVec<[u8; 256]>);
+struct Fingerprint {
+    /// The bytes as long as they fit: to append a number is then one store.
+    short: [u8; SHORT],
+    len: usize,
+    /// All bytes once they do not fit.
+    long: Vec<u8>,
+}
+
+/// Content of a reservation of some lines.
+const SHORT: usize = 256;
 
 impl Fingerprint {
+    const fn new() -> Self {
+        Self {
+            short: [0; SHORT],
+            len: 0,
+            long: Vec::new(),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.short.get(..self.len).unwrap_or(&self.long)
+    }
+
+    #[inline]
+    fn put(&mut self, part: &[u8]) {
+        let start = self.len;
+        self.len = start.saturating_add(part.len());
+        match self.short.get_mut(start..self.len) {
+            Some(place) => place.copy_from_slice(part),
+            None => self.put_long(start, part),
+        }
+    }
+
+    #[cold]
+    fn put_long(&mut self, start: usize, part: &[u8]) {
+        if self.long.is_empty() {
+            let before = self.short.get(..start).unwrap_or_default();
+            self.long.extend_from_slice(before);
+        }
+        self.long.extend_from_slice(part);
+    }
+
     fn tag(&mut self, tag: u8) {
-        self.0.push(tag);
+        self.put(&[tag]);
     }
 
     fn number(&mut self, value: u64) {
-        self.0.extend_from_slice(&value.to_le_bytes());
+        self.put(&value.to_le_bytes());
     }
 
     fn signed(&mut self, value: i64) {
-        self.0.extend_from_slice(&value.to_le_bytes());
+        self.put(&value.to_le_bytes());
     }
 
     fn text(&mut self, text: &str) {
         self.number(u64::try_from(text.len()).unwrap_or(u64::MAX));
-        self.0.extend_from_slice(text.as_bytes());
+        self.put(text.as_bytes());
     }
 
     fn maybe_text(&mut self, text: Option<&str>) {
@@ -130,7 +170,7 @@ impl Fingerprint {
 
     fn act(&mut self, act: &Act<'_>) {
         self.tag(2);
-        self.0.extend_from_slice(&act.id.0.to_le_bytes());
+        self.put(&act.id.0.to_le_bytes());
         match act.verb {
             Verb::Confirm => self.tag(1),
             Verb::Release => self.tag(2),
@@ -240,6 +280,10 @@ mod tests {
             node: None,
             quantity: Units::new(2).unwrap(),
         };
+        reserve_lines(ttl, Lines::try_new([line]).unwrap())
+    }
+
+    fn reserve_lines(ttl: HoldTtl, lines: Lines<'_>) -> Command<'_> {
         Command::Reserve(Reserve {
             channel: Channel {
                 name: "web",
@@ -248,7 +292,7 @@ mod tests {
             reference: None,
             ttl,
             allow_partial: false,
-            lines: Lines::try_new([line]).unwrap(),
+            lines,
         })
     }
 
@@ -269,6 +313,33 @@ mod tests {
         let command = reserve(HoldTtl::Asked(Ttl::from_millis(900_000).unwrap()));
         let print = Hasher::new(7).fingerprint(&command);
         assert_eq!(print, xxh3_64_with_seed(&bytes, 7));
+    }
+
+    #[test]
+    fn a_fingerprint_of_many_lines_has_all_their_bytes() {
+        let names: Vec<String> = (10..40).map(|n| format!("sku-{n}")).collect();
+        let one = Units::new(1).unwrap();
+        for count in [1, 2, 7, 8, 9, 10, 30] {
+            let lines = names.iter().take(count).map(|name| LineRequest {
+                sku: Sku::new(name).unwrap(),
+                node: Some(NodeIx(4)),
+                quantity: one,
+            });
+            let ttl = HoldTtl::Default(Ttl::from_millis(1).unwrap());
+            let command = reserve_lines(ttl, Lines::try_new(lines).unwrap());
+            let mut bytes = vec![1];
+            bytes.extend(3_u64.to_le_bytes());
+            bytes.extend(b"web");
+            bytes.extend([0; 9 + 8 + 1]);
+            for name in names.iter().take(count) {
+                bytes.extend(6_u64.to_le_bytes());
+                bytes.extend(name.as_bytes());
+                bytes.extend(4_u64.to_le_bytes());
+                bytes.extend(1_u64.to_le_bytes());
+            }
+            let print = Hasher::new(7).fingerprint(&command);
+            assert_eq!(print, xxh3_64_with_seed(&bytes, 7), "{count} lines");
+        }
     }
 
     #[test]

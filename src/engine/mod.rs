@@ -239,7 +239,7 @@ impl Engine {
     pub async fn tick(&self) -> Result<(), LedgerError> {
         let Parts { ledger, meters, .. } = &*self.parts;
         ledger.tick().await?;
-        meters.reservations_active(u64::try_from(ledger.open_lines()).unwrap_or(0));
+        meters.reservations_active(ledger.open_lines()?);
         let queued = ledger.health().queued_bytes;
         meters.queue_bytes(u64::try_from(queued).unwrap_or(u64::MAX));
         Ok(())

@@ -4,6 +4,7 @@
 //! tick the thread's sweeper looks at all of them and ends those that take too long.
 
 use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -74,12 +75,40 @@ pub struct Patience {
     pub closing: u32,
 }
 
+/// The time of a thread's connections.
+#[derive(Debug, Default)]
+pub struct LaneClock {
+    /// Ticks of the sweeper.
+    ticks: Cell<u32>,
+    /// Changes of what a connection is doing: finer than ticks, of which a burst takes one.
+    turns: Cell<u64>,
+}
+
+impl LaneClock {
+    /// The sweeper goes round.
+    pub fn tick(&self) {
+        self.ticks.set(self.now().wrapping_add(1));
+    }
+
+    const fn now(&self) -> u32 {
+        self.ticks.get()
+    }
+
+    fn next_turn(&self) -> u64 {
+        let turn = self.turns.get().wrapping_add(1);
+        self.turns.set(turn);
+        turn
+    }
+}
+
 /// What one connection is doing. Shared by its socket, its requests and the sweeper.
 #[derive(Debug)]
 pub struct State {
-    clock: Rc<Cell<u32>>,
+    clock: Rc<LaneClock>,
     phase: Cell<Phase>,
+    /// Tick and turn at which it began with that.
     since: Cell<u32>,
+    turn: Cell<u64>,
     /// Tick at which a write last made no progress; `None`: nothing waits to be written.
     stuck: Cell<Option<u32>>,
     /// Whether [`End::Look`] was asked for since the last answer.
@@ -91,10 +120,11 @@ pub struct State {
 }
 
 impl State {
-    /// A connection that was just accepted; `clock` counts the ticks of the sweeper.
-    pub fn new(clock: Rc<Cell<u32>>, is_guest: bool) -> Self {
+    /// A connection that was just accepted.
+    pub fn new(clock: Rc<LaneClock>, is_guest: bool) -> Self {
         Self {
-            since: Cell::new(clock.get()),
+            since: Cell::new(clock.now()),
+            turn: Cell::new(clock.next_turn()),
             clock,
             phase: Cell::new(Phase::Fresh),
             looked: Cell::new(false),
@@ -117,7 +147,8 @@ impl State {
 
     fn enter(&self, phase: Phase) {
         self.phase.set(phase);
-        self.since.set(self.clock.get());
+        self.since.set(self.clock.now());
+        self.turn.set(self.clock.next_turn());
     }
 
     /// A request's head is complete. Its time goes on from its first byte.
@@ -182,7 +213,7 @@ impl State {
 
     /// Ends it if it takes too long.
     pub fn sweep(&self, patience: &Patience) {
-        let now = self.clock.get();
+        let now = self.clock.now();
         let over = |since: u32, limit: u32| now.wrapping_sub(since) > limit;
         if self
             .stuck
@@ -220,14 +251,15 @@ impl State {
 
     /// How well the connection can be spared, the more the greater: those that wait for a request,
     /// the longest first; then those whose head does not get on. `None`: not at all.
-    pub fn spare(&self) -> Option<(bool, u32)> {
-        let age = self.clock.get().wrapping_sub(self.since.get());
+    pub fn spare(&self) -> Option<(bool, Reverse<u64>)> {
+        let age = self.clock.now().wrapping_sub(self.since.get());
+        let longest = Reverse(self.turn.get());
         match self.phase.get() {
             // Asked to end already.
             _ if self.end.get().is_some_and(|end| end != End::Look) => None,
-            Phase::Fresh | Phase::Idle => Some((true, age)),
+            Phase::Fresh | Phase::Idle => Some((true, longest)),
             // A head usually comes in one piece; one tick may be the last part of a moment.
-            Phase::Head if age > 1 => Some((false, age)),
+            Phase::Head if age > 1 => Some((false, longest)),
             Phase::Head
             | Phase::Body
             | Phase::Busy
@@ -333,7 +365,7 @@ impl Socket {
     }
 
     fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        let now = self.state.clock.get();
+        let now = self.state.clock.now();
         match &result {
             Poll::Ready(_) => self.state.stuck.set(Some(now)),
             Poll::Pending => {

@@ -2,27 +2,25 @@
 //! functions; the rest goes through the router. All answers are made into HTTP in one place.
 
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::extract::MatchedPath;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{
     ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
     HeaderValue, RETRY_AFTER,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
-use tokio::sync::OwnedSemaphorePermit;
 use tower_service::Service;
 
 use crate::clock;
 use crate::http::app::{App, Committed, Content, Reply};
+use crate::http::body::{Body, StreamEnd};
 use crate::http::catalog::{self, Kind};
 use crate::http::conn::State;
 use crate::http::error::{Problem, RETRY_AFTER_S};
@@ -77,78 +75,6 @@ impl<'p> Hot<'p> {
             Self::Batch => "/v1/reservations/batch",
             Self::Act(kind, _) => kind.route(),
             Self::Atp(_) => "/v1/atp/{sku}",
-        }
-    }
-}
-
-/// The body of an answer.
-#[derive(Debug)]
-pub enum Body {
-    /// All of it.
-    Full(Bytes),
-    /// An event stream, and the connection that waits for its end.
-    Stream(axum::body::Body, StreamEnd),
-}
-
-/// An answer to a large body. It is large itself, so it keeps the room of that body until it is
-/// written, however slowly the caller reads.
-struct Roomy(
-    Bytes,
-    #[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit,
-);
-
-impl AsRef<[u8]> for Roomy {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl Body {
-    fn keep(&mut self, room: OwnedSemaphorePermit) {
-        if let Self::Full(bytes) = self {
-            *bytes = Bytes::from_owner(Roomy(std::mem::take(bytes), room));
-        }
-    }
-}
-
-/// Tells the connection that its stream ended.
-#[derive(Debug)]
-pub struct StreamEnd(Rc<State>);
-
-impl Drop for StreamEnd {
-    fn drop(&mut self) {
-        self.0.answered();
-    }
-}
-
-impl hyper::body::Body for Body {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        match self.get_mut() {
-            Self::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Self::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Self::Stream(body, _) => Pin::new(body).poll_frame(cx),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Full(bytes) => bytes.is_empty(),
-            Self::Stream(body, _) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Full(bytes) => {
-                SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
-            }
-            Self::Stream(body, _) => body.size_hint(),
         }
     }
 }
@@ -219,16 +145,17 @@ pub async fn serve(
     let mut route = hot.as_ref().map_or("other", Hot::route);
     let announced = body.size_hint().upper();
     let announced = announced.and_then(|bytes| usize::try_from(bytes).ok());
+    let has_body = !body.is_end_stream();
     let room = app.room_for_body(announced.map_or(limit, |bytes| bytes.min(limit)));
     let body = match (check(&parts, state), &room) {
         (Err(problem), _) => Err(problem),
         (Ok(()), Err(problem)) => Err(problem.clone()),
         (Ok(()), Ok(_)) => match request::check_media_type(&parts.headers) {
-            Err(problem) if !body.is_end_stream() => Err(problem),
+            Err(problem) if has_body => Err(problem),
             Ok(()) | Err(_) => read_body(body, limit).await,
         },
     };
-
+    let is_unread = has_body && body.is_err();
     let answer = match (body, hot) {
         (Err(problem), _) => Answer::Reply(problem.into()),
         (Ok(body), Some(hot)) => {
@@ -247,6 +174,11 @@ pub async fn serve(
         }
     };
     let mut response = finish(app, &parts, state, answer);
+    if is_unread {
+        // The rest of the body is thrown away, and nothing behind it is read.
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
     if let Ok(Some(room)) = room {
         response.body_mut().keep(room);
     }
@@ -340,7 +272,7 @@ fn finish(app: &App, parts: &Parts, state: &Rc<State>, answer: Answer) -> Respon
         }
         Answer::Stream(body) => {
             state.streaming();
-            let body = Body::Stream(body, StreamEnd(Rc::clone(state)));
+            let body = Body::Stream(body, StreamEnd::new(state));
             let mut response = Response::new(body);
             let headers = response.headers_mut();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -449,22 +381,6 @@ fn insert_advice(headers: &mut HeaderMap, kind: &Kind) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_large_answer_keeps_its_room_until_it_is_written() {
-        let room = Arc::new(tokio::sync::Semaphore::new(1));
-        let permit = Arc::clone(&room).try_acquire_owned().unwrap();
-        let mut body = Body::Full(Bytes::from_static(b"answer"));
-        body.keep(permit);
-        let Body::Full(bytes) = body else {
-            panic!("not a stream")
-        };
-        let unwritten = bytes.slice(3..);
-        drop(bytes);
-        assert_eq!((&*unwritten, room.available_permits()), (&b"wer"[..], 0));
-        drop(unwritten);
-        assert_eq!(room.available_permits(), 1);
-    }
 
     #[test]
     fn hot_paths_are_told_apart() {

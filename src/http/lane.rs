@@ -1,7 +1,6 @@
 //! One serving thread: its runtime, its connections, its sweeper.
 
-use std::cell::{Cell, RefCell};
-use std::cmp::Reverse;
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -23,13 +22,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::clock::monotonic;
 use crate::http::app::App;
 use crate::http::catalog;
-use crate::http::conn::{End, Patience, Socket, State};
+use crate::http::conn::{End, LaneClock, Patience, Socket, State};
 use crate::http::route_meters::RouteMeters;
 use crate::http::server::{HttpConfig, stopped};
 use crate::http::{hot, routes};
 
 /// Connections that a thread takes before it looks after those it has.
-const TAKE_MAX: usize = 64;
+const TAKE_MAX: usize = 16;
 
 /// How long callers may take when the ledger is out of service: they wait for a process that
 /// works.
@@ -88,8 +87,7 @@ struct Lane {
     /// Most connections open at once, those of the other threads included.
     limit: usize,
     http: http1::Builder,
-    /// Ticks of the sweeper.
-    clock: Rc<Cell<u32>>,
+    clock: Rc<LaneClock>,
     connections: RefCell<Connections>,
 }
 
@@ -127,7 +125,7 @@ impl Connections {
     fn evict(&self) -> bool {
         let spare = self.places.iter().flatten();
         let spare = spare.filter_map(|state| Some((state.spare()?, state)));
-        match spare.min_by_key(|(spare, _)| Reverse(*spare)) {
+        match spare.max_by_key(|(spare, _)| *spare) {
             Some((_, state)) => {
                 state.evict();
                 true
@@ -176,6 +174,9 @@ impl Lane {
                     if taken == 0 {
                         break;
                     }
+                    // In a flood there is always another to take: without this those at work are
+                    // not looked after, look idle, and give way.
+                    tokio::task::yield_now().await;
                 }
             }
         }
@@ -189,7 +190,7 @@ impl Lane {
     }
 
     fn sweep(&self, patience: &Patience) {
-        self.clock.set(self.clock.get().wrapping_add(1));
+        self.clock.tick();
         self.connections
             .borrow()
             .each(|state| state.sweep(patience));

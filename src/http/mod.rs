@@ -1,12 +1,14 @@
 //! The HTTP API: parse, one call to the engine, map the answer.
 //!
 //! [`server`] accepts, `lane` serves on one thread, [`conn`] watches one connection, [`hot`] is
-//! where every request passes, [`routes`] holds the calls. [`list`] bounds what is read and
-//! [`parse`] turns it into commands, listing every mistake; [`render`] writes answers by hand;
-//! [`error`] maps everything that is no answer to a problem of the [`catalog`].
+//! where every request passes, [`routes`] holds the calls, [`body`] carries their answers. [`list`]
+//! bounds what is read and [`parse`] turns it into commands, listing every mistake; [`render`]
+//! writes answers by hand; [`error`] maps everything that is no answer to a problem of the
+//! [`catalog`].
 
 pub mod answers;
 pub mod app;
+pub mod body;
 pub mod calls;
 pub mod catalog;
 pub mod conn;

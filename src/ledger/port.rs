@@ -287,10 +287,10 @@ impl Ledger {
     }
 
     /// Reservation lines with held or committed units.
-    pub fn open_lines(&self) -> i64 {
+    pub fn open_lines(&self) -> Result<u64, LedgerError> {
         match self {
             Self::Embedded(ledger) => ledger.open_lines(),
-            Self::Remote(ledger) => ledger.open_lines(),
+            Self::Remote(ledger) => Ok(ledger.open_lines()),
         }
     }
 

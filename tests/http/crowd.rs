@@ -75,6 +75,21 @@ fn an_idle_connection_gives_way_to_a_newcomer() {
     }
 }
 
+/// All that happened within a tick used to be equally long ago, and the oldest connection went.
+#[test]
+fn a_connection_in_use_outlives_silent_ones_of_the_same_moment() {
+    let mut config = small();
+    config.sweep = Duration::from_hours(1);
+    let server = Running::with(&config);
+    let mut places: Vec<Client> = (0..3).map(|_| server.client()).collect();
+    for at in [0, 1, 2, 0] {
+        places[at].get("/livez").expect(200);
+    }
+    server.client().get("/livez").expect(200);
+    assert!(places[1].is_closed());
+    places[0].get("/livez").expect(200);
+}
+
 #[test]
 fn a_head_that_does_not_get_on_gives_way_too() {
     let server = Running::with(&small());

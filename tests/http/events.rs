@@ -1,10 +1,12 @@
 //! The event feed: pages and streams.
 
 use std::io::BufRead;
+use std::sync::Arc;
 
 use holdfast::http::answers;
 use serde_json::{Value, json};
 
+use crate::stuck::{Gate, Opened};
 use crate::support::{Client, Running, config};
 
 /// A little history; returns the reservation's id.
@@ -245,4 +247,32 @@ fn a_place_that_was_lost_is_gone() {
         let answer = server.client().call("GET", "/v1/events", &accept, b"");
         answer.problem(410, "events_gone");
     }
+}
+
+/// A refusal is answered before its own record is durable; whoever read on from there was told that
+/// it had been lost.
+#[test]
+fn a_place_that_is_not_durable_yet_is_waited_for() {
+    let gate = Arc::new(Gate::default());
+    let server = Running::behind(&gate, &config());
+    let _opened = Opened(&gate);
+    server.stock("a", 0);
+    gate.set_shut(true);
+    let mut client = server.client();
+    let body = r#"{"channel":"web","lines":[{"sku":"a","quantity":1}]}"#;
+    let refused = client.post("/v1/reservations", "k", body);
+    refused.problem(409, "insufficient_stock");
+    let place = refused.header("holdfast-position").unwrap();
+    let after = |client: &mut Client| client.get(&format!("/v1/events?after={place}")).expect(200);
+    assert_eq!(after(&mut client), json!({"data": [], "next": place}));
+    for never in ["0.1.99", "0.2.4"] {
+        client
+            .get(&format!("/v1/events?after={never}"))
+            .problem(410, "events_gone");
+    }
+    gate.set_shut(false);
+    client
+        .post("/v1/reservations", "k", body)
+        .problem(409, "insufficient_stock");
+    assert_eq!(after(&mut client), json!({"data": [], "next": place}));
 }

@@ -422,12 +422,14 @@ fn bodies_are_limited() {
             .call("POST", path, &headers, &spaces)
             .problem(400, "malformed_body");
         let spaces = vec![b' '; limit + 1];
-        client
-            .call("POST", path, &headers, &spaces)
-            .problem(413, "body_too_large");
+        let answer = client.call("POST", path, &headers, &spaces);
+        answer.problem(413, "body_too_large");
+        assert_eq!(answer.header("connection"), Some("close"));
         let mut client = server.client();
         chunked(&mut client, path, limit + 16_384);
-        client.receive().problem(413, "body_too_large");
+        let answer = client.receive();
+        answer.problem(413, "body_too_large");
+        assert_eq!(answer.header("connection"), Some("close"));
     }
     let mut client = server.client();
     let head = format!(

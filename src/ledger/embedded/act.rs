@@ -1,7 +1,5 @@
 //! Confirm, release, extend, ship, return, transfer: moving a reservation on.
 
-use std::sync::atomic::Ordering;
-
 use smallvec::SmallVec;
 
 use super::EmbeddedLedger;
@@ -75,7 +73,6 @@ impl EmbeddedLedger {
         stock: &mut StockGuards<'_>,
         scratch: Scratch,
     ) -> Result<Answer, LedgerError> {
-        let open_before = acting.open_lines(stock);
         for (at, step) in &plan.moves {
             let line = acting.refs.get(*at).ok_or(LedgerError::Unavailable)?;
             let shard = stock
@@ -92,11 +89,6 @@ impl EmbeddedLedger {
                 }
             }
         }
-        let open = acting.open_lines(stock).saturating_sub(open_before);
-        self.state
-            .counts
-            .open_lines
-            .fetch_add(open, Ordering::Relaxed);
         let id = acting.act.id;
         let touched = records.of_mut(id.0).and_then(|shard| shard.get_mut(id.0));
         touched.ok_or(LedgerError::Unavailable)?.touch(acting.now);
@@ -145,14 +137,6 @@ impl Acting<'_, '_> {
     fn deadline(&self, stock: &StockGuards<'_>) -> UnixMillis {
         let first = self.refs.first().and_then(|line| Self::entry(stock, line));
         first.map_or(UnixMillis::default(), |(entry, _)| entry.deadline)
-    }
-
-    fn open_lines(&self, stock: &StockGuards<'_>) -> i64 {
-        let lines = self.refs.iter().filter_map(|line| Self::entry(stock, line));
-        let open = lines
-            .filter(|(entry, _)| !entry.line().open().is_zero())
-            .count();
-        i64::try_from(open).unwrap_or(i64::MAX)
     }
 
     fn decide(&self, stock: &StockGuards<'_>) -> Result<ActPlan, Refusal> {

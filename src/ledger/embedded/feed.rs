@@ -176,7 +176,7 @@ impl EmbeddedLedger {
         let Cursor { epoch, sequence } = after;
         let lost = EventsError::Lost { sequence };
         if sequence > self.journal.durable() {
-            return Err(lost);
+            return self.page_ahead(after).ok_or(lost);
         }
         let read = |after, limit| self.journal.read(after, limit, PAGE_BYTES_MAX);
         // The record at the place itself is read too: it tells whether the place is still there.
@@ -215,6 +215,17 @@ impl EmbeddedLedger {
             records.remove(0);
         }
         Ok(EventPage { records, next })
+    }
+
+    /// The page after a record of this epoch that is not durable yet. Callers can stand there: they
+    /// are told of a refusal before its own record is safe.
+    fn page_ahead(&self, after: Cursor) -> Option<EventPage> {
+        let Cursor { epoch, sequence } = after;
+        let is_this_epoch = epoch.is_none_or(|epoch| epoch == self.journal.epoch());
+        (is_this_epoch && sequence <= self.journal.last()).then(|| EventPage {
+            records: Vec::new(),
+            next: self.position(sequence),
+        })
     }
 
     /// How the ledger is.

@@ -26,8 +26,10 @@ mod stock_shard;
 pub mod storage;
 mod upkeep;
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+
+use crossbeam::utils::CachePadded;
 
 use self::journal::Journal;
 use self::pool::{Pool, RecordGuards, StockGuards};
@@ -52,7 +54,8 @@ pub struct Retention {
     pub keys_ms: i64,
     /// Keys of refused commands are kept this long, milliseconds.
     pub refusals_ms: i64,
-    /// Most records of keys and reservations; beyond it new commands are `overloaded`.
+    /// Most records of keys and reservations; beyond it new commands are `overloaded`. Up to
+    /// `RECORD_SHARDS * 15` more may be taken: they are counted in bunches.
     pub records_max: u64,
 }
 
@@ -85,16 +88,36 @@ struct State {
     hasher: Hasher,
     nodes: RwLock<Names>,
     channels: RwLock<Names>,
-    counts: Counts,
+    /// Apart from what every command only reads.
+    counts: CachePadded<Counts>,
 }
 
 /// Cheap counts for limits and gauges.
 #[derive(Debug, Default)]
 struct Counts {
-    records: AtomicU64,
-    open_lines: AtomicI64,
+    /// In bunches: each shard tells when another one is full, since all threads write here.
+    records: AtomicUsize,
     /// Units that a hold in the journal took beyond what was there: seen while it was replayed.
     oversold_in_journal: AtomicU64,
+}
+
+/// Records of a shard that are counted at once.
+const BUNCH: usize = 16;
+
+impl Counts {
+    /// A record was added to a shard, which has so many now.
+    fn record_added(&self, len: usize) {
+        if len.is_multiple_of(BUNCH) {
+            self.records.fetch_add(BUNCH, Ordering::Relaxed);
+        }
+    }
+
+    /// A record was taken from a shard, which has so many now.
+    fn record_removed(&self, len: usize) {
+        if (len + 1).is_multiple_of(BUNCH) {
+            self.records.fetch_sub(BUNCH, Ordering::Relaxed);
+        }
+    }
 }
 
 impl EmbeddedLedger {
@@ -115,7 +138,13 @@ impl EmbeddedLedger {
 
     /// Now; never earlier than any moment that a command was decided at.
     pub fn now(&self) -> UnixMillis {
-        let now = self.clock.now().0;
+        self.moment(self.clock.now())
+    }
+
+    /// The moment at which a command is decided that read the clock before it had its locks: under
+    /// them it is never earlier than that of any command which had one of them before.
+    fn moment(&self, read: UnixMillis) -> UnixMillis {
+        let now = read.0;
         let latest = self.latest.load(Ordering::Relaxed);
         if now <= latest {
             return UnixMillis(latest);
@@ -178,9 +207,6 @@ impl EmbeddedLedger {
             };
             scratch.push(now, &body);
             expired += 1;
-            if entry.line().open().is_zero() {
-                self.state.counts.open_lines.fetch_sub(1, Ordering::Relaxed);
-            }
             if scratch.len() >= crate::limits::RECORD_BYTES_MAX {
                 scratch.commit(&self.journal);
             }
@@ -204,7 +230,7 @@ impl EmbeddedLedger {
         let shard = records.of_mut(key.id).ok_or(LedgerError::Unavailable)?;
         let record = Record::of_event(key, self.position(sequence), at, kept);
         shard.insert(record).map_err(|bad| self.broken(bad))?;
-        self.state.counts.records.fetch_add(1, Ordering::Relaxed);
+        self.state.counts.record_added(shard.records.len());
         let verdict = verdict_of(at, body).ok_or(LedgerError::Unavailable)?;
         let position = self.position(sequence);
         Ok(Answer {
@@ -319,4 +345,23 @@ fn unrecorded(refusal: Refusal) -> Answer {
 /// done.
 fn unpoisoned<T>(result: Result<T, PoisonError<T>>) -> T {
     result.unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_counted_up_to_what_fills_no_bunch() {
+        let counts = Counts::default();
+        let counted = || counts.records.load(Ordering::Relaxed);
+        for len in 1..=100 {
+            counts.record_added(len);
+            assert_eq!(counted(), len / BUNCH * BUNCH);
+        }
+        for len in (0..100).rev() {
+            counts.record_removed(len);
+            assert_eq!(counted(), len / BUNCH * BUNCH);
+        }
+    }
 }

@@ -33,18 +33,24 @@ pub(super) fn check_shard(shard: &StockShard) -> Recount {
     let mut found = Recount::default();
     let mut sums: HashMap<u32, Sums> = HashMap::new();
     let mut pinned: HashMap<(u32, NodeIx), u64> = HashMap::new();
+    let mut open_lines = 0;
     for (_, entry) in shard.lines.iter() {
         let line = entry.line();
         let open = line.open();
         if open.is_zero() {
             continue;
         }
+        open_lines += 1;
         let sum = sums.entry(entry.stock).or_default();
         sum.held += line.held.get();
         sum.committed += line.committed.get();
         if let Some(node) = line.pin {
             *pinned.entry((entry.stock, node)).or_default() += open.get();
         }
+    }
+    if shard.open_lines != open_lines {
+        let counter = shard.open_lines;
+        found.violation(|| format!("open lines counter is {counter}, there are {open_lines}"));
     }
     for (slot, entry) in shard.stocks.iter() {
         let (stock, sku) = (&entry.stock, entry.sku());

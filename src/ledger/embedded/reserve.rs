@@ -9,14 +9,14 @@ use super::pool::{RecordGuards, StockGuards};
 use super::record_shard::{Head, LineRef, LineRefs, Record, shard_of as record_shard_of};
 use super::scratch::Scratch;
 use super::stock_shard::{LineEntry, shard_of};
-use crate::domain::command::{CommandKey, Reserve};
+use crate::domain::command::{CommandKey, LineRequest, Reserve};
 use crate::domain::decide;
 use crate::domain::decide::Grants;
 use crate::domain::line::Inconsistent;
 use crate::domain::verdict::{Outcome, Reservation, ReservationLine};
-use crate::domain::{ChannelIx, Line, ReservationId, UnixMillis};
+use crate::domain::{ChannelIx, Line, ReservationId, Units, UnixMillis};
 use crate::ledger::event::{Body, Reserved, ReservedLine};
-use crate::ledger::{Answer, LedgerError, answer};
+use crate::ledger::{Answer, LedgerError, Position, answer};
 
 /// Where the stock of a line is: shard, and slot once it was found.
 #[derive(Clone, Copy)]
@@ -34,19 +34,11 @@ impl EmbeddedLedger {
         key: CommandKey,
         reserve: &Reserve<'_>,
     ) -> Result<Answer, LedgerError> {
-        let mut places: Places = reserve
-            .lines
-            .as_slice()
-            .iter()
-            .map(|line| {
-                let hash = self.state.hasher.sku(line.sku.as_str());
-                Place {
-                    hash,
-                    shard: shard_of(hash),
-                    slot: None,
-                }
-            })
-            .collect();
+        // Before the locks: the processor finishes all reads before it reads the clock, which would
+        // part those that are warmed from those that follow.
+        let read = self.clock.now();
+        let lines = reserve.lines.as_slice().iter();
+        let mut places: Places = gather(lines.map(|line| self.place(line)));
         let mut records = self.state.pool.records(&[key.id])?;
         let mut stock = self
             .state
@@ -62,11 +54,12 @@ impl EmbeddedLedger {
         }
         // Only what makes the memory grow without end is turned away: what was promised can
         // always be confirmed, released and asked for.
-        if self.state.counts.records.load(Ordering::Relaxed) >= self.retention.records_max {
+        let kept = self.state.counts.records.load(Ordering::Relaxed);
+        if u64::try_from(kept).unwrap_or(u64::MAX) >= self.retention.records_max {
             return Err(LedgerError::Overloaded);
         }
         let hold = self.state.pool.hold_timer();
-        let now = self.now();
+        let now = self.moment(read);
         let mut scratch = Scratch::new();
         self.expire(&mut stock, now, &mut scratch)?;
         for (place, line) in places.iter_mut().zip(reserve.lines.as_slice()) {
@@ -77,7 +70,7 @@ impl EmbeddedLedger {
             let place = places.get(at)?;
             stock.shard(place.shard)?.stock(place.slot?)
         });
-        let answer = match verdict {
+        match verdict {
             Err(refusal) => {
                 let refused = self.refuse(&mut records, key, now, refusal, scratch);
                 refused.map(|answer| Answer {
@@ -95,21 +88,39 @@ impl EmbeddedLedger {
                     places: &places,
                     grants: &grants,
                 };
-                self.make(&made, &mut records, &mut stock, scratch)
+                let position = self.make(&made, &mut records, &mut stock, scratch)?;
+                drop(hold);
+                // What the caller is told needs no lock.
+                drop(stock);
+                drop(records);
+                Ok(Answer {
+                    verdict: Ok(Outcome::Reservation(made.reservation())),
+                    replayed: false,
+                    position,
+                    told_after: position,
+                })
             }
-        };
-        drop(hold);
-        answer
+        }
     }
 
-    /// Writes an accepted reservation: lines and counters, journal, head.
+    /// The shard of a line; its slot is found under the locks.
+    fn place(&self, line: &LineRequest<'_>) -> Place {
+        let hash = self.state.hasher.sku(line.sku.as_str());
+        Place {
+            hash,
+            shard: shard_of(hash),
+            slot: None,
+        }
+    }
+
+    /// Writes an accepted reservation: lines and counters, journal, head. Returns its place.
     fn make(
         &self,
         making: &Making<'_, '_>,
         records: &mut RecordGuards<'_>,
         stock: &mut StockGuards<'_>,
         mut scratch: Scratch,
-    ) -> Result<Answer, LedgerError> {
+    ) -> Result<Position, LedgerError> {
         let refs = self.place_lines(making, stock)?;
         let body = making.body();
         scratch.push(making.now, &Body::Reserved(body));
@@ -129,6 +140,7 @@ impl EmbeddedLedger {
             .of_mut(making.key.id)
             .ok_or(LedgerError::Unavailable)?;
         let slot = shard.insert(record).map_err(|bad| self.broken(bad))?;
+        self.state.counts.record_added(shard.records.len());
         if let Some(reference) = reserve.reference {
             let hash = self.state.hasher.reference(making.channel, reference);
             let shard = u16::try_from(record_shard_of(making.key.id)).unwrap_or(u16::MAX);
@@ -137,23 +149,7 @@ impl EmbeddedLedger {
                 .references(hash)?
                 .insert(hash, (shard, slot));
         }
-        self.state.counts.records.fetch_add(1, Ordering::Relaxed);
-        let granted = making
-            .grants
-            .iter()
-            .filter(|units| !units.is_zero())
-            .count();
-        let lines = i64::try_from(granted).unwrap_or(0);
-        self.state
-            .counts
-            .open_lines
-            .fetch_add(lines, Ordering::Relaxed);
-        Ok(Answer {
-            verdict: Ok(Outcome::Reservation(making.reservation())),
-            replayed: false,
-            position,
-            told_after: position,
-        })
+        Ok(position)
     }
 
     fn place_lines(
@@ -182,7 +178,7 @@ impl EmbeddedLedger {
             if short_after > short_before {
                 // The continuous check: a hold must never promise what is not there.
                 self.meters
-                    .oversold_units(short_after.map_or(0, crate::domain::Units::get));
+                    .oversold_units(short_after.map_or(0, Units::get));
                 return Err(self.broken(Inconsistent));
             }
             let number = u16::try_from(place.shard).unwrap_or(u16::MAX);
@@ -190,6 +186,13 @@ impl EmbeddedLedger {
         }
         Ok(refs)
     }
+}
+
+/// Collects one by one: nearly always there is one, for which to ask for room first costs more.
+fn gather<A: smallvec::Array>(items: impl Iterator<Item = A::Item>) -> SmallVec<A> {
+    let mut all = SmallVec::new();
+    items.for_each(|item| all.push(item));
+    all
 }
 
 /// Reads a little of every place that the command is about to work on. The processor fetches them
@@ -217,6 +220,12 @@ struct Making<'a, 'r> {
 }
 
 impl Making<'_, '_> {
+    /// The lines, each with the units granted.
+    fn granted(&self) -> impl Iterator<Item = (&LineRequest<'_>, Units)> {
+        let lines = self.reserve.lines.as_slice().iter();
+        lines.zip(self.grants.iter().copied())
+    }
+
     fn body(&self) -> Reserved<'_> {
         Reserved {
             id: ReservationId(self.key.id),
@@ -224,19 +233,12 @@ impl Making<'_, '_> {
             channel: self.channel,
             reference: self.reserve.reference,
             ttl_ms: self.reserve.ttl.get().as_millis(),
-            lines: self
-                .reserve
-                .lines
-                .as_slice()
-                .iter()
-                .zip(self.grants)
-                .map(|(line, granted)| ReservedLine {
-                    sku: line.sku.as_str(),
-                    pin: line.node,
-                    requested: line.quantity,
-                    held: *granted,
-                })
-                .collect(),
+            lines: gather(self.granted().map(|(line, granted)| ReservedLine {
+                sku: line.sku.as_str(),
+                pin: line.node,
+                requested: line.quantity,
+                held: granted,
+            })),
         }
     }
 
@@ -247,18 +249,11 @@ impl Making<'_, '_> {
             reference: self.reserve.reference.map(Into::into),
             created_at: self.now,
             deadline: self.now.after(self.reserve.ttl.get()),
-            lines: self
-                .reserve
-                .lines
-                .as_slice()
-                .iter()
-                .zip(self.grants)
-                .map(|(line, granted)| ReservationLine {
-                    sku: line.sku.as_str().into(),
-                    requested: line.quantity,
-                    line: answer::held_line(line.node, *granted),
-                })
-                .collect(),
+            lines: gather(self.granted().map(|(line, granted)| ReservationLine {
+                sku: line.sku.as_str().into(),
+                requested: line.quantity,
+                line: answer::held_line(line.node, granted),
+            })),
         }
     }
 }

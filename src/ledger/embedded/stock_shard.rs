@@ -126,6 +126,9 @@ pub(super) struct StockShard {
     pub(super) stocks: Slab<StockEntry>,
     pub(super) lines: Slab<LineEntry>,
     due: DueQueue,
+    /// Lines with held or committed units. Kept here, where a command has written anyway, and not
+    /// for the whole pool, where all threads would write to it.
+    pub(super) open_lines: u64,
     /// Sequence of the last command that changed anything here since the start. Expiries do not
     /// count: after a crash, time makes the lost ones again.
     pub(super) changed: u64,
@@ -168,6 +171,12 @@ impl StockShard {
         self.stocks.get(slot).map(|e| &e.stock)
     }
 
+    /// Counts a line as it was and as it is.
+    fn count_open(&mut self, before: &Line, after: &Line) {
+        self.open_lines += u64::from(!after.open().is_zero());
+        self.open_lines -= u64::from(!before.open().is_zero());
+    }
+
     /// Adds a line and takes its held units. Returns the line's slot.
     pub(super) fn hold(&mut self, mut entry: LineEntry, units: Units) -> Result<u32, Inconsistent> {
         let stock = self.stocks.get_mut(entry.stock).ok_or(Inconsistent)?;
@@ -178,16 +187,18 @@ impl StockShard {
         let deadline = entry.deadline;
         let slot = self.lines.insert(entry).ok_or(Inconsistent)?;
         self.due.push(deadline, slot);
+        self.open_lines += u64::from(!units.is_zero());
         Ok(slot)
     }
 
     /// Puts a line back as it was stored; its units are already in the stock's counters.
     pub(super) fn restore_line(&mut self, entry: LineEntry) -> Result<u32, Inconsistent> {
-        let (deadline, held) = (entry.deadline, entry.line().held);
+        let (deadline, line) = (entry.deadline, entry.line());
         let slot = self.lines.insert(entry).ok_or(Inconsistent)?;
-        if !held.is_zero() {
+        if !line.held.is_zero() {
             self.due.push(deadline, slot);
         }
+        self.count_open(&Line::pinned(None), &line);
         Ok(slot)
     }
 
@@ -197,7 +208,10 @@ impl StockShard {
         let stock = self.stocks.get_mut(entry.stock).ok_or(Inconsistent)?;
         let line = entry.line();
         stock.stock.apply(line.pin, line.open(), step)?;
-        entry.line.apply(step)
+        entry.line.apply(step)?;
+        let after = entry.line();
+        self.count_open(&line, &after);
+        Ok(())
     }
 
     /// Moves the deadline of a line.

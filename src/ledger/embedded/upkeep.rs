@@ -109,7 +109,7 @@ impl EmbeddedLedger {
         let Some(record) = records.remove(slot) else {
             return Ok(());
         };
-        self.state.counts.records.fetch_sub(1, Ordering::Relaxed);
+        self.state.counts.record_removed(records.records.len());
         let shard = super::record_shard::shard_of(record.id());
         self.state
             .forget_lines(&record, (u16::try_from(shard).unwrap_or(u16::MAX), slot))
@@ -132,8 +132,11 @@ impl EmbeddedLedger {
     }
 
     /// Reservation lines with held or committed units.
-    pub fn open_lines(&self) -> i64 {
-        self.state.counts.open_lines.load(Ordering::Relaxed)
+    pub fn open_lines(&self) -> Result<u64, LedgerError> {
+        let shard = |number| self.state.pool.stock_shard(number);
+        (0..STOCK_SHARDS)
+            .map(|number| shard(number).map(|shard| shard.open_lines))
+            .sum()
     }
 }
 

@@ -226,7 +226,7 @@ impl RemoteLedger {
     }
 
     /// Reservation lines with held or committed units, when they were last counted.
-    pub fn open_lines(&self) -> i64 {
+    pub fn open_lines(&self) -> u64 {
         self.stand.open_lines()
     }
 

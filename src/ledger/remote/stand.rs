@@ -1,6 +1,6 @@
 //! Where the ledger stands, as far as this instance has seen.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::link::{Level, Why};
@@ -16,7 +16,7 @@ pub(super) struct Stand {
     seen: Mutex<Seen>,
     /// An unsafe setting was found that nobody has accepted.
     is_unsafe: AtomicBool,
-    open_lines: AtomicI64,
+    open_lines: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Stand {
                 told: Vec::new(),
             }),
             is_unsafe: AtomicBool::new(false),
-            open_lines: AtomicI64::new(0),
+            open_lines: AtomicU64::new(0),
         }
     }
 
@@ -97,12 +97,11 @@ impl Stand {
         }
     }
 
-    pub(super) fn open_lines(&self) -> i64 {
+    pub(super) fn open_lines(&self) -> u64 {
         self.open_lines.load(Ordering::Relaxed)
     }
 
     pub(super) fn count_open_lines(&self, lines: u64) {
-        let lines = i64::try_from(lines).unwrap_or(i64::MAX);
         self.open_lines.store(lines, Ordering::Relaxed);
     }
 }

@@ -61,6 +61,14 @@ struct LocalLane {
     is_nudge_due: bool,
 }
 
+impl LocalLane {
+    fn nudge_later(&mut self) {
+        if !std::mem::replace(&mut self.is_nudge_due, true) {
+            self.lane.notify.notify_one();
+        }
+    }
+}
+
 thread_local! {
     static LOCAL: RefCell<Vec<LocalLane>> = const { RefCell::new(Vec::new()) };
 }
@@ -114,9 +122,7 @@ impl Lanes {
             if sequence < before {
                 lane.lane.lowest.store(sequence, Ordering::SeqCst);
             }
-            if !std::mem::replace(&mut lane.is_nudge_due, true) {
-                lane.lane.notify.notify_one();
-            }
+            lane.nudge_later();
             true
         });
         let in_lane = in_lane == Ok(true);
@@ -124,6 +130,17 @@ impl Lanes {
             lock(&self.shared).insert(sequence, waker.clone());
         }
         in_lane
+    }
+
+    /// Has the writer nudged once everything that is ready on this thread has run, for records that
+    /// nobody waits for. False where the thread has no lane.
+    pub(super) fn nudge_later(&self) -> bool {
+        let in_lane = LOCAL.try_with(|local| {
+            let mut local = local.borrow_mut();
+            let lane = local.iter_mut().find(|lane| lane.owner == self.owner);
+            lane.map(LocalLane::nudge_later).is_some()
+        });
+        in_lane == Ok(true)
     }
 
     /// Wakes everybody who waits for a sequence up to `durable`; holds no lock while it does.

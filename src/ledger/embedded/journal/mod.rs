@@ -46,8 +46,18 @@ use super::storage::Storage;
 use crate::blocking::wait_for;
 use crate::ledger::{Durability, LedgerError};
 
-/// Queued bytes from which the writer begins although nobody waits yet.
-const NUDGE_BYTES: usize = 64 * 1024;
+/// Queued bytes from which the writer begins although nobody waits yet. Where it only hands them to
+/// the system, it begins so early that a caller with a thousand commands in flight finds the oldest
+/// done when it comes to wait; where it syncs, a larger group is worth more.
+const fn nudge_bytes(durability: Durability) -> usize {
+    match durability {
+        Durability::Os => 32 * 1024,
+        // A journal has no other levels than these two.
+        Durability::Disk | Durability::Memory | Durability::Replica | Durability::ReplicaDisk => {
+            64 * 1024
+        }
+    }
+}
 
 /// How a journal works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,12 +182,12 @@ impl Journal {
         let (last, queued) = {
             let mut queue = self.shared.lock_queue();
             let last = queue.append(records, count);
-            self.shared.last.store(queue.last, Ordering::Release);
+            self.shared.tail.last.store(queue.last, Ordering::Release);
             let queued = queue.batch.bytes.len();
-            self.shared.queued.store(queued, Ordering::Relaxed);
+            self.shared.tail.queued.store(queued, Ordering::Relaxed);
             (last, queued)
         };
-        if queued >= NUDGE_BYTES {
+        if queued >= nudge_bytes(self.shared.config.durability) {
             self.shared.nudge();
         }
         last
@@ -218,6 +228,7 @@ impl Journal {
     pub fn queued_bytes(&self) -> usize {
         let writing = self.shared.writing.load(Ordering::Relaxed);
         self.shared
+            .tail
             .queued
             .load(Ordering::Relaxed)
             .saturating_add(writing)

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use crossbeam::utils::CachePadded;
 use tokio::sync::watch;
 
 use super::JournalConfig;
@@ -12,6 +13,17 @@ use super::segment::{Catalog, LedgerId};
 use crate::ledger::LedgerError;
 use crate::ledger::embedded::storage::Storage;
 
+/// What every append writes: by itself, so that a thread which appends takes nothing from the others
+/// that they only read.
+#[derive(Debug)]
+pub(super) struct Tail {
+    queue: Mutex<Queue>,
+    /// Sequence of the last record.
+    pub(super) last: AtomicU64,
+    /// Bytes in the queue.
+    pub(super) queued: AtomicUsize,
+}
+
 /// What the journal's handle and its threads share.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -19,15 +31,13 @@ pub(super) struct Shared {
     pub(super) config: JournalConfig,
     pub(super) epoch: u32,
     pub(super) ledger: LedgerId,
-    pub(super) queue: Mutex<Queue>,
+    pub(super) tail: CachePadded<Tail>,
     /// Signalled when the writer sleeps and there is work.
     pub(super) work: Condvar,
     /// The writer waits for work. Set under the queue's lock.
     pub(super) writer_sleeps: AtomicBool,
-    pub(super) last: AtomicU64,
-    pub(super) durable: AtomicU64,
-    /// Bytes in the queue, and bytes that the writer has taken out and not yet finished.
-    pub(super) queued: AtomicUsize,
+    pub(super) durable: CachePadded<AtomicU64>,
+    /// Bytes that the writer has taken out of the queue and not yet finished.
     pub(super) writing: AtomicUsize,
     pub(super) poisoned: AtomicBool,
     /// Closed in good order; what is appended from now on is dropped.
@@ -56,12 +66,14 @@ impl Shared {
             config,
             epoch,
             ledger,
-            queue: Mutex::new(Queue::new(last)),
+            tail: CachePadded::new(Tail {
+                queue: Mutex::new(Queue::new(last)),
+                last: AtomicU64::new(last),
+                queued: AtomicUsize::new(0),
+            }),
             work: Condvar::new(),
             writer_sleeps: AtomicBool::new(false),
-            last: AtomicU64::new(last),
-            durable: AtomicU64::new(last),
-            queued: AtomicUsize::new(0),
+            durable: CachePadded::new(AtomicU64::new(last)),
             writing: AtomicUsize::new(0),
             poisoned: AtomicBool::new(false),
             ended: AtomicBool::new(false),
@@ -77,7 +89,8 @@ impl Shared {
     // A thread that panicked while it held one of these locks left nothing half done: every
     // critical section is a copy or a swap.
     pub(super) fn lock_queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        let queue = self.tail.queue.lock();
+        queue.unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn lock_catalog(&self) -> MutexGuard<'_, Catalog> {
@@ -89,7 +102,7 @@ impl Shared {
     }
 
     pub(super) fn last(&self) -> u64 {
-        self.last.load(Ordering::Acquire)
+        self.tail.last.load(Ordering::Acquire)
     }
 
     pub(super) fn durable(&self) -> u64 {
@@ -112,6 +125,14 @@ impl Shared {
         }
     }
 
+    /// Has the writer begin, soon, with records that nobody waits for. Called by those who found
+    /// that they need not wait: what they were told may rest on more than is durable by then.
+    pub(super) fn nudge_for_others(&self) {
+        if self.last() > self.durable() && !self.lanes.nudge_later() {
+            self.nudge();
+        }
+    }
+
     pub(super) fn publish(&self, last: u64, scratch: &mut Scratch) {
         self.durable.store(last, Ordering::SeqCst);
         self.lanes.wake(last, scratch);
@@ -130,7 +151,7 @@ impl Shared {
             queue.closed = true;
             queue.batch.clear();
             self.unknown_to.store(queue.last, Ordering::Relaxed);
-            self.queued.store(0, Ordering::Relaxed);
+            self.tail.queued.store(0, Ordering::Relaxed);
             // Under the lock: the writer must not take the empty queue for a clean end.
             self.poisoned.store(true, Ordering::SeqCst);
         }

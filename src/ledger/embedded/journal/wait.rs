@@ -81,6 +81,9 @@ impl Future for Wait<'_> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if let Some(outcome) = self.shared.outcome(self.sequence) {
+            if self.registered.is_none() {
+                self.shared.nudge_for_others();
+            }
             return Poll::Ready(outcome);
         }
         let waker = context.waker();

@@ -153,7 +153,7 @@ impl Writer {
             self.shared
                 .writing
                 .store(self.batch.bytes.len(), Ordering::Relaxed);
-            self.shared.queued.store(0, Ordering::Relaxed);
+            self.shared.tail.queued.store(0, Ordering::Relaxed);
             let sync = std::mem::take(&mut queue.sync_wanted);
             Work {
                 last: queue.last,

@@ -1,7 +1,6 @@
 //! Recovery, first part: the snapshot.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::super::State;
 use super::super::record::BadRecord;
@@ -61,7 +60,7 @@ impl State {
         let mark = get_records(bytes, |record| {
             loading.latest = loading.latest.max(record.at);
             records.insert(record)?;
-            self.counts.records.fetch_add(1, Ordering::Relaxed);
+            self.counts.record_added(records.records.len());
             Ok::<(), OpenError>(())
         })?;
         set_mark(&mut loading.record_marks, shard, mark)

@@ -10,13 +10,15 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, RwLock};
 
+use crossbeam::utils::CachePadded;
+
 use super::journal::{Journal, JournalConfig, JournalError, JournalRecovery, ReplayError};
 use super::pool::Pool;
 use super::record::{self, BadRecord};
 use super::record_shard::LineRef;
 use super::snapshot_file::SnapshotError;
 use super::storage::{OpenStorageError, Storage};
-use super::{Counts, EmbeddedLedger, Retention, State, upkeep};
+use super::{EmbeddedLedger, Retention, State, upkeep};
 use crate::clock::Clock;
 use crate::domain::hash::Hasher;
 use crate::domain::line::Inconsistent;
@@ -111,9 +113,10 @@ impl EmbeddedLedger {
             hasher: Hasher::new(seed),
             nodes: RwLock::new(Names::new(NODES_MAX)),
             channels: RwLock::new(Names::new(CHANNELS_MAX)),
-            counts: Counts::default(),
+            counts: CachePadded::default(),
         };
         let (from, latest) = state.recover(&storage, &mut recovery)?;
+        warn_of_an_early_clock(clock.now(), latest);
         if let Some(cut) = recovery.cut() {
             tracing::warn!(?cut, "cut the unfinished end of the journal");
         }
@@ -167,7 +170,7 @@ impl State {
         Ok((from, loading.latest))
     }
 
-    /// After the last event: derived indexes and counts.
+    /// After the last event: derived indexes.
     fn finish(&self, loading: &Loading) -> Result<(), OpenError> {
         let mut newest: HashMap<u64, (Position, super::pool::HeadRef)> = HashMap::new();
         let mut gone = Vec::new();
@@ -192,18 +195,7 @@ impl State {
         for (hash, (_, at)) in newest {
             self.pool.references(hash)?.insert(hash, at);
         }
-        self.drop_forgotten(&gone, loading)?;
-        let mut open = 0;
-        for number in 0..STOCK_SHARDS {
-            let shard = self.pool.stock_shard(number)?;
-            let lines = shard
-                .lines
-                .iter()
-                .filter(|(_, entry)| !entry.line().open().is_zero());
-            open += i64::try_from(lines.count()).unwrap_or(0);
-        }
-        self.counts.open_lines.store(open, Ordering::Relaxed);
-        Ok(())
+        self.drop_forgotten(&gone, loading)
     }
 
     /// A reservation that was forgotten while the snapshot was written may have left its head or
@@ -211,8 +203,9 @@ impl State {
     fn drop_forgotten(&self, heads: &[(usize, u32)], loading: &Loading) -> Result<(), OpenError> {
         let mut lines: Vec<LineRef> = loading.orphans.values().copied().collect();
         for (number, slot) in heads {
-            if let Some(record) = self.pool.record_shard(*number)?.remove(*slot) {
-                self.counts.records.fetch_sub(1, Ordering::Relaxed);
+            let mut shard = self.pool.record_shard(*number)?;
+            if let Some(record) = shard.remove(*slot) {
+                self.counts.record_removed(shard.records.len());
                 let refs = record.head().map(|head| head.lines).unwrap_or_default();
                 lines.extend(refs.iter().filter(|line| !line.is_missing()));
             }
@@ -241,4 +234,18 @@ fn line_ref(shard: usize, slot: u32) -> LineRef {
 
 fn covered(marks: &[u64], shard: usize, sequence: u64) -> bool {
     marks.get(shard).is_some_and(|mark| sequence <= *mark)
+}
+
+/// Behind the ledger by more than this, a clock is said to be wrong.
+const CLOCK_BEHIND_MS: i64 = 2_000;
+
+/// Time never goes back behind what was decided: until the clock has caught up, it stands still.
+fn warn_of_an_early_clock(now: UnixMillis, latest: UnixMillis) {
+    let behind = latest.0.saturating_sub(now.0);
+    if behind > CLOCK_BEHIND_MS {
+        tracing::warn!(
+            seconds = behind / 1_000,
+            "the clock of this machine is behind the ledger: until it has caught up, no hold expires"
+        );
+    }
 }

@@ -78,10 +78,10 @@ impl State {
             && let Some(old) = shard.remove(slot)
         {
             self.forget_lines(&old, (u16::try_from(number).unwrap_or(u16::MAX), slot))?;
-            self.counts.records.fetch_sub(1, Ordering::Relaxed);
+            self.counts.record_removed(shard.records.len());
         }
         shard.insert(record)?;
-        self.counts.records.fetch_add(1, Ordering::Relaxed);
+        self.counts.record_added(shard.records.len());
         Ok(())
     }
 
