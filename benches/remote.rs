@@ -14,7 +14,6 @@
 #[expect(dead_code, reason = "shared with tests")]
 mod partition;
 #[path = "../tests/support/server.rs"]
-#[expect(dead_code, reason = "shared with tests")]
 mod server;
 
 use holdfast::domain::command::{

@@ -13,6 +13,7 @@
 )]
 
 #[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "the model tests use the rest of what they share")]
 mod support;
 
 #[path = "../support/partition.rs"]
@@ -21,6 +22,8 @@ mod partition;
 mod server;
 
 mod batches;
+mod edges;
+mod events;
 mod faults;
 mod histories;
 mod mutants;

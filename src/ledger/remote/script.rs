@@ -229,3 +229,29 @@ fn number<T: std::str::FromStr>(
     let text = fields.get(name).ok_or(BadMeta::Damaged(name))?;
     text.parse().or(Err(BadMeta::Damaged(name)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_lists_the_keys_in_the_order_of_the_scripts() {
+        let readme = include_str!("../../../lua/README.md");
+        let rows = readme.lines().filter_map(|line| line.strip_prefix("| `"));
+        let listed: Vec<&str> = rows.filter_map(|row| row.split('`').next()).collect();
+        assert_eq!(listed, NAMES);
+        let bound = "-- KEYS       meta, stock, records, refs, names, due, events\n";
+        assert_eq!(bound, format!("-- KEYS       {}\n", NAMES.join(", ")));
+        assert!(BATCH.contains(bound) && RELIEF.contains(bound));
+    }
+
+    #[test]
+    fn no_script_builds_a_key() {
+        for line in BATCH.lines().filter(|line| line.contains("KEYS")) {
+            assert!(
+                line.starts_with("--") || line.trim_start().starts_with("KEYS["),
+                "{line}"
+            );
+        }
+    }
+}

@@ -42,6 +42,10 @@ pub struct Header {
 }
 
 /// What a command got.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every one is an answer, and none is kept"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
     /// An answer.
@@ -187,10 +191,7 @@ impl BatchReply {
 
     /// What the id at this place was answered; `None`: nothing is known of it.
     pub fn settled(&self, at: usize, id: u128) -> Result<Option<Answer>, Malformed> {
-        match self.outcome(at)?.0 {
-            Outcome::Record(bytes) => self.kept_answer(id, bytes),
-            _ => Err(Malformed),
-        }
+        self.kept_answer(id, self.record(at)?)
     }
 
     /// The answer that a record stands for.
@@ -219,10 +220,7 @@ impl BatchReply {
 
     /// The reservation that was read; `None`: unknown or forgotten.
     pub fn reservation(&self, at: usize, id: u128) -> Result<Option<Reservation>, Malformed> {
-        match self.outcome(at)?.0 {
-            Outcome::Record(bytes) => view(id, bytes),
-            _ => Err(Malformed),
-        }
+        view(id, self.record(at)?)
     }
 
     /// The reservation that was read by its reference.
@@ -262,11 +260,10 @@ impl BatchReply {
 
     /// The index that a name has now; `None`: no room for more.
     pub fn named(&self, at: usize) -> Result<Option<u16>, Malformed> {
-        match self.outcome(at)?.0 {
-            Outcome::Named(index) => Ok(Some(index)),
-            Outcome::Value(mut reader) => Ok(u16::try_from(reader.int()?).ok()),
-            _ => Err(Malformed),
+        if let Outcome::Named(index) = self.outcome(at)?.0 {
+            return Ok(Some(index));
         }
+        Ok(u16::try_from(self.value(at)?.int()?).ok())
     }
 
     /// Whether the record was forgotten.
@@ -275,10 +272,17 @@ impl BatchReply {
     }
 
     fn value(&self, at: usize) -> Result<Reader<'_>, Malformed> {
-        match self.outcome(at)?.0 {
-            Outcome::Value(reader) => Ok(reader),
-            _ => Err(Malformed),
-        }
+        let Outcome::Value(reader) = self.outcome(at)?.0 else {
+            return Err(Malformed);
+        };
+        Ok(reader)
+    }
+
+    fn record(&self, at: usize) -> Result<&[u8], Malformed> {
+        let Outcome::Record(bytes) = self.outcome(at)?.0 else {
+            return Err(Malformed);
+        };
+        Ok(bytes)
     }
 }
 

@@ -1,0 +1,145 @@
+//! The events of the scripts are those of the embedded ledger.
+
+use std::sync::Arc;
+
+use holdfast::blocking::wait_for;
+use holdfast::clock::Clock;
+use holdfast::domain::UnixMillis;
+use holdfast::engine::Engine;
+use holdfast::ledger::Position;
+use holdfast::ledger::event::{Body, Cursor, Event};
+use holdfast::ledger::remote::script::BATCH;
+
+use crate::batches::run;
+use crate::partition::Partition;
+use crate::server::{Kind, Server};
+use crate::support::check::START;
+use crate::support::driven::{id_of, open, submit};
+use crate::support::history::{Maker, Step};
+use crate::support::memory::Memory;
+use crate::support::script::Script;
+
+/// What happened, in two lists that can be compared.
+///
+/// Expiries stand apart, without their moments and in no order: the embedded ledger writes down what
+/// a command is about to touch, the scripts everything that is due. Both are early enough for whom it
+/// concerns. Openings and names belong to a folder or a partition, not to its history.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    commands: Vec<String>,
+    expiries: Vec<String>,
+}
+
+impl Told {
+    pub(crate) fn note(&mut self, event: &Event<'_>) {
+        match &event.body {
+            Body::Opened { .. } | Body::NodeNamed { .. } | Body::ChannelNamed { .. } => {}
+            Body::Expired { .. } => self.expiries.push(format!("{:?}", event.body)),
+            Body::Reserved(_)
+            | Body::Acted(_)
+            | Body::StockChanged(_)
+            | Body::SettingsPut { .. }
+            | Body::Refused { .. } => {
+                self.commands
+                    .push(format!("{:?} {:?}", event.at, event.body));
+            }
+        }
+    }
+
+    fn sorted(mut self) -> Self {
+        self.expiries.sort_unstable();
+        self
+    }
+}
+
+/// A history at whose end everything that is due has expired and is durable, as the last command
+/// tells.
+fn history(seed: u64) -> Vec<Step> {
+    let mut maker = Maker::new(seed);
+    maker.backwards = false;
+    maker.restart_every = u64::MAX;
+    let mut history = maker.history(1_500);
+    history.push(Step::Tick);
+    history.push(Step::Command {
+        key: "last".to_owned(),
+        script: Script::Set {
+            reason: "the end".to_owned(),
+            items: Vec::new(),
+        },
+    });
+    history
+}
+
+fn embedded(seed: u64, history: &[Step]) -> Told {
+    let clock = Clock::manual(UnixMillis(START));
+    let engine = open(Arc::new(Memory::with_seed(seed)), clock.clone(), None);
+    let mut wall = START;
+    let mut last = Position::default();
+    for step in history {
+        match step {
+            Step::Command { key, script } => {
+                let target = script.target().map_or(0, |target| id_of(&engine, target));
+                let answer = submit(&engine, key, script, target).unwrap();
+                last = last.max(answer.position);
+            }
+            Step::Clock(by) => {
+                wall += by;
+                clock.set(UnixMillis(wall));
+            }
+            Step::Tick => wait_for(engine.tick()).unwrap(),
+            Step::Restart | Step::Snapshot | Step::Compare => {}
+        }
+    }
+    engine.wait_blocking(last).unwrap();
+    let told = told_by(&engine);
+    engine.close().unwrap();
+    told
+}
+
+fn told_by(engine: &Engine) -> Told {
+    let mut told = Told::default();
+    let mut after = Cursor::default();
+    loop {
+        let page = wait_for(engine.events(after, 1_000)).unwrap();
+        if page.records.is_empty() {
+            return told.sorted();
+        }
+        page.iter().for_each(|event| told.note(&event.unwrap()));
+        after = page.next.into();
+    }
+}
+
+fn scripted(partition: &mut Partition, seed: u64, history: &[Step]) -> Told {
+    run(partition, seed, history).unwrap();
+    let mut told = Told::default();
+    let mut last = 0;
+    for entry in partition.entries() {
+        for event in entry.events().unwrap() {
+            assert_eq!(event.position.sequence, last + 1, "no gap");
+            last += 1;
+            told.note(&event);
+        }
+    }
+    told.sorted()
+}
+
+#[test]
+fn the_stream_tells_what_the_embedded_journal_tells() {
+    for kind in Kind::ALL {
+        let server = Server::start(kind);
+        let mut partition = Partition::fresh(&server, BATCH, 0);
+        for seed in 0..12 {
+            let history = history(seed);
+            let expected = embedded(seed, &history);
+            let told = scripted(&mut partition, seed, &history);
+            for (told, expected) in told.commands.iter().zip(&expected.commands) {
+                assert_eq!(told, expected, "{kind:?}, seed {seed}");
+            }
+            assert!(!expected.expiries.is_empty());
+            assert!(
+                told == expected,
+                "{kind:?}, seed {seed}: expiries or length differ"
+            );
+        }
+    }
+}
