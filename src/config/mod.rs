@@ -282,7 +282,7 @@ mod tests {
             ("HOLDFAST_RETENTION__REFUSAL_MINUTES", "90"),
             ("OTHER", "ignored"),
         ];
-        let flags = [("listen", "here"), ("store", "redis://cache:6379")];
+        let flags = [("listen", "here"), ("store", "embeded")];
         let Problems(problems) = load_with(&env, &flags).unwrap_err();
         let of = |key: &str| problems.iter().find(|p| p.key == key).unwrap();
         assert!(of("durabiliti").fix.contains("did you mean durability?"));
@@ -295,11 +295,7 @@ mod tests {
         let refusals = &of("retention.refusal_minutes").fix;
         assert!(refusals.contains("idempotency_hours"), "{refusals}");
         assert!(of("listen").fix.contains("127.0.0.1:8080"));
-        assert!(
-            of("store")
-                .fix
-                .contains("remote ledger is not part of this version")
-        );
+        assert!(of("store").fix.contains("\"embedded\" or an address"));
         assert_eq!(of("listen").origin, "command line");
         assert_eq!(problems.len(), 6);
     }
