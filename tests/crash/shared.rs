@@ -18,13 +18,14 @@ fn start(url: &str) -> Instance {
     Server::spawn_over(url).until_ready()
 }
 
-/// Load on both, then kill -9 of one; a moment later the callers of the other stop.
-fn load_and_kill(
+/// Load on both, then the end of one; a moment later the callers of the other stop.
+fn load_and_end<T>(
     instances: &mut [Instance; 2],
     victim: usize,
     clients: &mut [Client],
     ms: u64,
-) -> String {
+    end: fn(&mut Server) -> T,
+) -> T {
     let is_over = AtomicBool::new(false);
     let addresses = instances.each_ref().map(|(_, address)| *address);
     std::thread::scope(|scope| {
@@ -37,10 +38,10 @@ fn load_and_kill(
             });
         }
         pause(Duration::from_millis(ms));
-        let log = instances[victim].0.kill();
+        let ended = end(&mut instances[victim].0);
         pause(Duration::from_millis(ms / 4));
         is_over.store(true, Ordering::Relaxed);
-        log
+        ended
     })
 }
 
@@ -55,7 +56,7 @@ fn survive(kind: store::Kind, seed: u64) {
     for cycle in 0..cycles_wanted() {
         let victim = rng.index(2);
         let load = rng.between(40, 600);
-        let log = load_and_kill(&mut instances, victim, &mut clients, load);
+        let log = load_and_end(&mut instances, victim, &mut clients, load, Server::kill);
         // By the one that goes on, and by one that was not there.
         let (_, survivor) = instances[1 - victim];
         let faults = judge(survivor, &mut clients, OPENING);
@@ -81,4 +82,19 @@ fn survive(kind: store::Kind, seed: u64) {
 fn what_instances_over_a_store_acknowledged_survives_each_of_them() {
     survive(store::Kind::Redis, 7);
     survive(store::Kind::Valkey, 8);
+}
+
+#[test]
+fn an_instance_that_is_told_to_stop_under_load_loses_nothing() {
+    let store = store::Server::start(store::Kind::Valkey);
+    let url = store.url();
+    let mut clients = clients(9);
+    let first = start(&url);
+    stock_up(first.1);
+    let mut instances = [first, start(&url)];
+    let (status, log) = load_and_end(&mut instances, 0, &mut clients, 300, Server::stop);
+    assert!(status.success(), "{status}:\n{log}");
+    let unknown: u64 = clients.iter().map(|client| client.unknown).sum();
+    let faults = judge(instances[1].1, &mut clients, OPENING);
+    assert!(faults.is_empty(), "{unknown} unknown: {faults:#?}\n{log}");
 }

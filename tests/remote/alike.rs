@@ -46,7 +46,13 @@ fn told(engine: &Engine) -> Told {
                 Body::Opened { .. } => {}
                 Body::NodeNamed { node, .. } if node == NodeIx::MAIN => {}
                 Body::Expired { .. } => told.expired.push(text),
-                _ => told.done.push(text),
+                Body::NodeNamed { .. }
+                | Body::ChannelNamed { .. }
+                | Body::Reserved(_)
+                | Body::Acted(_)
+                | Body::StockChanged(_)
+                | Body::SettingsPut { .. }
+                | Body::Refused { .. } => told.done.push(text),
             }
         }
         after = page.next.into();

@@ -6,7 +6,7 @@ use holdfast::blocking::wait_for;
 use holdfast::domain::command::{
     Channel, Command, Keyed, LineRequest, Lines, Reserve, SetItem, StockChange, StockCommand,
 };
-use holdfast::domain::{HoldTtl, NodeIx, Outcome, Reservation, ReservationId, Sku, Ttl, Units};
+use holdfast::domain::{HoldTtl, NodeIx, Outcome, Reservation, Sku, Ttl, Units};
 use holdfast::engine::Engine;
 use holdfast::ledger::event::{Body, Cursor};
 use holdfast::ledger::{Answer, EventsError, Position};
@@ -204,16 +204,15 @@ fn a_page_of_events_brings_its_names() {
     stock_at(&one.0, "stock", "north", 5);
     let made = reserve(&one.0, "k", one.0.channel("web").unwrap(), None);
     let page = wait_for(other.0.events(Cursor::default(), 100)).unwrap();
-    let told = page
-        .iter()
-        .map(Result::unwrap)
-        .any(|event| match event.body {
-            Body::Reserved(reserved) => {
-                reserved.id == ReservationId(made.id.0)
-                    && &*other.0.channel_name(reserved.channel) == "web"
-            }
-            _ => false,
-        });
-    assert!(told);
+    let channel = page.iter().map(Result::unwrap).find_map(|event| {
+        if let Body::Reserved(reserved) = event.body
+            && reserved.id == made.id
+        {
+            return Some(reserved.channel);
+        }
+        None
+    });
+    let name = channel.map(|channel| other.0.channel_name(channel));
+    assert_eq!(name.as_deref(), Some("web"));
     assert_eq!(&*other.0.node_name(NodeIx(1)), "north");
 }
