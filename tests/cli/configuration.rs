@@ -102,14 +102,27 @@ fn shown_settings_are_a_valid_file() {
 }
 
 #[test]
-fn the_remote_ledger_is_declined_clearly() {
+fn a_level_that_the_store_does_not_have_is_declined_clearly() {
     let inside = folder();
-    for command in ["serve", "verify", "bench"] {
-        let declined = run(inside.path(), &[command, "--store", "redis://cache:6379"]);
-        assert_eq!(declined.code, Some(3));
-        let part = "remote ledger is not part of this version";
-        assert!(declined.err.contains(part), "{}", declined.err);
+    let store = "redis://cache:6379";
+    for (store, level, part) in [
+        ("embedded", "memory", "use disk or os"),
+        ("embedded", "replica", "use disk or os"),
+        (store, "os", "is for the embedded ledger"),
+        (store, "replica", "needs remote.replicas"),
+        (store, "replica+disk", "needs remote.replicas"),
+    ] {
+        for command in ["serve", "verify", "doctor"] {
+            let place = [command, "--store", store, "--durability", level];
+            let declined = run(inside.path(), &place);
+            assert_eq!(declined.code, Some(3), "{}", declined.err);
+            assert!(declined.err.contains(part), "{}", declined.err);
+        }
     }
+    let bench = ["bench", "--store", store, "--durability", "memory"];
+    let declined = run(inside.path(), &bench);
+    assert_eq!(declined.code, Some(2), "{}", declined.err);
+    assert!(declined.err.contains("embedded ledger"), "{}", declined.err);
 }
 
 #[test]
