@@ -39,7 +39,10 @@ fn an_emptied_store_is_noticed_and_nothing_is_made_anew() {
     for kind in Kind::ALL {
         let server = Server::start(kind);
         let place = Place::new(&server);
-        let instance = place.open_named();
+        let mut config = place.config();
+        config.look_every = Duration::from_millis(5);
+        let instance = Instance(Engine::open_remote(config).unwrap());
+        give_names(&instance.0);
         instance.execute("stock", &set("A", 3));
         instance.execute("before", &hold("A", 1, 60_000));
         let _done: String = place.ask(&["FLUSHALL"]);
@@ -55,6 +58,7 @@ fn an_emptied_store_is_noticed_and_nothing_is_made_anew() {
         assert!(wait_for(instance.0.recount()).is_err());
         let keys: u64 = place.ask(&["DBSIZE"]);
         assert_eq!(keys, 0);
+        until("it is not noticed", || !instance.0.health().is_safe);
     }
 }
 
