@@ -15,7 +15,7 @@ use crate::ledger::embedded::Retention;
 use crate::ledger::embedded::storage::{DiskStorage, OpenStorageError};
 use crate::ledger::remote::batcher::BatcherConfig;
 use crate::ledger::remote::link::{Address, Level, Patience};
-use crate::ledger::remote::{self, RemoteConfig};
+use crate::ledger::remote::{self, RemoteConfig, preflight};
 use crate::telemetry::Meters;
 
 /// An open engine and how long that took.
@@ -172,6 +172,7 @@ pub fn remote_settings(
         accept,
         init: in_store == InStore::Made,
         name: format!("holdfast-{}", std::process::id()),
+        look_every: preflight::EVERY,
         clock: Clock::system(),
         meters,
     }

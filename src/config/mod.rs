@@ -282,7 +282,7 @@ mod tests {
             ("HOLDFAST_RETENTION__REFUSAL_MINUTES", "90"),
             ("OTHER", "ignored"),
         ];
-        let flags = [("listen", "here"), ("store", "http://cache:6379")];
+        let flags = [("listen", "here"), ("store", "embeded")];
         let Problems(problems) = load_with(&env, &flags).unwrap_err();
         let of = |key: &str| problems.iter().find(|p| p.key == key).unwrap();
         assert!(of("durabiliti").fix.contains("did you mean durability?"));

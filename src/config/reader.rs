@@ -41,15 +41,17 @@ const DURABILITIES: [Durability; 5] = [
 
 /// An address as it may be shown: `redis://user:word@host` without the word.
 fn without_password(store: &str) -> String {
-    let Some((login, place)) = store.rsplit_once('@') else {
-        return match store.split_once('?') {
-            Some((place, _)) => format!("{place}?..."),
-            None => store.to_owned(),
-        };
-    };
-    let scheme = login.split_once("://").map_or("", |(scheme, _)| scheme);
-    let place = place.split_once('?').map_or(place, |(place, _)| place);
-    format!("{scheme}://...@{place}")
+    let scheme = store.split_once("://").map_or("", |(scheme, _)| scheme);
+    match (store.rsplit_once('@'), store.split_once('?')) {
+        (None, None) => store.to_owned(),
+        (None, Some((place, _))) => format!("{place}?..."),
+        // Either sign may be part of a password that ends at the other.
+        (Some((login, _)), Some(_)) if login.contains('?') => format!("{scheme}://..."),
+        (Some((_, place)), _) => {
+            let place = place.split_once('?').map_or(place, |(place, _)| place);
+            format!("{scheme}://...@{place}")
+        }
+    }
 }
 
 impl Reader<'_> {

@@ -117,6 +117,30 @@ fn a_store_that_does_not_answer_is_named() {
 }
 
 #[test]
+fn a_level_that_the_store_does_not_have_is_declined_clearly() {
+    let inside = folder();
+    let store = "redis://cache:6379";
+    for (store, level, part) in [
+        ("embedded", "memory", "use disk or os"),
+        ("embedded", "replica", "use disk or os"),
+        (store, "os", "is for the embedded ledger"),
+        (store, "replica", "needs remote.replicas"),
+        (store, "replica+disk", "needs remote.replicas"),
+    ] {
+        for command in ["serve", "verify", "doctor"] {
+            let place = [command, "--store", store, "--durability", level];
+            let declined = run(inside.path(), &place);
+            assert_eq!(declined.code, Some(3), "{}", declined.err);
+            assert!(declined.err.contains(part), "{}", declined.err);
+        }
+    }
+    let bench = ["bench", "--store", store, "--durability", "memory"];
+    let declined = run(inside.path(), &bench);
+    assert_eq!(declined.code, Some(2), "{}", declined.err);
+    assert!(declined.err.contains("embedded ledger"), "{}", declined.err);
+}
+
+#[test]
 fn wrong_usage_is_2_and_help_is_0() {
     let inside = folder();
     assert_eq!(run(inside.path(), &["serv"]).code, Some(2));

@@ -80,9 +80,9 @@ impl Client {
         }
     }
 
-    /// Calls until the connection breaks.
-    pub(crate) fn work(&mut self, wire: &mut Wire) {
-        loop {
+    /// Calls until the connection breaks or it is told to stop.
+    pub(crate) fn work(&mut self, wire: &mut Wire, goes_on: impl Fn() -> bool) {
+        while goes_on() {
             let call = self.next();
             self.sent.push(call);
             let known = self.deliver(wire).unwrap_or_else(|wrong| panic!("{wrong}"));

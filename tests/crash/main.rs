@@ -10,6 +10,10 @@ mod judge;
 #[path = "../support/rng.rs"]
 mod rng;
 mod server;
+mod shared;
+#[path = "../support/server.rs"]
+#[expect(dead_code, reason = "the programs here call the store themselves")]
+mod store;
 mod wire;
 
 mod support {
@@ -56,7 +60,7 @@ fn load_and_kill(
         for client in clients {
             scope.spawn(move || {
                 if let Ok(mut wire) = Wire::connect(address) {
-                    client.work(&mut wire);
+                    client.work(&mut wire, || true);
                 }
             });
         }
@@ -192,7 +196,7 @@ fn failed_sync_ends_the_process() {
         stock_up(address);
         let (status, log) = std::thread::scope(|scope| {
             for client in &mut clients {
-                scope.spawn(move || client.work(&mut Wire::connect(address).unwrap()));
+                scope.spawn(move || client.work(&mut Wire::connect(address).unwrap(), || true));
             }
             server.ended()
         });

@@ -44,14 +44,20 @@ impl Server {
 
     /// Starts the binary as an argument of another command.
     pub(crate) fn spawn_under(wrapper: &[&str], data: &Path) -> Self {
-        let words = [
-            wrapper,
-            &[BINARY, "serve", "--listen", "127.0.0.1:0", "--data"],
-        ]
-        .concat();
+        Self::run(wrapper, &["--data", data.to_str().unwrap()])
+    }
+
+    /// Starts an instance over a store; makes the ledger where there is none.
+    pub(crate) fn spawn_over(store: &str) -> Self {
+        let arguments = ["--store", store, "--durability", "memory", "--init"];
+        Self::run(&[], &arguments)
+    }
+
+    fn run(wrapper: &[&str], arguments: &[&str]) -> Self {
+        let serve = [BINARY, "serve", "--listen", "127.0.0.1:0"];
+        let words = [wrapper, &serve, arguments].concat();
         let mut child = command(words[0])
             .args(&words[1..])
-            .arg(data)
             .envs(SETTINGS)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -83,11 +89,15 @@ impl Server {
 
     /// Starts the binary and waits until it listens.
     pub(crate) fn start(data: &Path) -> (Self, SocketAddr) {
-        let mut server = Self::spawn(data);
-        let address = server
+        Self::spawn(data).until_ready()
+    }
+
+    /// Waits until it listens.
+    pub(crate) fn until_ready(mut self) -> (Self, SocketAddr) {
+        let address = self
             .ready()
             .unwrap_or_else(|log| panic!("no ready line:\n{log}"));
-        (server, address)
+        (self, address)
     }
 
     /// The address of the ready line, or, when the process ended first, what it said.
@@ -172,10 +182,14 @@ fn address_in(line: &str) -> Option<SocketAddr> {
 
 /// `holdfast verify` on a data folder: whether it is clean, and what it said.
 pub(crate) fn verify(data: &Path) -> (bool, String) {
+    verify_with(&["--data", data.to_str().unwrap()])
+}
+
+/// `holdfast verify` on what these arguments name.
+pub(crate) fn verify_with(arguments: &[&str]) -> (bool, String) {
     let output = command(BINARY)
         .arg("verify")
-        .arg("--data")
-        .arg(data)
+        .args(arguments)
         .output()
         .unwrap();
     let said = [output.stdout, output.stderr].concat();

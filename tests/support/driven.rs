@@ -40,6 +40,12 @@ pub(crate) fn open(storage: Arc<dyn Storage>, clock: Clock, keeping: Option<Keep
     };
     config.snapshot_every = u64::MAX;
     let engine = Engine::open_on(storage, config).unwrap();
+    give_names(&engine);
+    engine
+}
+
+/// Gives the nodes and channels of histories their indexes.
+pub(crate) fn give_names(engine: &Engine) {
     for node in 1..NODES {
         assert_eq!(wait_for(engine.node(&format!("n{node}"))), Ok(NodeIx(node)));
     }
@@ -47,7 +53,6 @@ pub(crate) fn open(storage: Arc<dyn Storage>, clock: Clock, keeping: Option<Keep
         let index = wait_for(engine.make_channel(name)).unwrap().index;
         assert_eq!(index.map(|index| usize::from(index.0)), Some(at));
     }
-    engine
 }
 
 /// Sends a command as far as memory goes; `target` is the identity of the reservation it acts on.

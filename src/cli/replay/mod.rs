@@ -19,7 +19,7 @@ use super::wire::Connection;
 use super::{Exit, Failure, judge, load_config, number, output, unreadable};
 use crate::blocking::wait_for;
 use crate::clock::{Clock, monotonic};
-use crate::config::Config;
+use crate::config::{Config, StoreSettings};
 use crate::ledger::Recount;
 use crate::limits::STOCK_ITEMS_MAX;
 use trace::{Order, Trace};
@@ -50,8 +50,8 @@ pub fn run(arguments: &Replay, start: StartServer) -> Result<(), Failure> {
         None => open::Folder::temporary(&std::env::temp_dir(), "replay")?,
     };
     folder.path().clone_into(&mut config.data);
-    if arguments.ledger.store.is_some() {
-        // A ledger of its own, which goes when the replay ends.
+    if config.store != StoreSettings::Embedded {
+        // A ledger of its own, wherever the store was named: it goes when the replay ends.
         let moment = Clock::system().now().0;
         config.remote.namespace = format!("replay-{}-{moment}", std::process::id());
     }
@@ -65,12 +65,13 @@ pub fn run(arguments: &Replay, start: StartServer) -> Result<(), Failure> {
         server: server.as_deref().map(Server::address),
     };
     let result = replay(&trace, &stock, &route, usize::from(arguments.clients));
-    let recount = wait_for(opened.engine.recount())?;
-    if let Some(server) = server {
-        server.stop()?;
-    }
+    let recount = wait_for(opened.engine.recount());
+    let stopped = server.map_or(Ok(()), |server| server.stop());
+    // Whatever went wrong: a ledger that was made for this does not stay.
     wait_for(opened.engine.discard())?;
     opened.engine.close()?;
+    stopped?;
+    let recount = recount?;
     report(arguments, &config, &result?, &recount)?;
     drop(folder);
     if recount.deficits > 0 {

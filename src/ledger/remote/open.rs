@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::RemoteLedger;
 use super::batcher::{Batcher, BatcherConfig};
@@ -48,6 +49,8 @@ pub struct RemoteConfig {
     pub init: bool,
     /// What the connections are called in the server's list of clients.
     pub name: String,
+    /// How often the store is looked at again.
+    pub look_every: Duration,
     /// Where time comes from.
     pub clock: Clock,
     /// Where figures go.
@@ -149,7 +152,7 @@ impl RemoteLedger {
         let meta = wait_for(identified(&rare, &config, &keys))?;
         let stand = Arc::new(Stand::new(expected(&config)));
         wait_for(inspected(&rare, &target, &stand))?;
-        watch(&rare, &target, &stand);
+        watch(&rare, &target, &stand, config.look_every);
         let format = WireFormat {
             meters: config.meters,
         };
@@ -234,10 +237,10 @@ async fn inspected(rare: &Rare, target: &Arc<Target>, stand: &Stand) -> Result<(
 }
 
 /// Looks at the store again and again for as long as the ledger is open.
-fn watch(rare: &Rare, target: &Arc<Target>, stand: &Arc<Stand>) {
+fn watch(rare: &Rare, target: &Arc<Target>, stand: &Arc<Stand>, every: Duration) {
     let (target, stand) = (Arc::clone(target), Arc::clone(stand));
     rare.begin(async move {
-        preflight::watch(&target, preflight::EVERY, |looked| {
+        preflight::watch(&target, every, |looked| {
             drop(stand.look(looked));
         })
         .await;

@@ -17,7 +17,7 @@ use crate::ledger::LedgerError;
 const EXPIRE_CALLS: usize = 16;
 
 /// Rounds from one look at names and counters to the next.
-const SELDOM: u32 = 20;
+const SELDOM: u32 = 4;
 
 /// Records looked at in one round for what may be forgotten.
 const PRUNE_RECORDS: usize = 128;

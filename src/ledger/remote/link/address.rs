@@ -284,7 +284,9 @@ fn parameters(
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         if !take(name, decoded(value)?)? {
-            return Err(AddressError::Parameter(name.to_owned()));
+            // With an @ it may be the rest of a password with a question mark in it.
+            let shown = if query.contains('@') { "..." } else { name };
+            return Err(AddressError::Parameter(shown.to_owned()));
         }
     }
     Ok(())

@@ -1,0 +1,124 @@
+//! The same history to the embedded ledger and to one in a store, through the engine: the same
+//! answers, and the same events.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use holdfast::blocking::wait_for;
+use holdfast::clock::Clock;
+use holdfast::domain::{NodeIx, UnixMillis};
+use holdfast::engine::Engine;
+use holdfast::ledger::event::{Body, Cursor};
+
+use crate::instance::{Instance, Place};
+use crate::server::{Kind, Server};
+use crate::support::check::START;
+use crate::support::driven;
+use crate::support::history::{Maker, Step};
+use crate::support::memory::Memory;
+use crate::support::script::Script;
+
+const STEPS: usize = 600;
+
+/// All that happened, as text: what was done, in order, and apart from it what expired, of which
+/// each ledger has its own order within a moment.
+struct Told {
+    done: Vec<String>,
+    expired: Vec<String>,
+}
+
+fn told(engine: &Engine) -> Told {
+    let mut told = Told {
+        done: Vec::new(),
+        expired: Vec::new(),
+    };
+    let mut after = Cursor::default();
+    loop {
+        let page = wait_for(engine.events(after, 100)).unwrap();
+        if page.records.is_empty() {
+            told.expired.sort();
+            return told;
+        }
+        for event in page.iter().map(Result::unwrap) {
+            let text = format!("{} {:?}", event.at.0, event.body);
+            match event.body {
+                // The one has openings; in the other the first node is there from the start.
+                Body::Opened { .. } => {}
+                Body::NodeNamed { node, .. } if node == NodeIx::MAIN => {}
+                Body::Expired { .. } => told.expired.push(text),
+                Body::NodeNamed { .. }
+                | Body::ChannelNamed { .. }
+                | Body::Reserved(_)
+                | Body::Acted(_)
+                | Body::StockChanged(_)
+                | Body::SettingsPut { .. }
+                | Body::Refused { .. } => told.done.push(text),
+            }
+        }
+        after = page.next.into();
+    }
+}
+
+fn same<T: PartialEq + Debug>(what: &str, embedded: &T, remote: &T) {
+    assert_eq!(embedded, remote, "{what}: embedded on the left");
+}
+
+fn compare_in_order(embedded: &[String], remote: &[String]) {
+    for (ours, theirs) in embedded.iter().zip(remote) {
+        same("events", ours, theirs);
+    }
+    same("number of events", &embedded.len(), &remote.len());
+}
+
+fn execute(embedded: &Engine, remote: &Instance, key: &str, script: &Script) {
+    let target = script.target().map_or(0, |target| remote.id(target));
+    let ours = driven::submit(embedded, key, script, target).unwrap();
+    let theirs = remote.try_execute(key, script, target).unwrap();
+    same(key, &ours.verdict, &theirs.verdict);
+    same(key, &ours.replayed, &theirs.replayed);
+    let settled = |engine: &Engine| {
+        let answer = wait_for(engine.settle(key)).unwrap();
+        answer.map(|answer| answer.verdict)
+    };
+    same(key, &settled(embedded), &settled(&remote.0));
+}
+
+fn compare(server: &Server, seed: u64) {
+    let mut place = Place::new(server);
+    place.clock = Clock::manual(UnixMillis(START));
+    place.make(seed);
+    let storage = Arc::new(Memory::with_seed(seed));
+    let embedded = driven::open(storage, place.clock.clone(), None);
+    let remote = place.open_named();
+    let mut maker = Maker::new(seed);
+    maker.backwards = false;
+    let mut now = START;
+    for step in maker.history(STEPS) {
+        match step {
+            Step::Command { key, script } => execute(&embedded, &remote, &key, &script),
+            Step::Clock(by) => {
+                now += by;
+                place.clock.set(UnixMillis(now));
+                // So that both write down at the same moment what has expired.
+                for engine in [&embedded, &remote.0] {
+                    wait_for(engine.tick()).unwrap();
+                }
+            }
+            Step::Tick | Step::Restart | Step::Snapshot | Step::Compare => {}
+        }
+    }
+    let (ours, theirs) = (told(&embedded), told(&remote.0));
+    compare_in_order(&ours.done, &theirs.done);
+    compare_in_order(&ours.expired, &theirs.expired);
+    embedded.close().unwrap();
+}
+
+#[test]
+fn both_ledgers_answer_and_record_the_same() {
+    for kind in Kind::ALL {
+        let server = Server::start(kind);
+        for seed in 0..4 {
+            compare(&server, seed);
+        }
+    }
+}

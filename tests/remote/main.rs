@@ -1,0 +1,30 @@
+//! The remote ledger behind the engine and the real binary, over real servers: against the model
+//! and the embedded ledger, with several instances, in a crowd, over unsafe and empty stores, and
+//! killed under load.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::unreachable,
+    clippy::panic,
+    reason = "test code"
+)]
+
+#[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "the model tests use the rest of it")]
+mod support;
+
+#[path = "../support/server.rs"]
+mod server;
+
+#[path = "../cli/support.rs"]
+#[expect(dead_code, reason = "the tests of the program use the rest of it")]
+mod program_support;
+
+mod alike;
+mod crowd;
+mod expiry;
+mod instance;
+mod model;
+mod program;
+mod safety;
+mod twins;

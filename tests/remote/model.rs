@@ -1,0 +1,141 @@
+//! Two instances that take turns, against the independent model: no command and no read may show
+//! which of them was asked.
+
+use std::cell::Cell;
+
+use holdfast::blocking::wait_for;
+use holdfast::domain::{NodeIx, Reservation, ReservationId, Settings, Sku, UnixMillis};
+use holdfast::ledger::{Answer, Availability, StockView};
+
+use crate::instance::{Instance, Place};
+use crate::server::{Kind, Server};
+use crate::support::check::{Coverage, Subject, check};
+use crate::support::commands_wanted;
+use crate::support::history::{CHANNEL_NAMES, Maker};
+use crate::support::script::Script;
+
+struct Pair<'s> {
+    place: Place<'s>,
+    instances: [Instance; 2],
+    turn: Cell<usize>,
+}
+
+impl<'s> Pair<'s> {
+    fn new(server: &'s Server) -> Self {
+        let place = Place::new(server);
+        let instances = [place.open_named(), place.open()];
+        Self {
+            place,
+            instances,
+            turn: Cell::new(0),
+        }
+    }
+
+    /// The instance whose turn it is.
+    fn next(&self) -> &Instance {
+        let turn = 1 - self.turn.get();
+        self.turn.set(turn);
+        &self.instances[turn]
+    }
+}
+
+fn sku(text: &str) -> Sku<'_> {
+    Sku::new(text).unwrap()
+}
+
+impl Subject for Pair<'_> {
+    fn id(&self, key: &str) -> u128 {
+        self.next().id(key)
+    }
+
+    fn execute(&mut self, key: &str, script: &Script, target: u128) -> Answer {
+        self.next().try_execute(key, script, target).unwrap()
+    }
+
+    fn set_clock(&mut self, at: i64) {
+        self.place.clock.set(UnixMillis(at));
+    }
+
+    fn now(&self) -> i64 {
+        let meta = self.place.keys();
+        let last: i64 = self.place.ask(&["HGET", meta.meta(), "now"]);
+        last.max(self.place.clock.now().0)
+    }
+
+    fn tick(&mut self) {
+        wait_for(self.next().0.tick()).unwrap();
+    }
+
+    fn restart(&mut self) {
+        let turn = self.turn.get();
+        self.instances[turn] = self.place.open();
+    }
+
+    fn snapshot(&mut self) {}
+
+    fn stock(&self, name: &str) -> Option<StockView> {
+        wait_for(self.next().0.stock(sku(name))).unwrap()
+    }
+
+    fn settings(&self, name: &str) -> Option<Settings> {
+        wait_for(self.next().0.settings(sku(name))).unwrap()
+    }
+
+    fn availability(&self, name: &str, node: Option<u16>) -> Option<Availability> {
+        wait_for(self.next().0.availability(sku(name), node.map(NodeIx))).unwrap()
+    }
+
+    fn reservation(&self, id: u128) -> Option<Reservation> {
+        wait_for(self.next().0.reservation(ReservationId(id))).unwrap()
+    }
+
+    fn by_reference(&self, channel: u16, reference: &str) -> Option<Reservation> {
+        let name = CHANNEL_NAMES[usize::from(channel)];
+        wait_for(self.next().0.by_reference(name, reference)).unwrap()
+    }
+
+    fn settle(&self, key: &str) -> Option<Answer> {
+        wait_for(self.next().0.settle(key)).unwrap()
+    }
+
+    fn violations(&self) -> Vec<String> {
+        wait_for(self.next().0.recount()).unwrap().violations
+    }
+}
+
+/// The clock never goes back: the scripts keep every time they see, also of calls that only read,
+/// which the model does not. `tests/differential` turns it back.
+fn run(kind: Kind, commands: usize) -> Coverage {
+    let server = Server::start(kind);
+    let mut left = commands;
+    let mut coverage = Coverage::new();
+    for seed in 0.. {
+        let mut maker = Maker::new(seed);
+        maker.backwards = false;
+        let history = maker.history(800);
+        let seen = check(seed, &history, || Pair::new(&server));
+        for (code, times) in seen.unwrap_or_else(|report| panic!("{kind:?}: {report}")) {
+            *coverage.entry(code).or_default() += times;
+        }
+        left = left.saturating_sub(history.len());
+        if left == 0 {
+            break;
+        }
+    }
+    coverage
+}
+
+#[test]
+fn two_instances_agree_with_the_model_on_every_server() {
+    std::thread::scope(|scope| {
+        for kind in Kind::ALL {
+            scope.spawn(move || {
+                let coverage = run(kind, commands_wanted() / 100);
+                assert!(
+                    coverage.len() >= 20,
+                    "not every answer was met: {coverage:?}"
+                );
+            });
+        }
+    });
+}

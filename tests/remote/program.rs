@@ -1,0 +1,202 @@
+//! The real binary over a store.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::program_support::{Finished, Server as Program, finish, folder, holdfast, run};
+use crate::server::{Kind, Server};
+
+const STOCK: &str = r#"{"items":[{"sku":"A","on_hand":5,"change_from":null}],"reason":"test"}"#;
+const HOLD: &str = r#"{"channel":"web","lines":[{"sku":"A","quantity":2}]}"#;
+
+fn serve(inside: &Path, store: &Server) -> Program {
+    let url = store.url();
+    Program::start(
+        inside,
+        &["--store", &url, "--durability", "memory", "--init"],
+    )
+}
+
+fn over(inside: &Path, command: &[&str], store: &Server) -> Finished {
+    let url = store.url();
+    let place = ["--store", &url, "--durability", "memory"];
+    run(inside, &[command, &place].concat())
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn what_one_program_answered_the_other_settles_also_after_both_are_gone() {
+    for kind in Kind::ALL {
+        let (inside, store) = (folder(), Server::start(kind));
+        let mut one = serve(inside.path(), &store);
+        let mut other = serve(inside.path(), &store);
+        assert_eq!(one.post("/v1/stock", "s1", STOCK).0, 200);
+        let (status, made) = one.post("/v1/reservations", "r1", HOLD);
+        assert_eq!(status, 201, "{made}");
+
+        let (status, settled) = other.get("/v1/reservations?key=r1");
+        assert_eq!((status, json(&settled)), (200, json(&made)));
+        let again = other.post("/v1/reservations", "r1", HOLD);
+        assert_eq!(again, (201, made.clone()));
+        let id = json(&made)["id"].as_str().unwrap().to_owned();
+        let confirm = format!("/v1/reservations/{id}/confirm");
+        let (status, confirmed) = other.post(&confirm, "c1", "{}");
+        assert_eq!(status, 200, "{confirmed}");
+        let (_, seen) = one.get(&format!("/v1/reservations/{id}"));
+        assert_eq!(json(&seen), json(&confirmed));
+
+        for program in [&mut one, &mut other] {
+            assert_eq!(program.stop().code(), Some(0));
+        }
+        let late = serve(inside.path(), &store);
+        assert_eq!(late.post("/v1/reservations", "r1", HOLD), (201, made));
+        let stock = json(&late.get("/v1/stock/A").1);
+        assert_eq!(
+            (&stock["held"], &stock["committed"]),
+            (&0.into(), &2.into())
+        );
+        // Nothing of it is on the disk of the instance.
+        assert!(!inside.path().join("data").exists());
+    }
+}
+
+#[test]
+fn verify_and_doctor_look_at_a_store() {
+    let (inside, store) = (folder(), Server::start(Kind::Redis));
+    let missing = over(inside.path(), &["verify"], &store);
+    assert_eq!(missing.code, Some(4), "{}", missing.err);
+    assert!(missing.err.contains("--init"), "{}", missing.err);
+
+    let mut program = serve(inside.path(), &store);
+    assert_eq!(program.post("/v1/stock", "s1", STOCK).0, 200);
+    assert_eq!(program.post("/v1/reservations", "r1", HOLD).0, 201);
+    // Others may serve meanwhile.
+    let verified = over(inside.path(), &["verify", "--json"], &store);
+    assert_eq!(verified.code, Some(0), "{}", verified.err);
+    let found = verified.json();
+    for (name, units) in [("skus", 1), ("open_reservations", 1), ("units_promised", 2)] {
+        assert_eq!(found[name], units, "{name}: {found}");
+    }
+    assert_eq!(program.stop().code(), Some(0));
+
+    let doctor = ["doctor", "--listen", "127.0.0.1:0"];
+    let well = over(inside.path(), &doctor, &store);
+    assert_eq!(well.code, Some(0), "{}{}", well.out, well.err);
+    let url = store.url();
+    let mut for_disk = holdfast(inside.path());
+    for_disk
+        .args(doctor)
+        .args(["--store", &url, "--durability", "disk"]);
+    let ill = finish(&mut for_disk);
+    assert_eq!(ill.code, Some(1), "{}{}", ill.out, ill.err);
+    assert!(ill.out.contains("appendonly"), "{}", ill.out);
+    let refused = run(inside.path(), &["serve", "--store", &url, "--init"]);
+    assert_eq!(refused.code, Some(4), "{}", refused.err);
+    assert!(refused.err.contains("appendonly"), "{}", refused.err);
+}
+
+fn trace() -> String {
+    let sample = Path::new("data").join("orders-sample.csv.gz");
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(sample);
+    path.to_string_lossy().into_owned()
+}
+
+#[test]
+fn a_replay_over_a_store_comes_out_as_the_embedded_one() {
+    let trace = trace();
+    let inside = folder();
+    let replay = ["replay", &trace, "--fill", "0.8", "--json"];
+    let mut expected = run(inside.path(), &replay).json();
+    for kind in Kind::ALL {
+        let store = Server::start(kind);
+        for via in ["engine", "http"] {
+            let command = [&replay[..], &["--via", via]].concat();
+            let replayed = over(inside.path(), &command, &store);
+            assert_eq!(replayed.code, Some(0), "{}", replayed.err);
+            let found = replayed.json();
+            for (key, value) in expected.as_object_mut().unwrap() {
+                let differs = ["seconds", "orders_per_second", "via", "store", "durability"];
+                if !differs.contains(&key.as_str()) {
+                    assert_eq!(found[key], *value, "{key} via {via}");
+                }
+            }
+            let left: u64 = redis::cmd("DBSIZE").query(&mut store.connect()).unwrap();
+            assert_eq!(left, 0, "its ledger goes with it");
+        }
+    }
+}
+
+/// It used to replay into the ledger of a store that the environment or a file named, and then to
+/// remove that ledger.
+#[test]
+fn a_replay_leaves_the_ledger_of_a_configured_store_alone() {
+    let (inside, store) = (folder(), Server::start(Kind::Redis));
+    let program = serve(inside.path(), &store);
+    assert_eq!(program.post("/v1/stock", "s1", STOCK).0, 200);
+    let mut replay = holdfast(inside.path());
+    replay.env("HOLDFAST_STORE", store.url());
+    replay.env("HOLDFAST_DURABILITY", "memory");
+    let replayed = finish(replay.args(["replay", &trace(), "--json"]));
+    assert_eq!(replayed.code, Some(0), "{}", replayed.err);
+    assert_eq!(program.get("/v1/stock/A").0, 200);
+    let verified = over(inside.path(), &["verify", "--json"], &store).json();
+    assert_eq!(verified["skus"], 1);
+}
+
+#[test]
+fn a_wrong_address_is_one_clear_line() {
+    let inside = folder();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let nobody = format!("redis://:secret@127.0.0.1:{port}");
+    for (store, code, part) in [
+        (nobody.as_str(), 5, "does not answer"),
+        (
+            "unix:/nowhere/server.sock?password=secret",
+            5,
+            "/nowhere/server.sock",
+        ),
+        ("embeded", 3, "store"),
+        ("http://:secret@127.0.0.1:1", 3, "store"),
+    ] {
+        for command in ["serve", "verify"] {
+            let place = ["--store", store, "--durability", "memory"];
+            let refused = run(inside.path(), &[&[command], &place[..]].concat());
+            assert_eq!(refused.code, Some(code), "{store}: {}", refused.err);
+            assert!(refused.err.contains(part), "{store}: {}", refused.err);
+            assert!(!refused.err.contains("secret"), "{}", refused.err);
+            let lines = refused
+                .err
+                .lines()
+                .filter(|line| line.contains("holdfast:"));
+            assert_eq!(lines.count(), 1, "{}", refused.err);
+        }
+    }
+}
+
+#[test]
+fn no_password_of_a_store_is_shown() {
+    let inside = folder();
+    for store in [
+        "redis://user:secret@cache:6379/2",
+        "redis://:secret@cache",
+        "redis://user:se?secret@cache",
+        "unix:/run/store.sock?password=secret",
+        "unix:/run/store.sock?password=any@secret",
+        "redis+sentinel://:secret@one:1,two:2/shop?sentinel_password=secret",
+        "redis://secret@",
+    ] {
+        let arguments = ["config", "show"];
+        let mut shown = holdfast(inside.path());
+        shown.args(arguments).env("HOLDFAST_DURABILITY", "memory");
+        let shown = finish(shown.env("HOLDFAST_STORE", store));
+        for text in [&shown.out, &shown.err] {
+            assert!(!text.contains("secret"), "{store}: {text}");
+        }
+    }
+}
