@@ -219,8 +219,9 @@ mod tests {
         for _ in 0..turn {
             upkeep.round(monotonic()).await.unwrap();
         }
-        // Every shard for what is due or to be forgotten, and the one that is checked.
-        assert_eq!(locks() - before, turn * (turn + of_records + 1));
+        // Every shard for what is due, what is to be forgotten and what is open, and the one that
+        // is checked.
+        assert_eq!(locks() - before, turn * (turn + of_records + turn + 1));
     }
 
     #[tokio::test]

@@ -66,7 +66,7 @@ pub fn run(arguments: &Replay, start: StartServer) -> Result<(), Failure> {
     };
     let result = replay(&trace, &stock, &route, usize::from(arguments.clients));
     let recount = wait_for(opened.engine.recount());
-    let stopped = server.map_or(Ok(()), |server| server.stop());
+    let stopped = server.map_or(Ok(()), Server::stop);
     // Whatever went wrong: a ledger that was made for this does not stay.
     wait_for(opened.engine.discard())?;
     opened.engine.close()?;
