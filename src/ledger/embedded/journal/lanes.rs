@@ -10,11 +10,17 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::clock::{Monotonic, monotonic};
+
 /// `lowest` of a lane that nobody waits in.
 const NOBODY: u64 = u64::MAX;
+
+/// From one nudge for records that nobody waits for to the next.
+const CALM: Duration = Duration::from_millis(5);
 
 /// Waiters sorted by sequence.
 #[derive(Debug, Default)]
@@ -59,9 +65,20 @@ struct LocalLane {
     waiters: Waiters,
     /// Somebody waits whom the writer may not know of.
     is_nudge_due: bool,
+    /// When the writer was last nudged for records that nobody waits for.
+    calm: Option<Monotonic>,
 }
 
 impl LocalLane {
+    /// For records that nobody waits for: a flood of them must not have the disk sync all the time.
+    fn nudge_calmly(&mut self) {
+        let now = monotonic();
+        if self.calm.is_none_or(|last| now.since(last) >= CALM) {
+            self.calm = Some(now);
+            self.nudge_later();
+        }
+    }
+
     fn nudge_later(&mut self) {
         if !std::mem::replace(&mut self.is_nudge_due, true) {
             self.lane.notify.notify_one();
@@ -132,13 +149,13 @@ impl Lanes {
         in_lane
     }
 
-    /// Has the writer nudged once everything that is ready on this thread has run, for records that
-    /// nobody waits for. False where the thread has no lane.
-    pub(super) fn nudge_later(&self) -> bool {
+    /// Has the writer nudged, once everything that is ready on this thread has run, for records that
+    /// nobody waits for; seldom, when they come in a flood. False where the thread has no lane.
+    pub(super) fn nudge_calmly(&self) -> bool {
         let in_lane = LOCAL.try_with(|local| {
             let mut local = local.borrow_mut();
             let lane = local.iter_mut().find(|lane| lane.owner == self.owner);
-            lane.map(LocalLane::nudge_later).is_some()
+            lane.map(LocalLane::nudge_calmly).is_some()
         });
         in_lane == Ok(true)
     }
@@ -171,6 +188,7 @@ impl Lanes {
                 lane: Arc::clone(&lane),
                 waiters: Waiters::default(),
                 is_nudge_due: false,
+                calm: None,
             });
         });
         lock(&self.installed).push(Arc::clone(&lane));

@@ -128,7 +128,7 @@ impl Shared {
     /// Has the writer begin, soon, with records that nobody waits for. Called by those who found
     /// that they need not wait: what they were told may rest on more than is durable by then.
     pub(super) fn nudge_for_others(&self) {
-        if self.last() > self.durable() && !self.lanes.nudge_later() {
+        if self.last() > self.durable() && !self.lanes.nudge_calmly() {
             self.nudge();
         }
     }
