@@ -68,7 +68,7 @@ fuzz_target!(|bytes: &[u8]| {
             8 => stock::set(app, headers, body).await,
             9 => stock::adjust(app, headers, body).await,
             10 => skus::put(app, "a", headers, body).await,
-            _ => atp::bulk(app, body),
+            _ => atp::bulk(app, body).await,
         }
     });
     let mut json = Json::new();
