@@ -141,21 +141,28 @@ fn serve(arguments: &Serve) -> Result<(), Failure> {
     let result = runtime.block_on(async {
         // Before anything is opened, so that a signal during a long recovery ends it.
         let mut signals = Signals::listen()?;
-        let opening = spawn_blocking(move || {
-            let opened = open::engine(&config, in_store)?;
-            let server = Background::start(&opened, &config)?;
-            ready(&config, &opened, server.server.local_addr(), with_demo);
-            Ok((opened.engine, server))
-        });
-        let (engine, server) = tokio::select! {
-            opened = opening => opened.unwrap_or_else(|_panic| {
-                Err(Failure::new(Exit::Failed, format!("starting on {listen} failed")))
-            })?,
+        let opening = {
+            let config = config.clone();
+            spawn_blocking(move || open::engine(&config, in_store).map_err(Failure::from))
+        };
+        let failed = |_panic| {
+            let why = format!("starting on {listen} failed");
+            Failure::new(Exit::Failed, why)
+        };
+        let opened = tokio::select! {
+            opened = opening => opened.map_err(failed)??,
             name = signals.next() => {
                 tracing::info!(signal = name, "ended before it was ready");
                 return Ok(());
             }
         };
+        // From here on callers may have been answered: a signal waits for `live`, which drains.
+        let starting = spawn_blocking(move || {
+            let server = Background::start(&opened, &config)?;
+            ready(&config, &opened, server.server.local_addr(), with_demo);
+            Ok::<_, Failure>((opened.engine, server))
+        });
+        let (engine, server) = starting.await.map_err(failed)??;
         live(&engine, server, signals, with_demo).await
     });
     // A second signal must not wait for what is still under way.
