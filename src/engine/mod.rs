@@ -72,26 +72,24 @@ impl Engine {
     /// afterwards only misses the answer.
     pub async fn execute(&self, command: &Keyed<'_>) -> Result<Answer, LedgerError> {
         let timer = monotonic();
-        let answer = self.parts.ledger.execute(command).await;
+        let answer = self.parts.ledger.decide(command).await;
+        // Before the wait, so that it counts even if the caller goes away meanwhile.
         self.count(&command.command, &answer);
-        if let (Some(op), Ok(_)) = (op(&command.command), &answer) {
+        let answer = answer?;
+        self.wait(answer.told_after).await?;
+        if let Some(op) = op(&command.command) {
             let store = self.parts.ledger.store();
             self.parts.meters.op_duration(op, store, timer.elapsed());
         }
-        answer
+        Ok(answer)
     }
 
     /// Executes commands in order, each on its own; returns when all answers may be given.
     pub async fn execute_batch(&self, commands: &[Keyed<'_>]) -> Vec<Result<Answer, LedgerError>> {
         let timer = monotonic();
-        let answers = self.parts.ledger.execute_batch(commands).await;
-        self.count_batch(commands, &answers);
-        self.time_batch(
-            commands.iter().map(|found| op(&found.command)),
-            &answers,
-            timer,
-        );
-        answers
+        let answers = self.parts.ledger.decide_batch(commands).await;
+        let submitted = self.submitted(commands, answers, timer);
+        self.finish_batch(submitted).await
     }
 
     /// Decides commands in order, each on its own, as far as memory goes. Takes as long as there
@@ -99,7 +97,18 @@ impl Engine {
     pub fn submit_batch(&self, commands: &[Keyed<'_>]) -> Submitted {
         let timer = monotonic();
         let answers = self.parts.ledger.submit_batch(commands);
-        self.count_batch(commands, &answers);
+        self.submitted(commands, answers, timer)
+    }
+
+    fn submitted(
+        &self,
+        commands: &[Keyed<'_>],
+        answers: Vec<Result<Answer, LedgerError>>,
+        timer: Monotonic,
+    ) -> Submitted {
+        for (found, answer) in commands.iter().zip(&answers) {
+            self.count(&found.command, answer);
+        }
         Submitted {
             answers,
             ops: commands.iter().map(|found| op(&found.command)).collect(),
@@ -115,28 +124,13 @@ impl Engine {
             timer,
         } = batch;
         self.parts.ledger.finish_batch(&mut answers).await;
-        self.time_batch(ops.into_iter(), &answers, timer);
-        answers
-    }
-
-    fn count_batch(&self, commands: &[Keyed<'_>], answers: &[Result<Answer, LedgerError>]) {
-        for (found, answer) in commands.iter().zip(answers) {
-            self.count(&found.command, answer);
-        }
-    }
-
-    fn time_batch(
-        &self,
-        ops: impl Iterator<Item = Option<Op>>,
-        answers: &[Result<Answer, LedgerError>],
-        timer: Monotonic,
-    ) {
         let (store, took) = (self.parts.ledger.store(), timer.elapsed());
-        for (op, answer) in ops.zip(answers) {
+        for (op, answer) in ops.into_iter().zip(&answers) {
             if let (Some(op), Ok(_)) = (op, answer) {
                 self.parts.meters.op_duration(op, store, took);
             }
         }
+        answers
     }
 
     /// Executes one command on a thread that may block.

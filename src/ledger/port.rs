@@ -32,8 +32,24 @@ impl Ledger {
         }
     }
 
-    /// Executes a command as far as memory goes, where the backend has that; see
-    /// [`EmbeddedLedger::submit`]. Else it blocks until the answer may be given.
+    /// Decides a command. The answer may be given when [`Self::wait`] for its `told_after` is done.
+    pub async fn decide(&self, command: &Keyed<'_>) -> Result<Answer, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => ledger.submit(command),
+            Self::Remote(ledger) => ledger.execute(command).await,
+        }
+    }
+
+    /// Decides commands in order, each on its own. The answers may be given after
+    /// [`Self::finish_batch`].
+    pub async fn decide_batch(&self, commands: &[Keyed<'_>]) -> Vec<Result<Answer, LedgerError>> {
+        match self {
+            Self::Embedded(_) => self.submit_batch(commands),
+            Self::Remote(ledger) => ledger.execute_batch(commands).await,
+        }
+    }
+
+    /// [`Self::decide`] on a thread that may block.
     pub fn submit(&self, command: &Keyed<'_>) -> Result<Answer, LedgerError> {
         match self {
             Self::Embedded(ledger) => ledger.submit(command),
@@ -41,40 +57,7 @@ impl Ledger {
         }
     }
 
-    /// Waits until everything up to a sequence is durable.
-    pub async fn wait(&self, sequence: u64) -> Result<(), LedgerError> {
-        match self {
-            Self::Embedded(ledger) => ledger.wait(sequence).await,
-            Self::Remote(_) => Ok(()),
-        }
-    }
-
-    /// Executes one command; returns when its answer may be given.
-    pub async fn execute(&self, command: &Keyed<'_>) -> Result<Answer, LedgerError> {
-        match self {
-            Self::Embedded(ledger) => {
-                let answer = ledger.submit(command)?;
-                ledger.wait(answer.told_after.sequence).await?;
-                Ok(answer)
-            }
-            Self::Remote(ledger) => ledger.execute(command).await,
-        }
-    }
-
-    /// Executes commands in order, each on its own; returns when all answers may be given.
-    pub async fn execute_batch(&self, commands: &[Keyed<'_>]) -> Vec<Result<Answer, LedgerError>> {
-        match self {
-            Self::Embedded(_) => {
-                let mut answers = self.submit_batch(commands);
-                self.finish_batch(&mut answers).await;
-                answers
-            }
-            Self::Remote(ledger) => ledger.execute_batch(commands).await,
-        }
-    }
-
-    /// The first half of [`Self::execute_batch`], for a thread that may block: decides. The answers
-    /// may be given after [`Self::finish_batch`].
+    /// [`Self::decide_batch`] on a thread that may block.
     pub fn submit_batch(&self, commands: &[Keyed<'_>]) -> Vec<Result<Answer, LedgerError>> {
         match self {
             Self::Embedded(ledger) => commands.iter().map(|c| ledger.submit(c)).collect(),
@@ -82,16 +65,19 @@ impl Ledger {
         }
     }
 
-    /// The second half: returns when all answers may be given.
-    pub async fn finish_batch(&self, answers: &mut [Result<Answer, LedgerError>]) {
+    /// Waits until everything up to a sequence is durable. What a store answers is so already.
+    pub async fn wait(&self, sequence: u64) -> Result<(), LedgerError> {
         match self {
-            Self::Embedded(ledger) => {
-                let told_after = answers.iter().flatten().map(|a| a.told_after.sequence);
-                if let Err(error) = ledger.wait(told_after.max().unwrap_or_default()).await {
-                    withhold(answers, ledger.health().durable.sequence, error);
-                }
-            }
-            Self::Remote(_) => {}
+            Self::Embedded(ledger) => ledger.wait(sequence).await,
+            Self::Remote(_) => Ok(()),
+        }
+    }
+
+    /// Returns when all answers may be given; takes back those that may not.
+    pub async fn finish_batch(&self, answers: &mut [Result<Answer, LedgerError>]) {
+        let told_after = answers.iter().flatten().map(|a| a.told_after.sequence);
+        if let Err(error) = self.wait(told_after.max().unwrap_or_default()).await {
+            withhold(answers, self.health().durable.sequence, error);
         }
     }
 

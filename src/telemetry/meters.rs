@@ -327,7 +327,11 @@ impl Meters {
         );
         page.value(name, &[], self.0.reservations_active.load(Relaxed));
         let name = "holdfast_expirations_total";
-        page.family(name, Kind::Counter, "Reservations whose deadline passed.");
+        page.family(
+            name,
+            Kind::Counter,
+            "Reservation lines whose deadline passed.",
+        );
         page.value(name, &[], self.0.expirations.get(0));
     }
 

@@ -2,8 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
-use crate::support::{Finished, Server, file, folder, run};
+use crate::support::{Finished, Server, file, finish, folder, holdfast, run, unset};
 
 /// It failed with this code, and said all of this in one line.
 #[track_caller]
@@ -70,28 +71,39 @@ fn a_data_folder_that_is_none() {
     );
 }
 
-/// Whether this user may do everything anyway.
+/// Whether this user may write into the folder `shut` anyway.
 #[expect(clippy::unwrap_used, reason = "test code")]
 fn is_superuser(inside: &Path) -> bool {
-    let shut = inside.join("shut");
-    std::fs::create_dir(&shut).unwrap();
-    std::fs::set_permissions(&shut, std::fs::Permissions::from_mode(0o555)).unwrap();
-    std::fs::write(shut.join("probe"), "").is_ok()
+    std::fs::write(inside.join("shut/probe"), "").is_ok_and(|()| {
+        std::fs::remove_file(inside.join("shut/probe")).unwrap();
+        true
+    })
+}
+
+/// Runs the binary as somebody who may do only what the folders allow: whoever may do everything
+/// gives that up first.
+fn run_without_privileges(inside: &Path, arguments: &[&str]) -> Finished {
+    let mut command = holdfast(inside);
+    if is_superuser(inside) {
+        let program = command.get_program().to_owned();
+        command = Command::new("setpriv");
+        command.args(["--bounding-set=-all", "--inh-caps=-all", "--"]);
+        command.arg(program).current_dir(inside);
+        unset(&mut command);
+    }
+    finish(command.args(arguments))
 }
 
 #[test]
 fn a_folder_that_may_not_be_written_needs_no_copy_but_the_right() {
     let inside = folder();
-    if is_superuser(inside.path()) {
-        return;
-    }
+    let shut = inside.path().join("shut");
+    std::fs::create_dir(&shut).unwrap();
+    std::fs::set_permissions(&shut, std::fs::Permissions::from_mode(0o555)).unwrap();
     let fix = "give the user that runs holdfast the right to it";
-    said(
-        &run(inside.path(), &["serve", "--data", "shut"]),
-        4,
-        &["shut", fix],
-    );
-    let doctor = run(
+    let served = run_without_privileges(inside.path(), &["serve", "--data", "shut"]);
+    said(&served, 4, &["shut", fix]);
+    let doctor = run_without_privileges(
         inside.path(),
         &["doctor", "--data", "shut", "--listen", "127.0.0.1:0"],
     );

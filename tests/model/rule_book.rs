@@ -6,8 +6,7 @@ use holdfast::domain::command::{Act, Command, CommandKey, PutSettings, Reserve, 
 use holdfast::domain::decide::{self, LineFacts};
 use holdfast::domain::hash::Hasher;
 use holdfast::domain::line::Move;
-use holdfast::domain::stock::Selling;
-use holdfast::domain::verdict::{Limit, Outcome, Refusal, ReservationLine, StockResult, Verdict};
+use holdfast::domain::verdict::{Outcome, Refusal, ReservationLine, StockResult, Verdict};
 use holdfast::domain::{
     Line, NodeIx, Reservation, ReservationId, Settings, Stock, Units, UnixMillis,
 };
@@ -242,20 +241,7 @@ impl Subject for Book {
     fn snapshot(&mut self) {}
 
     fn stock(&self, sku: &str) -> Option<StockView> {
-        let stock = self.stocks.get(sku)?;
-        Some(StockView {
-            on_hand: stock.on_hand(),
-            unavailable: stock.unavailable(),
-            held: stock.held(),
-            committed: stock.committed(),
-            safety_stock: stock.safety(),
-            available: stock.available(),
-            deficit: stock.deficit(),
-            low: stock.is_low(),
-            version: stock.version(),
-            settings: stock.settings(),
-            nodes: stock.nodes().into(),
-        })
+        self.stocks.get(sku).map(StockView::from)
     }
 
     fn settings(&self, sku: &str) -> Option<Settings> {
@@ -264,21 +250,8 @@ impl Subject for Book {
 
     fn availability(&self, sku: &str, node: Option<u16>) -> Option<Availability> {
         let stock = self.stocks.get(sku)?;
-        let node = node.map(NodeIx);
-        let (available, limit) = stock.room(node, Units::ZERO);
-        Some(Availability {
-            available,
-            limit: if stock.settings().selling == Selling::Suspended {
-                Limit::Suspended
-            } else {
-                limit
-            },
-            on_hand: stock.on_hand(),
-            promised: stock.promised(),
-            safety_stock: stock.safety(),
-            at_node: node.map(|node| stock.node(node).unpinned()),
-            as_of: UnixMillis(self.now()),
-        })
+        let now = UnixMillis(self.now());
+        Some(Availability::of(stock, node.map(NodeIx), now))
     }
 
     fn reservation(&self, id: u128) -> Option<Reservation> {

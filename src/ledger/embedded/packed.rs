@@ -1,4 +1,4 @@
-//! Quantities in five bytes: what there are millions of is kept in as few cache lines as possible.
+//! Quantities in five bytes, ids in two words: what there are millions of is kept in as few cache lines as possible.
 
 use crate::domain::line::{Inconsistent, Move};
 use crate::domain::{Line, NodeIx, Units};
@@ -23,6 +23,18 @@ impl PackedUnits {
         wide[..BYTES].copy_from_slice(&self.0);
         Units::new(u64::from_le_bytes(wide)).unwrap_or(Units::MAX)
     }
+}
+
+/// An id as two halves, low first: a `u128` would round whatever holds it up to 16 bytes.
+pub(super) fn halves(id: u128) -> [u64; 2] {
+    let low = u64::try_from(id & u128::from(u64::MAX)).unwrap_or(0);
+    let high = u64::try_from(id >> 64).unwrap_or(0);
+    [low, high]
+}
+
+/// The id of two halves.
+pub(super) fn joined([low, high]: [u64; 2]) -> u128 {
+    (u128::from(high) << 64) | u128::from(low)
 }
 
 /// [`Line`].

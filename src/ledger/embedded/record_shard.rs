@@ -7,7 +7,7 @@
 use smallvec::SmallVec;
 
 use super::index::Index;
-use super::packed::PackedUnits;
+use super::packed::{PackedUnits, halves, joined};
 use super::slab::Slab;
 use crate::domain::command::CommandKey;
 use crate::domain::line::Inconsistent;
@@ -197,12 +197,6 @@ pub(super) struct Record {
 
 const _: () = assert!(size_of::<Option<Record>>() == 64);
 
-fn halves(id: u128) -> [u64; 2] {
-    let low = u64::try_from(id & u128::from(u64::MAX)).unwrap_or(0);
-    let high = u64::try_from(id >> 64).unwrap_or(0);
-    [low, high]
-}
-
 /// Bits of a sequence: 17 million million changes; the other 20 are a million openings.
 const SEQUENCE_BITS: u32 = 44;
 const SEQUENCE_MASK: u64 = (1 << SEQUENCE_BITS) - 1;
@@ -252,8 +246,7 @@ impl Record {
     }
 
     pub(super) fn id(&self) -> u128 {
-        let [low, high] = self.id;
-        (u128::from(high) << 64) | u128::from(low)
+        joined(self.id)
     }
 
     /// Notes that the reservation was acted on.

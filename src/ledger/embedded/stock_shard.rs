@@ -5,7 +5,7 @@
 
 use super::due::DueQueue;
 use super::index::Index;
-use super::packed::PackedLine;
+use super::packed::{PackedLine, halves, joined};
 use super::slab::Slab;
 use crate::domain::line::{Inconsistent, Move};
 use crate::domain::{Line, ReservationId, Stock, Units, UnixMillis};
@@ -91,10 +91,8 @@ impl LineEntry {
         deadline: UnixMillis,
         line: Line,
     ) -> Self {
-        let low = u64::try_from(id.0 & u128::from(u64::MAX)).unwrap_or(0);
-        let high = u64::try_from(id.0 >> 64).unwrap_or(0);
         Self {
-            reservation: [low, high],
+            reservation: halves(id.0),
             deadline,
             line: PackedLine::new(line),
             stock,
@@ -108,8 +106,7 @@ impl LineEntry {
     }
 
     pub(super) fn reservation(&self) -> ReservationId {
-        let [low, high] = self.reservation;
-        ReservationId((u128::from(high) << 64) | u128::from(low))
+        ReservationId(joined(self.reservation))
     }
 }
 

@@ -1,8 +1,11 @@
 //! What the batcher sends: commands of [`wire`](super::wire), in batches.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::batcher::{Format, Weight};
+use super::stand::Stand;
 use super::wire::Malformed;
 use super::wire::batch::batch;
 use super::wire::command::{Read, Table};
@@ -63,6 +66,7 @@ impl Packed {
 #[derive(Debug)]
 pub(super) struct WireFormat {
     pub(super) meters: Meters,
+    pub(super) stand: Arc<Stand>,
 }
 
 impl Format for WireFormat {
@@ -89,7 +93,9 @@ impl Format for WireFormat {
         commands: usize,
     ) -> Result<BatchReply, Malformed> {
         let reply = BatchReply::parse(bytes, batch_id, commands)?;
+        // Once for all commands of the batch.
         self.meters.expirations(reply.expirations());
+        self.stand.saw(reply.header());
         Ok(reply)
     }
 

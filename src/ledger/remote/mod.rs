@@ -85,7 +85,6 @@ impl RemoteLedger {
 
     async fn answer(&self, place: Place, keyed: &Keyed<'_>) -> Result<Answer, LedgerError> {
         let (reply, at) = place;
-        self.stand.saw(reply.header());
         match reply.answer(at, keyed) {
             Ok(Item::Answer(answer)) => {
                 self.learn(keyed, &answer).await?;
@@ -132,9 +131,7 @@ impl RemoteLedger {
 
     /// Reads, after what is past its deadline has expired.
     async fn read(&self, read: &Read<'_>) -> Result<Place, LedgerError> {
-        let (reply, at) = self.batcher.submit(Packed::read(read)).await?;
-        self.stand.saw(reply.header());
-        Ok((reply, at))
+        self.batcher.submit(Packed::read(read)).await
     }
 
     async fn with_stock<T>(

@@ -65,7 +65,6 @@ impl RemoteLedger {
     async fn make_name(&self, table: Table, name: &str) -> Result<Option<u16>, LedgerError> {
         self.stand.admit()?;
         let (reply, at) = self.batcher.submit(Packed::name(table, name)).await?;
-        self.stand.saw(reply.header());
         let index = reply.named(at).map_err(senseless)?;
         self.read_names().await?;
         Ok(index)

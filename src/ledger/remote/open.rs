@@ -155,6 +155,7 @@ impl RemoteLedger {
         watch(&rare, &target, &stand, config.look_every);
         let format = WireFormat {
             meters: config.meters,
+            stand: Arc::clone(&stand),
         };
         let ledger = Self {
             batcher: Batcher::start(format, target, config.batcher)?,

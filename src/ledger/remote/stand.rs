@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::link::{Level, Why};
-use super::preflight::{Expected, Facts, Finding, Marker, Report, Severity, judge};
+use super::preflight::{Expected, Facts, Finding, Report, Severity, judge};
 use super::wire::reply::Header;
 use crate::ledger::{Health, LedgerError, Position};
 
@@ -81,7 +81,7 @@ impl Stand {
         let report = judge(&facts, &seen.expected);
         tell(&report, &mut seen.told);
         if report.is_safe() {
-            seen.expected.seen = later(seen.expected.seen.take(), facts.marker);
+            seen.expected.seen = facts.marker.or(seen.expected.seen.take());
         }
         self.is_unsafe.store(!report.is_safe(), Ordering::Relaxed);
         Some(report)
@@ -104,10 +104,6 @@ impl Stand {
     pub(super) fn count_open_lines(&self, lines: u64) {
         self.open_lines.store(lines, Ordering::Relaxed);
     }
-}
-
-fn later(before: Option<Marker>, now: Option<Marker>) -> Option<Marker> {
-    now.or(before)
 }
 
 /// Logs every finding once, for as long as it stands.

@@ -56,7 +56,6 @@ impl RemoteLedger {
     async fn expire(&self) -> Result<(), LedgerError> {
         for _ in 0..EXPIRE_CALLS {
             let (reply, _) = self.batcher.submit(Packed::expire()).await?;
-            self.stand.saw(reply.header());
             if !reply.header().backlog {
                 break;
             }
