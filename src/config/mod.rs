@@ -57,7 +57,7 @@ pub enum StoreSettings {
     /// In this process, with a journal in the data folder.
     Embedded,
     /// In a store that several instances share.
-    Remote(Address),
+    Remote(Box<Address>),
 }
 
 /// See `remote.*`.

@@ -123,7 +123,7 @@ impl Reader<'_> {
             return StoreSettings::Embedded;
         }
         match store.parse::<Address>() {
-            Ok(address) => StoreSettings::Remote(address),
+            Ok(address) => StoreSettings::Remote(Box::new(address)),
             Err(error) => {
                 self.problem(
                     "store",

@@ -5,11 +5,16 @@
 
 mod copies;
 mod counting;
+mod encrypted;
 mod faults;
 mod lanes;
 mod lossy;
 mod preflight;
 mod shop;
+
+#[path = "../cli/support.rs"]
+#[expect(dead_code, reason = "the tests of the program use the rest of it")]
+mod program_support;
 
 /// What these tests share with others.
 #[path = "../support"]

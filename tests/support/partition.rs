@@ -12,7 +12,7 @@ use holdfast::ledger::remote::wire::batch::batch;
 use holdfast::ledger::remote::wire::command::{Table, encode_name};
 use holdfast::ledger::remote::wire::event::Entry;
 use holdfast::ledger::remote::wire::reply::{BatchReply, Item};
-use redis::{Connection, RedisError, Script, Value};
+use redis::{AsyncConnectionConfig, Connection, RedisError, Script, Value};
 
 /// A partition, its scripts and the connection to its server.
 pub(crate) struct Partition {
@@ -91,7 +91,9 @@ impl Partition {
         let runtime = { runtime }.enable_all().build().unwrap();
         runtime.block_on(async {
             let client = redis::Client::open(self.url.as_str()).unwrap();
-            let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+            let patient = AsyncConnectionConfig::new().set_response_timeout(None);
+            let connection = client.get_multiplexed_async_connection_with_config(&patient);
+            let mut connection = connection.await.unwrap();
             recount(&mut connection, &self.keys).await.unwrap()
         })
     }

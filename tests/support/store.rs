@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use tempfile::TempDir;
 
@@ -142,9 +143,18 @@ impl Drop for Store {
     }
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    listener.local_addr().unwrap().port()
+/// A port that nobody uses and nobody is given: below those that the system deals out, of which
+/// the connections of other tests take thousands.
+pub(crate) fn free_port() -> u16 {
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    // Test programs that run at the same time begin at different places.
+    let start = u16::try_from(std::process::id() % 2_000).unwrap() * 10;
+    loop {
+        let port = 10_000 + (start + TAKEN.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Starts it and waits for the line in which it says that it serves.

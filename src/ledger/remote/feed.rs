@@ -109,14 +109,8 @@ impl Caller {
             address, patience, ..
         } = &*self.target;
         let endpoint = primary_of(address, *patience).await?;
-        let opened = Connection::open(
-            &endpoint,
-            &address.login,
-            address.database,
-            patience.connect,
-            patience.reply,
-        );
-        let socket = opened.await?.into_socket();
+        let opened = Connection::open(&endpoint, address.entry(), *patience).await?;
+        let socket = opened.into_socket();
         *self.lock() = Some(socket.clone());
         Ok(socket)
     }

@@ -6,11 +6,17 @@
 //! | `unix:/path[?db=n&user=name&password=word]` | one server on this machine |
 //! | `redis+sentinel://[user[:password]@]host[:port],.../name[?db=n&sentinel_user=name&sentinel_password=word]` | whichever server Sentinel calls the primary of that name |
 //!
+//! `rediss` instead of `redis` in the first and the last form speaks TLS, with every server and
+//! Sentinel. The parameters `ca`, `cert` and `key` name PEM files: whom to believe instead of the
+//! certificates of this machine, and who we are to servers that ask.
+//!
 //! Names and passwords may be percent-encoded. No message and no `Debug` output shows a password.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+
+use super::tls::{Files, Tls};
 
 /// Port of a server that names none.
 const SERVER_PORT: u16 = 6379;
@@ -27,17 +33,54 @@ pub struct Address {
     pub login: Login,
     /// Number of the database; a cluster has only 0.
     pub database: u16,
+    /// How connections are encrypted; `None`: not at all.
+    pub tls: Option<Tls>,
+}
+
+/// What lets a connection in.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    pub(super) login: &'a Login,
+    pub(super) tls: Option<&'a Tls>,
+    pub(super) database: u16,
+}
+
+impl Address {
+    /// For the servers that hold the data.
+    pub const fn entry(&self) -> Entry<'_> {
+        Entry {
+            login: &self.login,
+            tls: self.tls.as_ref(),
+            database: self.database,
+        }
+    }
+
+    /// For its Sentinels.
+    pub const fn entry_of_sentinels<'a>(&'a self, login: &'a Login) -> Entry<'a> {
+        Entry {
+            login,
+            tls: self.tls.as_ref(),
+            database: 0,
+        }
+    }
+
+    const fn scheme(&self) -> &'static str {
+        match self.tls {
+            Some(_) => "rediss",
+            None => "redis",
+        }
+    }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
             Place::Server(Endpoint::Unix(path)) => write!(f, "unix:{}", path.display())?,
-            Place::Server(endpoint) => write!(f, "redis://{endpoint}")?,
+            Place::Server(endpoint) => write!(f, "{}://{endpoint}", self.scheme())?,
             Place::Sentinel {
                 sentinels, name, ..
             } => {
-                write!(f, "redis+sentinel://")?;
+                write!(f, "{}+sentinel://", self.scheme())?;
                 for (at, sentinel) in sentinels.iter().enumerate() {
                     let comma = if at == 0 { "" } else { "," };
                     write!(f, "{comma}{sentinel}")?;
@@ -122,14 +165,14 @@ impl fmt::Debug for Login {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// Not a known beginning.
-    #[error("an address begins with redis://, unix:/ or redis+sentinel://")]
-    Scheme,
-    /// TLS is not part of this build.
     #[error(
-        "rediss:// (TLS) is not supported; use a private network, a unix socket or a TLS proxy \
-         such as stunnel on this machine"
+        "an address begins with redis://, rediss://, unix:/, redis+sentinel:// or \
+         rediss+sentinel://"
     )]
-    Tls,
+    Scheme,
+    /// One half of who we are.
+    #[error("`cert` and `key` belong together: name both, or neither")]
+    HalfIdentity,
     /// A host is missing or cannot be one.
     #[error("the address names no host, or one that cannot be a host")]
     Host,
@@ -158,28 +201,31 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let (text, query) = text.split_once('?').unwrap_or((text, ""));
-        if let Some(rest) = text.strip_prefix("redis+sentinel://") {
-            sentinel(rest, query)
-        } else if let Some(rest) = text.strip_prefix("redis://") {
-            server(rest, query)
-        } else if let Some(rest) = text.strip_prefix("unix:") {
-            unix(rest, query)
-        } else if text.starts_with("rediss://") {
-            Err(AddressError::Tls)
-        } else {
-            Err(AddressError::Scheme)
+        if let Some(rest) = text.strip_prefix("unix:") {
+            return unix(rest, query);
+        }
+        let (scheme, rest) = text.split_once("://").ok_or(AddressError::Scheme)?;
+        match scheme {
+            "redis" => server(rest, query, None),
+            "rediss" => server(rest, query, Some(Files::default())),
+            "redis+sentinel" => sentinel(rest, query, None),
+            "rediss+sentinel" => sentinel(rest, query, Some(Files::default())),
+            _ => Err(AddressError::Scheme),
         }
     }
 }
 
-fn server(rest: &str, query: &str) -> Result<Address, AddressError> {
-    parameters(query, |_, _| Ok(false))?;
+fn server(rest: &str, query: &str, mut files: Option<Files>) -> Result<Address, AddressError> {
+    parameters(query, |name, value| {
+        Ok(Files::take(&mut files, name, &value))
+    })?;
     let (login, rest) = login(rest)?;
     let (host, database) = rest.split_once('/').unwrap_or((rest, ""));
     Ok(Address {
         place: Place::Server(endpoint(host, SERVER_PORT)?),
         login,
         database: number(database)?,
+        tls: files.map(Files::whole).transpose()?,
     })
 }
 
@@ -192,6 +238,7 @@ fn unix(rest: &str, query: &str) -> Result<Address, AddressError> {
         place: Place::Server(Endpoint::Unix(PathBuf::from(decoded(path)?))),
         login: Login::default(),
         database: 0,
+        tls: None,
     };
     parameters(query, |name, value| {
         match name {
@@ -205,7 +252,7 @@ fn unix(rest: &str, query: &str) -> Result<Address, AddressError> {
     Ok(address)
 }
 
-fn sentinel(rest: &str, query: &str) -> Result<Address, AddressError> {
+fn sentinel(rest: &str, query: &str, mut files: Option<Files>) -> Result<Address, AddressError> {
     let (login_of_servers, rest) = login(rest)?;
     let (hosts, name) = rest.split_once('/').ok_or(AddressError::Name)?;
     if name.is_empty() || name.contains('/') {
@@ -220,7 +267,7 @@ fn sentinel(rest: &str, query: &str) -> Result<Address, AddressError> {
             "db" => database = number(&value)?,
             "sentinel_user" => login.user = Some(value),
             "sentinel_password" => login.password = Some(value),
-            _ => return Ok(false),
+            _ => return Ok(Files::take(&mut files, parameter, &value)),
         }
         Ok(true)
     })?;
@@ -232,6 +279,7 @@ fn sentinel(rest: &str, query: &str) -> Result<Address, AddressError> {
         },
         login: login_of_servers,
         database,
+        tls: files.map(Files::whole).transpose()?,
     })
 }
 
@@ -306,128 +354,5 @@ fn decoded(text: &str) -> Result<String, AddressError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tcp(host: &str, port: u16) -> Endpoint {
-        Endpoint::Tcp(host.to_owned(), port)
-    }
-
-    fn login_of(user: &str, password: &str) -> Login {
-        let part = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        Login {
-            user: part(user),
-            password: part(password),
-        }
-    }
-
-    fn parsed(text: &str) -> Address {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn a_server_may_have_a_port_a_login_and_a_database() {
-        let cases = [
-            ("redis://shop", tcp("shop", 6379), login_of("", ""), 0),
-            (
-                "redis://10.0.0.7:7000/",
-                tcp("10.0.0.7", 7000),
-                login_of("", ""),
-                0,
-            ),
-            ("redis://[::1]:7/2", tcp("::1", 7), login_of("", ""), 2),
-            ("redis://:p%40ss@h", tcp("h", 6379), login_of("", "p@ss"), 0),
-            (
-                "redis://ann:a:b@h/1",
-                tcp("h", 6379),
-                login_of("ann", "a:b"),
-                1,
-            ),
-        ];
-        for (text, endpoint, login, database) in cases {
-            let place = Place::Server(endpoint);
-            let address = Address {
-                place,
-                login,
-                database,
-            };
-            assert_eq!(parsed(text), address, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_socket_of_the_file_system_takes_its_login_as_parameters() {
-        let address = parsed("unix:/run/store.sock?db=3&user=ann&password=x%26y");
-        assert_eq!(
-            address.place,
-            Place::Server(Endpoint::Unix("/run/store.sock".into()))
-        );
-        assert_eq!(
-            (address.login, address.database),
-            (login_of("ann", "x&y"), 3)
-        );
-        assert_eq!(
-            parsed("unix:///a%20b").place,
-            Place::Server(Endpoint::Unix("/a b".into()))
-        );
-    }
-
-    #[test]
-    fn sentinels_have_a_login_of_their_own() {
-        let address = parsed("redis+sentinel://:data@a,b:7,[::1]/shop?sentinel_password=watch");
-        let place = Place::Sentinel {
-            sentinels: vec![tcp("a", 26379), tcp("b", 7), tcp("::1", 26379)],
-            name: "shop".to_owned(),
-            login: login_of("", "watch"),
-        };
-        assert_eq!(address.place, place);
-        assert_eq!(address.login, login_of("", "data"));
-    }
-
-    #[test]
-    fn every_mistake_is_named_and_none_repeats_the_password() {
-        let cases = [
-            ("http://x", AddressError::Scheme),
-            ("rediss://x", AddressError::Tls),
-            ("redis://", AddressError::Host),
-            ("redis://:canary@/1", AddressError::Host),
-            ("redis://h:0", AddressError::Port),
-            ("redis://h:canary", AddressError::Port),
-            ("redis://h/canary", AddressError::Database),
-            ("redis://h/0?db=1", AddressError::Parameter("db".to_owned())),
-            ("redis://:%ca%canary@h", AddressError::Encoding),
-            ("redis://:100%@h", AddressError::Encoding),
-            ("unix:relative", AddressError::Path),
-            ("redis+sentinel://a,b", AddressError::Name),
-            ("redis+sentinel://a,b/", AddressError::Name),
-            ("redis+sentinel://a,,b/shop", AddressError::Host),
-        ];
-        for (text, error) in cases {
-            let found = text.parse::<Address>().unwrap_err();
-            assert_eq!(found, error, "{text}");
-            assert!(!found.to_string().contains("canary"), "{found}");
-        }
-        let shown = format!("{:?}", parsed("redis://ann:canary@h"));
-        assert!(
-            shown.contains("ann") && !shown.contains("canary"),
-            "{shown}"
-        );
-    }
-
-    #[test]
-    fn only_this_machine_is_local() {
-        for (text, local) in [
-            ("redis://localhost", true),
-            ("redis://127.0.0.8", true),
-            ("redis://[::1]", true),
-            ("unix:/run/x", true),
-            ("redis://10.0.0.1", false),
-            ("redis://shop", false),
-        ] {
-            let Place::Server(endpoint) = parsed(text).place else {
-                panic!("{text} names a server");
-            };
-            assert_eq!(endpoint.is_local(), local, "{text}");
-        }
-    }
-}
+#[path = "address_tests.rs"]
+mod tests;

@@ -13,7 +13,7 @@ use redis::{
 };
 use tokio::sync::Notify;
 
-use super::address::{Endpoint, Login};
+use super::address::{Endpoint, Entry};
 
 /// Time limits of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -63,43 +63,22 @@ impl Heard {
 }
 
 impl Connection {
-    /// Connects and logs in. The reply to each call may take `reply`.
+    /// Connects and logs in.
     pub(in crate::ledger::remote) async fn open(
         endpoint: &Endpoint,
-        login: &Login,
-        database: u16,
-        connect: Duration,
-        reply: Duration,
+        entry: Entry<'_>,
+        patience: Patience,
     ) -> RedisResult<Self> {
-        let address = match endpoint {
-            Endpoint::Tcp(host, port) => ConnectionAddr::Tcp(host.clone(), *port),
-            Endpoint::Unix(path) => ConnectionAddr::Unix(path.clone()),
-        };
-        // RESP3, because it lets the server's hanging up be seen at once: a call that finds the
-        // connection closed has not been sent.
-        let mut settings = RedisConnectionInfo::default()
-            .set_protocol(ProtocolVersion::RESP3)
-            .set_db(i64::from(database));
-        if let Some(user) = &login.user {
-            settings = settings.set_username(user);
-        }
-        if let Some(password) = &login.password {
-            settings = settings.set_password(password);
-        }
-        let info = address
-            .into_connection_info()?
-            .set_redis_settings(settings)
-            .set_tcp_settings(TcpSettings::default().set_nodelay(true));
         let heard = Arc::new(Heard::default());
         let listener = Arc::clone(&heard);
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(connect))
-            .set_response_timeout(Some(reply))
+            .set_connection_timeout(Some(patience.connect))
+            .set_response_timeout(Some(patience.reply))
             .set_push_sender(move |push: PushInfo| {
                 listener.take(&push);
                 Ok::<(), SendError>(())
             });
-        let socket = Client::open(info)?
+        let socket = client(endpoint, entry)?
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
         Ok(Self { socket, heard })
@@ -155,6 +134,41 @@ impl Connection {
             .send_packed_command(command)
             .await?
             .extract_error()
+    }
+}
+
+fn client(endpoint: &Endpoint, entry: Entry<'_>) -> RedisResult<Client> {
+    // RESP3, because it lets the server's hanging up be seen at once: a call that finds the
+    // connection closed has not been sent.
+    let mut settings = RedisConnectionInfo::default()
+        .set_protocol(ProtocolVersion::RESP3)
+        .set_db(i64::from(entry.database));
+    if let Some(user) = &entry.login.user {
+        settings = settings.set_username(user);
+    }
+    if let Some(password) = &entry.login.password {
+        settings = settings.set_password(password);
+    }
+    let info = place(endpoint, entry.tls.is_some())
+        .into_connection_info()?
+        .set_redis_settings(settings)
+        .set_tcp_settings(TcpSettings::default().set_nodelay(true));
+    match entry.tls {
+        Some(tls) => Client::build_with_tls(info, tls.certificates()?),
+        None => Client::open(info),
+    }
+}
+
+fn place(endpoint: &Endpoint, is_encrypted: bool) -> ConnectionAddr {
+    match endpoint {
+        Endpoint::Unix(path) => ConnectionAddr::Unix(path.clone()),
+        Endpoint::Tcp(host, port) if is_encrypted => ConnectionAddr::TcpTls {
+            host: host.clone(),
+            port: *port,
+            insecure: false,
+            tls_params: None,
+        },
+        Endpoint::Tcp(host, port) => ConnectionAddr::Tcp(host.clone(), *port),
     }
 }
 

@@ -11,6 +11,7 @@ mod connection;
 mod failure;
 mod level;
 mod sentinel;
+mod tls;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::{Pipeline, RedisResult, Value};
 
-pub use address::{Address, AddressError, Endpoint, Login, Place};
+pub use address::{Address, AddressError, Endpoint, Entry, Login, Place};
 pub(in crate::ledger::remote) use connection::Connection;
 pub use connection::Patience;
 pub use failure::{CallError, Why};
@@ -240,13 +241,12 @@ impl Ready {
     async fn open(target: &Target) -> RedisResult<Self> {
         let moves = target.moves.get();
         let endpoint = primary_of(&target.address, target.patience).await?;
-        let connection = Connection::open(
-            &endpoint,
-            &target.address.login,
-            target.address.database,
-            target.patience.connect,
-            target.patience.reply + target.level.wait,
-        );
+        let Patience { connect, reply } = target.patience;
+        let patience = Patience {
+            connect,
+            reply: reply + target.level.wait,
+        };
+        let connection = Connection::open(&endpoint, target.address.entry(), patience);
         let mut ready = Self {
             connection: connection.await?,
             shas: Vec::new(),

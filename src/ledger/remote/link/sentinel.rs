@@ -11,7 +11,7 @@ use redis::{ErrorKind, RedisError, RedisResult};
 use tokio::task::JoinSet;
 
 use super::Target;
-use super::address::{Address, Endpoint, Login, Place};
+use super::address::{Address, Endpoint, Entry, Login, Place};
 use super::connection::{Connection, Patience, unexpected};
 
 /// Where Sentinels publish that a primary was replaced.
@@ -33,9 +33,10 @@ pub(in crate::ledger::remote) async fn primary_of(
             login,
         } => (sentinels, name, login),
     };
+    let entry = address.entry_of_sentinels(login);
     let mut last = unexpected("the address names no sentinel");
     for sentinel in sentinels {
-        match primary_as_told_by(sentinel, login, name, patience).await {
+        match primary_as_told_by(sentinel, entry, name, patience).await {
             Ok(endpoint) => return Ok(endpoint),
             Err(error) => last = error,
         }
@@ -45,12 +46,11 @@ pub(in crate::ledger::remote) async fn primary_of(
 
 async fn primary_as_told_by(
     sentinel: &Endpoint,
-    login: &Login,
+    entry: Entry<'_>,
     name: &str,
     patience: Patience,
 ) -> RedisResult<Endpoint> {
-    let Patience { connect, reply } = patience;
-    let mut connection = Connection::open(sentinel, login, 0, connect, reply).await?;
+    let mut connection = Connection::open(sentinel, entry, patience).await?;
     let mut question = redis::cmd("SENTINEL");
     question.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
     let answer = connection.ask(&question).await?;
@@ -94,8 +94,8 @@ async fn follow_one(sentinel: Endpoint, login: Login, target: Arc<Target>) {
 
 /// Until this Sentinel hangs up.
 async fn listen(sentinel: &Endpoint, login: &Login, target: &Target) -> RedisResult<()> {
-    let Patience { connect, reply } = target.patience;
-    let mut connection = Connection::open(sentinel, login, 0, connect, reply).await?;
+    let entry = target.address.entry_of_sentinels(login);
+    let mut connection = Connection::open(sentinel, entry, target.patience).await?;
     connection.subscribe(NEWS).await?;
     while connection.is_told().await {
         tracing::info!(%sentinel, "a primary has moved; looking for ours");

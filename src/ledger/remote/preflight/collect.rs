@@ -6,7 +6,7 @@ use redis::{FromRedisValue, RedisResult, Value};
 
 use super::facts::{Facts, Marker, SentinelFacts};
 use crate::ledger::Position;
-use crate::ledger::remote::link::{Connection, Patience, Place, Target, primary_of};
+use crate::ledger::remote::link::{Connection, Place, Target, primary_of};
 
 /// Settings that only `CONFIG GET` tells.
 const SETTINGS: [&str; 4] = [
@@ -19,11 +19,9 @@ const SETTINGS: [&str; 4] = [
 /// Finds out what there is to know. An error if the store cannot be reached at all; what a server
 /// forbids to ask stays unknown.
 pub(super) async fn facts(target: &Target) -> RedisResult<Facts> {
-    let Patience { connect, reply } = target.patience;
-    let endpoint = primary_of(&target.address, target.patience).await?;
     let address = &target.address;
-    let open = Connection::open(&endpoint, &address.login, address.database, connect, reply);
-    let mut connection = open.await?;
+    let endpoint = primary_of(address, target.patience).await?;
+    let mut connection = Connection::open(&endpoint, address.entry(), target.patience).await?;
     let mut commands = redis::pipe();
     commands.cmd("INFO");
     commands.cmd("CONFIG").arg("GET").arg(&SETTINGS);
@@ -34,6 +32,7 @@ pub(super) async fn facts(target: &Target) -> RedisResult<Facts> {
     let mut replies = connection.send(&commands).await?.into_iter();
     let mut facts = Facts {
         is_local: endpoint.is_local(),
+        is_encrypted: address.tls.is_some(),
         ..Facts::default()
     };
     if let Some(info) = understood::<String>(replies.next()) {
@@ -86,11 +85,11 @@ async fn sentinel(target: &Target) -> Option<SentinelFacts> {
     else {
         return None;
     };
-    let Patience { connect, reply } = target.patience;
+    let entry = target.address.entry_of_sentinels(login);
     let mut question = redis::cmd("SENTINEL");
     question.arg("MASTER").arg(name);
     for endpoint in sentinels {
-        let Ok(mut connection) = Connection::open(endpoint, login, 0, connect, reply).await else {
+        let Ok(mut connection) = Connection::open(endpoint, entry, target.patience).await else {
             continue;
         };
         let answer = connection.ask(&question).await;

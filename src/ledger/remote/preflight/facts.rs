@@ -10,6 +10,8 @@ use crate::ledger::remote::link::version;
 pub struct Facts {
     /// The server is on this machine.
     pub is_local: bool,
+    /// What is sent to it cannot be read on the way.
+    pub is_encrypted: bool,
     /// Major and minor version of the protocol's reference server that it is compatible with.
     pub version: Option<(u32, u32)>,
     /// It takes writes.

@@ -233,11 +233,13 @@ impl Inspection<'_> {
         if self.facts.is_local {
             return;
         }
-        self.refuse(
-            "plaintext",
-            "the connection leaves this machine unencrypted".to_owned(),
-            "use a TLS proxy on this machine, or accept this by name on a private network",
-        );
+        if !self.facts.is_encrypted {
+            self.refuse(
+                "plaintext",
+                "the connection leaves this machine unencrypted".to_owned(),
+                "use rediss://, or accept this by name on a private network",
+            );
+        }
         if self.known("default-user", self.facts.is_open) == Some(true) {
             self.refuse(
                 "default-user",

@@ -14,6 +14,7 @@ fn at(sequence: u64, tip: &[u8]) -> Marker {
 fn sound() -> Facts {
     Facts {
         is_local: true,
+        is_encrypted: false,
         version: Some((7, 2)),
         is_primary: Some(true),
         maxmemory: Some(1 << 30),
@@ -167,6 +168,8 @@ fn an_open_door_matters_only_on_a_network() {
         names(&judge(&facts, &expected)),
         ["plaintext", "default-user"]
     );
+    facts.is_encrypted = true;
+    assert_eq!(names(&judge(&facts, &expected)), ["default-user"]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use redis::RedisResult;
 
-use crate::ledger::remote::link::{Connection, Patience, Target, primary_of};
+use crate::ledger::remote::link::{Connection, Target, primary_of};
 
 /// Calls of scripts so far, and the time that they took together, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,10 +44,9 @@ impl ScriptTime {
 
 /// Reads the count of the primary.
 pub(super) async fn read(target: &Target) -> RedisResult<Option<ScriptTime>> {
-    let Patience { connect, reply } = target.patience;
-    let endpoint = primary_of(&target.address, target.patience).await?;
-    let open = Connection::open(&endpoint, &target.address.login, 0, connect, reply);
-    let mut connection = open.await?;
+    let address = &target.address;
+    let endpoint = primary_of(address, target.patience).await?;
+    let mut connection = Connection::open(&endpoint, address.entry(), target.patience).await?;
     let mut question = redis::cmd("INFO");
     question.arg("commandstats");
     let info: String = redis::from_redis_value(connection.ask(&question).await?)?;
