@@ -209,6 +209,19 @@ impl Recount {
     /// Most violations that are kept as sentences.
     const SENTENCES_MAX: usize = 100;
 
+    /// Adds what was found in another part of the ledger.
+    fn add(&mut self, other: Self) {
+        self.skus += other.skus;
+        self.reservations += other.reservations;
+        self.open += other.open;
+        self.units_promised += other.units_promised;
+        self.units_on_hand += other.units_on_hand;
+        self.deficits += other.deficits;
+        self.violation_count += other.violation_count;
+        self.violations.extend(other.violations);
+        self.violations.truncate(Self::SENTENCES_MAX);
+    }
+
     /// Counts a violation, and keeps what is said of it while there is room.
     fn violation(&mut self, sentence: impl FnOnce() -> String) {
         self.violation_count += 1;

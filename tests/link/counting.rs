@@ -2,7 +2,7 @@
 //! answered the same way ever after.
 
 use bytes::Bytes;
-use holdfast::ledger::remote::batcher::{Format, Weight};
+use holdfast::ledger::remote::batcher::{Format, Question, Weight};
 use holdfast::telemetry::Script;
 
 /// Counts new ids; answers a known one with its number. Every call writes, or a wait behind it
@@ -75,6 +75,7 @@ impl Format for Counting {
             lines: 1,
             bytes: 16,
             script: command.script,
+            partition: 0,
         }
     }
 
@@ -82,13 +83,14 @@ impl Format for Counting {
         Ok(commands.iter().flat_map(|command| command.id).collect())
     }
 
-    fn parse(&self, bytes: Bytes, batch_id: &Id, commands: usize) -> Result<Vec<Id>, String> {
+    fn parse(&self, bytes: Bytes, asked: Question<'_>) -> Result<Vec<Id>, String> {
         let mut parts = bytes.chunks(16);
-        if parts.next() != Some(batch_id) {
+        if parts.next() != Some(asked.batch_id) {
             return Err("the reply to another batch".to_owned());
         }
         let numbers: Result<Vec<Id>, _> = parts.map(Id::try_from).collect();
         let numbers = numbers.map_err(|error| error.to_string())?;
+        let commands = asked.commands;
         if numbers.len() == commands {
             Ok(numbers)
         } else {

@@ -61,7 +61,7 @@ impl Setup {
                 Cow::Owned(self.script.clone()),
                 Cow::Owned(relief(&self.script)),
             ],
-            keys: [META, NUMBERS, EFFECTS].map(Vec::from).to_vec(),
+            keys: vec![[META, NUMBERS, EFFECTS].map(Vec::from).to_vec()],
             level: Level {
                 durability: self.durability,
                 replicas: self.replicas,

@@ -9,19 +9,6 @@ use crate::domain::{NodeIx, Units};
 use crate::ledger::{LedgerError, Recount};
 use crate::limits::{RECORD_SHARDS, STOCK_SHARDS};
 
-impl Recount {
-    fn add(&mut self, other: Self) {
-        self.skus += other.skus;
-        self.units_promised += other.units_promised;
-        self.units_on_hand += other.units_on_hand;
-        self.deficits += other.deficits;
-        self.violation_count += other.violation_count;
-        let room = Self::SENTENCES_MAX.saturating_sub(self.violations.len());
-        self.violations
-            .extend(other.violations.into_iter().take(room));
-    }
-}
-
 #[derive(Default, Clone, Copy)]
 struct Sums {
     held: u64,

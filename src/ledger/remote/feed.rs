@@ -14,7 +14,7 @@ use super::RemoteLedger;
 use super::format::Packed;
 use super::link::{Connection, Target, primary_of};
 use super::recount::{RecountError, recount};
-use super::script::{BadMeta, Meta};
+use super::script::{BadMeta, Keys, Meta};
 use super::wire::event::Entry;
 use crate::ledger::embedded::record::encode;
 use crate::ledger::event::{Cursor, Event, EventPage};
@@ -238,7 +238,8 @@ impl RemoteLedger {
         let away = |error: LedgerError| EventsError::Unreadable(error.to_string());
         let asked = self.batcher.submit(Packed::expire()).await;
         let last = asked.map_err(away)?.0.header().last;
-        let stream = self.keys.events().to_owned();
+        let keys = self.partitions.keys(0).map_err(away)?;
+        let stream = keys.events().to_owned();
         let read = page(self.rare.caller(), stream, after, last, limit);
         let page = self.rare.run(read).await.map_err(away)??;
         self.know_all_of(&page).await.map_err(away)?;
@@ -280,43 +281,53 @@ impl RemoteLedger {
     /// Recounts everything against the records. Exact only while nothing is decided: a ledger that
     /// does not rest for long enough is not counted.
     pub async fn recount(&self) -> Result<Recount, LedgerError> {
-        let (caller, keys) = (self.rare.caller(), self.keys.clone());
-        let count = async move {
-            for _ in 0..RECOUNTS {
-                let mut connection = caller.connection().await?;
-                match recount(&mut connection, &keys).await {
-                    Err(RecountError::Moved) => {}
-                    Err(error @ RecountError::Store(_)) => {
-                        caller.forget();
-                        return Err(error);
-                    }
-                    counted => return counted,
-                }
-            }
-            Err(RecountError::Moved)
-        };
-        self.rare.run(count).await?.map_err(|error| {
-            tracing::error!(%error, "no recount");
-            LedgerError::Unavailable
-        })
+        let mut whole = Recount::default();
+        for keys in self.partitions.all() {
+            let part = counted(self.rare.caller(), keys.clone());
+            let part = self.rare.run(part).await?.map_err(|error| {
+                tracing::error!(%error, "no recount");
+                LedgerError::Unavailable
+            })?;
+            whole.add(part);
+        }
+        Ok(whole)
     }
 
     /// Removes the ledger from the store.
     pub async fn discard(&self) -> Result<(), LedgerError> {
-        let (caller, keys) = (self.rare.caller(), self.keys.clone());
+        let (caller, all) = (self.rare.caller(), self.partitions.all().to_vec());
         let removed = self.rare.run(async move {
-            let mut question = redis::cmd("UNLINK");
-            question.arg(&keys.all()[..]);
-            caller.ask::<u64>(&question).await
+            for keys in all {
+                let mut question = redis::cmd("UNLINK");
+                question.arg(&keys.all()[..]);
+                caller.ask::<u64>(&question).await?;
+            }
+            RedisResult::Ok(())
         });
         match removed.await? {
-            Ok(_) => Ok(()),
+            Ok(()) => Ok(()),
             Err(error) => {
                 tracing::error!(%error, "the ledger cannot be removed");
                 Err(LedgerError::Unavailable)
             }
         }
     }
+}
+
+/// Counts a partition, anew while it moves on.
+async fn counted(caller: Caller, keys: Keys) -> Result<Recount, RecountError> {
+    for _ in 0..RECOUNTS {
+        let mut connection = caller.connection().await?;
+        match recount(&mut connection, &keys).await {
+            Err(RecountError::Moved) => {}
+            Err(error @ RecountError::Store(_)) => {
+                caller.forget();
+                return Err(error);
+            }
+            counted => return counted,
+        }
+    }
+    Err(RecountError::Moved)
 }
 
 /// Reads where a partition stands.

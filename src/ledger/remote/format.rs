@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::batcher::{Format, Weight};
+use super::batcher::{Format, Question, Weight};
 use super::stand::Stand;
 use super::wire::Malformed;
 use super::wire::batch::batch;
@@ -20,6 +20,7 @@ pub(super) struct Packed {
     bytes: Vec<u8>,
     lines: usize,
     script: Script,
+    partition: u16,
 }
 
 impl Packed {
@@ -28,7 +29,13 @@ impl Packed {
             bytes,
             lines,
             script,
+            partition: 0,
         }
+    }
+
+    /// The same, for the partition with this number.
+    pub(super) fn to(self, partition: u16) -> Self {
+        Self { partition, ..self }
     }
 
     pub(super) fn command(keyed: &Keyed<'_>) -> Self {
@@ -79,6 +86,7 @@ impl Format for WireFormat {
             lines: command.lines,
             bytes: command.bytes.len(),
             script: command.script,
+            partition: command.partition,
         }
     }
 
@@ -86,16 +94,11 @@ impl Format for WireFormat {
         batch(commands.iter().map(|command| command.bytes.as_slice()))
     }
 
-    fn parse(
-        &self,
-        bytes: Bytes,
-        batch_id: &[u8; 16],
-        commands: usize,
-    ) -> Result<BatchReply, Malformed> {
-        let reply = BatchReply::parse(bytes, batch_id, commands)?;
+    fn parse(&self, bytes: Bytes, asked: Question<'_>) -> Result<BatchReply, Malformed> {
+        let reply = BatchReply::parse(bytes, asked.batch_id, asked.commands)?;
         // Once for all commands of the batch.
         self.meters.expirations(reply.expirations());
-        self.stand.saw(reply.header());
+        self.stand.saw(asked.partition, reply.header());
         Ok(reply)
     }
 

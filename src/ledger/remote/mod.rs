@@ -10,6 +10,7 @@ mod format;
 pub mod link;
 mod naming;
 mod open;
+mod partitions;
 pub mod preflight;
 pub mod recount;
 pub mod script;
@@ -25,7 +26,7 @@ use self::batcher::Batcher;
 use self::feed::Rare;
 use self::format::{Packed, WireFormat};
 use self::naming::Naming;
-use self::script::Keys;
+use self::partitions::Partitions;
 use self::stand::Stand;
 use self::wire::command::Read;
 use self::wire::reply::{BatchReply, Item};
@@ -42,8 +43,7 @@ use crate::ledger::embedded::Retention;
 pub struct RemoteLedger {
     batcher: Batcher<WireFormat>,
     rare: Rare,
-    keys: Keys,
-    hasher: Hasher,
+    partitions: Partitions,
     naming: Naming,
     stand: Arc<Stand>,
     clock: Clock,
@@ -129,9 +129,9 @@ impl RemoteLedger {
         Ok(())
     }
 
-    /// Reads, after what is past its deadline has expired.
-    async fn read(&self, read: &Read<'_>) -> Result<Place, LedgerError> {
-        self.batcher.submit(Packed::read(read)).await
+    /// Reads in a partition, after what is past its deadline there has expired.
+    async fn read(&self, read: &Read<'_>, partition: u16) -> Result<Place, LedgerError> {
+        self.batcher.submit(Packed::read(read).to(partition)).await
     }
 
     async fn with_stock<T>(
@@ -139,7 +139,8 @@ impl RemoteLedger {
         sku: Sku<'_>,
         look: impl FnOnce(&Stock, UnixMillis) -> T,
     ) -> Result<Option<T>, LedgerError> {
-        let (reply, at) = self.read(&Read::Stock(sku)).await?;
+        let partition = self.partitions.of_sku(sku);
+        let (reply, at) = self.read(&Read::Stock(sku), partition).await?;
         let stock = reply.stock(at).map_err(senseless)?;
         if let Some(stock) = &stock {
             let nodes = stock.nodes().iter().map(|place| place.node);
@@ -171,7 +172,7 @@ impl RemoteLedger {
 
     /// A reservation; `None`: unknown or forgotten.
     pub async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, LedgerError> {
-        let (reply, at) = self.read(&Read::Reservation(id)).await?;
+        let (reply, at) = self.read(&Read::Reservation(id), 0).await?;
         self.shown(reply.reservation(at, id.0).map_err(senseless)?)
             .await
     }
@@ -182,7 +183,7 @@ impl RemoteLedger {
         channel: ChannelIx,
         reference: &str,
     ) -> Result<Option<Reservation>, LedgerError> {
-        let (reply, at) = self.read(&Read::Reference(channel, reference)).await?;
+        let (reply, at) = self.read(&Read::Reference(channel, reference), 0).await?;
         self.shown(reply.by_reference(at).map_err(senseless)?).await
     }
 
@@ -195,7 +196,7 @@ impl RemoteLedger {
 
     /// What the command with this identity was answered; `None`: nothing is known of it.
     pub async fn settle(&self, id: u128) -> Result<Option<Answer>, LedgerError> {
-        let (reply, at) = self.read(&Read::Settle(id)).await?;
+        let (reply, at) = self.read(&Read::Settle(id), 0).await?;
         let answer = reply.settled(at, id).map_err(senseless)?;
         if let Some(Answer {
             verdict: Ok(Outcome::Reservation(reservation)),
@@ -219,7 +220,7 @@ impl RemoteLedger {
 
     /// The hashes of this ledger; every instance has the same.
     pub const fn hasher(&self) -> Hasher {
-        self.hasher
+        self.partitions.hasher()
     }
 
     /// Reservation lines with held or committed units, when they were last counted.

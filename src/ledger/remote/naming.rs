@@ -11,6 +11,9 @@ use crate::ledger::LedgerError;
 use crate::ledger::names::Names;
 use crate::limits::{CHANNELS_MAX, NODES_MAX};
 
+/// The partition that gives indexes to names.
+const AUTHORITY: u16 = 0;
+
 /// The names that this instance has seen. An index never changes, so none of it becomes wrong.
 #[derive(Debug)]
 pub(super) struct Naming {
@@ -57,14 +60,15 @@ impl Naming {
 impl RemoteLedger {
     /// Reads all names from the store.
     pub(super) async fn read_names(&self) -> Result<(), LedgerError> {
-        let (reply, at) = self.read(&Read::Names).await?;
+        let (reply, at) = self.read(&Read::Names, AUTHORITY).await?;
         self.naming.take(reply.names(at).map_err(senseless)?);
         Ok(())
     }
 
     async fn make_name(&self, table: Table, name: &str) -> Result<Option<u16>, LedgerError> {
         self.stand.admit()?;
-        let (reply, at) = self.batcher.submit(Packed::name(table, name)).await?;
+        let named = Packed::name(table, name).to(AUTHORITY);
+        let (reply, at) = self.batcher.submit(named).await?;
         let index = reply.named(at).map_err(senseless)?;
         self.read_names().await?;
         Ok(index)

@@ -14,6 +14,7 @@ use super::feed::{Caller, MetaError, Rare, read_meta};
 use super::format::WireFormat;
 use super::link::{Address, Level, Moves, Patience, Target, Why};
 use super::naming::Naming;
+use super::partitions::Partitions;
 use super::preflight::{self, Expected, Report};
 use super::script::{BATCH, BadMeta, INIT, Identity, Keys, Meta, RELIEF};
 use super::stand::Stand;
@@ -82,7 +83,7 @@ pub enum OpenError {
     Unsafe(String),
 }
 
-fn target(config: &RemoteConfig, keys: &Keys) -> Target {
+fn target(config: &RemoteConfig, keys: &[Keys]) -> Target {
     let source = |script: &Script| {
         Cow::Borrowed(match script {
             Script::Batch => BATCH,
@@ -93,16 +94,17 @@ fn target(config: &RemoteConfig, keys: &Keys) -> Target {
         address: config.address.clone(),
         name: config.name.clone(),
         scripts: Script::ALL.iter().map(source).collect(),
-        keys: keys
-            .all()
-            .iter()
-            .map(|key| key.clone().into_bytes())
-            .collect(),
+        keys: keys.iter().map(in_bytes).collect(),
         level: config.level,
         patience: config.patience,
         meters: config.meters.clone(),
         moves: Moves::default(),
     }
+}
+
+fn in_bytes(keys: &Keys) -> Vec<Vec<u8>> {
+    let keys = keys.all().iter();
+    keys.map(|key| key.clone().into_bytes()).collect()
 }
 
 fn refusals(report: &Report) -> String {
@@ -146,11 +148,11 @@ async fn make(caller: &Caller, keys: &Keys) -> Result<Meta, MetaError> {
 impl RemoteLedger {
     /// Opens the ledger in a store. Blocks.
     pub fn open(config: RemoteConfig) -> Result<Self, OpenError> {
-        let keys = Keys::new(&config.namespace, ONLY_PARTITION);
+        let keys = vec![Keys::new(&config.namespace, ONLY_PARTITION)];
         let target = Arc::new(target(&config, &keys));
         let rare = Rare::start(Arc::clone(&target))?;
-        let meta = wait_for(identified(&rare, &config, &keys))?;
-        let stand = Arc::new(Stand::new(expected(&config)));
+        let meta = wait_for(identified(&rare, &config))?;
+        let stand = Arc::new(Stand::new(expected(&config), keys.len()));
         wait_for(inspected(&rare, &target, &stand))?;
         watch(&rare, &target, &stand, config.look_every);
         let format = WireFormat {
@@ -160,8 +162,7 @@ impl RemoteLedger {
         let ledger = Self {
             batcher: Batcher::start(format, target, config.batcher)?,
             rare,
-            keys,
-            hasher: Hasher::new(meta.identity.seed),
+            partitions: Partitions::new(keys, Hasher::new(meta.identity.seed)),
             naming: Naming::new(),
             stand,
             clock: config.clock,
@@ -179,7 +180,7 @@ impl RemoteLedger {
 /// Looks at a store as a server with this configuration would.
 pub fn inspect(config: &RemoteConfig) -> Result<Report, OpenError> {
     let keys = Keys::new(&config.namespace, ONLY_PARTITION);
-    let target = Arc::new(target(config, &keys));
+    let target = Arc::new(target(config, &[keys]));
     let rare = Rare::start(Arc::clone(&target))?;
     let looked = rare.run(async move { preflight::look(&target).await });
     let unreachable = |why: String| OpenError::Unreachable {
@@ -199,13 +200,14 @@ fn expected(config: &RemoteConfig) -> Expected {
     }
 }
 
-async fn identified(rare: &Rare, config: &RemoteConfig, keys: &Keys) -> Result<Meta, OpenError> {
+async fn identified(rare: &Rare, config: &RemoteConfig) -> Result<Meta, OpenError> {
     let unreachable = |why: String| OpenError::Unreachable {
         place: config.address.to_string(),
         why,
     };
-    let (caller, init, asked) = (rare.caller(), config.init, keys.clone());
-    let found = rare.run(async move { identify(&caller, &asked, init).await });
+    let (caller, init) = (rare.caller(), config.init);
+    let keys = Keys::new(&config.namespace, ONLY_PARTITION);
+    let found = rare.run(async move { identify(&caller, &keys, init).await });
     let meta = match found.await {
         Ok(Ok(meta)) => meta,
         Ok(Err(MetaError::Store(error))) => return Err(unreachable(error.to_string())),

@@ -21,22 +21,20 @@ pub(super) struct Stand {
 
 #[derive(Debug)]
 struct Seen {
-    /// The last change that any answer spoke of; durable at the level, since answers wait for it.
-    position: Position,
+    /// Of each partition the last change that any answer spoke of; durable at the level, since
+    /// answers wait for it.
+    positions: Vec<Position>,
     expected: Expected,
     /// Names of the findings that were told.
     told: Vec<&'static str>,
 }
 
 impl Stand {
-    pub(super) const fn new(expected: Expected) -> Self {
+    pub(super) fn new(expected: Expected, partitions: usize) -> Self {
         Self {
             level: expected.level,
             seen: Mutex::new(Seen {
-                position: Position {
-                    epoch: 0,
-                    sequence: 0,
-                },
+                positions: vec![Position::default(); partitions],
                 expected,
                 told: Vec::new(),
             }),
@@ -58,14 +56,15 @@ impl Stand {
         }
     }
 
-    /// Takes note of a reply.
-    pub(super) fn saw(&self, header: &Header) {
+    /// Takes note of a reply of a partition.
+    pub(super) fn saw(&self, partition: u16, header: &Header) {
         let position = Position {
             epoch: header.epoch,
             sequence: header.last,
         };
-        let mut seen = self.lock();
-        seen.position = seen.position.max(position);
+        if let Some(last) = self.lock().positions.get_mut(usize::from(partition)) {
+            *last = position.max(*last);
+        }
     }
 
     /// Judges what a look at the store found, and tells what is new.
@@ -90,11 +89,18 @@ impl Stand {
     pub(super) fn health(&self) -> Health {
         Health {
             durability: self.level.durability,
-            durable: self.lock().position,
+            durable: self.position(0),
             queued_bytes: 0,
             poisoned: false,
             is_safe: !self.is_unsafe.load(Ordering::Relaxed),
         }
+    }
+
+    /// The last change of a partition that any answer spoke of.
+    pub(super) fn position(&self, partition: u16) -> Position {
+        let seen = self.lock();
+        let position = seen.positions.get(usize::from(partition));
+        position.copied().unwrap_or_default()
     }
 
     pub(super) fn open_lines(&self) -> u64 {

@@ -6,7 +6,7 @@ use std::sync::{MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::feed::{Caller, read_meta};
+use super::feed::{Caller, MetaError, read_meta};
 use super::format::Packed;
 use super::wire::record::{Kept, Record};
 use super::{RemoteLedger, senseless};
@@ -22,11 +22,15 @@ const SELDOM: u32 = 4;
 /// Records looked at in one round for what may be forgotten.
 const PRUNE_RECORDS: usize = 128;
 
+/// What a scan says when it has seen everything, and is asked to begin anew.
+const SCAN_DONE: &str = "0";
+
 /// Where the rounds go on.
 #[derive(Debug, Default)]
 pub(super) struct Rounds {
     count: u32,
-    /// Of the scan over the records.
+    /// The partition whose records are scanned, and how far that is.
+    partition: u16,
     cursor: String,
 }
 
@@ -35,17 +39,22 @@ impl RemoteLedger {
     /// counters are looked at now and then.
     pub async fn tick(&self) -> Result<(), LedgerError> {
         self.expire().await?;
-        let (is_seldom, cursor) = {
+        let (is_seldom, partition, cursor) = {
             let mut rounds = self.rounds();
             rounds.count = rounds.count.wrapping_add(1);
-            (rounds.count % SELDOM == 1, rounds.cursor.clone())
+            let is_seldom = rounds.count % SELDOM == 1;
+            (is_seldom, rounds.partition, rounds.cursor.clone())
         };
         if is_seldom {
             self.read_names().await?;
             self.look_at_counters().await?;
         }
-        let next = self.prune(cursor).await?;
-        self.rounds().cursor = next;
+        let next = self.prune(partition, cursor).await?;
+        let mut rounds = self.rounds();
+        if next == SCAN_DONE {
+            rounds.partition = (partition + 1) % self.partitions.count();
+        }
+        rounds.cursor = next;
         Ok(())
     }
 
@@ -54,28 +63,44 @@ impl RemoteLedger {
     }
 
     async fn expire(&self) -> Result<(), LedgerError> {
+        let mut left: Vec<u16> = self.partitions.numbers().collect();
         for _ in 0..EXPIRE_CALLS {
-            let (reply, _) = self.batcher.submit(Packed::expire()).await?;
-            if !reply.header().backlog {
+            let submit = |partition| self.batcher.submit(Packed::expire().to(partition));
+            let waits: Vec<_> = left.iter().copied().map(submit).collect();
+            let mut backlog = Vec::new();
+            for (partition, wait) in left.into_iter().zip(waits) {
+                if wait.await?.0.header().backlog {
+                    backlog.push(partition);
+                }
+            }
+            if backlog.is_empty() {
                 break;
             }
+            left = backlog;
         }
         Ok(())
     }
 
     async fn look_at_counters(&self) -> Result<(), LedgerError> {
-        let (caller, meta) = (self.rare.caller(), self.keys.meta().to_owned());
-        let read = async move { read_meta(&caller, &meta).await };
+        let (caller, all) = (self.rare.caller(), self.partitions.all().to_vec());
+        let read = async move {
+            let mut lines: u64 = 0;
+            for keys in all {
+                lines += read_meta(&caller, keys.meta()).await?.open_lines;
+            }
+            Ok::<u64, MetaError>(lines)
+        };
         match self.rare.run(read).await? {
-            Ok(meta) => self.stand.count_open_lines(meta.open_lines),
+            Ok(lines) => self.stand.count_open_lines(lines),
             Err(error) => tracing::warn!(%error, "the counters of the ledger cannot be read"),
         }
         Ok(())
     }
 
-    /// Forgets what is past its retention among the next records; where to go on.
-    async fn prune(&self, cursor: String) -> Result<String, LedgerError> {
-        let (caller, records) = (self.rare.caller(), self.keys.records().to_owned());
+    /// Forgets what is past its retention among the next records of a partition; where to go on.
+    async fn prune(&self, partition: u16, cursor: String) -> Result<String, LedgerError> {
+        let records = self.partitions.keys(partition)?.records().to_owned();
+        let caller = self.rare.caller();
         let scanned = self
             .rare
             .run(async move { scan(&caller, &records, cursor).await });
@@ -91,7 +116,7 @@ impl RemoteLedger {
             .filter_map(|(id, _)| Some(u128::from_be_bytes(id.as_ref().try_into().ok()?)))
             .collect();
         let unsigned = |millis: i64| u64::try_from(millis).unwrap_or(0);
-        let forget = |id| Packed::forget(id, unsigned(answers), unsigned(refusals));
+        let forget = |id| Packed::forget(id, unsigned(answers), unsigned(refusals)).to(partition);
         let waits: Vec<_> = old
             .into_iter()
             .map(|id| self.batcher.submit(forget(id)))
@@ -118,7 +143,11 @@ impl RemoteLedger {
 type Scanned = (String, HashMap<Bytes, Bytes>);
 
 async fn scan(caller: &Caller, records: &str, cursor: String) -> redis::RedisResult<Scanned> {
-    let cursor = if cursor.is_empty() { "0" } else { &cursor };
+    let cursor = if cursor.is_empty() {
+        SCAN_DONE
+    } else {
+        &cursor
+    };
     let mut question = redis::cmd("HSCAN");
     question.arg(records).arg(cursor);
     question.arg("COUNT").arg(PRUNE_RECORDS);

@@ -52,16 +52,22 @@ pub trait Format: Send + Sync + 'static {
     /// The argument of a batch.
     fn pack(&self, commands: &[&Self::Command]) -> Result<Vec<u8>, Self::Malformed>;
 
-    /// Reads the reply to a batch with this id and so many commands.
-    fn parse(
-        &self,
-        bytes: Bytes,
-        batch_id: &[u8; 16],
-        commands: usize,
-    ) -> Result<Self::Reply, Self::Malformed>;
+    /// Reads the reply to a batch.
+    fn parse(&self, bytes: Bytes, asked: Question<'_>) -> Result<Self::Reply, Self::Malformed>;
 
     /// Whether the store left the command at this place for the next batch.
     fn is_deferred(&self, reply: &Self::Reply, at: usize) -> bool;
+}
+
+/// What a reply must answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// The partition that was asked.
+    pub partition: u16,
+    /// What the reply echoes.
+    pub batch_id: &'a [u8; 16],
+    /// Number of commands, and so of results.
+    pub commands: usize,
 }
 
 /// What is done about a batch whose fate is unknown.
@@ -138,7 +144,7 @@ impl<F: Format> fmt::Debug for Batcher<F> {
 impl<F: Format> Batcher<F> {
     /// Starts the shared lane's thread. Nothing is connected before the first command.
     pub fn start(format: F, target: Arc<Target>, config: BatcherConfig) -> io::Result<Self> {
-        let shared = Arc::new(Queue::new(config.queue));
+        let shared = Arc::new(Queue::new(config.queue, target.partitions()));
         let parts = Arc::new(Parts {
             format: Arc::new(format),
             target,
@@ -200,7 +206,10 @@ impl<F: Format> Batcher<F> {
     pub fn install_lane(&self) {
         let lane = Lane {
             parts: Arc::clone(&self.parts),
-            queue: Arc::new(Queue::new(self.parts.config.queue)),
+            queue: Arc::new(Queue::new(
+                self.parts.config.queue,
+                self.parts.target.partitions(),
+            )),
         };
         let guard = LaneGuard::<F>::install(self.owner, Arc::clone(&lane.queue));
         tokio::task::spawn_local(async move {

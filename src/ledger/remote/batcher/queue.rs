@@ -24,6 +24,8 @@ pub struct Weight {
     pub bytes: usize,
     /// The script that it needs.
     pub script: Script,
+    /// The partition that decides it.
+    pub partition: u16,
 }
 
 /// A command and who waits for its answer.
@@ -81,11 +83,46 @@ impl Default for QueueLimits {
 
 #[derive(Debug)]
 struct Inner<C, R> {
-    entries: VecDeque<Entry<C, R>>,
+    /// Of each partition.
+    entries: Vec<VecDeque<Entry<C, R>>>,
+    /// Partitions with entries, each once, in the order in which they are served.
+    turns: VecDeque<u16>,
+    commands: usize,
     bytes: usize,
 }
 
-/// A bounded queue that is emptied in batches.
+impl<C, R> Inner<C, R> {
+    /// The entries of a partition, which gets a turn if it had none.
+    fn wanted(&mut self, partition: u16) -> Option<&mut VecDeque<Entry<C, R>>> {
+        let entries = self.entries.get_mut(usize::from(partition))?;
+        if entries.is_empty() {
+            self.turns.push_back(partition);
+        }
+        Some(entries)
+    }
+
+    fn first(&self, partition: u16) -> Option<&Entry<C, R>> {
+        self.entries.get(usize::from(partition))?.front()
+    }
+
+    fn pop(&mut self, partition: u16) -> Option<Entry<C, R>> {
+        let entry = self.entries.get_mut(usize::from(partition))?.pop_front()?;
+        self.discount(&entry);
+        Some(entry)
+    }
+
+    fn count(&mut self, entry: &Entry<C, R>) {
+        self.commands += 1;
+        self.bytes += entry.weight.bytes;
+    }
+
+    fn discount(&mut self, entry: &Entry<C, R>) {
+        self.commands -= 1;
+        self.bytes -= entry.weight.bytes;
+    }
+}
+
+/// A bounded queue that is emptied in batches, each of one partition.
 #[derive(Debug)]
 pub(super) struct Queue<C, R> {
     limits: QueueLimits,
@@ -98,11 +135,13 @@ pub(super) struct Queue<C, R> {
 }
 
 impl<C, R> Queue<C, R> {
-    pub(super) fn new(limits: QueueLimits) -> Self {
+    pub(super) fn new(limits: QueueLimits, partitions: usize) -> Self {
         Self {
             limits,
             inner: Mutex::new(Inner {
-                entries: VecDeque::new(),
+                entries: (0..partitions).map(|_| VecDeque::new()).collect(),
+                turns: VecDeque::new(),
+                commands: 0,
                 bytes: 0,
             }),
             ready: Notify::new(),
@@ -120,7 +159,7 @@ impl<C, R> Queue<C, R> {
         // Looked at under the lock: whoever closes empties the queue afterwards.
         let refusal = if self.is_closed.load(Ordering::Acquire) {
             Some(LedgerError::Unavailable)
-        } else if inner.entries.len() >= self.limits.commands
+        } else if inner.commands >= self.limits.commands
             || inner.bytes + entry.weight.bytes > self.limits.bytes
         {
             Some(LedgerError::Overloaded)
@@ -131,8 +170,10 @@ impl<C, R> Queue<C, R> {
             drop(inner);
             return entry.fail(error);
         }
-        inner.bytes += entry.weight.bytes;
-        inner.entries.push_back(entry);
+        inner.count(&entry);
+        if let Some(entries) = inner.wanted(entry.weight.partition) {
+            entries.push_back(entry);
+        }
         drop(inner);
         self.ready.notify_one();
     }
@@ -141,22 +182,27 @@ impl<C, R> Queue<C, R> {
     pub(super) fn put_back(&self, entries: Vec<Entry<C, R>>) {
         let mut inner = self.lock();
         for entry in entries.into_iter().rev() {
-            inner.bytes += entry.weight.bytes;
-            inner.entries.push_front(entry);
+            inner.count(&entry);
+            if let Some(entries) = inner.wanted(entry.weight.partition) {
+                entries.push_front(entry);
+            }
         }
         drop(inner);
         self.ready.notify_one();
     }
 
-    /// The next batch: everything that waits, up to the limits of a batch. Empty once the queue is
-    /// closed and drained.
+    /// The next batch: everything that waits for the partition whose turn it is, up to the limits
+    /// of a batch. Empty once the queue is closed and drained.
     pub(super) async fn next_batch(&self) -> Vec<Entry<C, R>> {
         loop {
             // Whatever else is ready on this thread, and what has come in from its sockets, runs
             // first: so that the batch is as large as the thread can make it.
             tokio::task::yield_now().await;
             let batch = self.take();
-            if !batch.is_empty() || self.is_closed.load(Ordering::Acquire) {
+            if !batch.is_empty() {
+                return batch;
+            }
+            if self.is_closed.load(Ordering::Acquire) && self.lock().turns.is_empty() {
                 return batch;
             }
             self.ready.notified().await;
@@ -169,19 +215,20 @@ impl<C, R> Queue<C, R> {
         let (mut lines, mut bytes) = (0, 0);
         let now = monotonic();
         let mut inner = self.lock();
-        while let Some(next) = inner.entries.front() {
+        let turn = inner.turns.pop_front();
+        while let Some(next) = turn.and_then(|partition| inner.first(partition)) {
             let weight = next.weight;
             let is_stale = self.is_stale(next, now);
             let is_full = batch.len() == STORE_BATCH_COMMANDS_MAX
                 || lines + weight.lines > STORE_BATCH_LINES_MAX
                 || bytes + weight.bytes > STORE_BATCH_BYTES_MAX;
             if is_full && !batch.is_empty() && !is_stale {
+                inner.turns.push_back(weight.partition);
                 break;
             }
-            let Some(entry) = inner.entries.pop_front() else {
+            let Some(entry) = inner.pop(weight.partition) else {
                 break;
             };
-            inner.bytes -= weight.bytes;
             if is_stale {
                 stale.push(entry);
             } else {
@@ -190,7 +237,7 @@ impl<C, R> Queue<C, R> {
                 batch.push(entry);
             }
         }
-        let is_more = !inner.entries.is_empty();
+        let is_more = !inner.turns.is_empty();
         drop(inner);
         if is_more {
             self.ready.notify_one();
@@ -205,12 +252,21 @@ impl<C, R> Queue<C, R> {
     pub(super) fn drop_stale(&self) {
         let now = monotonic();
         let mut inner = self.lock();
-        let entries = std::mem::take(&mut inner.entries);
-        let (stale, fresh): (VecDeque<_>, VecDeque<_>) = entries
-            .into_iter()
-            .partition(|entry| self.is_stale(entry, now));
-        inner.bytes -= stale.iter().map(|entry| entry.weight.bytes).sum::<usize>();
-        inner.entries = fresh;
+        let mut stale = Vec::new();
+        for entries in &mut inner.entries {
+            let all = std::mem::take(entries).into_iter();
+            let (late, fresh): (Vec<_>, Vec<_>) = all.partition(|entry| self.is_stale(entry, now));
+            *entries = fresh.into();
+            stale.extend(late);
+        }
+        stale.iter().for_each(|entry| inner.discount(entry));
+        // A partition of which nothing is left has no turn.
+        let Inner { entries, turns, .. } = &mut *inner;
+        turns.retain(|turn| {
+            entries
+                .get(usize::from(*turn))
+                .is_some_and(|e| !e.is_empty())
+        });
         drop(inner);
         for entry in stale {
             entry.fail(LedgerError::Overloaded);
@@ -234,7 +290,13 @@ impl<C, R> Queue<C, R> {
     /// Answers those whom nobody will send any more.
     pub(super) fn abandon(&self) {
         self.close();
-        let left = std::mem::take(&mut self.lock().entries);
+        let mut left = Vec::new();
+        let mut inner = self.lock();
+        for entries in &mut inner.entries {
+            left.extend(entries.drain(..));
+        }
+        inner.turns.clear();
+        drop(inner);
         for entry in left {
             entry.fail(LedgerError::Unavailable);
         }
@@ -261,6 +323,7 @@ mod tests {
                 lines,
                 bytes,
                 script,
+                partition: 0,
             },
             waiter,
             since: monotonic(),
@@ -276,7 +339,7 @@ mod tests {
             bytes,
             age,
         };
-        Queue::new(limits)
+        Queue::new(limits, 1)
     }
 
     const LONG: Duration = Duration::from_hours(1);

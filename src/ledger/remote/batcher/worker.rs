@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::ids::BatchIds;
 use super::queue::{Entry, Queue};
-use super::{Format, Settling};
+use super::{Format, Question, Settling};
 use crate::clock::{Clock, Monotonic, monotonic};
 use crate::ledger::LedgerError;
 use crate::ledger::remote::link::{Call, CallError, Caller, Reply};
@@ -112,24 +112,33 @@ impl<F: Format, C: Caller> Worker<F, C> {
             }
         };
         let batch_id = self.ids.next();
+        let partition = batch.first().map_or(0, |entry| entry.weight.partition);
         let called = self.caller.call(Call {
             script,
+            partition,
             argument: &argument,
             batch_id: &batch_id,
             time: self.settling.clock.as_ref().map(Clock::now),
         });
         match called.await {
-            Ok(reply) => self.read(reply, &batch_id, batch.len()),
+            Ok(reply) => {
+                let question = Question {
+                    partition,
+                    batch_id: &batch_id,
+                    commands: batch.len(),
+                };
+                self.read(reply, question)
+            }
             Err(error) => meaning_of(&error, script),
         }
     }
 
-    fn read(&mut self, reply: Reply, batch_id: &[u8; 16], commands: usize) -> Attempt<F::Reply> {
+    fn read(&mut self, reply: Reply, question: Question<'_>) -> Attempt<F::Reply> {
         if !reply.durable {
             tracing::warn!("the store did not confirm a batch at the configured level");
             return Attempt::InDoubt;
         }
-        match self.format.parse(reply.bytes, batch_id, commands) {
+        match self.format.parse(reply.bytes, question) {
             Ok(reply) => Attempt::Answered(reply),
             Err(error) => {
                 tracing::error!(%error, "the reply of the store makes no sense");

@@ -54,6 +54,7 @@ impl Format for Numbers {
             lines: 1,
             bytes: 1,
             script,
+            partition: 0,
         }
     }
 
@@ -63,9 +64,9 @@ impl Format for Numbers {
         packs.then_some(bytes).ok_or("cannot be packed")
     }
 
-    fn parse(&self, bytes: Bytes, id: &[u8; 16], commands: usize) -> Result<Vec<u8>, &'static str> {
+    fn parse(&self, bytes: Bytes, asked: Question<'_>) -> Result<Vec<u8>, &'static str> {
         let (echo, answers) = bytes.split_at(16.min(bytes.len()));
-        let is_whole = echo == id && answers.len() == commands;
+        let is_whole = echo == asked.batch_id && answers.len() == asked.commands;
         is_whole.then(|| answers.to_vec()).ok_or("odd")
     }
 
@@ -117,7 +118,7 @@ struct Outcome {
 
 /// Sends the commands to a store that does what the list says.
 fn run(commands: &[u8], list: &[Does], limit: Duration) -> Outcome {
-    let queue = Arc::new(Queue::new(QueueLimits::default()));
+    let queue = Arc::new(Queue::new(QueueLimits::default(), 1));
     let mut waiters: Vec<oneshot::Receiver<Result<Place<Vec<u8>>, LedgerError>>> = Vec::new();
     for command in commands {
         let (waiter, receiver) = oneshot::channel();

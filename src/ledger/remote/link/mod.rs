@@ -41,7 +41,7 @@ const SHORT_WAITS_MAX: u32 = 3;
 /// How long after a failed attempt to connect calls fail at once.
 const CONNECT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Everything that a link must know. Links of one partition share it.
+/// Everything that a link must know. All links of a ledger share it.
 #[derive(Debug)]
 pub struct Target {
     /// Where the store is.
@@ -50,8 +50,8 @@ pub struct Target {
     pub name: String,
     /// Source of every script, in the order of [`Script::ALL`].
     pub scripts: Vec<Cow<'static, str>>,
-    /// Keys of the partition, as every script takes them.
-    pub keys: Vec<Vec<u8>>,
+    /// Keys of each partition, as every script takes them.
+    pub keys: Vec<Vec<Vec<u8>>>,
     /// What an acknowledgement waits for.
     pub level: Level,
     /// Time limits.
@@ -60,6 +60,20 @@ pub struct Target {
     pub meters: Meters,
     /// How often the primary has moved.
     pub moves: Moves,
+}
+
+impl Target {
+    /// Number of partitions.
+    pub const fn partitions(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The keys of a partition.
+    pub(super) fn keys_of(&self, partition: u16) -> &[Vec<u8>] {
+        self.keys
+            .get(usize::from(partition))
+            .map_or(&[], Vec::as_slice)
+    }
 }
 
 /// Counts how often the primary has moved, as far as we were told.
@@ -81,6 +95,8 @@ impl Moves {
 pub struct Call<'a> {
     /// Which.
     pub script: Script,
+    /// Of which partition.
+    pub partition: u16,
     /// The packed batch.
     pub argument: &'a [u8],
     /// Echoed in the reply.
@@ -297,8 +313,9 @@ impl Ready {
         let sha = self.shas.get(call.script.index());
         let sha = sha.ok_or(unexpected("every script has a source"))?;
         let mut commands = Pipeline::with_capacity(2);
-        commands.cmd("EVALSHA").arg(sha).arg(target.keys.len());
-        for key in &target.keys {
+        let keys = target.keys_of(call.partition);
+        commands.cmd("EVALSHA").arg(sha).arg(keys.len());
+        for key in keys {
             commands.arg(key.as_slice());
         }
         commands.arg(call.argument).arg(call.batch_id.as_slice());

@@ -27,7 +27,8 @@ pub(super) async fn facts(target: &Target) -> RedisResult<Facts> {
     commands.cmd("CONFIG").arg("GET").arg(&SETTINGS);
     commands.cmd("COMMAND").arg("INFO").arg("WAITAOF");
     commands.cmd("ACL").arg("GETUSER").arg("default");
-    commands.cmd("HMGET").arg(target.keys.first());
+    let first = target.keys_of(0).first();
+    commands.cmd("HMGET").arg(first);
     commands.arg(&["ledger", "epoch", "seq", "tip"]);
     let mut replies = connection.send(&commands).await?.into_iter();
     let mut facts = Facts {
