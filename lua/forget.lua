@@ -3,7 +3,7 @@
 local function is_forgettable(slot, record, answers_ms, refusals_ms)
   local kind = byte(record)
   if kind ~= RESERVATION then
-    local age = now - unpack_integers('<L', record, FINGERPRINT_END + 1)
+    local age = now - unpack_integers(MOMENT, record, FINGERPRINT_END + 1)
     return age > (kind == REFUSAL and refusals_ms or answers_ms)
   end
   local booking = booking_of(slot)

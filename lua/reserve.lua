@@ -16,6 +16,13 @@ local function all_fit(first, last)
   return true
 end
 
+-- Adds what is missing of a line to a refusal.
+local function add_short(short, at, pin, units, room, limit)
+  local n = #short
+  short[n + 1], short[n + 2], short[n + 3], short[n + 4], short[n + 5] =
+    skus[at], pin, units, room, limit
+end
+
 -- What each line gets, and what is short.
 local function grants_of(first, last)
   local grants, short, taken, previous, sum = {}, { REFUSED, INSUFFICIENT_STOCK }, 0, nil, 0
@@ -24,11 +31,7 @@ local function grants_of(first, last)
     if at ~= previous then taken, previous = 0, at end
     local room, limit = room_of(stocks[at], pin, taken)
     local granted = min(units, room)
-    if granted < units then
-      local n = #short
-      short[n + 1], short[n + 2], short[n + 3], short[n + 4], short[n + 5] =
-        skus[at], pin, units, room, limit
-    end
+    if granted < units then add_short(short, at, pin, units, room, limit) end
     taken, sum = taken + granted, sum + granted
     grants[#grants + 1] = granted
   end
@@ -52,11 +55,11 @@ end
 local function tail_of(ttl, first, last, grants)
   local tail = tails[ttl]
   if not tail then
-    tail = pack_integers('<LLLL', now, now, now + ttl, 0)
+    tail = pack_integers(MOMENTS, now, now, now + ttl, 0)
     tails[ttl] = tail
   end
   if not grants then return tail end
-  local parts = { pack_integers('<LLLL', now, now, now + ttl, #grants) }
+  local parts = { pack_integers(MOMENTS, now, now, now + ttl, #grants) }
   for i = 1, #grants do
     parts[i + 1] = pack_integers(STATE, cmds[first + i * 3 - 2], grants[i], 0, 0, 0, 0, 0)
   end
@@ -110,28 +113,47 @@ local function reserve(at)
   return last + 1, result
 end
 
--- The usual one, written out: one line, all or nothing, no reference. Id, what the record keeps,
--- time to live, the SKU's place, the pin and the units.
-local function reserve_one(at)
-  local slot, made, ttl, place = cmds[at + 1], cmds[at + 2], cmds[at + 3], cmds[at + 4]
-  local record = records[slot]
-  if record then return at + 7, answered(record, sub(made, 1, 8)) end
-  local pin, units, stock = cmds[at + 5], cmds[at + 6], stocks[place] or stock_of(place)
-  if not stock then return at + 7, { UNRECORDED, UNKNOWN_SKU, skus[place] } end
-  if room_of(stock, pin, 0) < units then
-    local _, short = grants_of(at + 4, at + 6)
-    return at + 7, short_of(slot, made, short)
+-- The usual ones, in a run of their own: one line, all or nothing, no reference. Their number, the
+-- first place of their ids, which stand in a row, time to live and pin of all; of each what the
+-- record keeps up to the text of the SKU, the SKU's place and the units.
+local function reserve_ones(at)
+  local slot, ttl, pin = cmds[at + 2], cmds[at + 3], cmds[at + 4]
+  local first, last = at + 5, at + 4 + 3 * cmds[at + 1]
+  local tail, due = tails[ttl] or tail_of(ttl), dues[now + ttl] or {}
+  local due_count, granted = #due, 0
+  for i = first, last, 3 do
+    local made, place, units, record = cmds[i], cmds[i + 1], cmds[i + 2], records[slot]
+    local stock, other = stocks[place] or stock_of(place), nil
+    if record then
+      other = answered(record, sub(made, 1, 8))
+    elseif not stock then
+      other = { UNRECORDED, UNKNOWN_SKU, skus[place] }
+    else
+      local room, limit = room_of(stock, pin, 0)
+      if room < units then
+        local short = { REFUSED, INSUFFICIENT_STOCK }
+        add_short(short, place, pin, units, room, limit)
+        other = short_of(slot, made, short)
+      end
+    end
+    if other then
+      if granted > 0 then results[#results + 1] = -granted end
+      results[#results + 1], granted = other, 0
+    else
+      hold(stock, pin, units)
+      if not changed[place] then touch_stock(place) end
+      seq, granted, due_count = seq + 1, granted + 1, due_count + 1
+      record = pack_integers(KIND_AND_SEQ, RESERVATION, seq) .. made .. skus[place] .. tail
+      records[slot], dropped[slot], due[due_count] = record, nil, ids[slot]
+      record_args[record_count + 1], record_args[record_count + 2] = ids[slot], record
+      record_count = record_count + 2
+      open_lines = open_lines + 1
+    end
+    slot = slot + 1
   end
-  hold(stock, pin, units)
-  if not changed[place] then touch_stock(place) end
-  open_lines, seq = open_lines + 1, seq + 1
-  record = pack_integers(KIND_AND_SEQ, RESERVATION, seq) .. made .. (tails[ttl] or tail_of(ttl))
-  records[slot], dropped[slot] = record, nil
-  record_args[record_count + 1], record_args[record_count + 2] = ids[slot], record
-  record_count = record_count + 2
-  local list = dues[now + ttl]
-  if list then list[#list + 1] = ids[slot] else due_at(now + ttl, ids[slot]) end
-  return at + 7, GRANTED
+  if due_count > 0 then dues[now + ttl] = due end
+  if granted > 0 then return last + 1, -granted end
+  return last + 1
 end
 
-commands[RESERVE], commands[RESERVE_ONE] = reserve, reserve_one
+commands[RESERVE], commands[RESERVE_ONE] = reserve, reserve_ones

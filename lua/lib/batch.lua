@@ -1,12 +1,12 @@
 -- Decides all commands, then writes. The stream's entry is the first write: its id is the sequence
 -- of its first event, so that it is refused when an earlier call stopped half way, and nothing that
 -- stands after it can fail. The last write is the partition's own sequence.
-local results, count, at, past = {}, 0, 1, #cmds + 1
+local at, past = 1, #cmds + 1
 while at < past do
-  local command = commands[cmds[at]]
-  if not command then malformed('command') end
-  count = count + 1
-  at, results[count] = command(at)
+  local command = commands[cmds[at]] or command_of(cmds[at])
+  local result
+  at, result = command(at)
+  if result then results[#results + 1] = result end
 end
 if at ~= past then malformed('length') end
 
@@ -48,7 +48,7 @@ local refs_put, refs_gone = reference_args()
 if #refs_put + #refs_gone > 0 then call('HLEN', REFS) end
 local stocks_put, gone = stock_args(), {}
 for slot in pairs(dropped) do gone[#gone + 1] = ids[slot] end
-if seq > before then tip = redis.sha1hex(tip .. argument) end
+if seq > before then tip = redis.sha1hex(tip .. redis.sha1hex(argument)) end
 local reply =
   pack({ batch_id, epoch, now, before, tip, backlog and 1 or 0, expired, results })
 

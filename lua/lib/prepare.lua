@@ -18,11 +18,18 @@ end
 -- Ids of reservations found by channel and reference, by place in `fields`.
 local found = {}
 
--- A block: what follows needs none of these names.
-do
+-- The first entries of the index of deadlines that are due.
+local DUE_PAGE = 8
+local function due_page(offset)
+  return call('ZRANGEBYSCORE', DUE, '-inf', format('%d', now), 'LIMIT', offset, DUE_PAGE)
+end
+local first_due = due_page(0)
+
+-- A block: what follows needs none of these names, and most calls none of these functions.
+if #first_due + #targets + #fields > 0 then
 -- Most reservations and lines that one call takes from the index of deadlines; a batch and thus an
 -- entry of the index has fewer.
-local DUE_MAX, DUE_LINES_MAX, DUE_PAGE = 512, 2000, 8
+local DUE_MAX, DUE_LINES_MAX = 512, 2000
 local ID_BYTES = 16
 
 local function fetch_added(from, key, names, into)
@@ -32,9 +39,8 @@ end
 
 -- Entries of the index that are due, as many as this call will do.
 local function take_due(into)
-  local offset, lines = 0, 0
+  local page, offset, lines = first_due, 0, 0
   while true do
-    local page = call('ZRANGEBYSCORE', DUE, '-inf', format('%d', now), 'LIMIT', offset, DUE_PAGE)
     for i = 1, #page do
       local count = #page[i] / ID_BYTES
       if #into > 0 and (#into + count > DUE_MAX or lines > DUE_LINES_MAX) then
@@ -54,6 +60,7 @@ local function take_due(into)
     end
     if #page < DUE_PAGE then return end
     offset = offset + DUE_PAGE
+    page = due_page(offset)
   end
 end
 

@@ -1,11 +1,12 @@
 -- Records: what a command id stands for. A byte for the kind, the sequence, the fingerprint, then:
 -- of a reservation what its caller packed (the channel in three bytes; reference or false, time to
--- live, and SKU, pin and units of each line), the moments it was made and last acted on, its deadline, and the number
--- of line states that follow: none while it is as it was made, else seven integers for each line;
+-- live, and pin, units and SKU of each line), the moments it was made and last acted on, its
+-- deadline, and the number of line states that follow: none while it is as it was made, else one
+-- for each line;
 -- of another command the moment, and its packed result.
 local records = fetch(RECORDS, ids, 1)
-local KIND_AND_SEQ, STATE = '<BL', '<LLLLLLL'
-local FINGERPRINT_AT, FINGERPRINT_END, CHANNEL_END = 10, 17, 20
+local KIND_AND_SEQ, MOMENT, MOMENTS, STATE = '<BI6', '<I6', '<I6I6I6I2', '<I2I5I5I5I5I5I5'
+local FINGERPRINT_AT, FINGERPRINT_END, CHANNEL_END = 8, 15, 18
 
 local function put_record(slot, record)
   records[slot] = record
@@ -26,7 +27,7 @@ end
 local function conclude(slot, fingerprint, kind, result)
   seq = seq + 1
   local record = pack_integers(KIND_AND_SEQ, kind, seq)
-    .. fingerprint .. pack_integers('<L', now) .. pack(result)
+    .. fingerprint .. pack_integers(MOMENT, now) .. pack(result)
   put_record(slot, record)
   return result
 end
@@ -73,10 +74,10 @@ local function booking_of(slot)
   if booking or not record or byte(record) ~= RESERVATION then return booking end
   local _, number = unpack_integers(KIND_AND_SEQ, record)
   local stop, made = unpack_one(record, CHANNEL_END)
-  local created, touched, deadline, states, at = unpack_integers('<LLLL', record, stop + 1)
+  local created, touched, deadline, states, at = unpack_integers(MOMENTS, record, stop + 1)
   local lines = {}
   for i = 1, (#made - 2) / 3 do
-    local sku, pin, units = made[i * 3], made[i * 3 + 1], made[i * 3 + 2]
+    local pin, units, sku = made[i * 3], made[i * 3 + 1], made[i * 3 + 2]
     local line = { pin, units, 0, 0, 0, 0, 0 }
     if states > 0 then
       line = { unpack_integers(STATE, record, at) }
@@ -98,7 +99,7 @@ local function encode_booking(booking)
   local lines = booking.lines
   local parts = {
     pack_integers(KIND_AND_SEQ, RESERVATION, booking.seq), booking.made,
-    pack_integers('<LLLL', booking.created, booking.touched, booking.deadline, #lines),
+    pack_integers(MOMENTS, booking.created, booking.touched, booking.deadline, #lines),
   }
   for i = 1, #lines do parts[i + 3] = pack_integers(STATE, unpack(lines[i], 1, 7)) end
   return concat(parts)

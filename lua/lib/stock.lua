@@ -8,34 +8,47 @@ local N_ON_HAND, N_APART, N_PINNED, N_FIELDS = 1, 2, 3, 4
 local raw_stock = fetch(STOCK, skus, 1)
 -- The stocks in use, by place in `skus`, and the places of those that changed.
 local stocks, changed, changed_order = {}, {}, {}
-local integers = {}
+-- As they are stored: no wider than what a field may hold, since the store goes through every byte
+-- of a text that it hands over.
+local STOCK_HEAD, STOCK_NODE, STOCK_HEAD_BYTES, STOCK_NODE_BYTES =
+  '<I6I5I5I5I5BI5I5I4', 'I2I5I5I5', 41, 17
+local formats = {}
 
-local function integer_format(count)
-  local found = integers[count]
+local function stock_format(nodes)
+  local found = formats[nodes]
   if not found then
-    found = '<' .. rep('L', count)
-    integers[count] = found
+    found = STOCK_HEAD .. rep(STOCK_NODE, nodes)
+    formats[nodes] = found
   end
   return found
 end
 
 local function decode_stock(raw)
-  local count = #raw / 8
+  local nodes = (#raw - STOCK_HEAD_BYTES) / STOCK_NODE_BYTES
+  local count = SETTINGS + nodes * N_FIELDS
   if count <= STACK then
-    local list = { unpack_integers(integer_format(count), raw) }
+    local list = { unpack_integers(stock_format(nodes), raw) }
     list[count + 1] = nil
     return list
   end
-  local list = {}
-  for i = 1, count do list[i] = unpack_integers('<L', raw, i * 8 - 7) end
+  local list = { unpack_integers(STOCK_HEAD, raw) }
+  local from = list[SETTINGS + 1]
+  for at = SETTINGS + 1, count, N_FIELDS do
+    list[at], list[at + N_ON_HAND], list[at + N_APART], list[at + N_PINNED], from =
+      unpack_integers('<' .. STOCK_NODE, raw, from)
+  end
   return list
 end
 
 local function encode_stock(stock)
   local count = #stock
-  if count <= STACK then return pack_integers(integer_format(count), unpack(stock, 1, count)) end
-  local parts = {}
-  for i = 1, count do parts[i] = pack_integers('<L', stock[i]) end
+  if count <= STACK then
+    return pack_integers(stock_format((count - SETTINGS) / N_FIELDS), unpack(stock, 1, count))
+  end
+  local parts = { pack_integers(STOCK_HEAD, unpack(stock, 1, SETTINGS)) }
+  for at = SETTINGS + 1, count, N_FIELDS do
+    parts[#parts + 1] = pack_integers('<' .. STOCK_NODE, unpack(stock, at, at + N_FIELDS - 1))
+  end
   return concat(parts)
 end
 

@@ -6,8 +6,9 @@ local STOCK_SET, STOCK_ADJUST, STOCK_TRANSFER, PUT_SETTINGS = 8, 9, 10, 11
 local READ_STOCK, READ_RECORD, READ_REFERENCE, READ_NAMES = 12, 13, 14, 15
 local NAME, FORGET, EXPIRE, RESERVE_ONE = 16, 17, 18, 19
 
--- Results. The first three stand alone, the others first in a list.
-local GRANTED, DEFERRED, FULL = 0, 1, 2
+-- Results. The first three stand alone, the others first in a list. A number below zero is that many
+-- grants in a row.
+local GRANTED, DEFERRED, FULL = -1, 1, 2
 local PART, ACTED, CHANGED, SETTLED, REFUSED, UNRECORDED, RECORD, NAMED, VALUE, INDEXED =
   2, 3, 4, 5, 6, 7, 8, 9, 10, 11
 
@@ -20,5 +21,20 @@ local KEY_REUSED, UNKNOWN_SKU, INSUFFICIENT_STOCK, TOO_MANY = 1, 2, 3, 19
 -- Limits, in order of precedence.
 local BY_SELLING, BY_STOCK, BY_SAFETY, BY_NODE = 1, 2, 3, 4
 
--- What to do for each command: from its place in `cmds` to that of the next one, and the result.
+local results = {}
+-- What to do for each command: from its place in `cmds` to that of the next one, and the result where
+-- it is not among `results` yet.
 local commands = {}
+-- What makes the commands of a family. Most calls need one or two of them, and to make all would
+-- cost as much as a dozen commands.
+local families = {}
+
+-- A command that was not made yet.
+local function command_of(kind)
+  for i = 1, #families do
+    if commands[kind] then break end
+    if families[i] then families[i]() end
+    families[i] = false
+  end
+  return commands[kind] or malformed('command')
+end

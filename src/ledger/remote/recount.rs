@@ -292,8 +292,6 @@ impl Count {
 
 /// The chain after a batch.
 fn chained(tip: &str, argument: &[u8]) -> String {
-    let mut hash = sha1_smol::Sha1::new();
-    hash.update(tip.as_bytes());
-    hash.update(argument);
-    hash.digest().to_string()
+    let digest = |bytes: &[u8]| sha1_smol::Sha1::from(bytes).digest().to_string();
+    digest(format!("{tip}{}", digest(argument)).as_bytes())
 }

@@ -1,6 +1,7 @@
 //! The scripts of `lua/`, joined at compile time, and the keys they are called with.
 //!
-//! A family of commands stands in a block of its own: a Lua chunk has room for 200 names.
+//! A family of commands is a function that makes them when the first of them comes; within it each
+//! file stands in a block of its own, because a Lua function has room for 200 names.
 
 use std::collections::HashMap;
 
@@ -28,6 +29,18 @@ macro_rules! blocks {
     };
 }
 
+/// A family: files that its commands share, then files with names of their own.
+macro_rules! family {
+    (($($shared:literal)*) $($own:literal)+) => {
+        concat!(
+            "families[#families + 1] = function()\n",
+            $(lua!($shared), "\n",)*
+            blocks!($($own)+),
+            "end\n",
+        )
+    };
+}
+
 macro_rules! prelude {
     () => {
         files!("lib/bind" "lib/words" "lib/stock" "lib/room" "lib/records" "lib/prepare")
@@ -38,11 +51,9 @@ macro_rules! prelude {
 macro_rules! relief {
     () => {
         concat!(
-            "do\n",
-            files!("lib/amounts" "lib/act"),
-            blocks!("confirm" "release" "extend" "ship" "return" "transfer"),
-            "end\n",
-            blocks!("reads" "forget" "expire"),
+            family!(("lib/amounts" "lib/act")
+                "confirm" "release" "extend" "ship" "return" "transfer"),
+            family!(() "reads" "forget" "expire"),
         )
     };
 }
@@ -50,15 +61,8 @@ macro_rules! relief {
 macro_rules! growth {
     () => {
         concat!(
-            "do\n",
-            files!("lib/naming"),
-            blocks!("names" "reserve"),
-            "end\n",
-            "do\n",
-            files!("lib/change"),
-            blocks!("stock"),
-            "end\n",
-            blocks!("settings"),
+            family!(("lib/naming") "names" "reserve"),
+            family!(("lib/change") "stock" "settings"),
         )
     };
 }
@@ -67,8 +71,8 @@ macro_rules! growth {
 pub const BATCH: &str = concat!(
     "#!lua\n",
     prelude!(),
-    relief!(),
     growth!(),
+    relief!(),
     lua!("lib/batch")
 );
 

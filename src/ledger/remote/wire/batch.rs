@@ -3,12 +3,14 @@
 //! Five MessagePack lists, one after the other: the SKUs that the commands name; the ids; the
 //! commands, all in one flat list, with places (from 1) in these two where they name one; the
 //! places of the ids that are acted on or read; the channels and references to look up. The store
-//! then needs one call to read all stocks, one for all records, and no table of its own.
+//! then needs one call to read all stocks, one for all records, and no table of its own. The usual
+//! reservations that follow one another stand in a run, which says once what they have in common.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::Malformed;
+use super::command::RESERVE_ONE;
 use super::pack::{EXT_FIELD, EXT_ID, EXT_SKU, EXT_TARGET, Reader, Value, Writer};
 
 /// Texts in order of their first appearance, each once.
@@ -44,10 +46,32 @@ struct Draft<'a> {
     is_target: HashSet<usize>,
     values: usize,
     commands: Writer,
+    /// The reservations of one line that came last.
+    run: Option<Run<'a>>,
 }
+
+/// Reservations of one line, whose ids stand in a row.
+struct Run<'a> {
+    /// Time to live and pin, as they came.
+    common: &'a [u8],
+    first: usize,
+    count: usize,
+    /// Of each what its record keeps, the place of its SKU, and the units.
+    each: Writer,
+}
+
+/// Values of a run before the first reservation: kind, number, first place, time to live, pin.
+const RUN_HEAD: usize = 5;
+/// Values of each.
+const RUN_EACH: usize = 3;
 
 impl<'a> Draft<'a> {
     fn add(&mut self, command: &'a [u8]) -> Result<(), Malformed> {
+        let mut reader = Reader(command);
+        if reader.int() == Ok(RESERVE_ONE.cast_signed()) {
+            return self.add_to_run(reader);
+        }
+        self.end_run();
         let mut reader = Reader(command);
         while !reader.0.is_empty() {
             let before = reader.0;
@@ -62,6 +86,43 @@ impl<'a> Draft<'a> {
             self.commands.count(place);
         }
         Ok(())
+    }
+
+    fn add_to_run(&mut self, mut reader: Reader<'a>) -> Result<(), Malformed> {
+        let common = reader.raw(2)?;
+        let (Value::Ext(id_kind, id), made) = (reader.value()?, reader.raw(1)?) else {
+            return Err(Malformed);
+        };
+        let (Value::Ext(sku_kind, sku), units) = (reader.value()?, reader.raw(1)?) else {
+            return Err(Malformed);
+        };
+        let first = self.place(id_kind, id)?;
+        let fits = |run: &Run<'_>| run.common == common && run.first + run.count == first;
+        if !self.run.as_ref().is_some_and(fits) {
+            self.end_run();
+        }
+        let place = self.place(sku_kind, sku)?;
+        let run = self.run.get_or_insert_with(|| Run {
+            common,
+            first,
+            count: 0,
+            each: Writer::default(),
+        });
+        run.count += 1;
+        run.each.0.extend_from_slice(made);
+        run.each.count(place);
+        run.each.0.extend_from_slice(units);
+        Ok(())
+    }
+
+    fn end_run(&mut self) {
+        let Some(run) = self.run.take() else { return };
+        self.values += RUN_HEAD + RUN_EACH * run.count;
+        self.commands.uint(RESERVE_ONE);
+        self.commands.count(run.count);
+        self.commands.count(run.first);
+        self.commands.0.extend_from_slice(run.common);
+        self.commands.0.extend_from_slice(&run.each.0);
     }
 
     fn place(&mut self, kind: u8, bytes: &'a [u8]) -> Result<usize, Malformed> {
@@ -80,7 +141,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn finish(self) -> Vec<u8> {
+    fn finish(mut self) -> Vec<u8> {
+        self.end_run();
         let mut writer = Writer(Vec::with_capacity(self.commands.0.len() * 2 + 64));
         self.skus.write(&mut writer);
         self.ids.write(&mut writer);
@@ -104,7 +166,8 @@ pub fn batch<'a>(commands: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>
 
 /// An argument, taken apart again.
 pub(super) struct Argument<'a> {
-    pub(super) ids: Vec<u128>,
+    skus: Vec<&'a str>,
+    ids: Vec<u128>,
     /// The flat list of commands.
     pub(super) commands: Reader<'a>,
 }
@@ -112,8 +175,10 @@ pub(super) struct Argument<'a> {
 impl<'a> Argument<'a> {
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let mut reader = Reader(bytes);
-        let skus = reader.array()?;
-        reader.skip_many(skus)?;
+        let count = reader.array()?;
+        let skus = (0..count)
+            .map(|_| reader.text())
+            .collect::<Result<_, _>>()?;
         let count = reader.array()?;
         let ids = (0..count).map(|_| reader.id()).collect::<Result<_, _>>()?;
         let count = reader.array()?;
@@ -121,13 +186,23 @@ impl<'a> Argument<'a> {
         reader.skip_many(count)?;
         let flat: Range<usize> = 0..start.len() - reader.0.len();
         Ok(Self {
+            skus,
             ids,
             commands: Reader(start.get(flat).ok_or(Malformed)?),
         })
     }
 
     pub(super) fn id(&self, place: usize) -> Result<u128, Malformed> {
-        let at = place.checked_sub(1).ok_or(Malformed)?;
-        self.ids.get(at).copied().ok_or(Malformed)
+        at(&self.ids, place)
     }
+
+    pub(super) fn sku(&self, place: usize) -> Result<&'a str, Malformed> {
+        at(&self.skus, place)
+    }
+}
+
+/// What stands at a place, counted from 1.
+fn at<T: Copy>(list: &[T], place: usize) -> Result<T, Malformed> {
+    let index = place.checked_sub(1).ok_or(Malformed)?;
+    list.get(index).copied().ok_or(Malformed)
 }

@@ -184,11 +184,18 @@ fn made(key: CommandKey, reserve: &Reserve<'_>) -> Vec<u8> {
     maybe_text(&mut w, reserve.reference);
     w.uint(u64::from(reserve.ttl.get().as_millis()));
     for line in lines {
-        w.bytes(line.sku.as_str().as_bytes());
         w.uint(pin(line.node));
         w.uint(line.quantity.get());
+        w.bytes(line.sku.as_str().as_bytes());
     }
     w.0
+}
+
+/// The same of one line, up to the text of its SKU, which stands in the batch anyway.
+fn made_up_to_sku(key: CommandKey, reserve: &Reserve<'_>, line: &LineRequest<'_>) -> Vec<u8> {
+    let mut made = made(key, reserve);
+    made.truncate(made.len() - line.sku.as_str().len());
+    made
 }
 
 /// The channel's index; any where it is not known.
@@ -201,10 +208,12 @@ fn put_reserve(w: &mut Writer, key: CommandKey, reserve: &Reserve<'_>) {
     let is_plain = reserve.channel.index.is_some() && !reserve.allow_partial;
     if let ([line], None, true) = (reserve.lines.as_slice(), reserve.reference, is_plain) {
         w.uint(RESERVE_ONE);
-        w.id(EXT_ID, key.id);
-        w.bytes(&made(key, reserve));
         w.uint(ttl);
-        put_line(w, line);
+        w.uint(pin(line.node));
+        w.id(EXT_ID, key.id);
+        w.bytes(&made_up_to_sku(key, reserve, line));
+        w.ext(EXT_SKU, line.sku.as_str().as_bytes());
+        w.uint(line.quantity.get());
         return;
     }
     w.uint(RESERVE);

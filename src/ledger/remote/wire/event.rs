@@ -1,11 +1,14 @@
 //! What happened, from an entry of the stream: the batch as it was sent, and its reply.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::Malformed;
 use super::batch::Argument;
 use super::command;
 use super::pack::Reader;
+use super::record::Made;
 use super::reply::{BatchReply, Header, reserved_as_packed};
 use super::result::{Asked, List, Outcome, body};
 use crate::domain::command::CommandKey;
@@ -30,7 +33,7 @@ enum Said<'a> {
 /// A reserve command.
 struct Asking<'a> {
     id: u128,
-    made: &'a [u8],
+    made: Made<'a>,
     /// Of a channel that has no other.
     name: &'a str,
 }
@@ -51,7 +54,7 @@ impl Entry {
 
     /// Its events, in order: what expired first, then what the commands did.
     pub fn events(&self) -> Result<Vec<Event<'_>>, Malformed> {
-        let mut argument = Argument::parse(&self.argument)?;
+        let mut said = Commands::new(Argument::parse(&self.argument)?);
         let header = self.reply.header();
         let event = |sequence, body| Event {
             position: self.reply.position(sequence),
@@ -64,9 +67,8 @@ impl Entry {
             .map(|(sequence, body)| event(sequence, body))
             .collect();
         for at in 0..self.reply.len() {
-            let said = next(&mut argument)?;
             let (outcome, before) = self.reply.outcome(at)?;
-            let bodies = happened(said, outcome)?.into_iter().flatten();
+            let bodies = happened(said.next()?, outcome)?.into_iter().flatten();
             events.extend((before + 1..).zip(bodies).map(|(at, body)| event(at, body)));
         }
         Ok(events)
@@ -77,7 +79,7 @@ impl Entry {
 type Bodies<'a> = [Option<Body<'a>>; 2];
 
 fn reserved<'a>(
-    asking: &Asking<'a>,
+    asking: Asking<'a>,
     index: Option<ChannelIx>,
     grants: Option<List<'_>>,
 ) -> Result<Body<'a>, Malformed> {
@@ -89,16 +91,15 @@ fn reserved<'a>(
 fn happened<'a>(said: Said<'a>, outcome: Outcome<'a>) -> Result<Bodies<'a>, Malformed> {
     let mut named = None;
     let body = match (said, outcome) {
-        (Said::Reserve(asking), Outcome::Granted) => reserved(&asking, None, None)?,
-        (Said::Reserve(asking), Outcome::Part(list)) => reserved(&asking, None, Some(list))?,
+        (Said::Reserve(asking), Outcome::Granted) => reserved(asking, None, None)?,
+        (Said::Reserve(asking), Outcome::Part(list)) => reserved(asking, None, Some(list))?,
         (Said::Reserve(asking), Outcome::Indexed(channel, is_new, list)) => {
             let name = asking.name;
             named = is_new.then_some(Body::ChannelNamed { channel, name });
-            reserved(&asking, Some(channel), list)?
+            reserved(asking, Some(channel), list)?
         }
         (Said::Reserve(asking), Outcome::Recorded(packed)) => {
-            let id = asking.id;
-            let fingerprint = reserved_as_packed(id, asking.made, None)?.fingerprint;
+            let (id, fingerprint) = (asking.id, asking.made.fingerprint);
             body(Asked::by(CommandKey { id, fingerprint }), packed)?
         }
         (Said::Other(asked), Outcome::Recorded(packed)) => body(asked, packed)?,
@@ -130,8 +131,45 @@ fn key(argument: &Argument<'_>, r: &mut Reader<'_>) -> Result<CommandKey, Malfor
     })
 }
 
-/// Takes the next command.
-fn next<'a>(argument: &mut Argument<'a>) -> Result<Said<'a>, Malformed> {
+/// The commands of an argument, one by one.
+struct Commands<'a> {
+    argument: Argument<'a>,
+    /// Reservations that are left of a run, and the place of the id of the next.
+    run: Range<usize>,
+}
+
+impl<'a> Commands<'a> {
+    const fn new(argument: Argument<'a>) -> Self {
+        Self {
+            argument,
+            run: 0..0,
+        }
+    }
+
+    fn next(&mut self) -> Result<Said<'a>, Malformed> {
+        if self.run.is_empty() {
+            let mut ahead = self.argument.commands;
+            if ahead.narrow() != Ok(command::RESERVE_ONE) {
+                return other(&mut self.argument);
+            }
+            let (count, first): (usize, usize) = (ahead.narrow()?, ahead.narrow()?);
+            ahead.skip_many(2)?;
+            self.argument.commands = ahead;
+            self.run = first..first.checked_add(count).ok_or(Malformed)?;
+        }
+        let place = self.run.next().ok_or(Malformed)?;
+        let id = self.argument.id(place)?;
+        let r = &mut self.argument.commands;
+        let (packed, sku) = (r.bytes()?, r.narrow()?);
+        r.skip()?;
+        let made = Made::of_one(packed, self.argument.sku(sku)?)?;
+        let name = "";
+        Ok(Said::Reserve(Asking { id, made, name }))
+    }
+}
+
+/// Takes the next command, which is not in a run.
+fn other<'a>(argument: &mut Argument<'a>) -> Result<Said<'a>, Malformed> {
     let mut reader = argument.commands;
     let r = &mut reader;
     let kind: u64 = r.narrow()?;
@@ -139,17 +177,10 @@ fn next<'a>(argument: &mut Argument<'a>) -> Result<Said<'a>, Malformed> {
         command::RESERVE => {
             let id = argument.id(r.narrow()?)?;
             r.skip()?;
-            let made = r.bytes()?;
+            let made = Made::take(&mut Reader(r.bytes()?))?;
             r.skip_many(2)?;
             let name = r.text()?;
             skip_lines(r, 3)?;
-            Said::Reserve(Asking { id, made, name })
-        }
-        command::RESERVE_ONE => {
-            let id = argument.id(r.narrow()?)?;
-            let made = r.bytes()?;
-            r.skip_many(4)?;
-            let name = "";
             Said::Reserve(Asking { id, made, name })
         }
         command::CONFIRM..=command::TRANSFER => {

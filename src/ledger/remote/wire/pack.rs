@@ -214,6 +214,13 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// That many values as they are packed.
+    pub(super) fn raw(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
+        let before = self.0;
+        self.skip_many(count)?;
+        before.get(..before.len() - self.0.len()).ok_or(Malformed)
+    }
+
     /// Passes over that many values.
     pub(super) fn skip_many(&mut self, count: usize) -> Result<(), Malformed> {
         (0..count).try_for_each(|_| self.skip())

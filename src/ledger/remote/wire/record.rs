@@ -12,34 +12,45 @@ use crate::domain::{
 };
 use crate::ledger::event::{Reserved, ReservedLine};
 
-/// Takes little-endian integers of 64 bits.
+/// Takes little-endian integers, each as wide as its field.
 struct Integers<'a>(&'a [u8]);
 
 impl Integers<'_> {
-    fn next(&mut self) -> Result<u64, Malformed> {
-        let (first, rest) = self.0.split_first_chunk().ok_or(Malformed)?;
+    fn next<const BYTES: usize>(&mut self) -> Result<u64, Malformed> {
+        let (first, rest) = self.0.split_first_chunk::<BYTES>().ok_or(Malformed)?;
         self.0 = rest;
-        Ok(u64::from_le_bytes(*first))
+        let bytes = first.iter().rev();
+        Ok(bytes.fold(0, |sum, byte| (sum << 8) | u64::from(*byte)))
     }
 
-    fn narrow<T: TryFrom<u64>>(&mut self) -> Result<T, Malformed> {
-        T::try_from(self.next()?).or(Err(Malformed))
+    /// A sequence or a version.
+    fn counter(&mut self) -> Result<u64, Malformed> {
+        self.next::<6>()
+    }
+
+    fn amount(&mut self) -> Result<u64, Malformed> {
+        self.next::<5>()
     }
 
     fn units(&mut self) -> Result<Units, Malformed> {
-        Units::new(self.next()?).ok_or(Malformed)
+        Units::new(self.amount()?).ok_or(Malformed)
     }
 
     fn moment(&mut self) -> Result<UnixMillis, Malformed> {
-        self.narrow().map(UnixMillis)
+        let millis = i64::try_from(self.next::<6>()?);
+        millis.map(UnixMillis).or(Err(Malformed))
     }
 
-    fn node(&mut self) -> Result<NodeIx, Malformed> {
-        self.narrow().map(NodeIx)
+    fn index(&mut self) -> Result<u16, Malformed> {
+        u16::try_from(self.next::<2>()?).or(Err(Malformed))
     }
 
     fn pin(&mut self) -> Result<Option<NodeIx>, Malformed> {
-        pin(self.next()?)
+        pin(self.index()?.into())
+    }
+
+    fn fingerprint(&mut self) -> Result<u64, Malformed> {
+        self.next::<8>()
     }
 }
 
@@ -79,15 +90,15 @@ pub(super) fn settings(
 /// The stock of a SKU.
 pub fn stock(bytes: &[u8]) -> Result<Stock, Malformed> {
     let mut from = Integers(bytes);
-    let version = from.next()?;
+    let version = from.counter()?;
     let (held, committed) = (from.units()?, from.units()?);
     let (on_hand, unavailable) = (from.units()?, from.units()?);
-    let (flags, safety, low) = (from.next()?, from.next()?, from.next()?);
-    let settings = settings(safety, flags, low, from.next()?)?;
+    let (flags, safety, low) = (from.next::<1>()?, from.amount()?, from.amount()?);
+    let settings = settings(safety, flags, low, from.next::<4>()?)?;
     let mut nodes = SmallVec::new();
     while !from.0.is_empty() {
         nodes.push(NodeStock {
-            node: from.node()?,
+            node: NodeIx(from.index()?),
             on_hand: from.units()?,
             unavailable: from.units()?,
             pinned: from.units()?,
@@ -141,16 +152,28 @@ pub(super) struct Made<'a> {
 impl<'a> Made<'a> {
     /// Reads it from the front; what it does not say is that everything was granted.
     pub(super) fn take(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
-        let fingerprint = Integers(reader.take(8)?).next()?;
+        Self::read(reader, Reader::text)
+    }
+
+    /// Of one line, packed up to the text of the SKU.
+    pub(super) fn of_one(packed: &'a [u8], sku: &'a str) -> Result<Self, Malformed> {
+        Self::read(&mut Reader(packed), |_| Ok(sku))
+    }
+
+    fn read(
+        reader: &mut Reader<'a>,
+        text_of: impl Fn(&mut Reader<'a>) -> Result<&'a str, Malformed>,
+    ) -> Result<Self, Malformed> {
+        let fingerprint = Integers(reader.take(8)?).fingerprint()?;
         let channel = ChannelIx(reader.narrow()?);
         let values = reader.array()?;
         let reference = reader.maybe_text()?;
         let ttl = Ttl::from_millis(reader.narrow()?).ok_or(Malformed)?;
         let mut lines = SmallVec::new();
         for _ in 0..values.checked_sub(2).ok_or(Malformed)? / 3 {
-            let sku = reader.text()?;
             let pin = pin(reader.narrow()?)?;
             let requested = Units::new(reader.narrow()?).ok_or(Malformed)?;
+            let sku = text_of(reader)?;
             lines.push(ReservedLine {
                 sku,
                 pin,
@@ -200,7 +223,7 @@ impl<'a> Booking<'a> {
         let made = Made::take(&mut reader)?;
         let mut from = Integers(reader.0);
         let (created_at, touched, deadline) = (from.moment()?, from.moment()?, from.moment()?);
-        let states: usize = from.narrow()?;
+        let states = usize::from(from.index()?);
         let mut lines = SmallVec::new();
         for line in &made.lines {
             let state = if states == 0 {
@@ -286,9 +309,9 @@ impl<'a> Record<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let (kind, rest) = bytes.split_first().ok_or(Malformed)?;
         let mut from = Integers(rest);
-        let sequence = from.next()?;
+        let sequence = from.counter()?;
         let with_print = from.0;
-        let fingerprint = from.next()?;
+        let fingerprint = from.fingerprint()?;
         let kept = match kind {
             1 => Kept::Reservation(Booking::parse(with_print)?),
             2 | 3 => Kept::Answer {

@@ -18,7 +18,8 @@ use crate::ledger::{Answer, Position};
 pub struct BatchReply {
     bytes: Bytes,
     header: Header,
-    /// Where each result begins, and the sequence of the last event before it.
+    /// Where each result begins, and the sequence of the last event before it. Grants in a row begin
+    /// at the same place.
     results: Vec<(usize, u64)>,
     /// Where the list of what expired begins.
     expired: usize,
@@ -88,9 +89,12 @@ impl BatchReply {
         let mut last = before + u64::try_from(lines / EXPIRED_VALUES).or(Err(Malformed))?;
         let mut results = Vec::new();
         for _ in 0..reader.array()? {
-            results.push((whole - reader.0.len(), last));
-            last += Outcome::read(reader)?.events();
-            reader.skip()?;
+            let start = whole - reader.0.len();
+            let events = Outcome::read(reader)?.events();
+            for _ in 0..alike(&mut reader)? {
+                results.push((start, last));
+                last += events;
+            }
         }
         let header = Header {
             epoch,
@@ -300,6 +304,15 @@ fn after_head(mut reader: Reader<'_>) -> Result<Reader<'_>, Malformed> {
     }
 }
 
+/// Passes over a result, and says for how many commands it stands.
+fn alike(reader: &mut Reader<'_>) -> Result<u16, Malformed> {
+    let grants = Reader(reader.0).int().ok().filter(|number| *number < 0);
+    reader.skip()?;
+    grants.map_or(Ok(1), |grants| {
+        u16::try_from(grants.unsigned_abs()).or(Err(Malformed))
+    })
+}
+
 fn view(id: u128, bytes: &[u8]) -> Result<Option<Reservation>, Malformed> {
     if bytes.is_empty() {
         return Ok(None);
@@ -356,10 +369,9 @@ fn reserved<'a>(
 /// The same, from what was packed for the record.
 pub(super) fn reserved_as_packed<'a>(
     id: u128,
-    made: &'a [u8],
+    mut made: Made<'a>,
     grants: Option<List<'_>>,
 ) -> Result<Reserved<'a>, Malformed> {
-    let mut made = Made::take(&mut Reader(made))?;
     let grants = grants.map(List::grants).transpose()?;
     for (line, held) in made.lines.iter_mut().zip(grants.unwrap_or_default()) {
         line.held = held;

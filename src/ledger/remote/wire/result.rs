@@ -14,7 +14,7 @@ use crate::ledger::event::{Acted, ActedLine, Body, StockChanged, StockItem, Stoc
 /// One result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome<'a> {
-    /// A reservation, granted in full.
+    /// One or more reservations in a row, granted in full.
     Granted,
     /// Left for the next batch.
     Deferred,
@@ -73,7 +73,7 @@ impl<'a> Outcome<'a> {
     /// Reads the result that stands in front.
     pub(super) fn read(mut reader: Reader<'a>) -> Result<Self, Malformed> {
         let values = match reader.value()? {
-            Value::Int(0) => return Ok(Self::Granted),
+            Value::Int(..=-1) => return Ok(Self::Granted),
             Value::Int(1) => return Ok(Self::Deferred),
             Value::Int(2) => return Ok(Self::Full),
             Value::Array(count) => count.checked_sub(1).ok_or(Malformed)?,
