@@ -123,7 +123,8 @@ local function reserve_ones(at)
   local due_count, granted = #due, 0
   for i = first, last, 3 do
     local made, place, units, record = cmds[i], cmds[i + 1], cmds[i + 2], records[slot]
-    local stock, other = stocks[place] or stock_of(place), nil
+    local stock, other = stocks[place], nil
+    if pin > 0 then stock = stock_of(place) elseif not stock then stock = light_stock_of(place) end
     if record then
       other = answered(record, sub(made, 1, 8))
     elseif not stock then

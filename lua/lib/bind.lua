@@ -11,8 +11,7 @@ local META, STOCK, RECORDS, REFS, NAMES, DUE, EVENTS =
 local argument, batch_id, time = ARGV[1], ARGV[2], ARGV[3]
 
 local floor, max, min = math.floor, math.max, math.min
-local byte, char, format, rep, sub =
-  string.byte, string.char, string.format, string.rep, string.sub
+local byte, char, format, sub = string.byte, string.char, string.format, string.sub
 local concat = table.concat
 local pack_integers, unpack_integers = struct.pack, struct.unpack
 local pack, unpack_one = cmsgpack.pack, cmsgpack.unpack_one

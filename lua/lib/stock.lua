@@ -1,5 +1,5 @@
 -- Stock of a SKU as a flat list of integers: these fields, then four for each node in order.
-local VERSION, HELD, COMMITTED, ON_HAND, APART, FLAGS, SAFETY, LOW, SETTINGS =
+local VERSION, HELD, COMMITTED, ON_HAND, FLAGS, SAFETY, APART, LOW, SETTINGS =
   1, 2, 3, 4, 5, 6, 7, 8, 9
 -- Offsets from a node's index: the index of a node is where its number stands.
 local N_ON_HAND, N_APART, N_PINNED, N_FIELDS = 1, 2, 3, 4
@@ -9,57 +9,60 @@ local raw_stock = fetch(STOCK, skus, 1)
 -- The stocks in use, by place in `skus`, and the places of those that changed.
 local stocks, changed, changed_order = {}, {}, {}
 -- As they are stored: no wider than what a field may hold, since the store goes through every byte
--- of a text that it hands over.
-local STOCK_HEAD, STOCK_NODE, STOCK_HEAD_BYTES, STOCK_NODE_BYTES =
-  '<I6I5I5I5I5BI5I5I4', 'I2I5I5I5', 41, 17
-local formats = {}
+-- of a text that it hands over. The fields before APART come first, for reservations without a pin
+-- need no others: to them a stock is light, with all that follows as one text in the place of APART.
+local LIGHT_FORMAT, LIGHT_BYTES = '<I6I5I5I5BI5', 27
+local REST_FORMAT, REST_BYTES, NODE_FORMAT, NODE_BYTES = 'I5I5I4', 14, 'I2I5I5I5', 17
+local light_formats = {}
 
-local function stock_format(nodes)
-  local found = formats[nodes]
+-- The format of a light stock whose rest has so many bytes.
+local function light_format(bytes)
+  local found = light_formats[bytes]
   if not found then
-    found = STOCK_HEAD .. rep(STOCK_NODE, nodes)
-    formats[nodes] = found
+    found = LIGHT_FORMAT .. 'c' .. format('%d', bytes)
+    light_formats[bytes] = found
   end
   return found
 end
 
-local function decode_stock(raw)
-  local nodes = (#raw - STOCK_HEAD_BYTES) / STOCK_NODE_BYTES
-  local count = SETTINGS + nodes * N_FIELDS
-  if count <= STACK then
-    local list = { unpack_integers(stock_format(nodes), raw) }
-    list[count + 1] = nil
-    return list
+-- Brings the rest of a light stock into its places.
+local function unfold(stock)
+  local rest = stock[APART]
+  local from
+  stock[APART], stock[LOW], stock[SETTINGS], from = unpack_integers('<' .. REST_FORMAT, rest)
+  local last = SETTINGS + N_FIELDS * (#rest - REST_BYTES) / NODE_BYTES
+  for at = SETTINGS + 1, last, N_FIELDS do
+    stock[at], stock[at + N_ON_HAND], stock[at + N_APART], stock[at + N_PINNED], from =
+      unpack_integers('<' .. NODE_FORMAT, rest, from)
   end
-  local list = { unpack_integers(STOCK_HEAD, raw) }
-  local from = list[SETTINGS + 1]
-  for at = SETTINGS + 1, count, N_FIELDS do
-    list[at], list[at + N_ON_HAND], list[at + N_APART], list[at + N_PINNED], from =
-      unpack_integers('<' .. STOCK_NODE, raw, from)
-  end
-  return list
 end
 
 local function encode_stock(stock)
-  local count = #stock
-  if count <= STACK then
-    return pack_integers(stock_format((count - SETTINGS) / N_FIELDS), unpack(stock, 1, count))
+  if not stock[SETTINGS] then
+    return pack_integers(light_format(#stock[APART]), unpack(stock, 1, APART))
   end
-  local parts = { pack_integers(STOCK_HEAD, unpack(stock, 1, SETTINGS)) }
-  for at = SETTINGS + 1, count, N_FIELDS do
-    parts[#parts + 1] = pack_integers('<' .. STOCK_NODE, unpack(stock, at, at + N_FIELDS - 1))
+  local parts = { pack_integers(LIGHT_FORMAT .. REST_FORMAT, unpack(stock, 1, SETTINGS)) }
+  for at = SETTINGS + 1, #stock, N_FIELDS do
+    parts[#parts + 1] = pack_integers('<' .. NODE_FORMAT, unpack(stock, at, at + N_FIELDS - 1))
   end
   return concat(parts)
 end
 
--- The stock of the SKU at a place of `skus`; nil when it is unknown.
-local function stock_of(at)
-  local stock = stocks[at]
-  if stock then return stock end
-  local raw = raw_stock[at]
-  if not raw then return nil end
-  stock = decode_stock(raw)
+-- The stock of the SKU at a place of `skus`, light if nothing needed more so far; nil when it is
+-- unknown.
+local function light_stock_of(at)
+  local stock, raw = stocks[at], raw_stock[at]
+  if stock or not raw then return stock end
+  stock = { unpack_integers(light_format(#raw - LIGHT_BYTES), raw) }
+  stock[APART + 1] = nil
   stocks[at] = stock
+  return stock
+end
+
+-- The same with all of its fields.
+local function stock_of(at)
+  local stock = stocks[at] or light_stock_of(at)
+  if stock and not stock[SETTINGS] then unfold(stock) end
   return stock
 end
 

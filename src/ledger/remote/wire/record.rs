@@ -92,8 +92,9 @@ pub fn stock(bytes: &[u8]) -> Result<Stock, Malformed> {
     let mut from = Integers(bytes);
     let version = from.counter()?;
     let (held, committed) = (from.units()?, from.units()?);
-    let (on_hand, unavailable) = (from.units()?, from.units()?);
-    let (flags, safety, low) = (from.next::<1>()?, from.amount()?, from.amount()?);
+    let on_hand = from.units()?;
+    let (flags, safety) = (from.next::<1>()?, from.amount()?);
+    let (unavailable, low) = (from.units()?, from.amount()?);
     let settings = settings(safety, flags, low, from.next::<4>()?)?;
     let mut nodes = SmallVec::new();
     while !from.0.is_empty() {
