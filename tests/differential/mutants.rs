@@ -7,11 +7,21 @@ use crate::support::history::Maker;
 use holdfast::ledger::remote::script::BATCH;
 
 /// What is wrong, the text that is right, and what stands there instead.
-const FAULTS: [(&str, &str, &str); 10] = [
+const FAULTS: [(&str, &str, &str); 12] = [
     (
         "one unit too many is promised",
         "cmds[i + 1], taken) < units then return false",
         "cmds[i + 1], taken) + 1 < units then return false",
+    ),
+    (
+        "one unit too many is promised to a line alone",
+        "if room < units then\n        local short =",
+        "if room + 1 < units then\n        local short =",
+    ),
+    (
+        "a place of a stock is left folded up",
+        "local last = SETTINGS + N_FIELDS * (#rest - REST_BYTES) / NODE_BYTES",
+        "local last = SETTINGS + N_FIELDS * ((#rest - REST_BYTES) / NODE_BYTES - 1)",
     ),
     (
         "lines before are not counted",

@@ -206,3 +206,72 @@ fn at<T: Copy>(list: &[T], place: usize) -> Result<T, Malformed> {
     let index = place.checked_sub(1).ok_or(Malformed)?;
     list.get(index).copied().ok_or(Malformed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::command::{encode, encode_expire};
+    use super::*;
+    use crate::domain::command::{
+        Channel, Command, CommandKey, Keyed, LineRequest, Lines, Reserve,
+    };
+    use crate::domain::{ChannelIx, HoldTtl, NodeIx, Sku, Ttl, Units};
+
+    fn reserve(id: u128, ttl: u32, node: Option<NodeIx>) -> Vec<u8> {
+        let line = LineRequest {
+            sku: Sku::new("sku").unwrap(),
+            node,
+            quantity: Units::new(1).unwrap(),
+        };
+        let command = Command::Reserve(Reserve {
+            channel: Channel {
+                name: "web",
+                index: Some(ChannelIx(0)),
+            },
+            reference: None,
+            ttl: HoldTtl::Asked(Ttl::from_millis(ttl).unwrap()),
+            allow_partial: false,
+            lines: Lines::try_new([line]).unwrap(),
+        });
+        let fingerprint = 1;
+        let key = CommandKey { id, fingerprint };
+        encode(&Keyed { key, command })
+    }
+
+    /// Number and first place of each run.
+    fn runs(commands: &[Vec<u8>]) -> Vec<(usize, usize)> {
+        let argument = batch(commands.iter().map(Vec::as_slice)).unwrap();
+        let mut reader = Argument::parse(&argument).unwrap().commands;
+        let mut runs = Vec::new();
+        while !reader.0.is_empty() {
+            if reader.int() == Ok(RESERVE_ONE.cast_signed()) {
+                let (count, first) = (reader.narrow().unwrap(), reader.narrow().unwrap());
+                reader.skip_many(2 + RUN_EACH * count).unwrap();
+                runs.push((count, first));
+            }
+        }
+        runs
+    }
+
+    #[test]
+    fn reservations_of_one_line_that_follow_one_another_are_one_run() {
+        let minute = |id| reserve(id, 60_000, None);
+        assert_eq!(runs(&[minute(1), minute(2), minute(3)]), [(3, 1)]);
+        let split = [minute(1), encode_expire(), minute(2), minute(3)];
+        assert_eq!(runs(&split), [(1, 1), (2, 2)]);
+    }
+
+    #[test]
+    fn a_run_has_one_time_to_live_one_pin_and_ids_that_were_not_there_before() {
+        let commands = [
+            reserve(1, 60_000, None),
+            reserve(2, 90_000, None),
+            reserve(3, 90_000, Some(NodeIx::MAIN)),
+            reserve(4, 90_000, Some(NodeIx::MAIN)),
+            reserve(4, 90_000, Some(NodeIx::MAIN)),
+            reserve(1, 90_000, Some(NodeIx::MAIN)),
+            reserve(5, 90_000, Some(NodeIx::MAIN)),
+        ];
+        let expected = [(1, 1), (1, 2), (2, 3), (1, 4), (1, 1), (1, 5)];
+        assert_eq!(runs(&commands), expected);
+    }
+}
