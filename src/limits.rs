@@ -83,6 +83,13 @@ pub const STORE_BATCH_BYTES_MAX: usize = 256 * 1024;
 /// Batches that each lane has in flight: one that the store works on, and one on its way.
 pub const STORE_BATCHES_IN_FLIGHT: usize = 2;
 
+/// Answered commands that an instance remembers, to name those that a store has lost: 16 MiB. At a
+/// hundred thousand a second that is five seconds, the time that a fail-over takes to begin.
+pub const STORE_RECENT_COMMANDS_MAX: usize = 512 * 1024;
+
+/// Batches of such commands: 6 MiB.
+pub const STORE_RECENT_BATCHES_MAX: usize = 64 * 1024;
+
 const _: () = assert!(
     STORE_BATCH_LINES_MAX >= LINES_MAX && STORE_BATCH_LINES_MAX >= STOCK_ITEMS_MAX,
     "any command fits a batch"

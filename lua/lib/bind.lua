@@ -1,7 +1,8 @@
 -- PURPOSE    decide and do a batch of commands of one partition, in order, each by itself
 -- KEYS       meta, stock, records, refs, names, due, events
 -- ARGV       argument (bytes), batch_id (16 bytes), time (decimal milliseconds, or empty)
--- REPLY      bytes: see README.md; or an error UNINITIALISED, MALFORMED, INCONSISTENT, TORN
+-- REPLY      bytes: see README.md; or an error UNINITIALISED, QUARANTINED, MALFORMED, INCONSISTENT,
+--            TORN
 -- WHY ATOMIC what is promised, what it is promised of, the key's answer and the event are one fact
 
 local clock = redis.call('TIME')
@@ -20,9 +21,12 @@ local pack, unpack_one = cmsgpack.pack, cmsgpack.unpack_one
 local STACK = 4000
 local UNITS_MAX = 1000000000000
 
-local head = call('HMGET', META, 'epoch', 'seq', 'tip', 'now', 'open')
+local head = call('HMGET', META, 'epoch', 'seq', 'tip', 'now', 'open', 'lost')
 if not head[1] then
   return redis.error_reply('UNINITIALISED this partition has no ledger')
+end
+if head[6] then
+  return redis.error_reply('QUARANTINED acknowledged changes were lost: ' .. head[6])
 end
 local epoch, before, tip = tonumber(head[1]), tonumber(head[2]), head[3]
 local open_lines = tonumber(head[5])

@@ -154,6 +154,10 @@ pub struct Doctor {
     /// What to look at.
     #[command(flatten)]
     pub ledger: Ledger,
+    /// Go on without the acknowledged changes that a store has lost; LOSS is the name that doctor
+    /// and the log gave it
+    #[arg(long, value_name = "LOSS")]
+    pub accept_loss: Option<String>,
     /// Address that the server will use [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<String>,

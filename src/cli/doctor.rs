@@ -75,9 +75,18 @@ impl Finding {
 /// Examines the machine and the folder and prints what it found.
 pub fn run(arguments: &Doctor) -> Result<(), Failure> {
     let config = load_config(&arguments.flags())?.config;
-    let mut findings = match &config.store {
-        StoreSettings::Embedded => data_folder(&config),
-        StoreSettings::Remote(address) => store(&config, address),
+    let mut findings = match (&config.store, &arguments.accept_loss) {
+        (StoreSettings::Embedded, None) => data_folder(&config),
+        (StoreSettings::Embedded, Some(_)) => {
+            let message = "--accept-loss is about a ledger in a store: name it with --store";
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        (StoreSettings::Remote(address), loss) => {
+            let accepted = loss.iter().map(|loss| accept(&config, address, loss));
+            let mut findings: Vec<Finding> = accepted.collect();
+            findings.extend(store(&config, address));
+            findings
+        }
     };
     findings.push(open_files(&config));
     findings.push(clock(Clock::system().now().0));
@@ -99,6 +108,27 @@ fn data_folder(config: &Config) -> Vec<Finding> {
     findings.push(free_space(&folder));
     findings.push(journal(config));
     findings
+}
+
+/// Lets a ledger go on without what its store has lost.
+fn accept(config: &Config, address: &Address, loss: &str) -> Finding {
+    let what = "loss";
+    let settings = open::remote_settings(config, address, InStore::Expected, Meters::new());
+    match remote::accept_loss(&settings, loss) {
+        Ok(Some(epoch)) => {
+            let found = format!("{loss} is accepted; the ledger goes on in epoch {epoch}");
+            Finding::good(what, found)
+        }
+        Ok(None) => {
+            let found = format!("the store is not stopped for a loss {loss}");
+            Finding::bad(
+                what,
+                found,
+                "take the name from doctor without --accept-loss",
+            )
+        }
+        Err(error) => Finding::bad(what, error.to_string(), advice::on_store(&error)),
+    }
 }
 
 /// What a ledger in a store needs.

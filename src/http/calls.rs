@@ -56,7 +56,11 @@ pub struct Call {
 impl Call {
     /// Every problem it can answer.
     pub fn problems(&self) -> impl Iterator<Item = &'static Kind> {
-        const ANY: &[&Kind] = &[&catalog::OVERLOADED, &catalog::UNAVAILABLE];
+        const ANY: &[&Kind] = &[
+            &catalog::OVERLOADED,
+            &catalog::UNAVAILABLE,
+            &catalog::QUARANTINED,
+        ];
         const BODY: &[&Kind] = &[
             &catalog::MALFORMED_BODY,
             &catalog::REQUEST_TIMEOUT,

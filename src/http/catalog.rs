@@ -117,6 +117,8 @@ catalog! {
         "Nothing was changed. Wait as Retry-After says, then send it again with the same key.";
     UNAVAILABLE = SERVICE_UNAVAILABLE "unavailable" "The ledger is not available"
         "Nothing was changed. Wait as Retry-After says, then send it again with the same key.";
+    QUARANTINED = SERVICE_UNAVAILABLE "quarantined" "The store has lost acknowledged changes"
+        "Nothing was changed, and nothing is shown that may be wrong. Somebody must accept the loss, which doctor names, or bring back the server that has them.";
     POISONED = SERVICE_UNAVAILABLE "journal_failed" "The journal failed"
         "This process accepts no more changes and must be restarted. Nothing was changed by this request.";
     TABLE_FULL = UNPROCESSABLE_ENTITY "names_full" "No more names can be kept"

@@ -170,6 +170,7 @@ impl Problem {
         match self {
             Self::Refused(refusal) => refusal_kind(refusal),
             Self::Ledger(LedgerError::Unavailable) => &catalog::UNAVAILABLE,
+            Self::Ledger(LedgerError::Quarantined) => &catalog::QUARANTINED,
             Self::Ledger(LedgerError::Unknown) => &catalog::RESULT_UNKNOWN,
             Self::Ledger(LedgerError::Poisoned) => &catalog::POISONED,
             Self::Ledger(LedgerError::Overloaded) => &catalog::OVERLOADED,

@@ -24,6 +24,12 @@ pub struct Position {
     pub sequence: u64,
 }
 
+impl std::fmt::Display for Position {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.epoch, self.sequence)
+    }
+}
+
 /// A verdict and where it stands in the order of changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -45,6 +51,10 @@ pub enum LedgerError {
     /// Nothing happened.
     #[error("the ledger is not available; nothing was changed")]
     Unavailable,
+    /// Acknowledged changes are missing in the store, and nothing is decided or shown before
+    /// somebody has accepted that. Nothing happened.
+    #[error("acknowledged changes were lost; nothing was changed")]
+    Quarantined,
     /// It may have happened: ask again with the same key.
     #[error("the result is unknown; ask again with the same idempotency key")]
     Unknown,

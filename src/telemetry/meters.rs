@@ -95,6 +95,8 @@ struct Inner {
     expirations: Counters<1>,
     oversold_units: AtomicU64,
     invariant_violations: AtomicU64,
+    lost_commands: AtomicU64,
+    quarantined: AtomicU64,
     connections: AtomicU64,
     /// LOCK: read for every request, written once per new series. Busy series come first, so the
     /// search is short; nothing else happens under it.
@@ -134,6 +136,8 @@ impl Meters {
             expirations: Counters::new(),
             oversold_units: AtomicU64::new(0),
             invariant_violations: AtomicU64::new(0),
+            lost_commands: AtomicU64::new(0),
+            quarantined: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             routes: RwLock::new(Vec::new()),
         }))
@@ -242,6 +246,22 @@ impl Meters {
     /// A counter was found to differ from its records. Any value above zero is a fault.
     pub fn invariant_violations(&self, n: u64) {
         self.0.invariant_violations.fetch_add(n, Relaxed);
+    }
+
+    /// Acknowledged commands were found missing in the remote store.
+    pub fn lost_commands(&self, n: usize) {
+        let n = u64::try_from(n).unwrap_or(u64::MAX);
+        self.0.lost_commands.fetch_add(n, Relaxed);
+    }
+
+    /// Acknowledged changes of a partition are missing in the remote store.
+    pub fn quarantined(&self) {
+        self.0.quarantined.fetch_add(1, Relaxed);
+    }
+
+    /// They are there again, or somebody has accepted that they are not.
+    pub fn released(&self) {
+        self.0.quarantined.fetch_sub(1, Relaxed);
     }
 
     /// A connection was accepted.
@@ -418,6 +438,20 @@ impl Meters {
             "Counters found to differ from their records; always 0.",
         );
         page.value(name, &[], self.0.invariant_violations.load(Relaxed));
+        let name = "holdfast_store_lost_commands_total";
+        page.family(
+            name,
+            Kind::Counter,
+            "Acknowledged commands found missing in the remote store.",
+        );
+        page.value(name, &[], self.0.lost_commands.load(Relaxed));
+        let name = "holdfast_store_quarantined";
+        page.family(
+            name,
+            Kind::Gauge,
+            "Partitions that lack acknowledged changes and wait for somebody to accept that.",
+        );
+        page.value(name, &[], self.0.quarantined.load(Relaxed));
         // The next two belong to the remote ledger; their names are here already so that
         // dashboards and alerts written today load without errors.
         let name = "holdfast_store_call_duration_seconds";

@@ -69,6 +69,7 @@ impl Format for Counting {
     type Command = Count;
     type Reply = Vec<Id>;
     type Malformed = String;
+    type Before = ();
 
     fn weigh(&self, command: &Count) -> Weight {
         Weight {
@@ -96,6 +97,12 @@ impl Format for Counting {
         } else {
             Err(format!("{} answers to {commands} commands", numbers.len()))
         }
+    }
+
+    fn before(&self, _partition: u16) {}
+
+    fn note(&self, _: u16, (): (), _reply: &Vec<Id>, _commands: &[&Count]) -> bool {
+        true
     }
 
     fn is_deferred(&self, _reply: &Vec<Id>, _at: usize) -> bool {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast::ledger::remote::batcher::{Batcher, BatcherConfig, QueueLimits, Settling};
+use holdfast::ledger::remote::history::History;
 use holdfast::ledger::remote::link::{Level, Moves, Patience, Target};
 use holdfast::ledger::{Durability, LedgerError};
 use holdfast::telemetry::{Meters, Script};
@@ -73,6 +74,7 @@ impl Setup {
             },
             meters,
             moves: Moves::default(),
+            histories: vec![History::default()],
         })
     }
 

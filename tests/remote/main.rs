@@ -24,6 +24,7 @@ mod alike;
 mod crowd;
 mod expiry;
 mod instance;
+mod loss;
 mod model;
 mod program;
 mod safety;

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, FromRedisValue, RedisError, RedisResult};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 use tokio::runtime::{Builder, Runtime};
 
 use super::RemoteLedger;
 use super::format::Packed;
+use super::history::{Contact, History, Question};
 use super::link::{Connection, Target, primary_of};
 use super::recount::{RecountError, recount};
 use super::script::{BadMeta, Keys, Meta};
@@ -128,6 +129,26 @@ impl Caller {
             self.forget();
         }
         answer
+    }
+
+    /// Asks several questions at once; a connection that failed is not used again.
+    pub(super) async fn ask_all(&self, questions: &Pipeline) -> RedisResult<Vec<Value>> {
+        let mut connection = self.connection().await?;
+        let sent = connection.send_packed_commands(questions, 0, questions.len());
+        let replies = sent.await;
+        if replies.is_err() {
+            self.forget();
+        }
+        replies
+    }
+
+    /// Asks the store for a partition's history.
+    pub(super) async fn meet(&self, history: &History, partition: u16) -> RedisResult<Contact> {
+        let mut questions = redis::pipe();
+        let keys = self.target.keys_of(partition);
+        let question = Question::add_to(history, keys, &mut questions);
+        let replies = self.ask_all(&questions).await?;
+        Ok(question.answer(&mut replies.into_iter()))
     }
 
     pub(super) fn forget(&self) {

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::batcher::{Format, Question, Weight};
-use super::stand::Stand;
+use super::history::{Acknowledged, History};
+use super::link::Target;
 use super::wire::Malformed;
 use super::wire::batch::batch;
 use super::wire::command::{Read, Table};
 use super::wire::command::{encode, encode_expire, encode_forget, encode_name, encode_read};
 use super::wire::reply::BatchReply;
 use crate::domain::command::{Command, Keyed};
+use crate::ledger::Position;
 use crate::telemetry::{Meters, Script};
 
 /// A command as bytes, and what it adds to a batch.
@@ -21,6 +23,8 @@ pub(super) struct Packed {
     lines: usize,
     script: Script,
     partition: u16,
+    /// Identity of a command whose answer is kept.
+    id: Option<u128>,
 }
 
 impl Packed {
@@ -30,6 +34,7 @@ impl Packed {
             lines,
             script,
             partition: 0,
+            id: None,
         }
     }
 
@@ -48,7 +53,10 @@ impl Packed {
             Command::Stock(stock) => (stock.change.len(), Script::Batch),
             Command::PutSettings(_) => (1, Script::Batch),
         };
-        Self::new(encode(keyed), lines, script)
+        Self {
+            id: Some(keyed.key.id),
+            ..Self::new(encode(keyed), lines, script)
+        }
     }
 
     pub(super) fn read(read: &Read<'_>) -> Self {
@@ -73,13 +81,15 @@ impl Packed {
 #[derive(Debug)]
 pub(super) struct WireFormat {
     pub(super) meters: Meters,
-    pub(super) stand: Arc<Stand>,
+    pub(super) target: Arc<Target>,
 }
 
 impl Format for WireFormat {
     type Command = Packed;
     type Reply = BatchReply;
     type Malformed = Malformed;
+    /// Where the history stood.
+    type Before = Position;
 
     fn weigh(&self, command: &Packed) -> Weight {
         Weight {
@@ -98,8 +108,27 @@ impl Format for WireFormat {
         let reply = BatchReply::parse(bytes, asked.batch_id, asked.commands)?;
         // Once for all commands of the batch.
         self.meters.expirations(reply.expirations());
-        self.stand.saw(asked.partition, reply.header());
         Ok(reply)
+    }
+
+    fn before(&self, partition: u16) -> Position {
+        let history = self.target.history(partition);
+        history.map(History::position).unwrap_or_default()
+    }
+
+    fn note(
+        &self,
+        partition: u16,
+        before: Position,
+        reply: &BatchReply,
+        commands: &[&Packed],
+    ) -> bool {
+        let acknowledged = commands.iter().enumerate().filter_map(|(at, command)| {
+            let (id, sequence) = (command.id?, reply.recorded(at)?);
+            Some(Acknowledged { id, sequence })
+        });
+        let history = self.target.history(partition);
+        history.is_some_and(|history| history.note(before, reply.header(), acknowledged))
     }
 
     fn is_deferred(&self, reply: &BatchReply, at: usize) -> bool {

@@ -7,7 +7,9 @@
 pub mod batcher;
 mod feed;
 mod format;
+pub mod history;
 pub mod link;
+mod loss;
 mod naming;
 mod open;
 mod partitions;
@@ -20,7 +22,7 @@ pub mod wire;
 
 use std::sync::{Arc, Mutex};
 
-pub use open::{OpenError, RemoteConfig, inspect};
+pub use open::{OpenError, RemoteConfig, accept_loss, inspect};
 
 use self::batcher::Batcher;
 use self::feed::Rare;

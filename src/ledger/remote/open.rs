@@ -12,7 +12,9 @@ use super::RemoteLedger;
 use super::batcher::{Batcher, BatcherConfig};
 use super::feed::{Caller, MetaError, Rare, read_meta};
 use super::format::WireFormat;
+use super::history::History;
 use super::link::{Address, Level, Moves, Patience, Target, Why};
+use super::loss::{self, Losses};
 use super::naming::Naming;
 use super::partitions::Partitions;
 use super::preflight::{self, Expected, Report};
@@ -99,6 +101,7 @@ fn target(config: &RemoteConfig, keys: &[Keys]) -> Target {
         patience: config.patience,
         meters: config.meters.clone(),
         moves: Moves::default(),
+        histories: keys.iter().map(|_| History::default()).collect(),
     }
 }
 
@@ -152,12 +155,22 @@ impl RemoteLedger {
         let target = Arc::new(target(&config, &keys));
         let rare = Rare::start(Arc::clone(&target))?;
         let meta = wait_for(identified(&rare, &config))?;
-        let stand = Arc::new(Stand::new(expected(&config), keys.len()));
+        let stand = Arc::new(Stand::new(expected(&config), Arc::clone(&target)));
         wait_for(inspected(&rare, &target, &stand))?;
         watch(&rare, &target, &stand, config.look_every);
+        for (partition, keys) in (0..).zip(&keys) {
+            let losses = Losses {
+                caller: rare.caller(),
+                target: Arc::clone(&target),
+                partition,
+                keys: keys.clone(),
+                identity: meta.identity,
+            };
+            rare.begin(losses.watch());
+        }
         let format = WireFormat {
             meters: config.meters,
-            stand: Arc::clone(&stand),
+            target: Arc::clone(&target),
         };
         let ledger = Self {
             batcher: Batcher::start(format, target, config.batcher)?,
@@ -195,9 +208,28 @@ pub fn inspect(config: &RemoteConfig) -> Result<Report, OpenError> {
 fn expected(config: &RemoteConfig) -> Expected {
     Expected {
         level: config.level,
-        seen: None,
         accepted: config.accept.clone(),
     }
+}
+
+/// Accepts that what is missing under this name stays missing; the epoch in which the ledger goes
+/// on, or nothing where the store is not stopped for this loss. Blocks.
+pub fn accept_loss(config: &RemoteConfig, name: &str) -> Result<Option<u32>, OpenError> {
+    let partition = name.split_once('.').and_then(|(text, _)| text.parse().ok());
+    let Some(partition) = partition else {
+        return Ok(None);
+    };
+    let keys = Keys::new(&config.namespace, partition);
+    let rare = Rare::start(Arc::new(target(config, std::slice::from_ref(&keys))))?;
+    let (caller, name) = (rare.caller(), name.to_owned());
+    let accepted = rare.run(async move { loss::accept(&caller, keys.meta(), &name).await });
+    let unreachable = |why: String| OpenError::Unreachable {
+        place: config.address.to_string(),
+        why,
+    };
+    wait_for(accepted)
+        .map_err(|error| unreachable(error.to_string()))?
+        .map_err(|error| unreachable(error.to_string()))
 }
 
 async fn identified(rare: &Rare, config: &RemoteConfig) -> Result<Meta, OpenError> {
@@ -244,7 +276,7 @@ fn watch(rare: &Rare, target: &Arc<Target>, stand: &Arc<Stand>, every: Duration)
     let (target, stand) = (Arc::clone(target), Arc::clone(stand));
     rare.begin(async move {
         preflight::watch(&target, every, |looked| {
-            drop(stand.look(looked));
+            stand.look(looked).is_some_and(|report| report.is_safe())
         })
         .await;
     });

@@ -87,6 +87,12 @@ pub const RELIEF: &str = concat!(
 /// Makes a partition, once; answers with its meta.
 pub const INIT: &str = lua!("init");
 
+/// Stops a partition whose history lacks what was acknowledged.
+pub const QUARANTINE: &str = lua!("quarantine");
+
+/// Accepts such a loss.
+pub const ACCEPT: &str = lua!("accept");
+
 /// The keys of one partition. They share a hash tag, so that one script may have them all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys([String; 7]);
@@ -95,6 +101,9 @@ pub struct Keys([String; 7]);
 const NAMES: [&str; 7] = ["meta", "stock", "records", "refs", "names", "due", "events"];
 
 impl Keys {
+    /// Place of the stream of events among them.
+    pub const EVENTS: usize = 6;
+
     /// The keys of a partition of the ledger with this namespace.
     pub fn new(namespace: &str, partition: u16) -> Self {
         Self(NAMES.map(|name| format!("{namespace}{SCHEMA}:{{{partition}}}:{name}")))
@@ -137,7 +146,7 @@ impl Keys {
 
     /// Stream: what happened, an entry for each batch.
     pub fn events(&self) -> &str {
-        self.key(6)
+        self.key(Self::EVENTS)
     }
 
     fn key(&self, at: usize) -> &str {

@@ -1,50 +1,39 @@
 //! Where the ledger stands, as far as this instance has seen.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::link::{Level, Why};
-use super::preflight::{Expected, Facts, Finding, Report, Severity, judge};
-use super::wire::reply::Header;
+use super::history::History;
+use super::link::{Level, Target, Why};
+use super::preflight::{Expected, Facts, Finding, HISTORY, Report, Severity, judge};
 use crate::ledger::{Health, LedgerError, Position};
 
 /// What was seen last. See the module's documentation.
 #[derive(Debug)]
 pub(super) struct Stand {
     level: Level,
-    /// LOCK: copies only.
-    seen: Mutex<Seen>,
+    expected: Expected,
+    target: Arc<Target>,
+    /// Names of the findings that were told. LOCK: while they are told.
+    told: Mutex<Vec<&'static str>>,
     /// An unsafe setting was found that nobody has accepted.
     is_unsafe: AtomicBool,
+    /// A partition lacks what was acknowledged. It refuses by itself; the others go on.
+    is_stopped: AtomicBool,
     open_lines: AtomicU64,
 }
 
-#[derive(Debug)]
-struct Seen {
-    /// Of each partition the last change that any answer spoke of; durable at the level, since
-    /// answers wait for it.
-    positions: Vec<Position>,
-    expected: Expected,
-    /// Names of the findings that were told.
-    told: Vec<&'static str>,
-}
-
 impl Stand {
-    pub(super) fn new(expected: Expected, partitions: usize) -> Self {
+    pub(super) const fn new(expected: Expected, target: Arc<Target>) -> Self {
         Self {
             level: expected.level,
-            seen: Mutex::new(Seen {
-                positions: vec![Position::default(); partitions],
-                expected,
-                told: Vec::new(),
-            }),
+            expected,
+            target,
+            told: Mutex::new(Vec::new()),
+            is_stopped: AtomicBool::new(false),
             is_unsafe: AtomicBool::new(false),
             open_lines: AtomicU64::new(0),
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether promises may be made.
@@ -53,17 +42,6 @@ impl Stand {
             Err(LedgerError::Unavailable)
         } else {
             Ok(())
-        }
-    }
-
-    /// Takes note of a reply of a partition.
-    pub(super) fn saw(&self, partition: u16, header: &Header) {
-        let position = Position {
-            epoch: header.epoch,
-            sequence: header.last,
-        };
-        if let Some(last) = self.lock().positions.get_mut(usize::from(partition)) {
-            *last = position.max(*last);
         }
     }
 
@@ -76,13 +54,18 @@ impl Stand {
                 return None;
             }
         };
-        let mut seen = self.lock();
-        let report = judge(&facts, &seen.expected);
-        tell(&report, &mut seen.told);
-        if report.is_safe() {
-            seen.expected.seen = facts.marker.or(seen.expected.seen.take());
+        let report = judge(&facts, &self.expected);
+        tell(
+            &report,
+            &mut self.told.lock().unwrap_or_else(PoisonError::into_inner),
+        );
+        for (history, contact) in self.target.histories.iter().zip(&facts.contacts) {
+            history.resume(contact);
         }
-        self.is_unsafe.store(!report.is_safe(), Ordering::Relaxed);
+        let is_unsafe = report.refused().any(|finding| finding.name != HISTORY);
+        self.is_unsafe.store(is_unsafe, Ordering::Relaxed);
+        let is_stopped = report.refused().any(|finding| finding.name == HISTORY);
+        self.is_stopped.store(is_stopped, Ordering::Relaxed);
         Some(report)
     }
 
@@ -92,15 +75,16 @@ impl Stand {
             durable: self.position(0),
             queued_bytes: 0,
             poisoned: false,
-            is_safe: !self.is_unsafe.load(Ordering::Relaxed),
+            is_safe: !self.is_unsafe.load(Ordering::Relaxed)
+                && !self.is_stopped.load(Ordering::Relaxed)
+                && !self.target.histories.iter().any(History::is_lost),
         }
     }
 
     /// The last change of a partition that any answer spoke of.
     pub(super) fn position(&self, partition: u16) -> Position {
-        let seen = self.lock();
-        let position = seen.positions.get(usize::from(partition));
-        position.copied().unwrap_or_default()
+        let history = self.target.history(partition);
+        history.map(History::position).unwrap_or_default()
     }
 
     pub(super) fn open_lines(&self) -> u64 {

@@ -45,6 +45,8 @@ pub trait Format: Send + Sync + 'static {
     type Reply: Send + Sync + 'static;
     /// Why a batch or a reply cannot be one.
     type Malformed: fmt::Display;
+    /// What is remembered of the moment before a call.
+    type Before;
 
     /// What a command adds to a batch.
     fn weigh(&self, command: &Self::Command) -> Weight;
@@ -54,6 +56,19 @@ pub trait Format: Send + Sync + 'static {
 
     /// Reads the reply to a batch.
     fn parse(&self, bytes: Bytes, asked: Question<'_>) -> Result<Self::Reply, Self::Malformed>;
+
+    /// Called before each call of a partition's script.
+    fn before(&self, partition: u16) -> Self::Before;
+
+    /// Takes note of a reply before anybody is told of it. False: it comes out of another history
+    /// than the replies before, and nobody may be told.
+    fn note(
+        &self,
+        partition: u16,
+        before: Self::Before,
+        reply: &Self::Reply,
+        commands: &[&Self::Command],
+    ) -> bool;
 
     /// Whether the store left the command at this place for the next batch.
     fn is_deferred(&self, reply: &Self::Reply, at: usize) -> bool;

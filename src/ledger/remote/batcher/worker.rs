@@ -113,6 +113,7 @@ impl<F: Format, C: Caller> Worker<F, C> {
         };
         let batch_id = self.ids.next();
         let partition = batch.first().map_or(0, |entry| entry.weight.partition);
+        let before = self.format.before(partition);
         let called = self.caller.call(Call {
             script,
             partition,
@@ -127,19 +128,32 @@ impl<F: Format, C: Caller> Worker<F, C> {
                     batch_id: &batch_id,
                     commands: batch.len(),
                 };
-                self.read(reply, question)
+                self.read(reply, question, &commands, before)
             }
             Err(error) => meaning_of(&error, script),
         }
     }
 
-    fn read(&mut self, reply: Reply, question: Question<'_>) -> Attempt<F::Reply> {
+    fn read(
+        &mut self,
+        reply: Reply,
+        question: Question<'_>,
+        commands: &[&F::Command],
+        before: F::Before,
+    ) -> Attempt<F::Reply> {
         if !reply.durable {
             tracing::warn!("the store did not confirm a batch at the configured level");
             return Attempt::InDoubt;
         }
+        let partition = question.partition;
+        let note = |reply| self.format.note(partition, before, reply, commands);
         match self.format.parse(reply.bytes, question) {
-            Ok(reply) => Attempt::Answered(reply),
+            Ok(reply) if note(&reply) => Attempt::Answered(reply),
+            Ok(_) => {
+                tracing::error!("the reply of the store lacks what was acknowledged before");
+                self.caller.distrust();
+                Attempt::InDoubt
+            }
             Err(error) => {
                 tracing::error!(%error, "the reply of the store makes no sense");
                 self.caller.distrust();
@@ -178,6 +192,10 @@ fn meaning_of<R>(error: &CallError, script: Script) -> Attempt<R> {
         CallError::Unusable(why) => {
             tracing::error!(%why, "the store holds no ledger that can be used");
             Attempt::Failed(LedgerError::Unavailable)
+        }
+        CallError::Quarantined(why) => {
+            tracing::debug!(%why, "the store is quarantined");
+            Attempt::Failed(LedgerError::Quarantined)
         }
         CallError::OutOfMemory(why) => {
             tracing::warn!(%why, "the store is out of memory");

@@ -21,8 +21,12 @@ enum Does {
     AnswersTooEarly,
     /// Answers something else.
     Babbles,
+    /// Answers out of another history.
+    Strays,
     /// Does nothing and says so.
     Refuses,
+    /// Does nothing, because of what it has lost.
+    HasLost,
     /// Does nothing until somebody has looked after it.
     IsUnusable,
     /// Does nothing for want of memory.
@@ -31,10 +35,16 @@ enum Does {
     GoesSilent,
 }
 
-use Does::{Answers, AnswersTooEarly, Babbles, Defers, GoesSilent, IsFull, IsUnusable, Refuses};
+use Does::{
+    Answers, AnswersTooEarly, Babbles, Defers, GoesSilent, HasLost, IsFull, IsUnusable, Refuses,
+    Strays,
+};
 
 /// A command that cannot be put into a batch.
 const UNPACKABLE: u8 = 255;
+
+/// The answer of another history.
+const ELSEWHERE: u8 = 254;
 
 /// Commands are numbers; the odd ones need memory. A reply lists those that are answered.
 struct Numbers;
@@ -43,6 +53,7 @@ impl Format for Numbers {
     type Command = u8;
     type Reply = Vec<u8>;
     type Malformed = &'static str;
+    type Before = ();
 
     fn weigh(&self, command: &u8) -> Weight {
         let script = if command % 2 == 1 {
@@ -70,6 +81,12 @@ impl Format for Numbers {
         is_whole.then(|| answers.to_vec()).ok_or("odd")
     }
 
+    fn before(&self, _partition: u16) {}
+
+    fn note(&self, _: u16, (): (), reply: &Vec<u8>, _commands: &[&u8]) -> bool {
+        !reply.contains(&ELSEWHERE)
+    }
+
     fn is_deferred(&self, reply: &Vec<u8>, at: usize) -> bool {
         reply[at] == 0
     }
@@ -91,10 +108,12 @@ impl Caller for &mut Scripted {
         let does = self.list.pop_front().unwrap_or(Answers);
         match does {
             Refuses => return Err(CallError::NothingHappened(why)),
+            HasLost => return Err(CallError::Quarantined(why)),
             IsUnusable => return Err(CallError::Unusable(why)),
             IsFull => return Err(CallError::OutOfMemory(why)),
             GoesSilent => return Err(CallError::Unknown(why)),
             Babbles => answers.clear(),
+            Strays => answers.fill(ELSEWHERE),
             Defers => answers[0] = 0,
             Answers | AnswersTooEarly => {}
         }
@@ -185,6 +204,8 @@ fn when_nothing_happened_that_is_told_at_once() {
         assert_eq!(outcome.told, [Err(LedgerError::Unavailable); 2]);
         assert_eq!(outcome.calls.len(), 1, "nobody asks twice");
     }
+    let outcome = run(&[1, 2], &[HasLost], LONG);
+    assert_eq!(outcome.told, [Err(LedgerError::Quarantined); 2]);
 }
 
 #[test]
@@ -196,19 +217,23 @@ fn what_cannot_be_packed_is_not_sent() {
 
 #[test]
 fn a_batch_in_doubt_is_sent_again_until_it_is_answered() {
-    for does in [GoesSilent, AnswersTooEarly, Babbles] {
+    for does in [GoesSilent, AnswersTooEarly, Babbles, Strays] {
         let outcome = run(&[1, 2], &[does, does, Refuses, Answers], LONG);
         assert_eq!(outcome.told, [Ok(1), Ok(2)], "{does:?}");
         let same = (Script::Batch, vec![1, 2]);
         assert_eq!(outcome.calls, vec![same; 4]);
-        let babbled = if matches!(does, Babbles) { 2 } else { 0 };
+        let babbled = if matches!(does, Babbles | Strays) {
+            2
+        } else {
+            0
+        };
         assert_eq!(outcome.distrusted, babbled, "of an odd reply's connection");
     }
 }
 
 #[test]
 fn once_in_doubt_a_later_refusal_does_not_make_it_nothing() {
-    for later in [Refuses, IsUnusable, GoesSilent] {
+    for later in [Refuses, HasLost, IsUnusable, GoesSilent] {
         let outcome = run(&[1], &[GoesSilent, later, later], Duration::ZERO);
         assert_eq!(outcome.told, [Err(LedgerError::Unknown)]);
     }

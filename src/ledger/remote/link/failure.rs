@@ -22,6 +22,10 @@ pub enum CallError {
     /// will not before somebody has looked.
     #[error("the store holds no ledger that can be used: {0}")]
     Unusable(Why),
+    /// Acknowledged changes are missing in the store, and nobody has accepted that yet. It did
+    /// nothing.
+    #[error("the store has lost acknowledged changes: {0}")]
+    Quarantined(Why),
     /// It may have happened, or may happen yet. The same command ids will tell.
     #[error("the result is unknown: {0}")]
     Unknown(Why),
@@ -58,6 +62,9 @@ pub(super) enum Refusal {
 /// With these our scripts answer, before their first write, when the marker of the ledger is missing
 /// or what is stored contradicts itself.
 const UNUSABLE: [&str; 3] = ["UNINITIALISED", "INCONSISTENT", "TORN"];
+
+/// With this they answer, before anything else, when acknowledged changes were found missing.
+const QUARANTINED: &str = "QUARANTINED";
 
 /// With this they answer, before their first write, when they cannot read the batch.
 const MALFORMED: &str = "MALFORMED";
@@ -99,6 +106,7 @@ pub(super) fn of_script(error: &ServerError) -> Refusal {
     match code {
         "NOSCRIPT" => Refusal::NoScript,
         "OOM" => Refusal::Failed(CallError::OutOfMemory(why), Connection::Keep),
+        QUARANTINED => Refusal::Failed(CallError::Quarantined(why), Connection::Keep),
         _ if UNUSABLE.contains(&code) => {
             Refusal::Failed(CallError::Unusable(why), Connection::Drop)
         }
@@ -179,6 +187,11 @@ mod tests {
         assert!(matches!(
             refusal("NOSCRIPT No matching script."),
             Refusal::NoScript
+        ));
+        let quarantined = "QUARANTINED acknowledged changes were lost: 1.7";
+        assert!(matches!(
+            refusal(quarantined),
+            Refusal::Failed(CallError::Quarantined(_), Connection::Keep)
         ));
         for code in UNUSABLE {
             let found = refusal(&format!("{code} as the script says"));

@@ -16,6 +16,7 @@ mod tls;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,6 +32,7 @@ pub(in crate::ledger::remote) use sentinel::{follow, primary_of};
 
 use crate::clock::{Monotonic, monotonic};
 use crate::domain::UnixMillis;
+use crate::ledger::remote::history::{Contact, History, Question};
 use crate::telemetry::{Meters, Script};
 use connection::unexpected;
 use failure::Refusal;
@@ -60,6 +62,8 @@ pub struct Target {
     pub meters: Meters,
     /// How often the primary has moved.
     pub moves: Moves,
+    /// What was seen of each partition's history.
+    pub histories: Vec<History>,
 }
 
 impl Target {
@@ -69,10 +73,58 @@ impl Target {
     }
 
     /// The keys of a partition.
-    pub(super) fn keys_of(&self, partition: u16) -> &[Vec<u8>] {
+    pub(in crate::ledger::remote) fn keys_of(&self, partition: u16) -> &[Vec<u8>] {
         self.keys
             .get(usize::from(partition))
             .map_or(&[], Vec::as_slice)
+    }
+
+    /// What was seen of a partition's history.
+    pub(in crate::ledger::remote) fn history(&self, partition: u16) -> Option<&History> {
+        self.histories.get(usize::from(partition))
+    }
+
+    fn is_lost(&self, partition: u16) -> bool {
+        self.history(partition).is_some_and(History::is_lost)
+    }
+
+    /// Returns when a partition lacks what was seen that did not lack it before.
+    pub(super) async fn until_lost(&self) {
+        let whole = self.histories.iter().filter(|history| !history.is_lost());
+        let mut waits: Vec<_> = whole
+            .map(|history| Box::pin(history.until_lost()))
+            .collect();
+        std::future::poll_fn(|context| {
+            for wait in &mut waits {
+                if wait.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(());
+                }
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Adds questions about the history of every partition.
+    pub(super) fn ask_for_history(&self, commands: &mut Pipeline) -> Vec<Question> {
+        let partitions = self.histories.iter().zip(&self.keys);
+        partitions
+            .map(|(history, keys)| Question::add_to(history, keys, commands))
+            .collect()
+    }
+
+    /// Takes note of the answers. A server that does not have a partition says nothing of it.
+    pub(super) fn meet(
+        &self,
+        questions: Vec<Question>,
+        replies: &mut impl Iterator<Item = Value>,
+    ) -> Vec<Contact> {
+        let answer = |question: Question| question.answer(replies);
+        let contacts: Vec<Contact> = questions.into_iter().map(answer).collect();
+        for (history, contact) in self.histories.iter().zip(&contacts) {
+            history.meet(contact);
+        }
+        contacts
     }
 }
 
@@ -130,7 +182,7 @@ pub struct Link {
     ready: Option<Ready>,
     short_waits: u32,
     /// The last attempt to connect, if it failed.
-    failed: Option<(Monotonic, Why)>,
+    failed: Option<(Monotonic, CallError)>,
 }
 
 /// A connection with the scripts loaded.
@@ -162,26 +214,27 @@ impl Link {
         }
     }
 
-    async fn connect(&mut self) -> Result<Ready, CallError> {
-        if let Some((when, why)) = &self.failed
+    async fn connect(&mut self, partition: u16) -> Result<Ready, CallError> {
+        if let Some((when, error)) = &self.failed
             && when.elapsed() < CONNECT_PAUSE
         {
-            return Err(CallError::NothingHappened(why.clone()));
+            return Err(error.clone());
         }
         let limit = self.target.patience.connect;
         let opened = tokio::time::timeout(limit, Ready::open(&self.target)).await;
-        let why = match opened {
+        let error = match opened {
+            Ok(Ok(_)) if self.target.is_lost(partition) => lost(),
             Ok(Ok(ready)) => {
                 self.failed = None;
                 self.short_waits = 0;
                 return Ok(ready);
             }
-            Ok(Err(error)) => Why(error.to_string()),
-            Err(_) => Why(format!("no connection within {limit:?}")),
+            Ok(Err(error)) => CallError::NothingHappened(Why(error.to_string())),
+            Err(_) => CallError::NothingHappened(Why(format!("no connection within {limit:?}"))),
         };
-        tracing::debug!(why = %why, "no connection to the store");
-        self.failed = Some((monotonic(), why.clone()));
-        Err(CallError::NothingHappened(why))
+        tracing::debug!(%error, "no connection to the store");
+        self.failed = Some((monotonic(), error.clone()));
+        Err(error)
     }
 
     /// Judges both replies of a call.
@@ -216,10 +269,13 @@ impl Caller for Link {
         // Taken, and put back only when it is known to be good: a caller that gives up in the
         // middle must not leave half a call behind for the next one.
         let usable = self.ready.take();
+        if self.target.is_lost(call.partition) {
+            return Err(lost());
+        }
         let usable = usable.filter(|ready| ready.is_good(&self.target));
         let mut ready = match usable {
             Some(ready) => ready,
-            None => self.connect().await?,
+            None => self.connect(call.partition).await?,
         };
         for _attempt in 0..2 {
             let replies = ready.send(&self.target, call).await;
@@ -281,16 +337,18 @@ impl Ready {
         commands.cmd("CLIENT").arg("SETNAME").arg(&target.name);
         commands.cmd("ROLE");
         commands.cmd("INFO").arg("server");
-        let replies = self.connection.send(&commands).await?;
+        let questions = target.ask_for_history(&mut commands);
+        let mut replies = self.connection.send(&commands).await?.into_iter();
         // The name is for the operator's eyes only: a server that forbids it is good enough.
-        let [_named, role, info]: [Value; 3] = exactly(replies)?;
-        let role = role.extract_error()?;
+        let _named = next(&mut replies)?;
+        let role = next(&mut replies)?.extract_error()?;
         let role = role.as_sequence().and_then(|parts| parts.first());
         if !matches!(role, Some(Value::BulkString(word)) if word == b"master") {
             return Err(unexpected("the server is not a primary"));
         }
-        let info: String = redis::from_redis_value(info.extract_error()?)?;
+        let info: String = redis::from_redis_value(next(&mut replies)?.extract_error()?)?;
         self.wait = target.level.on_server(&info)?;
+        target.meet(questions, &mut replies);
         Ok(())
     }
 
@@ -335,7 +393,12 @@ impl Ready {
     }
 }
 
-fn exactly<const N: usize>(replies: Vec<Value>) -> RedisResult<[Value; N]> {
-    let missing = |_replies| unexpected("a reply is missing");
-    replies.try_into().map_err(missing)
+fn next(replies: &mut impl Iterator<Item = Value>) -> RedisResult<Value> {
+    replies.next().ok_or(unexpected("a reply is missing"))
+}
+
+fn lost() -> CallError {
+    CallError::Quarantined(Why(
+        "what was acknowledged is missing in the store".to_owned()
+    ))
 }

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use redis::{FromRedisValue, RedisResult, Value};
 
-use super::facts::{Facts, Marker, SentinelFacts};
-use crate::ledger::Position;
+use super::facts::{Facts, SentinelFacts};
 use crate::ledger::remote::link::{Connection, Place, Target, primary_of};
 
 /// Settings that only `CONFIG GET` tells.
@@ -27,9 +26,7 @@ pub(super) async fn facts(target: &Target) -> RedisResult<Facts> {
     commands.cmd("CONFIG").arg("GET").arg(&SETTINGS);
     commands.cmd("COMMAND").arg("INFO").arg("WAITAOF");
     commands.cmd("ACL").arg("GETUSER").arg("default");
-    let first = target.keys_of(0).first();
-    commands.cmd("HMGET").arg(first);
-    commands.arg(&["ledger", "epoch", "seq", "tip"]);
+    let questions = target.ask_for_history(&mut commands);
     let mut replies = connection.send(&commands).await?.into_iter();
     let mut facts = Facts {
         is_local: endpoint.is_local(),
@@ -46,7 +43,7 @@ pub(super) async fn facts(target: &Target) -> RedisResult<Facts> {
     facts.has_waitaof = waitaof.map(|commands| commands.iter().any(|one| *one != Value::Nil));
     let default_user = understood::<BTreeMap<String, Value>>(replies.next());
     facts.is_open = default_user.and_then(|mut user| is_open(user.remove("flags")));
-    facts.marker = understood(replies.next()).and_then(marker);
+    facts.contacts = target.meet(questions, replies.by_ref());
     facts.sentinel = sentinel(target).await;
     Ok(facts)
 }
@@ -61,19 +58,6 @@ fn is_open(flags: Option<Value>) -> Option<bool> {
     let flags: Vec<String> = understood(flags)?;
     let has = |flag: &str| flags.iter().any(|one| one == flag);
     Some(has("on") && has("nopass"))
-}
-
-type Fields = (Option<Vec<u8>>, Option<u32>, Option<u64>, Option<Vec<u8>>);
-
-fn marker((ledger, epoch, sequence, tip): Fields) -> Option<Marker> {
-    ledger?;
-    Some(Marker {
-        position: Position {
-            epoch: epoch.unwrap_or_default(),
-            sequence: sequence.unwrap_or_default(),
-        },
-        tip: tip.unwrap_or_default(),
-    })
 }
 
 /// What the first Sentinel that answers says.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::ledger::Position;
+use crate::ledger::remote::history::Contact;
 use crate::ledger::remote::link::version;
 
 /// Everything that the rules look at. `None` means that it could not be found out.
@@ -40,8 +40,8 @@ pub struct Facts {
     pub is_open: Option<bool>,
     /// What Sentinel says, where it is asked for the primary.
     pub sentinel: Option<SentinelFacts>,
-    /// The ledger that it holds.
-    pub marker: Option<Marker>,
+    /// Each partition that it holds, and what was seen of it before.
+    pub contacts: Vec<Contact>,
 }
 
 /// What a Sentinel says about the primary.
@@ -55,15 +55,6 @@ pub struct SentinelFacts {
     pub sentinels: u64,
     /// Replicas that it remembers, attached or not.
     pub replicas: u64,
-}
-
-/// Where the history of the ledger stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Marker {
-    /// Its last change.
-    pub position: Position,
-    /// End of its hash chain.
-    pub tip: Vec<u8>,
 }
 
 impl Facts {

@@ -9,13 +9,16 @@ mod script_time;
 use std::fmt;
 use std::time::Duration;
 
-pub use facts::{Facts, Marker, SentinelFacts};
-pub use rules::{Expected, judge};
+pub use facts::{Facts, SentinelFacts};
+pub use rules::{Expected, HISTORY, judge};
 
 use super::link::{Target, Why};
 
 /// How often a store is looked at while serving.
 pub const EVERY: Duration = Duration::from_secs(30);
+
+/// The same, while something is wrong.
+const SOON: Duration = Duration::from_secs(1);
 
 /// What is done about a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,14 +86,25 @@ pub async fn look(target: &Target) -> Result<Facts, Why> {
 }
 
 /// Looks at the store again and again, reads its count of script time, and hands over what was
-/// found; never ends by itself. `told` sees the facts, too: they say how far the history has come.
-pub async fn watch(target: &Target, every: Duration, mut told: impl FnMut(Result<Facts, Why>)) {
-    let mut ticks = tokio::time::interval(every);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+/// found; never ends by itself. `told` says whether all is well: if not, the next look comes soon,
+/// so that promises are not refused for longer than there is a reason.
+pub async fn watch(
+    target: &Target,
+    every: Duration,
+    mut told: impl FnMut(Result<Facts, Why>) -> bool,
+) {
     let mut earlier = None;
     loop {
-        ticks.tick().await;
-        told(look(target).await);
+        let pause = if told(look(target).await) {
+            every
+        } else {
+            every.min(SOON)
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            // Whoever talks to the store may find out first.
+            () = target.until_lost() => {}
+        }
         // Metrics only; whether the store can be reached was just said.
         let Ok(now) = script_time::read(target).await else {
             continue;

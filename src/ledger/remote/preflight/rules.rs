@@ -1,6 +1,6 @@
 //! Which settings of a store are unsafe, and what to do about each.
 
-use super::facts::{Facts, Marker, SentinelFacts};
+use super::facts::{Facts, SentinelFacts};
 use super::{Finding, Report, Severity};
 use crate::ledger::Durability;
 use crate::ledger::remote::link::Level;
@@ -11,13 +11,14 @@ const SENTINEL_DOWN_AFTER_MS_MIN: u64 = 5_000;
 /// The oldest protocol with everything that the scripts need.
 const VERSION_MIN: (u32, u32) = (7, 0);
 
+/// Name of the finding that acknowledged changes are missing.
+pub const HISTORY: &str = "history";
+
 /// What the configuration promises, and what was seen before.
 #[derive(Debug, Clone)]
 pub struct Expected {
     /// What an acknowledgement waits for.
     pub level: Level,
-    /// Where the history of the ledger stood when it was last looked at.
-    pub seen: Option<Marker>,
     /// Names of findings that the operator takes responsibility for.
     pub accepted: Vec<String>,
 }
@@ -250,30 +251,35 @@ impl Inspection<'_> {
     }
 
     fn history(&mut self) {
-        let Some(marker) = &self.facts.marker else {
+        let markers = self.facts.contacts.iter().map(|contact| &contact.marker);
+        if self.facts.contacts.is_empty() || { markers }.any(Option::is_none) {
             return self.refuse(
                 "marker",
                 "the store holds no ledger under this namespace".to_owned(),
                 "initialise it; if it held one before, it was lost: restore it first",
             );
-        };
-        let Some(seen) = &self.expected.seen else {
-            return;
-        };
-        let is_same_place = marker.position == seen.position;
-        if marker.position < seen.position || (is_same_place && marker.tip != seen.tip) {
-            self.refuse(
-                "history",
-                format!(
-                    "the ledger stands at {}.{}, and {}.{} was seen before",
-                    marker.position.epoch,
-                    marker.position.sequence,
-                    seen.position.epoch,
-                    seen.position.sequence
-                ),
-                "changes were lost in a fail-over: compare with the books before going on",
-            );
         }
+        let losses: Vec<String> = (0_u16..)
+            .zip(&self.facts.contacts)
+            .filter_map(|(partition, contact)| match &contact.stopped {
+                Some(loss) => Some(loss.clone()),
+                None => Some(format!("{partition}.{}", contact.missing()?.position)),
+            })
+            .collect();
+        if losses.is_empty() {
+            return;
+        }
+        // To be accepted once, by its own name, not by that of the rule for ever.
+        self.report.findings.push(Finding {
+            name: HISTORY,
+            found: format!(
+                "acknowledged changes are missing; lost: {}",
+                losses.join(", ")
+            ),
+            fix: "bring back the server that has them; or compare with the books by the list in \
+                  the log, then accept that loss by its name: doctor --accept-loss",
+            severity: Severity::Refused,
+        });
     }
 }
 

@@ -168,6 +168,22 @@ impl BatchReply {
         (0..lines).map(line).collect()
     }
 
+    /// Sequence of the event that stands for the answer at this place; `None` where none is kept.
+    pub fn recorded(&self, at: usize) -> Option<u64> {
+        let (outcome, before) = self.outcome(at).ok()?;
+        match outcome {
+            Outcome::Record(bytes) => Some(Record::parse(bytes).ok()?.sequence),
+            Outcome::Granted | Outcome::Part(_) | Outcome::Indexed(..) | Outcome::Recorded(_) => {
+                Some(before + outcome.events())
+            }
+            Outcome::Deferred
+            | Outcome::Full
+            | Outcome::Unrecorded(_)
+            | Outcome::Named(_)
+            | Outcome::Value(_) => None,
+        }
+    }
+
     /// What the command at this place got.
     pub fn answer(&self, at: usize, keyed: &Keyed<'_>) -> Result<Item, Malformed> {
         let (outcome, before) = self.outcome(at)?;

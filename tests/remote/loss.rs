@@ -1,0 +1,188 @@
+//! A store that comes back without what was acknowledged: noticed at once, stopped for everybody,
+//! counted, and gone on from when somebody has accepted it.
+
+use std::time::Duration;
+
+use holdfast::blocking::wait_for;
+use holdfast::clock::monotonic;
+use holdfast::domain::Sku;
+use holdfast::engine::Engine;
+use holdfast::ledger::LedgerError;
+use holdfast::ledger::remote::{OpenError, RemoteConfig, accept_loss, inspect};
+
+use crate::instance::{Instance, Place, hold, set};
+use crate::server::{Kind, Server};
+use crate::support::driven::give_names;
+
+/// Another database of the same server, where an old copy of the ledger is kept.
+const COPY: &str = "1";
+
+fn copy(place: &Place<'_>, from: &str, to: &str) {
+    let mut commands = redis::pipe();
+    commands.atomic().cmd("SELECT").arg(from).ignore();
+    for key in place.keys().all() {
+        // Keys that did not exist then must not exist afterwards.
+        commands.cmd("SELECT").arg(to).ignore();
+        commands.cmd("DEL").arg(key).ignore();
+        commands.cmd("SELECT").arg(from).ignore();
+        commands.cmd("COPY").arg(key).arg(key);
+        commands.arg("DB").arg(to).ignore();
+    }
+    let _done: () = commands.query(&mut place.server.connect()).unwrap();
+}
+
+fn config(place: &Place<'_>) -> RemoteConfig {
+    let mut config = place.config();
+    // What is in doubt when the loss is noticed stays so; nobody here waits for it.
+    config.batcher.settling.limit = Duration::from_millis(200);
+    config
+}
+
+fn open(place: &Place<'_>) -> Instance {
+    let instance = Instance(Engine::open_remote(config(place)).unwrap());
+    give_names(&instance.0);
+    instance
+}
+
+/// The value of a series of the metrics page.
+fn metric(instance: &Instance, name: &str) -> u64 {
+    let page = instance.0.meters().render();
+    let value = |line: &str| line.strip_prefix(name)?.trim().parse().ok();
+    page.lines().find_map(value).unwrap()
+}
+
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = monotonic();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{what}");
+        std::thread::yield_now();
+    }
+}
+
+/// An instance that was told of two holds which the store then loses, and one that was not.
+fn lose_two(place: &Place<'_>) -> (Instance, Instance) {
+    let one = open(place);
+    one.execute("stock", &set("A", 10));
+    assert!(one.execute("kept", &hold("A", 1, 60_000)).verdict.is_ok());
+    let other = open(place);
+    assert_eq!(other.units("A"), [10, 1, 0]);
+    copy(place, "0", COPY);
+    for key in ["lost-1", "lost-2"] {
+        assert!(one.execute(key, &hold("A", 1, 60_000)).verdict.is_ok());
+    }
+    copy(place, COPY, "0");
+    (one, other)
+}
+
+fn refused_or_unknown(instance: &Instance) {
+    let error = instance.try_execute("next", &hold("A", 1, 60_000), 0);
+    let error = error.unwrap_err();
+    let is_right = [LedgerError::Quarantined, LedgerError::Unknown].contains(&error);
+    assert!(is_right, "{error:?}");
+}
+
+fn is_stopped(one: &Instance, other: &Instance, place: &Place<'_>) -> String {
+    until("it is not named", || {
+        metric(one, "holdfast_store_quarantined") == 1
+            && metric(one, "holdfast_store_lost_commands_total") > 0
+    });
+    assert_eq!(metric(one, "holdfast_store_lost_commands_total"), 2);
+    assert!(!one.0.health().is_safe);
+    for instance in [one, other] {
+        let refused = instance.try_execute("more", &hold("A", 1, 60_000), 0);
+        assert_eq!(refused.unwrap_err(), LedgerError::Quarantined);
+        let read = wait_for(instance.0.stock(Sku::new("A").unwrap()));
+        assert_eq!(read.unwrap_err(), LedgerError::Quarantined);
+    }
+    let loss: String = place.ask(&["HGET", place.keys().meta(), "lost"]);
+    let refused = Place::refusal(config(place));
+    assert!(matches!(&refused, OpenError::Unsafe(text) if text.contains(&loss)));
+    let findings = inspect(&config(place)).unwrap().findings;
+    assert!(findings.iter().any(|f| f.name == "history"));
+    loss
+}
+
+fn goes_on(one: &Instance, other: &Instance, place: &Place<'_>, loss: &str) {
+    let accept = |name| accept_loss(&config(place), name).unwrap();
+    for other in ["0.9.9", "1.1.1", "nonsense"] {
+        assert_eq!(accept(other), None, "{other}");
+    }
+    assert_eq!(accept(loss), Some(2));
+    assert_eq!(accept(loss), None, "once");
+    until("it does not go on", || one.0.health().is_safe);
+    let again = one.execute("lost-1", &hold("A", 1, 60_000));
+    assert!(!again.replayed && again.verdict.is_ok());
+    assert_eq!(again.position.epoch, 2);
+    until("the other does not go on", || other.0.health().is_safe);
+    let seen = other.execute("lost-1", &hold("A", 1, 60_000));
+    assert_eq!(seen.verdict, again.verdict);
+    assert_eq!(metric(one, "holdfast_store_quarantined"), 0);
+    one.recounts_clean();
+    drop(open(place));
+}
+
+#[test]
+fn what_a_store_lost_is_noticed_over_a_new_connection() {
+    for kind in Kind::ALL {
+        let server = Server::start(kind);
+        let place = Place::new(&server);
+        let (one, other) = lose_two(&place);
+        let _killed: u64 = place.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
+        // Nobody asked the store for anything between the fault and this. If it was sent before
+        // the end of the connection was noticed, nobody knows.
+        refused_or_unknown(&one);
+        let loss = is_stopped(&one, &other, &place);
+        goes_on(&one, &other, &place, &loss);
+    }
+}
+
+#[test]
+fn what_a_store_lost_is_noticed_in_a_reply() {
+    for kind in Kind::ALL {
+        let server = Server::start(kind);
+        let place = Place::new(&server);
+        let (one, other) = lose_two(&place);
+        // Over the same connection: the store has done it before anybody could know.
+        let unknown = one.try_execute("next", &hold("A", 1, 60_000), 0);
+        assert_eq!(unknown.unwrap_err(), LedgerError::Unknown);
+        let loss = is_stopped(&one, &other, &place);
+        goes_on(&one, &other, &place, &loss);
+    }
+}
+
+#[test]
+fn what_a_store_lost_is_noticed_after_others_went_on() {
+    let server = Server::start(Kind::Valkey);
+    let place = Place::new(&server);
+    let (one, other) = lose_two(&place);
+    // It was told of nothing that is missing, and makes the history longer than it was.
+    for n in 0..10 {
+        let more = other.execute(&format!("new-{n}"), &hold("A", 1, 60_000));
+        assert!(more.position.sequence > 0);
+    }
+    let _killed: u64 = place.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
+    refused_or_unknown(&one);
+    is_stopped(&one, &other, &place);
+}
+
+/// The control: connections that end again and again, and another instance in between, are no loss.
+#[test]
+fn a_store_that_lost_nothing_is_not_stopped() {
+    for kind in Kind::ALL {
+        let server = Server::start(kind);
+        let place = Place::new(&server);
+        let (one, other) = (open(&place), open(&place));
+        one.execute("stock", &set("A", 100));
+        for n in 0..30 {
+            for (at, instance) in [&one, &other].into_iter().enumerate() {
+                instance.execute(&format!("{at}-{n}"), &hold("A", 1, 60_000));
+            }
+            let _killed: u64 = place.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
+        }
+        assert_eq!(one.units("A"), [100, 60, 0]);
+        for instance in [&one, &other] {
+            assert_eq!(metric(instance, "holdfast_store_lost_commands_total"), 0);
+            assert!(instance.0.health().is_safe);
+        }
+    }
+}
