@@ -59,10 +59,20 @@ fn file_system(folder: &Path) -> String {
 
 /// Processor time of a process, user and system; Linux counts it in hundredths of a second.
 pub(crate) fn processor_seconds(process: &str) -> f64 {
+    stat_seconds(process, 11)
+}
+
+/// Processor time of this process's children that have ended.
+pub(crate) fn children_seconds() -> f64 {
+    stat_seconds("self", 13)
+}
+
+/// The sum of two neighbours among the times that Linux keeps of a process.
+fn stat_seconds(process: &str, first: usize) -> f64 {
     let text = read(&format!("/proc/{process}/stat"));
     // The second word is the name in parentheses and may hold anything.
     let after_name = text.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks = after_name.split_whitespace().skip(11).take(2);
+    let ticks = after_name.split_whitespace().skip(first).take(2);
     ticks
         .filter_map(|word| word.parse::<f64>().ok())
         .sum::<f64>()

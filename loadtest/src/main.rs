@@ -2,11 +2,13 @@
 
 mod clock;
 mod compare;
+mod contender;
 mod machine;
 mod noop;
 mod run;
 mod scrape;
 mod server;
+mod store;
 mod tally;
 mod template;
 mod wire;
@@ -19,6 +21,9 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use clap::Parser;
+
+use server::Durability;
+use store::Source;
 
 /// Whatever ends the program.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -105,9 +110,19 @@ struct CompareArguments {
     /// Threads of the generator.
     #[arg(long, default_value_t = 1)]
     threads: usize,
-    /// Only cells whose name contains this.
-    #[arg(long, default_value = "")]
-    only: String,
+    /// Only cells whose name contains this; can be given several times.
+    #[arg(long)]
+    only: Vec<String>,
+    /// Also ledgers in this Redis or Valkey, `redis://host:port`, which should have nothing else to
+    /// do; what is made there is removed again.
+    #[arg(long, conflicts_with = "store_server")]
+    store: Option<String>,
+    /// Also ledgers in a store: this program, started for each cell with what its level needs.
+    #[arg(long, value_name = "REDIS_OR_VALKEY_SERVER")]
+    store_server: Option<PathBuf>,
+    /// Levels of the ledgers in a store; `memory` where its address is given, else all.
+    #[arg(long, value_delimiter = ',')]
+    levels: Vec<Durability>,
     /// Cores for both sides together, for instance `0,1`; needs `taskset`.
     #[arg(long)]
     cpus: Option<String>,
@@ -167,7 +182,15 @@ fn compare_all(arguments: CompareArguments) -> Result<(), Failure> {
         let binary = binary.display();
         return Err(format!("no engine at {binary}: build it first, or give --binary").into());
     }
+    let levels = match (arguments.levels, &arguments.store) {
+        (levels, _) if !levels.is_empty() => levels,
+        (_, Some(_)) => vec![Durability::Memory],
+        (_, None) => vec![Durability::Memory, Durability::Disk, Durability::Replica],
+    };
+    let given = arguments.store.map(Source::Given);
     let what = compare::Comparison {
+        store: given.or(arguments.store_server.map(Source::Program)),
+        levels,
         binary,
         scratch: arguments.scratch.unwrap_or_else(|| folder.to_owned()),
         quick: arguments.quick,

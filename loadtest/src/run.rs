@@ -77,27 +77,44 @@ pub(crate) struct Plan {
 
 /// When a run records and when it ends.
 #[derive(Debug, Clone, Copy)]
-struct Times {
+pub(crate) struct Times {
     start: Instant,
     record: Instant,
-    end: Instant,
+    pub(crate) end: Instant,
 }
 
 impl Times {
-    fn records(&self, sent: Instant) -> bool {
+    /// Begins now.
+    pub(crate) fn from_now(warmup: Duration, measured: Duration) -> Self {
+        let start = now();
+        let record = start + warmup;
+        Self {
+            start,
+            record,
+            end: record + measured,
+        }
+    }
+
+    pub(crate) fn warmup(&self) -> Duration {
+        self.record - self.start
+    }
+
+    pub(crate) fn measured(&self) -> Duration {
+        self.end - self.record
+    }
+
+    pub(crate) fn whole(&self) -> Duration {
+        self.end - self.start
+    }
+
+    pub(crate) fn records(&self, sent: Instant) -> bool {
         sent >= self.record && sent < self.end
     }
 }
 
 /// Runs a plan to its end.
 pub(crate) fn run(plan: &Plan) -> Result<Report, Failure> {
-    let start = now();
-    let record = start + plan.warmup;
-    let times = Times {
-        start,
-        record,
-        end: record + plan.measured,
-    };
+    let times = Times::from_now(plan.warmup, plan.measured);
     let cpu_before = processor_seconds("self");
     let threads = if plan.scenario.through_client() {
         1
@@ -125,7 +142,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Report, Failure> {
     for tally in tallies {
         total.merge(tally)?;
     }
-    let whole = now().duration_since(start).as_secs_f64();
+    let whole = now().duration_since(times.start).as_secs_f64();
     let cores = (processor_seconds("self") - cpu_before) / whole;
     Ok(total.report(plan.measured.as_secs_f64(), cores))
 }
@@ -308,17 +325,12 @@ impl Seen {
     }
 
     fn count(self, tally: &mut Tally, due: Instant, times: Times) {
-        tally.reserved_ever += self.accepted;
         if self.accepted + self.refused == 0 {
-            tally.fail(format_args!("status {}", self.status));
-        } else if times.records(due) {
-            let took = now().duration_since(due);
-            if self.accepted > 0 {
-                tally.accepted.add(self.accepted, took);
-            }
-            if self.refused > 0 {
-                tally.refused.add(self.refused, took);
-            }
+            return tally.fail(format_args!("status {}", self.status));
+        }
+        tally.reserved_ever += self.accepted;
+        if times.records(due) {
+            tally.add(self.accepted, self.refused, now().duration_since(due));
         }
     }
 }

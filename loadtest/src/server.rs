@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Failure;
 use crate::machine::processor_seconds;
-use crate::template::{SKUS, sku};
+use crate::template::{SKUS, run_name, sku};
 
 const START_MAX: Duration = Duration::from_secs(30);
 const STOP_MAX: Duration = Duration::from_mins(1);
@@ -24,6 +24,10 @@ pub(crate) enum Durability {
     Disk,
     /// Handed to the operating system before the answer.
     Os,
+    /// In the memory of a store.
+    Memory,
+    /// In the memory of a store and of its replica.
+    Replica,
 }
 
 impl Durability {
@@ -31,6 +35,8 @@ impl Durability {
         match self {
             Self::Disk => "disk",
             Self::Os => "os",
+            Self::Memory => "memory",
+            Self::Replica => "replica",
         }
     }
 }
@@ -62,6 +68,17 @@ impl Server {
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data);
         command.env("HOLDFAST_DURABILITY", durability.word());
+        Self::start(command)
+    }
+
+    /// The engine over a store, which these settings name; makes the ledger.
+    pub(crate) fn over(
+        binary: &Path,
+        settings: &[(&'static str, String)],
+    ) -> Result<Self, Failure> {
+        let mut command = Command::new(binary);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--init"]);
+        command.envs(settings.iter().map(|(name, value)| (name, value)));
         Self::start(command)
     }
 
@@ -182,7 +199,7 @@ pub(crate) struct Scratch(pub(crate) PathBuf);
 
 impl Scratch {
     pub(crate) fn new(parent: &Path, name: &str) -> Result<Self, Failure> {
-        let folder = parent.join(format!("loadtest-{}-{name}", std::process::id()));
+        let folder = parent.join(format!("loadtest-{name}-{}", run_name()));
         std::fs::create_dir_all(&folder)?;
         Ok(Self(folder))
     }

@@ -110,6 +110,16 @@ impl Tally {
         })
     }
 
+    /// Counts the answers to one request.
+    pub(crate) fn add(&mut self, accepted: u64, refused: u64, took: Duration) {
+        if accepted > 0 {
+            self.accepted.add(accepted, took);
+        }
+        if refused > 0 {
+            self.refused.add(refused, took);
+        }
+    }
+
     pub(crate) fn fail(&mut self, why: impl std::fmt::Display) {
         self.errors += 1;
         self.error.get_or_insert_with(|| why.to_string());

@@ -2,6 +2,8 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use serde::Serialize;
+
 /// SKUs of the spread scenarios.
 pub(crate) const SKUS: u64 = 100_000;
 
@@ -26,7 +28,8 @@ pub(crate) struct Template {
 }
 
 /// Which SKUs requests name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Choice {
     /// Always number 0.
     Hot,
