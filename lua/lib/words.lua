@@ -26,7 +26,7 @@ local results = {}
 -- it is not among `results` yet.
 local commands = {}
 -- What makes the commands of a family. Most calls need one or two of them, and to make all would
--- cost as much as a dozen commands.
+-- cost as much as several commands.
 local families = {}
 
 -- A command that was not made yet.
