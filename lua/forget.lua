@@ -2,7 +2,7 @@
 -- open units stay; so does what is not old enough by now, whatever the caller saw.
 local function is_forgettable(slot, record, answers_ms, refusals_ms)
   local kind = byte(record)
-  if kind ~= RESERVATION then
+  if kind == ANSWER or kind == REFUSAL then
     local age = now - unpack_integers(MOMENT, record, FINGERPRINT_END + 1)
     return age > (kind == REFUSAL and refusals_ms or answers_ms)
   end

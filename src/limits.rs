@@ -80,6 +80,9 @@ pub const STORE_BATCH_LINES_MAX: usize = 2_000;
 /// Most bytes of one batch for the remote store, but for a single command that has more.
 pub const STORE_BATCH_BYTES_MAX: usize = 256 * 1024;
 
+/// Most partitions of a remote ledger. The id of a reservation has room for the number of one.
+pub const PARTITIONS_MAX: u16 = 1_024;
+
 /// Batches that each lane has in flight: one that the store works on, and one on its way.
 pub const STORE_BATCHES_IN_FLIGHT: usize = 2;
 
@@ -89,6 +92,8 @@ pub const STORE_RECENT_COMMANDS_MAX: usize = 512 * 1024;
 
 /// Batches of such commands: 6 MiB.
 pub const STORE_RECENT_BATCHES_MAX: usize = 64 * 1024;
+/// The same over several partitions, each batch being of one: two nodes at least are kept busy.
+pub const STORE_BATCHES_IN_FLIGHT_OF_MANY: usize = 4;
 
 const _: () = assert!(
     STORE_BATCH_LINES_MAX >= LINES_MAX && STORE_BATCH_LINES_MAX >= STOCK_ITEMS_MAX,

@@ -16,7 +16,8 @@ end
 local function count_open(lines)
   local count = 0
   for i = 1, #lines do
-    if lines[i][L_HELD] + lines[i][L_COMMITTED] > 0 then count = count + 1 end
+    local line = lines[i]
+    if line[L_HELD] + line[L_COMMITTED] > 0 and not line.is_elsewhere then count = count + 1 end
   end
   return count
 end
@@ -109,6 +110,8 @@ local function act(at)
   if record then return last + 1, answered(record, fingerprint) end
   local booking = booking_of(target)
   if not booking then return last + 1, { UNRECORDED, UNKNOWN_RESERVATION } end
+  -- Whoever asks takes the other partitions along.
+  if booking.kind then return last + 1, { RECORD, records[target] } end
   local moves, refusal =
     plan_act(kind, booking, target, cmds[at + 4], cmds[at + 5], first, last)
   if not moves then

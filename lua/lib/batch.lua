@@ -19,12 +19,12 @@ local function stock_args()
   return args
 end
 
--- What is to be written and deleted of the references, the latter after the former.
-local function reference_args()
+-- What is to be written and deleted of a hash, the latter after the former.
+local function field_args(changes)
   local args, gone = {}, {}
-  for field, id in pairs(new_refs) do
-    if id then
-      args[#args + 1], args[#args + 2] = field, id
+  for field, value in pairs(changes) do
+    if value then
+      args[#args + 1], args[#args + 2] = field, value
     else
       gone[#gone + 1] = field
     end
@@ -43,9 +43,11 @@ local function write_due()
   end
 end
 
-local refs_put, refs_gone = reference_args()
--- The hash of references is the only one that was perhaps not read: is it one?
+local refs_put, refs_gone = field_args(new_refs)
+local ties_put, ties_gone = field_args(ties.changed)
+-- These hashes were perhaps not read: are they any?
 if #refs_put + #refs_gone > 0 then call('HLEN', REFS) end
+if #ties_put + #ties_gone > 0 then call('HLEN', ties.KEY) end
 local stocks_put, gone = stock_args(), {}
 for slot in pairs(dropped) do gone[#gone + 1] = ids[slot] end
 if seq > before then tip = redis.sha1hex(tip .. redis.sha1hex(argument)) end
@@ -61,6 +63,8 @@ end
 put(STOCK, stocks_put)
 put(REFS, refs_put)
 if #refs_gone > 0 then call('HDEL', REFS, unpack(refs_gone)) end
+put(ties.KEY, ties_put)
+if #ties_gone > 0 then call('HDEL', ties.KEY, unpack(ties_gone)) end
 put(NAMES, name_args)
 for i = 1, #due_done do call('ZREM', DUE, due_done[i]) end
 write_due()

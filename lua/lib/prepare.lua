@@ -68,10 +68,14 @@ end
 local function expire_booking(slot)
   local booking, any = bookings[slot], false
   if not booking or booking.deadline > now then return end
+  if booking.kind == ties.PART and booking.phase == ties.TIED then return end
   for i = 1, #booking.lines do
     local line = booking.lines[i]
     local units = line[L_HELD]
-    if units > 0 then
+    if units > 0 and line.is_elsewhere then
+      -- Its own partition gives the units back.
+      line[L_HELD], line[L_EXPIRED], any = 0, line[L_EXPIRED] + units, true
+    elseif units > 0 then
       unhold(stock_of(line.place), line[PIN], units)
       touch_stock(line.place)
       line[L_HELD], line[L_EXPIRED] = 0, line[L_EXPIRED] + units

@@ -3,7 +3,9 @@
 -- live, and pin, units and SKU of each line), the moments it was made and last acted on, its
 -- deadline, and the number of line states that follow: none while it is as it was made, else one
 -- for each line;
--- of another command the moment, and its packed result.
+-- of another command the moment, and its packed result. After the line states, which it always has,
+-- a reservation over several partitions has its phase, version, and the verb and its two numbers
+-- that it is tied for; and at home of each line whether it lies elsewhere.
 local records = fetch(RECORDS, ids, 1)
 local KIND_AND_SEQ, MOMENT, MOMENTS, STATE = '<BI6', '<I6', '<I6I6I6I2', '<I2I5I5I5I5I5I5'
 local FINGERPRINT_AT, FINGERPRINT_END, CHANNEL_END = 8, 15, 18
@@ -68,11 +70,33 @@ end
 -- Reservations in use, by place in `ids`.
 local bookings = {}
 
+function ties.read(booking, kind, record, at)
+  booking.kind = kind
+  booking.phase, booking.version, booking.verb, booking.a, booking.b, at =
+    unpack_integers('<LLLLL', record, at)
+  for i = 1, kind == ties.WHOLE and #booking.lines or 0 do
+    local flag
+    flag, at = unpack_integers('<L', record, at)
+    booking.lines[i].is_elsewhere = flag == 1
+  end
+end
+
+-- Appends what that reads.
+function ties.add(parts, booking, elsewhere)
+  local n = #parts
+  parts[n + 1] = pack_integers('<LLLLL', booking.phase, booking.version, booking.verb, booking.a,
+    booking.b)
+  for i = 1, booking.kind == ties.WHOLE and #elsewhere or 0 do
+    parts[n + 1 + i] = pack_integers('<L', elsewhere[i])
+  end
+end
+
 -- The reservation at a place of `ids`; nil when there is none.
 local function booking_of(slot)
   local booking, record = bookings[slot], records[slot]
-  if booking or not record or byte(record) ~= RESERVATION then return booking end
-  local _, number = unpack_integers(KIND_AND_SEQ, record)
+  if booking or not record then return booking end
+  local kind, number = unpack_integers(KIND_AND_SEQ, record)
+  if kind == ANSWER or kind == REFUSAL then return nil end
   local stop, made = unpack_one(record, CHANNEL_END)
   local created, touched, deadline, states, at = unpack_integers(MOMENTS, record, stop + 1)
   local lines = {}
@@ -91,6 +115,7 @@ local function booking_of(slot)
     deadline = deadline, lines = lines, reference = made[1],
     channel = byte(record, CHANNEL_END - 1) * 256 + byte(record, CHANNEL_END),
   }
+  if kind ~= RESERVATION then ties.read(booking, kind, record, at) end
   bookings[slot] = booking
   return booking
 end
@@ -98,10 +123,15 @@ end
 local function encode_booking(booking)
   local lines = booking.lines
   local parts = {
-    pack_integers(KIND_AND_SEQ, RESERVATION, booking.seq), booking.made,
+    pack_integers(KIND_AND_SEQ, booking.kind or RESERVATION, booking.seq), booking.made,
     pack_integers(MOMENTS, booking.created, booking.touched, booking.deadline, #lines),
   }
   for i = 1, #lines do parts[i + 3] = pack_integers(STATE, unpack(lines[i], 1, 7)) end
+  if booking.kind then
+    local elsewhere = {}
+    for i = 1, #lines do elsewhere[i] = lines[i].is_elsewhere and 1 or 0 end
+    ties.add(parts, booking, elsewhere)
+  end
   return concat(parts)
 end
 

@@ -157,6 +157,7 @@ pub fn remote_settings(
         replicas,
         wait,
         accept,
+        partitions,
     } = config.remote.clone();
     RemoteConfig {
         address: address.clone(),
@@ -171,6 +172,7 @@ pub fn remote_settings(
         retention: retention(config),
         accept,
         init: in_store == InStore::Made,
+        partitions,
         name: format!("holdfast-{}", std::process::id()),
         look_every: preflight::EVERY,
         clock: Clock::system(),

@@ -71,6 +71,8 @@ pub struct RemoteSettings {
     pub wait: Duration,
     /// Names of unsafe settings that are accepted.
     pub accept: Vec<String>,
+    /// Partitions of the ledger; `None`: as the address suggests.
+    pub partitions: Option<u16>,
 }
 
 /// See `journal.*`.

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::ledger::Durability;
 use crate::ledger::remote::link::Address;
-use crate::limits::TTL_MS_MAX;
+use crate::limits::{PARTITIONS_MAX, TTL_MS_MAX};
 use crate::telemetry::logging::{LogFormat, check_filter};
 
 pub(super) struct Reader<'a> {
@@ -154,7 +154,14 @@ impl Reader<'_> {
                 .filter(|name| !name.is_empty())
                 .map(str::to_owned)
                 .collect(),
+            partitions: self.partitions(),
         }
+    }
+
+    fn partitions(&mut self) -> Option<u16> {
+        let most = u64::from(PARTITIONS_MAX);
+        let number = u16::try_from(self.number("remote.partitions", 0..=most));
+        number.ok().filter(|number| *number > 0)
     }
 
     fn hold_ttl_ms(&mut self) -> u32 {

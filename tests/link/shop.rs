@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use holdfast::ledger::remote::batcher::{Batcher, BatcherConfig, QueueLimits, Settling};
 use holdfast::ledger::remote::history::History;
-use holdfast::ledger::remote::link::{Level, Moves, Patience, Target};
+use holdfast::ledger::remote::link::{Cluster, Level, Moves, Patience, Target};
 use holdfast::ledger::{Durability, LedgerError};
 use holdfast::telemetry::{Meters, Script};
 use tokio::runtime::{Builder, Runtime};
@@ -75,6 +75,7 @@ impl Setup {
             meters,
             moves: Moves::default(),
             histories: vec![History::default()],
+            cluster: Cluster::default(),
         })
     }
 

@@ -29,6 +29,8 @@ pub(crate) struct Place<'s> {
     pub(crate) server: &'s Server,
     pub(crate) namespace: String,
     pub(crate) clock: Clock,
+    /// Of a new ledger.
+    pub(crate) partitions: Option<u16>,
 }
 
 impl<'s> Place<'s> {
@@ -39,6 +41,7 @@ impl<'s> Place<'s> {
             server,
             namespace: format!("test{number}-"),
             clock: Clock::manual(UnixMillis(START)),
+            partitions: None,
         }
     }
 
@@ -71,6 +74,7 @@ impl<'s> Place<'s> {
             },
             accept: Vec::new(),
             init: true,
+            partitions: self.partitions,
             name: "test".to_owned(),
             look_every: Duration::from_secs(30),
             clock: self.clock.clone(),
@@ -108,7 +112,7 @@ impl<'s> Place<'s> {
         let script = redis::Script::new(INIT);
         let mut call = script.prepare_invoke();
         call.key(&self.keys().of_init()[..]);
-        call.arg(&identity.arguments()[..]);
+        call.arg(&identity.arguments(0)[..]);
         let made: redis::Value = call.invoke(&mut self.server.connect()).unwrap();
         drop(made);
     }

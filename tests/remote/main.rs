@@ -28,4 +28,5 @@ mod loss;
 mod model;
 mod program;
 mod safety;
+mod several;
 mod twins;

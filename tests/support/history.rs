@@ -45,6 +45,8 @@ pub(crate) struct Maker {
     pub(crate) compare_every: u64,
     /// Whether the wall clock may go backwards.
     pub(crate) backwards: bool,
+    /// Whether keys may be used again with another content.
+    pub(crate) reuses: bool,
     /// Prefix of the keys.
     pub(crate) prefix: String,
 }
@@ -58,6 +60,7 @@ impl Maker {
             restart_every: 600,
             compare_every: 40,
             backwards: true,
+            reuses: true,
             prefix: String::new(),
         }
     }
@@ -103,7 +106,7 @@ impl Maker {
         if self.rng.percent(5) && !self.sent.is_empty() {
             let at = self.recent(self.sent.len());
             let (key, script) = self.sent[at].clone();
-            if self.rng.percent(70) {
+            if self.rng.percent(70) || !self.reuses {
                 return Step::Command { key, script };
             }
             let script = self.script();

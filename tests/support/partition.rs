@@ -52,7 +52,7 @@ impl Partition {
         let script = Script::new(script::INIT);
         let mut call = script.prepare_invoke();
         call.key(&self.keys.of_init()[..]);
-        call.arg(&identity.arguments()[..]);
+        call.arg(&identity.arguments(0)[..]);
         let fields: HashMap<String, String> = call.invoke(&mut self.connection).unwrap();
         Meta::parse(&fields).unwrap()
     }
@@ -147,6 +147,6 @@ impl Partition {
 pub(crate) fn answer(reply: &BatchReply, at: usize, keyed: &Keyed<'_>) -> holdfast::ledger::Answer {
     match reply.answer(at, keyed).unwrap() {
         Item::Answer(answer) => answer,
-        Item::Deferred | Item::Full => panic!("{keyed:?} was put off"),
+        Item::Deferred | Item::Full | Item::Several => panic!("{keyed:?} was put off"),
     }
 }

@@ -29,7 +29,17 @@ pub struct ActPlan {
 }
 
 /// Units to move per line position.
-type Amounts = SmallVec<[(usize, Units); 2]>;
+pub type Amounts = SmallVec<[(usize, Units); 2]>;
+
+/// The part of [`act`] that looks at no stock: which units it is about. `None` where it was finished
+/// before, and for [`Verb::Extend`], which moves none.
+pub fn units_asked(act: &Act<'_>, facts: &[LineFacts<'_>]) -> Result<Option<Amounts>, Refusal> {
+    let sums = Sums::of(facts);
+    if let Verb::Extend(_) = act.verb {
+        return sums.extend().map(|()| None);
+    }
+    amounts(act, &sums, facts)
+}
 
 /// Decides an act. `facts` are all lines of the reservation, sorted by SKU then pin; `stock_of`
 /// gives the stock of the line at a position.

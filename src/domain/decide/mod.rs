@@ -7,7 +7,7 @@
 mod act;
 mod stock;
 
-pub use act::{ActPlan, LineFacts, act};
+pub use act::{ActPlan, Amounts, LineFacts, act, units_asked};
 pub use stock::{Place, stock};
 
 use smallvec::SmallVec;

@@ -1,9 +1,11 @@
 //! What is asked rarely or may take long: the stream of events, the recount. On a thread and a
 //! connection of its own, so that it holds up no command.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
@@ -13,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::RemoteLedger;
 use super::format::Packed;
 use super::history::{Contact, History, Question};
-use super::link::{Connection, Target, primary_of};
+use super::link::{Connection, Endpoint, Target, primary};
 use super::recount::{RecountError, recount};
 use super::script::{BadMeta, Keys, Meta};
 use super::wire::event::Entry;
@@ -27,6 +29,10 @@ const ENTRIES: usize = 16;
 /// Times that a recount is begun anew because the ledger moved on.
 const RECOUNTS: usize = 5;
 
+/// Times that a question is asked anew because its slot is served elsewhere, and the pause before.
+const REDIRECTS_MAX: usize = 40;
+const REDIRECT_PAUSE: Duration = Duration::from_millis(50);
+
 /// Bytes before an encoded record: its length.
 const LENGTH_BYTES: usize = 4;
 
@@ -36,7 +42,7 @@ pub(super) struct Rare {
     runtime: Mutex<Option<Runtime>>,
     handle: tokio::runtime::Handle,
     target: Arc<Target>,
-    connection: Arc<Mutex<Option<MultiplexedConnection>>>,
+    connections: Connections,
 }
 
 impl Rare {
@@ -51,7 +57,7 @@ impl Rare {
             handle: runtime.handle().clone(),
             runtime: Mutex::new(Some(runtime)),
             target,
-            connection: Arc::default(),
+            connections: Arc::default(),
         })
     }
 
@@ -70,10 +76,11 @@ impl Rare {
     }
 
     /// What calls need, apart from the thread.
-    pub(super) fn caller(&self) -> Caller {
+    pub(super) fn caller(&self, partition: u16) -> Caller {
         Caller {
             target: Arc::clone(&self.target),
-            connection: Arc::clone(&self.connection),
+            connections: Arc::clone(&self.connections),
+            partition,
         }
     }
 
@@ -91,44 +98,63 @@ impl Drop for Rare {
     }
 }
 
-/// Makes rare calls.
+/// Makes rare calls to the node of a partition.
 #[derive(Clone)]
 pub(super) struct Caller {
     target: Arc<Target>,
     /// LOCK: copies only.
-    connection: Arc<Mutex<Option<MultiplexedConnection>>>,
+    connections: Connections,
+    partition: u16,
 }
 
+/// By node.
+type Connections = Arc<Mutex<HashMap<Endpoint, MultiplexedConnection>>>;
+
 impl Caller {
-    /// The connection, made where there is none.
+    /// The connection, made where there is none, and the node it leads to.
     pub(super) async fn connection(&self) -> RedisResult<MultiplexedConnection> {
-        let known = self.lock().clone();
-        if let Some(known) = known {
-            return Ok(known);
-        }
+        Ok(self.connected().await?.1)
+    }
+
+    async fn connected(&self) -> RedisResult<(Endpoint, MultiplexedConnection)> {
         let Target {
             address, patience, ..
         } = &*self.target;
-        let endpoint = primary_of(address, *patience).await?;
-        let opened = Connection::open(&endpoint, address.entry(), *patience).await?;
-        let socket = opened.into_socket();
-        *self.lock() = Some(socket.clone());
-        Ok(socket)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<MultiplexedConnection>> {
-        let connection = self.connection.lock();
-        connection.unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Asks one question; a connection that failed is not used again.
-    pub(super) async fn ask<T: FromRedisValue>(&self, question: &Cmd) -> RedisResult<T> {
-        let mut connection = self.connection().await?;
-        let answer = question.query_async(&mut connection).await;
-        if answer.is_err() {
-            self.forget();
+        let node = primary(&self.target, self.partition).await?;
+        let known = self.lock().get(&node).cloned();
+        if let Some(known) = known {
+            return Ok((node, known));
         }
-        answer
+        let opened = Connection::open(&node, address.entry(), *patience).await?;
+        let socket = opened.into_socket();
+        self.lock().insert(node.clone(), socket.clone());
+        Ok((node, socket))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Endpoint, MultiplexedConnection>> {
+        let connections = self.connections.lock();
+        connections.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks one question, which may be repeated; a connection that failed is not used again.
+    pub(super) async fn ask<T: FromRedisValue>(&self, question: &Cmd) -> RedisResult<T> {
+        for _ in 0..REDIRECTS_MAX {
+            let (node, mut connection) = self.connected().await?;
+            match question.query_async(&mut connection).await {
+                Err(error) if is_elsewhere(&error) => {
+                    self.target.cluster.doubt();
+                    tokio::time::sleep(REDIRECT_PAUSE).await;
+                }
+                Err(error) => {
+                    self.lock().remove(&node);
+                    self.target.cluster.doubt();
+                    return Err(error);
+                }
+                answer => return answer,
+            }
+        }
+        let kind = redis::ErrorKind::ClusterConnectionNotFound;
+        Err((kind, "no node of the cluster serves the slot").into())
     }
 
     /// Asks several questions at once; a connection that failed is not used again.
@@ -152,8 +178,15 @@ impl Caller {
     }
 
     pub(super) fn forget(&self) {
-        *self.lock() = None;
+        self.lock().clear();
+        self.target.cluster.doubt();
     }
+}
+
+/// Whether the node that was asked does not serve the slot, or not now.
+fn is_elsewhere(error: &RedisError) -> bool {
+    let code = error.code().unwrap_or_default();
+    ["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"].contains(&code)
 }
 
 /// Entries of the stream from this id on.
@@ -261,7 +294,7 @@ impl RemoteLedger {
         let last = asked.map_err(away)?.0.header().last;
         let keys = self.partitions.keys(0).map_err(away)?;
         let stream = keys.events().to_owned();
-        let read = page(self.rare.caller(), stream, after, last, limit);
+        let read = page(self.rare.caller(0), stream, after, last, limit);
         let page = self.rare.run(read).await.map_err(away)??;
         self.know_all_of(&page).await.map_err(away)?;
         Ok(page)
@@ -303,8 +336,8 @@ impl RemoteLedger {
     /// does not rest for long enough is not counted.
     pub async fn recount(&self) -> Result<Recount, LedgerError> {
         let mut whole = Recount::default();
-        for keys in self.partitions.all() {
-            let part = counted(self.rare.caller(), keys.clone());
+        for (partition, keys) in self.partitions.numbered() {
+            let part = counted(self.rare.caller(partition), keys.clone());
             let part = self.rare.run(part).await?.map_err(|error| {
                 tracing::error!(%error, "no recount");
                 LedgerError::Unavailable
@@ -316,22 +349,19 @@ impl RemoteLedger {
 
     /// Removes the ledger from the store.
     pub async fn discard(&self) -> Result<(), LedgerError> {
-        let (caller, all) = (self.rare.caller(), self.partitions.all().to_vec());
-        let removed = self.rare.run(async move {
-            for keys in all {
+        for (partition, keys) in self.partitions.numbered() {
+            let (caller, keys) = (self.rare.caller(partition), keys.clone());
+            let removed = self.rare.run(async move {
                 let mut question = redis::cmd("UNLINK");
                 question.arg(&keys.all()[..]);
-                caller.ask::<u64>(&question).await?;
-            }
-            RedisResult::Ok(())
-        });
-        match removed.await? {
-            Ok(()) => Ok(()),
-            Err(error) => {
+                caller.ask::<u64>(&question).await
+            });
+            removed.await?.map_err(|error| {
                 tracing::error!(%error, "the ledger cannot be removed");
-                Err(LedgerError::Unavailable)
-            }
+                LedgerError::Unavailable
+            })?;
         }
+        Ok(())
     }
 }
 

@@ -59,6 +59,11 @@ impl Packed {
         }
     }
 
+    /// A step of a command over several partitions, which is already encoded.
+    pub(super) fn step(bytes: Vec<u8>, lines: usize, script: Script) -> Self {
+        Self::new(bytes, lines, script)
+    }
+
     pub(super) fn read(read: &Read<'_>) -> Self {
         Self::new(encode_read(read), 1, Script::Relief)
     }

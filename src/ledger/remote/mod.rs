@@ -16,6 +16,7 @@ mod partitions;
 pub mod preflight;
 pub mod recount;
 pub mod script;
+mod several;
 mod stand;
 mod upkeep;
 pub mod wire;
@@ -61,17 +62,24 @@ impl RemoteLedger {
     /// Executes one command; returns when its answer is as durable as the level says.
     ///
     /// The command is on its way when this is first polled: a caller that goes away afterwards only
-    /// misses the answer.
+    /// misses the answer, or leaves a command over several partitions to whoever comes next.
     pub async fn execute(&self, keyed: &Keyed<'_>) -> Result<Answer, LedgerError> {
         self.stand.admit()?;
+        if self.partitions.count() > 1 {
+            return self.execute_in_some(keyed).await;
+        }
         let place = self.batcher.submit(Packed::command(keyed)).await?;
         self.answer(place, keyed).await
     }
 
-    /// Executes commands in order, each on its own; returns when all have an answer.
+    /// Executes commands in order, each on its own; returns when all have an answer. Where there
+    /// are several partitions, order is kept within each.
     pub async fn execute_batch(&self, commands: &[Keyed<'_>]) -> Vec<Result<Answer, LedgerError>> {
         if let Err(error) = self.stand.admit() {
             return vec![Err(error); commands.len()];
+        }
+        if self.partitions.count() > 1 {
+            return self.execute_all_in_some(commands).await;
         }
         let submit = |keyed| self.batcher.submit(Packed::command(keyed));
         let waits: Vec<_> = commands.iter().map(submit).collect();
@@ -95,6 +103,7 @@ impl RemoteLedger {
             // The last place went to another name just now; the batcher asks again for what was
             // put off until it gives up.
             Ok(Item::Full | Item::Deferred) => Err(LedgerError::Overloaded),
+            Ok(Item::Several) => Err(senseless(wire::Malformed)),
             Err(error) => Err(senseless(error)),
         }
     }
@@ -174,19 +183,37 @@ impl RemoteLedger {
 
     /// A reservation; `None`: unknown or forgotten.
     pub async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, LedgerError> {
-        let (reply, at) = self.read(&Read::Reservation(id), 0).await?;
+        let Some(home) = self.partitions.of_id(id) else {
+            return Ok(None);
+        };
+        let (reply, at) = self.read(&Read::Reservation(id), home).await?;
         self.shown(reply.reservation(at, id.0).map_err(senseless)?)
             .await
     }
 
-    /// The latest reservation of a channel with this reference.
+    /// The latest reservation of a channel with this reference. Every partition is asked: each
+    /// knows those that are at home there.
     pub async fn by_reference(
         &self,
         channel: ChannelIx,
         reference: &str,
     ) -> Result<Option<Reservation>, LedgerError> {
-        let (reply, at) = self.read(&Read::Reference(channel, reference), 0).await?;
-        self.shown(reply.by_reference(at).map_err(senseless)?).await
+        let read = Read::Reference(channel, reference);
+        let submit = |at| self.batcher.submit(Packed::read(&read).to(at));
+        let waits: Vec<_> = self.partitions.numbers().map(submit).collect();
+        let mut latest: Option<Reservation> = None;
+        for wait in waits {
+            let (reply, at) = wait.await?;
+            let found = reply.by_reference(at).map_err(senseless)?;
+            let is_later =
+                |found: &Reservation, known: &Reservation| found.created_at >= known.created_at;
+            match (found, &latest) {
+                (Some(found), Some(known)) if !is_later(&found, known) => {}
+                (Some(found), _) => latest = Some(found),
+                (None, _) => {}
+            }
+        }
+        self.shown(latest).await
     }
 
     async fn shown(&self, found: Option<Reservation>) -> Result<Option<Reservation>, LedgerError> {
@@ -196,10 +223,22 @@ impl RemoteLedger {
         Ok(found)
     }
 
-    /// What the command with this identity was answered; `None`: nothing is known of it.
+    /// What the command with this identity was answered; `None`: nothing is known of it. Every
+    /// partition is asked: the key alone does not say where it was decided.
     pub async fn settle(&self, id: u128) -> Result<Option<Answer>, LedgerError> {
-        let (reply, at) = self.read(&Read::Settle(id), 0).await?;
-        let answer = reply.settled(at, id).map_err(senseless)?;
+        let submit = |at| {
+            let read = Read::Settle(self.partitions.id_at(id, at));
+            self.batcher.submit(Packed::read(&read).to(at))
+        };
+        let asked = self.partitions.numbers();
+        let waits: Vec<_> = asked.map(|at| (at, submit(at))).collect();
+        let mut found = Vec::new();
+        for (partition, wait) in waits {
+            let (reply, at) = wait.await?;
+            let id = self.partitions.id_at(id, partition);
+            found.extend(reply.settled(at, id).map_err(senseless)?);
+        }
+        let answer = several::joined(found);
         if let Some(Answer {
             verdict: Ok(Outcome::Reservation(reservation)),
             ..

@@ -13,12 +13,14 @@ use super::batcher::{Batcher, BatcherConfig};
 use super::feed::{Caller, MetaError, Rare, read_meta};
 use super::format::WireFormat;
 use super::history::History;
-use super::link::{Address, Level, Moves, Patience, Target, Why};
+use super::link::{Address, Cluster, Level, Moves, Patience, Place, Target, Why};
 use super::loss::{self, Losses};
 use super::naming::Naming;
 use super::partitions::Partitions;
 use super::preflight::{self, Expected, Report};
-use super::script::{BATCH, BadMeta, INIT, Identity, Keys, Meta, RELIEF};
+use super::script::{
+    BATCH, BATCH_OF_MANY, BadMeta, INIT, Identity, Keys, Meta, RELIEF, RELIEF_OF_MANY,
+};
 use super::stand::Stand;
 use super::upkeep::Rounds;
 use crate::blocking::wait_for;
@@ -28,8 +30,12 @@ use crate::ledger::LedgerError;
 use crate::ledger::embedded::Retention;
 use crate::telemetry::{Meters, Script};
 
-/// The partition of a store that is not a cluster.
-const ONLY_PARTITION: u16 = 0;
+/// The partition that says what the ledger is.
+const FIRST: u16 = 0;
+
+/// Partitions of a new ledger in a cluster, where nobody has chosen: enough to spread over a dozen
+/// nodes, few enough that a batch of one of them is worth its call.
+const IN_CLUSTER: u16 = 64;
 
 /// What a remote ledger needs to open.
 #[derive(Debug, Clone)]
@@ -50,6 +56,9 @@ pub struct RemoteConfig {
     pub accept: Vec<String>,
     /// Make the ledger where there is none.
     pub init: bool,
+    /// Partitions of a new ledger, and of one that is there; `None`: as the address suggests, or as
+    /// many as there are.
+    pub partitions: Option<u16>,
     /// What the connections are called in the server's list of clients.
     pub name: String,
     /// How often the store is looked at again.
@@ -87,9 +96,11 @@ pub enum OpenError {
 
 fn target(config: &RemoteConfig, keys: &[Keys]) -> Target {
     let source = |script: &Script| {
-        Cow::Borrowed(match script {
-            Script::Batch => BATCH,
-            Script::Relief => RELIEF,
+        Cow::Borrowed(match (script, keys.len()) {
+            (Script::Batch, 1) => BATCH,
+            (Script::Relief, 1) => RELIEF,
+            (Script::Batch, _) => BATCH_OF_MANY,
+            (Script::Relief, _) => RELIEF_OF_MANY,
         })
     };
     Target {
@@ -102,6 +113,7 @@ fn target(config: &RemoteConfig, keys: &[Keys]) -> Target {
         meters: config.meters.clone(),
         moves: Moves::default(),
         histories: keys.iter().map(|_| History::default()).collect(),
+        cluster: Cluster::default(),
     }
 }
 
@@ -118,53 +130,75 @@ fn refusals(report: &Report) -> String {
     text
 }
 
-/// Reads what the partition is; makes it where that is wanted and there is none.
-async fn identify(caller: &Caller, keys: &Keys, init: bool) -> Result<Meta, MetaError> {
-    match read_meta(caller, keys.meta()).await {
-        Err(MetaError::Bad(BadMeta::Missing)) if init => make(caller, keys).await,
-        found => found,
+/// Reads what a partition is; makes it where that is wanted and there is none.
+async fn identify(
+    caller: &Caller,
+    keys: &Keys,
+    partition: u16,
+    made: Option<Identity>,
+) -> Result<Meta, MetaError> {
+    match (read_meta(caller, keys.meta()).await, made) {
+        (Err(MetaError::Bad(BadMeta::Missing)), Some(identity)) => {
+            make(caller, keys, partition, &identity).await
+        }
+        (found, _) => found,
     }
 }
 
-async fn make(caller: &Caller, keys: &Keys) -> Result<Meta, MetaError> {
-    // The standard library's hasher keys are random; no more than that is needed.
-    let random = || RandomState::new().hash_one(0_u8);
-    let identity = Identity {
-        ledger: (u128::from(random()) << 64) | u128::from(random()),
-        partitions: 1,
-        seed: random(),
-    };
+async fn make(
+    caller: &Caller,
+    keys: &Keys,
+    partition: u16,
+    identity: &Identity,
+) -> Result<Meta, MetaError> {
     let mut call = redis::cmd("EVAL");
     let names = keys.of_init();
     call.arg(INIT).arg(names.len());
     names.iter().for_each(|key| {
         call.arg(*key);
     });
-    identity.arguments().iter().for_each(|argument| {
+    identity.arguments(partition).iter().for_each(|argument| {
         call.arg(argument);
     });
     let fields: HashMap<String, String> = caller.ask(&call).await?;
-    tracing::info!("made a new ledger in the store");
     Ok(Meta::parse(&fields)?)
+}
+
+/// What a new ledger shall be.
+fn new_identity(config: &RemoteConfig) -> Identity {
+    // The standard library's hasher keys are random; no more than that is needed.
+    let random = || RandomState::new().hash_one(0_u8);
+    let usual = match config.address.place {
+        Place::Cluster(_) => IN_CLUSTER,
+        Place::Server(_) | Place::Sentinel { .. } => 1,
+    };
+    Identity {
+        ledger: (u128::from(random()) << 64) | u128::from(random()),
+        partitions: config.partitions.unwrap_or(usual),
+        seed: random(),
+    }
 }
 
 impl RemoteLedger {
     /// Opens the ledger in a store. Blocks.
     pub fn open(config: RemoteConfig) -> Result<Self, OpenError> {
-        let keys = vec![Keys::new(&config.namespace, ONLY_PARTITION)];
+        let identity = learn_identity(&config)?;
+        let keys: Vec<Keys> = (0..identity.partitions)
+            .map(|partition| Keys::new(&config.namespace, partition))
+            .collect();
         let target = Arc::new(target(&config, &keys));
         let rare = Rare::start(Arc::clone(&target))?;
-        let meta = wait_for(identified(&rare, &config))?;
+        wait_for(complete(&rare, &config, &keys, identity))?;
         let stand = Arc::new(Stand::new(expected(&config), Arc::clone(&target)));
         wait_for(inspected(&rare, &target, &stand))?;
         watch(&rare, &target, &stand, config.look_every);
         for (partition, keys) in (0..).zip(&keys) {
             let losses = Losses {
-                caller: rare.caller(),
+                caller: rare.caller(partition),
                 target: Arc::clone(&target),
                 partition,
                 keys: keys.clone(),
-                identity: meta.identity,
+                identity,
             };
             rare.begin(losses.watch());
         }
@@ -175,7 +209,7 @@ impl RemoteLedger {
         let ledger = Self {
             batcher: Batcher::start(format, target, config.batcher)?,
             rare,
-            partitions: Partitions::new(keys, Hasher::new(meta.identity.seed)),
+            partitions: Partitions::new(keys, Hasher::new(identity.seed)),
             naming: Naming::new(),
             stand,
             clock: config.clock,
@@ -192,7 +226,7 @@ impl RemoteLedger {
 
 /// Looks at a store as a server with this configuration would.
 pub fn inspect(config: &RemoteConfig) -> Result<Report, OpenError> {
-    let keys = Keys::new(&config.namespace, ONLY_PARTITION);
+    let keys = Keys::new(&config.namespace, FIRST);
     let target = Arc::new(target(config, &[keys]));
     let rare = Rare::start(Arc::clone(&target))?;
     let looked = rare.run(async move { preflight::look(&target).await });
@@ -221,7 +255,7 @@ pub fn accept_loss(config: &RemoteConfig, name: &str) -> Result<Option<u32>, Ope
     };
     let keys = Keys::new(&config.namespace, partition);
     let rare = Rare::start(Arc::new(target(config, std::slice::from_ref(&keys))))?;
-    let (caller, name) = (rare.caller(), name.to_owned());
+    let (caller, name) = (rare.caller(partition), name.to_owned());
     let accepted = rare.run(async move { loss::accept(&caller, keys.meta(), &name).await });
     let unreachable = |why: String| OpenError::Unreachable {
         place: config.address.to_string(),
@@ -232,26 +266,62 @@ pub fn accept_loss(config: &RemoteConfig, name: &str) -> Result<Option<u32>, Ope
         .map_err(|error| unreachable(error.to_string()))
 }
 
-async fn identified(rare: &Rare, config: &RemoteConfig) -> Result<Meta, OpenError> {
+/// Asks the first partition what the ledger is; makes it where that is wanted.
+fn learn_identity(config: &RemoteConfig) -> Result<Identity, OpenError> {
+    let keys = Keys::new(&config.namespace, FIRST);
+    let target = Arc::new(target(config, std::slice::from_ref(&keys)));
+    let rare = Rare::start(target)?;
+    let made = config.init.then(|| new_identity(config));
+    let identity = wait_for(identified(&rare, config, &keys, FIRST, made))?;
+    let wanted = config.partitions.unwrap_or(identity.partitions);
+    if identity.partitions == wanted && wanted > 0 {
+        return Ok(identity);
+    }
+    let found = identity.partitions;
+    Err(OpenError::Unusable(format!(
+        "it has {found} partitions, not {wanted}; their number never changes"
+    )))
+}
+
+/// Makes sure that all partitions are of one ledger; makes those that are missing where that is
+/// wanted: whoever began may have got no further.
+async fn complete(
+    rare: &Rare,
+    config: &RemoteConfig,
+    keys: &[Keys],
+    identity: Identity,
+) -> Result<(), OpenError> {
+    let made = config.init.then_some(identity);
+    for (partition, keys) in (0..).zip(keys).skip(1) {
+        if identified(rare, config, keys, partition, made).await? != identity {
+            let what = format!("partition {partition} belongs to another one");
+            return Err(OpenError::Unusable(what));
+        }
+    }
+    Ok(())
+}
+
+async fn identified(
+    rare: &Rare,
+    config: &RemoteConfig,
+    keys: &Keys,
+    partition: u16,
+    made: Option<Identity>,
+) -> Result<Identity, OpenError> {
     let unreachable = |why: String| OpenError::Unreachable {
         place: config.address.to_string(),
         why,
     };
-    let (caller, init) = (rare.caller(), config.init);
-    let keys = Keys::new(&config.namespace, ONLY_PARTITION);
-    let found = rare.run(async move { identify(&caller, &keys, init).await });
-    let meta = match found.await {
-        Ok(Ok(meta)) => meta,
-        Ok(Err(MetaError::Store(error))) => return Err(unreachable(error.to_string())),
+    let (caller, keys) = (rare.caller(partition), keys.clone());
+    let found = rare.run(async move { identify(&caller, &keys, partition, made).await });
+    match found.await {
+        Ok(Ok(meta)) => Ok(meta.identity),
+        Ok(Err(MetaError::Store(error))) => Err(unreachable(error.to_string())),
         Ok(Err(MetaError::Bad(BadMeta::Missing))) => {
-            return Err(OpenError::Missing(config.address.to_string()));
+            Err(OpenError::Missing(config.address.to_string()))
         }
-        Ok(Err(MetaError::Bad(bad))) => return Err(OpenError::Unusable(bad.to_string())),
-        Err(error) => return Err(unreachable(error.to_string())),
-    };
-    match meta.identity.partitions {
-        1 => Ok(meta),
-        n => Err(OpenError::Unusable(format!("it has {n} partitions"))),
+        Ok(Err(MetaError::Bad(bad))) => Err(OpenError::Unusable(bad.to_string())),
+        Err(error) => Err(unreachable(error.to_string())),
     }
 }
 

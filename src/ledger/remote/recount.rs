@@ -13,7 +13,7 @@ use redis::aio::ConnectionLike;
 use super::script::{BadMeta, Keys, Meta};
 use super::wire::Malformed;
 use super::wire::event::Entry;
-use super::wire::record::{self, Booking, Kept, Record};
+use super::wire::record::{self, Booking, Kept, Phase, Record};
 use crate::domain::{NodeIx, ReservationId, Stock, Units};
 use crate::ledger::Recount;
 
@@ -168,10 +168,14 @@ impl Count {
     }
 
     fn booking(&mut self, id: &Bytes, booking: &Booking<'_>) {
-        self.found.reservations += 1;
+        let ties = booking.ties.as_ref();
+        let is_part = ties.is_some_and(|ties| !ties.is_home);
+        // A part that waits for its home is not due.
+        let waits = is_part && ties.is_some_and(|ties| ties.phase == Phase::Bound);
+        self.found.reservations += u64::from(!is_part);
         let mut open = 0;
-        for (sku, _, line) in &booking.lines {
-            if line.open().is_zero() {
+        for (number, (sku, _, line)) in booking.lines.iter().enumerate() {
+            if line.open().is_zero() || !booking.is_here(number) {
                 continue;
             }
             open += 1;
@@ -182,12 +186,12 @@ impl Count {
             if let Some(node) = line.pin {
                 *sums.pinned.entry(node).or_default() += line.open().get();
             }
-            if !line.held.is_zero() {
+            if !line.held.is_zero() && !waits {
                 self.deadlines.insert(id.clone(), booking.deadline.0);
             }
         }
         self.open_lines += open;
-        self.found.open += u64::from(open > 0);
+        self.found.open += u64::from(open > 0 && !is_part);
     }
 
     /// An entry of the index of deadlines: whom it is about no longer wants for one.

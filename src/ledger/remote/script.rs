@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+use crate::limits::CHANNELS_MAX;
+
 /// Version of the stored layout; part of every key.
 pub const SCHEMA: u32 = 1;
 
@@ -47,7 +49,8 @@ macro_rules! prelude {
     };
 }
 
-/// What is allowed when the store is out of memory: nothing that promises more.
+/// What is allowed when the store is out of memory: nothing that promises more. With `many`, what
+/// several partitions need as well; a family that lends its functions stands before who borrows.
 macro_rules! relief {
     () => {
         concat!(
@@ -56,12 +59,27 @@ macro_rules! relief {
             family!(() "reads" "forget" "expire"),
         )
     };
+    (many) => {
+        concat!(
+            family!(("lib/amounts" "lib/act" "lib/lend_act")
+                "confirm" "release" "extend" "ship" "return" "transfer"),
+            family!(() "several"),
+            family!(() "reads" "forget" "expire"),
+        )
+    };
 }
 
 macro_rules! growth {
     () => {
         concat!(
-            family!(("lib/naming") "names" "reserve"),
+            family!(("lib/naming" "reserve") "names"),
+            family!(("lib/change") "stock" "settings"),
+        )
+    };
+    (many) => {
+        concat!(
+            family!(("lib/naming" "reserve" "lib/lend_reserve") "names"),
+            family!(() "place"),
             family!(("lib/change") "stock" "settings"),
         )
     };
@@ -84,6 +102,23 @@ pub const RELIEF: &str = concat!(
     lua!("lib/batch")
 );
 
+/// [`BATCH`] where there are several partitions.
+pub const BATCH_OF_MANY: &str = concat!(
+    "#!lua\n",
+    prelude!(),
+    growth!(many),
+    relief!(many),
+    lua!("lib/batch")
+);
+
+/// [`RELIEF`] where there are several partitions.
+pub const RELIEF_OF_MANY: &str = concat!(
+    "#!lua flags=allow-oom\n",
+    prelude!(),
+    relief!(many),
+    lua!("lib/batch")
+);
+
 /// Makes a partition, once; answers with its meta.
 pub const INIT: &str = lua!("init");
 
@@ -95,10 +130,12 @@ pub const ACCEPT: &str = lua!("accept");
 
 /// The keys of one partition. They share a hash tag, so that one script may have them all.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Keys([String; 7]);
+pub struct Keys([String; 8]);
 
 /// Names of the keys, in the order in which the scripts take them.
-const NAMES: [&str; 7] = ["meta", "stock", "records", "refs", "names", "due", "events"];
+const NAMES: [&str; 8] = [
+    "meta", "stock", "records", "refs", "names", "due", "events", "ties",
+];
 
 impl Keys {
     /// Place of the stream of events among them.
@@ -110,7 +147,7 @@ impl Keys {
     }
 
     /// All, in the order of `KEYS` of [`BATCH`] and [`RELIEF`].
-    pub const fn all(&self) -> &[String; 7] {
+    pub const fn all(&self) -> &[String; 8] {
         &self.0
     }
 
@@ -166,13 +203,15 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// `ARGV` of [`INIT`].
-    pub fn arguments(&self) -> [String; 4] {
+    /// `ARGV` of [`INIT`] for one of the partitions. The first gives channels their indexes.
+    pub fn arguments(&self, partition: u16) -> [String; 5] {
+        let given = if partition == 0 { 0 } else { CHANNELS_MAX };
         [
             format!("{:032x}", self.ledger),
             SCHEMA.to_string(),
             self.partitions.to_string(),
             self.seed.to_string(),
+            given.to_string(),
         ]
     }
 }
@@ -253,7 +292,7 @@ mod tests {
         let rows = readme.lines().filter_map(|line| line.strip_prefix("| `"));
         let listed: Vec<&str> = rows.filter_map(|row| row.split('`').next()).collect();
         assert_eq!(listed, NAMES);
-        let bound = "-- KEYS       meta, stock, records, refs, names, due, events\n";
+        let bound = "-- KEYS       meta, stock, records, refs, names, due, events, ties\n";
         assert_eq!(bound, format!("-- KEYS       {}\n", NAMES.join(", ")));
         assert!(BATCH.contains(bound) && RELIEF.contains(bound));
     }

@@ -6,7 +6,7 @@ use std::sync::{MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::feed::{Caller, MetaError, read_meta};
+use super::feed::{Caller, read_meta};
 use super::format::Packed;
 use super::wire::record::{Kept, Record};
 use super::{RemoteLedger, senseless};
@@ -39,6 +39,7 @@ impl RemoteLedger {
     /// counters are looked at now and then.
     pub async fn tick(&self) -> Result<(), LedgerError> {
         self.expire().await?;
+        self.recover().await?;
         let (is_seldom, partition, cursor) = {
             let mut rounds = self.rounds();
             rounds.count = rounds.count.wrapping_add(1);
@@ -82,25 +83,26 @@ impl RemoteLedger {
     }
 
     async fn look_at_counters(&self) -> Result<(), LedgerError> {
-        let (caller, all) = (self.rare.caller(), self.partitions.all().to_vec());
-        let read = async move {
-            let mut lines: u64 = 0;
-            for keys in all {
-                lines += read_meta(&caller, keys.meta()).await?.open_lines;
+        let mut lines: u64 = 0;
+        for (partition, keys) in self.partitions.numbered() {
+            let (caller, meta) = (self.rare.caller(partition), keys.meta().to_owned());
+            let read = async move { read_meta(&caller, &meta).await };
+            match self.rare.run(read).await? {
+                Ok(meta) => lines += meta.open_lines,
+                Err(error) => {
+                    tracing::warn!(%error, "the counters of the ledger cannot be read");
+                    return Ok(());
+                }
             }
-            Ok::<u64, MetaError>(lines)
-        };
-        match self.rare.run(read).await? {
-            Ok(lines) => self.stand.count_open_lines(lines),
-            Err(error) => tracing::warn!(%error, "the counters of the ledger cannot be read"),
         }
+        self.stand.count_open_lines(lines);
         Ok(())
     }
 
     /// Forgets what is past its retention among the next records of a partition; where to go on.
     async fn prune(&self, partition: u16, cursor: String) -> Result<String, LedgerError> {
         let records = self.partitions.keys(partition)?.records().to_owned();
-        let caller = self.rare.caller();
+        let caller = self.rare.caller(partition);
         let scanned = self
             .rare
             .run(async move { scan(&caller, &records, cursor).await });

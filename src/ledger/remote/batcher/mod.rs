@@ -30,7 +30,7 @@ pub use queue::{Place, QueueLimits, Weight};
 
 use crate::clock::{Clock, monotonic};
 use crate::ledger::LedgerError;
-use crate::limits::STORE_BATCHES_IN_FLIGHT;
+use crate::limits::{STORE_BATCHES_IN_FLIGHT, STORE_BATCHES_IN_FLIGHT_OF_MANY};
 use ids::BatchIds;
 use queue::{Entry, Queue};
 use worker::{QueueOf, Worker};
@@ -285,7 +285,11 @@ impl<F: Format> Lane<F> {
     /// Works until the queue is closed and empty.
     async fn run(&self) {
         let mut workers = JoinSet::new();
-        for _ in 0..STORE_BATCHES_IN_FLIGHT {
+        let in_flight = match self.parts.target.partitions() {
+            1 => STORE_BATCHES_IN_FLIGHT,
+            _ => STORE_BATCHES_IN_FLIGHT_OF_MANY,
+        };
+        for _ in 0..in_flight {
             let worker = Worker {
                 queue: Arc::clone(&self.queue),
                 format: Arc::clone(&self.parts.format),

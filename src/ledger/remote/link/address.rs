@@ -5,8 +5,9 @@
 //! | `redis://[user[:password]@]host[:port][/database]` | one server |
 //! | `unix:/path[?db=n&user=name&password=word]` | one server on this machine |
 //! | `redis+sentinel://[user[:password]@]host[:port],.../name[?db=n&sentinel_user=name&sentinel_password=word]` | whichever server Sentinel calls the primary of that name |
+//! | `redis+cluster://[user[:password]@]host[:port],...` | the cluster that these nodes belong to |
 //!
-//! `rediss` instead of `redis` in the first and the last form speaks TLS, with every server and
+//! `rediss` instead of `redis` speaks TLS, with every server and
 //! Sentinel. The parameters `ca`, `cert` and `key` name PEM files: whom to believe instead of the
 //! certificates of this machine, and who we are to servers that ask.
 //!
@@ -81,11 +82,12 @@ impl fmt::Display for Address {
                 sentinels, name, ..
             } => {
                 write!(f, "{}+sentinel://", self.scheme())?;
-                for (at, sentinel) in sentinels.iter().enumerate() {
-                    let comma = if at == 0 { "" } else { "," };
-                    write!(f, "{comma}{sentinel}")?;
-                }
+                listed(f, sentinels)?;
                 return write!(f, "/{name}");
+            }
+            Place::Cluster(nodes) => {
+                write!(f, "{}+cluster://", self.scheme())?;
+                listed(f, nodes)?;
             }
         }
         match self.database {
@@ -93,6 +95,14 @@ impl fmt::Display for Address {
             n => write!(f, "/{n}"),
         }
     }
+}
+
+fn listed(f: &mut fmt::Formatter<'_>, endpoints: &[Endpoint]) -> fmt::Result {
+    for (at, endpoint) in endpoints.iter().enumerate() {
+        let comma = if at == 0 { "" } else { "," };
+        write!(f, "{comma}{endpoint}")?;
+    }
+    Ok(())
 }
 
 /// Who is asked for the store.
@@ -109,6 +119,8 @@ pub enum Place {
         /// For the Sentinels themselves.
         login: Login,
     },
+    /// Some nodes of a cluster, which know the others.
+    Cluster(Vec<Endpoint>),
 }
 
 /// Where a socket leads.
@@ -166,8 +178,8 @@ impl fmt::Debug for Login {
 pub enum AddressError {
     /// Not a known beginning.
     #[error(
-        "an address begins with redis://, rediss://, unix:/, redis+sentinel:// or \
-         rediss+sentinel://"
+        "an address begins with redis://, redis+sentinel://, redis+cluster://, with rediss instead \
+         of redis for TLS, or with unix:/"
     )]
     Scheme,
     /// One half of who we are.
@@ -208,6 +220,8 @@ impl FromStr for Address {
         match scheme {
             "redis" => server(rest, query, None),
             "rediss" => server(rest, query, Some(Files::default())),
+            "redis+cluster" => cluster(rest, query, None),
+            "rediss+cluster" => cluster(rest, query, Some(Files::default())),
             "redis+sentinel" => sentinel(rest, query, None),
             "rediss+sentinel" => sentinel(rest, query, Some(Files::default())),
             _ => Err(AddressError::Scheme),
@@ -279,6 +293,20 @@ fn sentinel(rest: &str, query: &str, mut files: Option<Files>) -> Result<Address
         },
         login: login_of_servers,
         database,
+        tls: files.map(Files::whole).transpose()?,
+    })
+}
+
+fn cluster(rest: &str, query: &str, mut files: Option<Files>) -> Result<Address, AddressError> {
+    parameters(query, |name, value| {
+        Ok(Files::take(&mut files, name, &value))
+    })?;
+    let (login, hosts) = login(rest)?;
+    let nodes = hosts.split(',').map(|host| endpoint(host, SERVER_PORT));
+    Ok(Address {
+        place: Place::Cluster(nodes.collect::<Result<_, _>>()?),
+        login,
+        database: 0,
         tls: files.map(Files::whole).transpose()?,
     })
 }

@@ -91,6 +91,17 @@ fn the_files_of_an_encrypted_connection_are_parameters() {
 }
 
 #[test]
+fn a_cluster_is_named_by_some_of_its_nodes() {
+    let address = parsed("rediss+cluster://ann:w@a,b:7,[::1]");
+    let nodes = vec![tcp("a", 6379), tcp("b", 7), tcp("::1", 6379)];
+    assert_eq!(address.place, Place::Cluster(nodes));
+    assert_eq!(address.login, login_of("ann", "w"));
+    assert!(address.tls.is_some());
+    let shown = "rediss+cluster://a:6379,b:7,[::1]:6379";
+    assert_eq!(address.to_string(), shown);
+}
+
+#[test]
 fn every_mistake_is_named_and_none_repeats_the_password() {
     let cases = [
         ("http://x", AddressError::Scheme),
@@ -109,6 +120,8 @@ fn every_mistake_is_named_and_none_repeats_the_password() {
         ("redis+sentinel://a,b", AddressError::Name),
         ("redis+sentinel://a,b/", AddressError::Name),
         ("redis+sentinel://a,,b/shop", AddressError::Host),
+        ("redis+cluster://a,,b", AddressError::Host),
+        ("redis+cluster://a/1", AddressError::Host),
     ];
     for (text, error) in cases {
         let found = text.parse::<Address>().unwrap_err();

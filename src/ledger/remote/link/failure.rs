@@ -9,6 +9,9 @@ use std::fmt;
 
 use redis::{RedisError, ServerError};
 
+use super::address::Endpoint;
+use super::cluster;
+
 /// Why a batch has no reply that counts.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CallError {
@@ -55,8 +58,50 @@ pub(super) enum Connection {
 pub(super) enum Refusal {
     /// The server does not know the script; load it and call again.
     NoScript,
+    /// The slot is served elsewhere, or not now; nothing happened.
+    Redirected(Redirect, Why),
     /// Anything else.
     Failed(CallError, Connection),
+}
+
+/// Where a node of a cluster sends us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Redirect {
+    /// The slot is served there from now on.
+    Moved(u16, Endpoint),
+    /// This once.
+    Ask(Endpoint),
+    /// Nowhere: nobody serves it now, or this node should not have been asked.
+    Again,
+}
+
+/// With these a node says that it cannot serve a slot now.
+const NOT_NOW: [&str; 5] = [
+    "TRYAGAIN",
+    "CLUSTERDOWN",
+    "READONLY",
+    "MASTERDOWN",
+    "LOADING",
+];
+
+/// Where the error of a node of a cluster sends us.
+fn redirect(code: &str, details: &str, told_by: &Endpoint) -> Option<Redirect> {
+    match code {
+        "MOVED" => cluster::named(details, told_by).map(|(slot, node)| Redirect::Moved(slot, node)),
+        "ASK" => cluster::named(details, told_by).map(|(_, node)| Redirect::Ask(node)),
+        _ => NOT_NOW.contains(&code).then_some(Redirect::Again),
+    }
+}
+
+/// Understands the error that a node of a cluster gives where the script's reply should be.
+pub(super) fn of_node(error: &ServerError, told_by: &Endpoint) -> Refusal {
+    let refusal = of_script(error);
+    if let Refusal::Failed(CallError::NothingHappened(why), _) = &refusal
+        && let Some(to) = redirect(error.code(), error.details().unwrap_or_default(), told_by)
+    {
+        return Refusal::Redirected(to, why.clone());
+    }
+    refusal
 }
 
 /// With these our scripts answer, before their first write, when the marker of the ledger is missing
@@ -201,6 +246,36 @@ mod tests {
             );
             assert!(unusable, "{code}: {found:?}");
         }
+    }
+
+    #[test]
+    fn a_node_of_a_cluster_sends_us_elsewhere_before_the_script_starts() {
+        let here = Endpoint::Tcp("10.0.0.1".to_owned(), 1);
+        let there = Endpoint::Tcp("10.0.0.2".to_owned(), 6379);
+        let of = |line: &str| match redis::parse_redis_value(format!("-{line}\r\n").as_bytes()) {
+            Ok(redis::Value::ServerError(error)) => of_node(&error, &here),
+            other => panic!("{other:?}"),
+        };
+        for (line, to) in [
+            (
+                "MOVED 866 10.0.0.2:6379",
+                Redirect::Moved(866, there.clone()),
+            ),
+            ("ASK 866 10.0.0.2:6379", Redirect::Ask(there)),
+            (
+                "TRYAGAIN Multiple keys request during rehashing of slot",
+                Redirect::Again,
+            ),
+            ("CLUSTERDOWN Hash slot not served", Redirect::Again),
+        ] {
+            assert!(
+                matches!(of(line), Refusal::Redirected(found, _) if found == to),
+                "{line}"
+            );
+        }
+        let inside = "MOVED 866 10.0.0.2:6379 script: 9cc550, on @user_script:1.";
+        let inside = of(inside);
+        assert!(matches!(inside, Refusal::Failed(CallError::Unknown(_), _)));
     }
 
     #[test]

@@ -7,9 +7,11 @@
 //! calls decides what to do about an unknown result.
 
 mod address;
+mod cluster;
 mod connection;
 mod failure;
 mod level;
+mod ready;
 mod sentinel;
 mod tls;
 
@@ -20,28 +22,37 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use redis::{Pipeline, RedisResult, Value};
+use redis::{Pipeline, Value};
 
 pub use address::{Address, AddressError, Endpoint, Entry, Login, Place};
+pub use cluster::Cluster;
+pub(in crate::ledger::remote) use cluster::{primaries, primary};
 pub(in crate::ledger::remote) use connection::Connection;
 pub use connection::Patience;
 pub use failure::{CallError, Why};
 pub(in crate::ledger::remote) use level::version;
 pub use level::{Level, Wait};
-pub(in crate::ledger::remote) use sentinel::{follow, primary_of};
+pub(in crate::ledger::remote) use sentinel::follow;
 
 use crate::clock::{Monotonic, monotonic};
 use crate::domain::UnixMillis;
 use crate::ledger::remote::history::{Contact, History, Question};
 use crate::telemetry::{Meters, Script};
-use connection::unexpected;
-use failure::Refusal;
+use failure::{Redirect, Refusal};
+use ready::Ready;
 
 /// Short waits in a row after which the server is suspected of not being the primary any more.
 const SHORT_WAITS_MAX: u32 = 3;
 
 /// How long after a failed attempt to connect calls fail at once.
 const CONNECT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a call is sent from node to node of a cluster while nothing happens.
+const DETOUR_MAX: Duration = Duration::from_secs(3);
+
+/// The first pause before a node is asked again that could not serve the call; each is twice the
+/// one before.
+const DETOUR_PAUSE: Duration = Duration::from_millis(2);
 
 /// Everything that a link must know. All links of a ledger share it.
 #[derive(Debug)]
@@ -64,6 +75,8 @@ pub struct Target {
     pub moves: Moves,
     /// What was seen of each partition's history.
     pub histories: Vec<History>,
+    /// Which node serves which slot, where the address is that of a cluster.
+    pub cluster: Cluster,
 }
 
 impl Target {
@@ -175,31 +188,36 @@ pub trait Caller {
     fn distrust(&mut self);
 }
 
-/// A connection to a partition's primary, made anew when it is lost or in doubt.
+/// Connections to the primaries of a ledger, each made anew when it is lost or in doubt.
 #[derive(Debug)]
 pub struct Link {
     target: Arc<Target>,
+    /// One for each node that was needed so far.
+    doors: Vec<Door>,
+}
+
+/// What a link has of one node.
+#[derive(Debug, Default)]
+struct Door {
+    /// Which node of a cluster; `None`: whichever is the primary.
+    node: Option<Endpoint>,
     ready: Option<Ready>,
     short_waits: u32,
     /// The last attempt to connect, if it failed.
     failed: Option<(Monotonic, CallError)>,
 }
 
-/// A connection with the scripts loaded.
-#[derive(Debug)]
-struct Ready {
-    connection: Connection,
-    /// What the server calls our scripts.
-    shas: Vec<String>,
-    wait: Wait,
-    /// Moves of the primary before it was looked for.
-    moves: u64,
+/// Why one attempt has no reply that counts.
+enum Turned {
+    /// Another node serves it, or this one not yet; nothing happened.
+    Away(Redirect, Why),
+    /// It failed.
+    Back(CallError),
 }
 
-impl Ready {
-    /// Whether it leads to the primary as far as anybody knows.
-    fn is_good(&self, target: &Target) -> bool {
-        !self.connection.is_closed() && self.moves == target.moves.get()
+impl From<CallError> for Turned {
+    fn from(error: CallError) -> Self {
+        Self::Back(error)
     }
 }
 
@@ -208,22 +226,111 @@ impl Link {
     pub const fn new(target: Arc<Target>) -> Self {
         Self {
             target,
-            ready: None,
-            short_waits: 0,
-            failed: None,
+            doors: Vec::new(),
         }
     }
 
-    async fn connect(&mut self, partition: u16) -> Result<Ready, CallError> {
+    /// The node to ask; `None`: whichever is the primary.
+    async fn node(&self, partition: u16) -> Result<Option<Endpoint>, CallError> {
+        if !matches!(self.target.address.place, Place::Cluster(_)) {
+            return Ok(None);
+        }
+        let limit = self.target.patience.connect;
+        match tokio::time::timeout(limit, primary(&self.target, partition)).await {
+            Ok(Ok(node)) => Ok(Some(node)),
+            Ok(Err(error)) => Err(failure::of_connecting(&error)),
+            Err(_) => {
+                let why = format!("no node of the cluster answers within {limit:?}");
+                Err(CallError::NothingHappened(Why(why)))
+            }
+        }
+    }
+
+    fn door(&mut self, node: Option<Endpoint>) -> &mut Door {
+        let known = self.doors.iter().position(|door| door.node == node);
+        let at = known.unwrap_or_else(|| {
+            self.doors.push(Door {
+                node,
+                ..Door::default()
+            });
+            self.doors.len() - 1
+        });
+        &mut self.doors[at]
+    }
+
+    /// One attempt, at the node that was named by another, or at the one that should serve it.
+    async fn attempt(
+        &mut self,
+        call: Call<'_>,
+        sent_to: Option<Endpoint>,
+    ) -> Result<Reply, Turned> {
+        let was_sent = sent_to.is_some();
+        let node = match sent_to {
+            Some(node) => Some(node),
+            None => self.node(call.partition).await?,
+        };
+        let target = Arc::clone(&self.target);
+        let done = self.door(node).call(&target, call, was_sent).await;
+        if let Err(Turned::Back(_)) = &done {
+            target.cluster.doubt();
+        }
+        done
+    }
+}
+
+impl Caller for Link {
+    async fn call(&mut self, call: Call<'_>) -> Result<Reply, CallError> {
+        let started = monotonic();
+        let mut pause = DETOUR_PAUSE;
+        let mut sent_to = None;
+        loop {
+            let (redirect, why) = match self.attempt(call, sent_to.take()).await {
+                Ok(reply) => return Ok(reply),
+                Err(Turned::Back(error)) => return Err(error),
+                Err(Turned::Away(redirect, why)) => (redirect, why),
+            };
+            tracing::debug!(%why, "sent elsewhere");
+            match redirect {
+                Redirect::Moved(slot, node) => self.target.cluster.moved(slot, node),
+                Redirect::Ask(node) => sent_to = Some(node),
+                Redirect::Again => self.target.cluster.doubt(),
+            }
+            // Two nodes that name each other must not be asked without end.
+            if started.elapsed() + pause > DETOUR_MAX {
+                return Err(CallError::NothingHappened(why));
+            }
+            if sent_to.is_none() {
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+        }
+    }
+
+    fn distrust(&mut self) {
+        // Which of them said it is not known here.
+        self.doors.iter_mut().for_each(|door| door.ready = None);
+    }
+}
+
+impl Door {
+    async fn connect(&mut self, target: &Target, partition: u16) -> Result<Ready, CallError> {
         if let Some((when, error)) = &self.failed
             && when.elapsed() < CONNECT_PAUSE
         {
             return Err(error.clone());
         }
-        let limit = self.target.patience.connect;
-        let opened = tokio::time::timeout(limit, Ready::open(&self.target)).await;
-        let error = match opened {
-            Ok(Ok(_)) if self.target.is_lost(partition) => lost(),
+        let limit = target.patience.connect;
+        let moves = target.moves.get();
+        let node = self.node.clone();
+        let opened = tokio::time::timeout(limit, async {
+            let node = match node {
+                Some(node) => node,
+                None => primary(target, 0).await?,
+            };
+            Ready::open(target, node, moves).await
+        });
+        let error = match opened.await {
+            Ok(Ok(_)) if target.is_lost(partition) => lost(),
             Ok(Ok(ready)) => {
                 self.failed = None;
                 self.short_waits = 0;
@@ -237,22 +344,51 @@ impl Link {
         Err(error)
     }
 
-    /// Judges both replies of a call.
-    fn judge(&self, call: Call<'_>, replies: [Value; 2]) -> Result<Reply, Refusal> {
-        let [reply, waited] = replies;
-        let unknown = |why| Refusal::Failed(CallError::Unknown(why), failure::Connection::Drop);
-        if let Value::ServerError(error) = &reply {
-            return Err(failure::of_script(error));
+    async fn call(
+        &mut self,
+        target: &Target,
+        call: Call<'_>,
+        was_sent: bool,
+    ) -> Result<Reply, Turned> {
+        // Taken, and put back only when it is known to be good: a caller that gives up in the
+        // middle must not leave half a call behind for the next one.
+        let usable = self.ready.take();
+        if target.is_lost(call.partition) {
+            return Err(lost().into());
         }
-        let Value::BulkString(bytes) = reply else {
-            let script = call.script.as_str();
-            return Err(unknown(Why(format!("script {script} replied {reply:?}"))));
+        let usable = usable.filter(|ready| ready.is_good(target));
+        let mut ready = match usable {
+            Some(ready) => ready,
+            None => self.connect(target, call.partition).await?,
         };
-        Ok(Reply {
-            bytes: Bytes::from(bytes),
-            // Where this is an error, the script has run, and nobody knows how safe its effects are.
-            durable: self.target.level.reached(&waited).map_err(unknown)?,
-        })
+        for _attempt in 0..2 {
+            let replies = ready.send(target, call, was_sent).await;
+            let replies = replies.map_err(|error| failure::of_transport(&error))?;
+            match judge(target, call, replies, &ready.endpoint) {
+                Ok(reply) => {
+                    self.ready = Some(ready);
+                    self.count_waits(reply.durable);
+                    return Ok(reply);
+                }
+                // It was only looked up; nothing has happened, so this is still the first attempt.
+                Err(Refusal::NoScript) => {
+                    let loaded = ready.load(target).await;
+                    loaded.map_err(|error| failure::of_connecting(&error))?;
+                }
+                Err(Refusal::Redirected(redirect, why)) => {
+                    self.ready = Some(ready);
+                    return Err(Turned::Away(redirect, why));
+                }
+                Err(Refusal::Failed(error, fate)) => {
+                    if fate == failure::Connection::Keep {
+                        self.ready = Some(ready);
+                    }
+                    return Err(error.into());
+                }
+            }
+        }
+        let why = "the server forgets a script as soon as it is loaded";
+        Err(CallError::NothingHappened(Why(why.to_owned())).into())
     }
 
     /// A primary that cannot reach its replicas may have been replaced.
@@ -264,137 +400,30 @@ impl Link {
     }
 }
 
-impl Caller for Link {
-    async fn call(&mut self, call: Call<'_>) -> Result<Reply, CallError> {
-        // Taken, and put back only when it is known to be good: a caller that gives up in the
-        // middle must not leave half a call behind for the next one.
-        let usable = self.ready.take();
-        if self.target.is_lost(call.partition) {
-            return Err(lost());
-        }
-        let usable = usable.filter(|ready| ready.is_good(&self.target));
-        let mut ready = match usable {
-            Some(ready) => ready,
-            None => self.connect(call.partition).await?,
-        };
-        for _attempt in 0..2 {
-            let replies = ready.send(&self.target, call).await;
-            let replies = replies.map_err(|error| failure::of_transport(&error))?;
-            match self.judge(call, replies) {
-                Ok(reply) => {
-                    self.ready = Some(ready);
-                    self.count_waits(reply.durable);
-                    return Ok(reply);
-                }
-                // It was only looked up; nothing has happened, so this is still the first attempt.
-                Err(Refusal::NoScript) => {
-                    let loaded = ready.load(&self.target).await;
-                    loaded.map_err(|error| failure::of_connecting(&error))?;
-                }
-                Err(Refusal::Failed(error, fate)) => {
-                    if fate == failure::Connection::Keep {
-                        self.ready = Some(ready);
-                    }
-                    return Err(error);
-                }
-            }
-        }
-        let why = "the server forgets a script as soon as it is loaded";
-        Err(CallError::NothingHappened(Why(why.to_owned())))
-    }
-
-    fn distrust(&mut self) {
-        self.ready = None;
-    }
-}
-
-impl Ready {
-    /// Finds the primary, connects to it and loads the scripts.
-    async fn open(target: &Target) -> RedisResult<Self> {
-        let moves = target.moves.get();
-        let endpoint = primary_of(&target.address, target.patience).await?;
-        let Patience { connect, reply } = target.patience;
-        let patience = Patience {
-            connect,
-            reply: reply + target.level.wait,
-        };
-        let connection = Connection::open(&endpoint, target.address.entry(), patience);
-        let mut ready = Self {
-            connection: connection.await?,
-            shas: Vec::new(),
-            wait: Wait::Nothing,
-            moves,
-        };
-        ready.introduce(target).await?;
-        ready.load(target).await?;
-        tracing::debug!(%endpoint, "connected to the store");
-        Ok(ready)
-    }
-
-    /// Says who we are, and asks what the server is.
-    async fn introduce(&mut self, target: &Target) -> RedisResult<()> {
-        let mut commands = redis::pipe();
-        commands.cmd("CLIENT").arg("SETNAME").arg(&target.name);
-        commands.cmd("ROLE");
-        commands.cmd("INFO").arg("server");
-        let questions = target.ask_for_history(&mut commands);
-        let mut replies = self.connection.send(&commands).await?.into_iter();
-        // The name is for the operator's eyes only: a server that forbids it is good enough.
-        let _named = next(&mut replies)?;
-        let role = next(&mut replies)?.extract_error()?;
-        let role = role.as_sequence().and_then(|parts| parts.first());
-        if !matches!(role, Some(Value::BulkString(word)) if word == b"master") {
-            return Err(unexpected("the server is not a primary"));
-        }
-        let info: String = redis::from_redis_value(next(&mut replies)?.extract_error()?)?;
-        self.wait = target.level.on_server(&info)?;
-        target.meet(questions, &mut replies);
-        Ok(())
-    }
-
-    async fn load(&mut self, target: &Target) -> RedisResult<()> {
-        let mut commands = redis::pipe();
-        for source in &target.scripts {
-            commands.cmd("SCRIPT").arg("LOAD").arg(source.as_bytes());
-        }
-        let replies = self.connection.send(&commands).await?;
-        let shas = replies.into_iter().map(|reply| {
-            let reply = reply.extract_error()?;
-            Ok(redis::from_redis_value::<String>(reply)?)
+/// Judges both replies of a call.
+fn judge(
+    target: &Target,
+    call: Call<'_>,
+    replies: [Value; 2],
+    node: &Endpoint,
+) -> Result<Reply, Refusal> {
+    let [reply, waited] = replies;
+    let unknown = |why| Refusal::Failed(CallError::Unknown(why), failure::Connection::Drop);
+    if let Value::ServerError(error) = &reply {
+        return Err(match target.address.place {
+            Place::Cluster(_) => failure::of_node(error, node),
+            Place::Server(_) | Place::Sentinel { .. } => failure::of_script(error),
         });
-        self.shas = shas.collect::<RedisResult<_>>()?;
-        Ok(())
     }
-
-    /// Sends the script and the wait as one. The second reply is nil where nothing is waited for.
-    async fn send(&mut self, target: &Target, call: Call<'_>) -> RedisResult<[Value; 2]> {
-        let sha = self.shas.get(call.script.index());
-        let sha = sha.ok_or(unexpected("every script has a source"))?;
-        let mut commands = Pipeline::with_capacity(2);
-        let keys = target.keys_of(call.partition);
-        commands.cmd("EVALSHA").arg(sha).arg(keys.len());
-        for key in keys {
-            commands.arg(key.as_slice());
-        }
-        commands.arg(call.argument).arg(call.batch_id.as_slice());
-        match call.time {
-            None => commands.arg(""),
-            Some(time) => commands.arg(time.0),
-        };
-        self.wait.add_to(&mut commands, target.level.wait);
-        let started = monotonic();
-        let replies = self.connection.send(&commands).await;
-        target.meters.store_call(call.script, started.elapsed());
-        let mut replies = replies?.into_iter();
-        match (replies.next(), replies.next()) {
-            (Some(reply), waited) => Ok([reply, waited.unwrap_or(Value::Nil)]),
-            (None, _) => Err(unexpected("a reply is missing")),
-        }
-    }
-}
-
-fn next(replies: &mut impl Iterator<Item = Value>) -> RedisResult<Value> {
-    replies.next().ok_or(unexpected("a reply is missing"))
+    let Value::BulkString(bytes) = reply else {
+        let script = call.script.as_str();
+        return Err(unknown(Why(format!("script {script} replied {reply:?}"))));
+    };
+    Ok(Reply {
+        bytes: Bytes::from(bytes),
+        // Where this is an error, the script has run, and nobody knows how safe its effects are.
+        durable: target.level.reached(&waited).map_err(unknown)?,
+    })
 }
 
 fn lost() -> CallError {

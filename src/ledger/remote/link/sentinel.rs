@@ -21,12 +21,10 @@ const NEWS: &str = "+switch-master";
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Where the primary is: the address itself, or what the first Sentinel that answers says.
-pub(in crate::ledger::remote) async fn primary_of(
-    address: &Address,
-    patience: Patience,
-) -> RedisResult<Endpoint> {
+pub(super) async fn primary_of(address: &Address, patience: Patience) -> RedisResult<Endpoint> {
     let (sentinels, name, login) = match &address.place {
         Place::Server(endpoint) => return Ok(endpoint.clone()),
+        Place::Cluster(_) => return Err(unexpected("a cluster has many primaries")),
         Place::Sentinel {
             sentinels,
             name,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use redis::{FromRedisValue, RedisResult, Value};
 
 use super::facts::{Facts, SentinelFacts};
-use crate::ledger::remote::link::{Connection, Place, Target, primary_of};
+use crate::ledger::remote::link::{Connection, Endpoint, Place, Target, primaries};
 
 /// Settings that only `CONFIG GET` tells.
 const SETTINGS: [&str; 4] = [
@@ -18,9 +18,22 @@ const SETTINGS: [&str; 4] = [
 /// Finds out what there is to know. An error if the store cannot be reached at all; what a server
 /// forbids to ask stays unknown.
 pub(super) async fn facts(target: &Target) -> RedisResult<Facts> {
+    let mut all = None::<Facts>;
+    for endpoint in primaries(target).await? {
+        let facts = facts_of(target, &endpoint).await?;
+        all = Some(match all {
+            None => facts,
+            Some(others) => others.and(facts),
+        });
+    }
+    let mut facts = all.unwrap_or_default();
+    facts.sentinel = sentinel(target).await;
+    Ok(facts)
+}
+
+async fn facts_of(target: &Target, endpoint: &Endpoint) -> RedisResult<Facts> {
     let address = &target.address;
-    let endpoint = primary_of(address, target.patience).await?;
-    let mut connection = Connection::open(&endpoint, address.entry(), target.patience).await?;
+    let mut connection = Connection::open(endpoint, address.entry(), target.patience).await?;
     let mut commands = redis::pipe();
     commands.cmd("INFO");
     commands.cmd("CONFIG").arg("GET").arg(&SETTINGS);
@@ -44,7 +57,6 @@ pub(super) async fn facts(target: &Target) -> RedisResult<Facts> {
     let default_user = understood::<BTreeMap<String, Value>>(replies.next());
     facts.is_open = default_user.and_then(|mut user| is_open(user.remove("flags")));
     facts.contacts = target.meet(questions, replies.by_ref());
-    facts.sentinel = sentinel(target).await;
     Ok(facts)
 }
 

@@ -57,7 +57,50 @@ pub struct SentinelFacts {
     pub replicas: u64,
 }
 
+/// The lower of two that are known; unknown if either is.
+fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    Some(one?.min(other?))
+}
+
+/// The one that is not as it should be, if either is not.
+fn worst(one: Option<String>, other: Option<String>, good: &str) -> Option<String> {
+    let (one, other) = (one?, other?);
+    Some(if one == good { other } else { one })
+}
+
+/// Of each partition what the node said that has it.
+fn known(ones: Vec<Contact>, others: Vec<Contact>) -> Vec<Contact> {
+    let one_or_other = |(one, other): (Contact, Contact)| {
+        if one.marker.is_some() { one } else { other }
+    };
+    ones.into_iter().zip(others).map(one_or_other).collect()
+}
+
 impl Facts {
+    /// What is so of two nodes of a cluster: of each fact the less safe one.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            is_local: self.is_local && other.is_local,
+            is_encrypted: self.is_encrypted && other.is_encrypted,
+            version: least(self.version, other.version),
+            is_primary: least(self.is_primary, other.is_primary),
+            // 0 is no limit at all.
+            maxmemory: least(self.maxmemory, other.maxmemory),
+            eviction: worst(self.eviction, other.eviction, "noeviction"),
+            has_aof: least(self.has_aof, other.has_aof),
+            appendfsync: worst(self.appendfsync, other.appendfsync, "always"),
+            has_waitaof: least(self.has_waitaof, other.has_waitaof),
+            replicas: least(self.replicas, other.replicas),
+            min_replicas: least(self.min_replicas, other.min_replicas),
+            is_cluster: self.is_cluster || other.is_cluster,
+            replica_migration: self.replica_migration.max(other.replica_migration),
+            full_coverage: self.full_coverage.max(other.full_coverage),
+            is_open: self.is_open.max(other.is_open),
+            sentinel: None,
+            contacts: known(self.contacts, other.contacts),
+        }
+    }
+
     /// Takes what the server says about itself in `INFO`.
     pub(super) fn read_info(&mut self, info: &str) {
         let fields: BTreeMap<&str, &str> = info

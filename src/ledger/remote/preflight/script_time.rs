@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use redis::RedisResult;
 
-use crate::ledger::remote::link::{Connection, Target, primary_of};
+use crate::ledger::remote::link::{Connection, Target, primaries};
 
 /// Calls of scripts so far, and the time that they took together, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,15 +42,24 @@ impl ScriptTime {
     }
 }
 
-/// Reads the count of the primary.
+/// Reads the counts of all primaries, as one.
 pub(super) async fn read(target: &Target) -> RedisResult<Option<ScriptTime>> {
-    let address = &target.address;
-    let endpoint = primary_of(address, target.patience).await?;
-    let mut connection = Connection::open(&endpoint, address.entry(), target.patience).await?;
-    let mut question = redis::cmd("INFO");
-    question.arg("commandstats");
-    let info: String = redis::from_redis_value(connection.ask(&question).await?)?;
-    Ok(ScriptTime::of(&info))
+    let entry = target.address.entry();
+    let mut sum = None;
+    for endpoint in primaries(target).await? {
+        let mut connection = Connection::open(&endpoint, entry, target.patience).await?;
+        let mut question = redis::cmd("INFO");
+        question.arg("commandstats");
+        let info: String = redis::from_redis_value(connection.ask(&question).await?)?;
+        if let Some(time) = ScriptTime::of(&info) {
+            let ScriptTime { calls, micros } = sum.unwrap_or_default();
+            sum = Some(ScriptTime {
+                calls: calls + time.calls,
+                micros: micros + time.micros,
+            });
+        }
+    }
+    Ok(sum)
 }
 
 #[cfg(test)]

@@ -31,6 +31,16 @@ pub(super) const NAME: u64 = 16;
 pub(super) const FORGET: u64 = 17;
 pub(super) const EXPIRE: u64 = 18;
 pub(super) const RESERVE_ONE: u64 = 19;
+pub(super) const PLACE: u64 = 20;
+pub(super) const QUOTE: u64 = 21;
+pub(super) const ENTIRE: u64 = 22;
+pub(super) const REFUSE: u64 = 23;
+pub(super) const UNDO: u64 = 24;
+pub(super) const TIE: u64 = 25;
+pub(super) const ACT_WHOLE: u64 = 26;
+pub(super) const BUMP: u64 = 27;
+pub(super) const FOLLOW: u64 = 28;
+pub(super) const READ_TIES: u64 = 29;
 
 /// Letter of the table of nodes, and of that of channels.
 pub(super) const NODE_LETTER: &str = "n";
@@ -136,7 +146,7 @@ pub(super) fn reference_field(channel: ChannelIx, reference: &str) -> Vec<u8> {
 }
 
 /// A pin: 0 for none, else the index plus one.
-fn pin(node: Option<NodeIx>) -> u64 {
+pub(super) fn pin(node: Option<NodeIx>) -> u64 {
     node.map_or(0, |node| u64::from(node.0) + 1)
 }
 
@@ -155,33 +165,37 @@ fn maybe_units(w: &mut Writer, units: Option<Units>) {
     }
 }
 
-fn put_key(w: &mut Writer, kind: u64, key: CommandKey) {
+pub(super) fn put_key(w: &mut Writer, kind: u64, key: CommandKey) {
     w.uint(kind);
     w.id(EXT_ID, key.id);
     w.bytes(&key.fingerprint.to_le_bytes());
 }
 
-fn put_lines(w: &mut Writer, lines: &[LineRequest<'_>]) {
+pub(super) fn put_lines(w: &mut Writer, lines: &[LineRequest<'_>]) {
     w.count(lines.len());
     lines.iter().for_each(|line| put_line(w, line));
 }
 
-fn put_line(w: &mut Writer, line: &LineRequest<'_>) {
+pub(super) fn put_line(w: &mut Writer, line: &LineRequest<'_>) {
     w.ext(EXT_SKU, line.sku.as_str().as_bytes());
     w.uint(pin(line.node));
     w.uint(line.quantity.get());
 }
 
 /// What the record of a reservation keeps of the command: see `lua/lib/records.lua`.
-fn made(key: CommandKey, reserve: &Reserve<'_>) -> Vec<u8> {
-    let lines = reserve.lines.as_slice();
+pub(super) fn made(
+    key: CommandKey,
+    reserve: &Reserve<'_>,
+    reference: Option<&str>,
+    lines: &[LineRequest<'_>],
+) -> Vec<u8> {
     let mut w = Writer(Vec::with_capacity(64));
     w.0.extend(key.fingerprint.to_le_bytes());
     // Always in three bytes: the script puts the index there where it is not known yet.
     w.0.push(0xcd);
     w.0.extend(index(reserve).0.to_be_bytes());
     w.array(2 + 3 * lines.len());
-    maybe_text(&mut w, reserve.reference);
+    maybe_text(&mut w, reference);
     w.uint(u64::from(reserve.ttl.get().as_millis()));
     for line in lines {
         w.uint(pin(line.node));
@@ -193,9 +207,13 @@ fn made(key: CommandKey, reserve: &Reserve<'_>) -> Vec<u8> {
 
 /// The same of one line, up to the text of its SKU, which stands in the batch anyway.
 fn made_up_to_sku(key: CommandKey, reserve: &Reserve<'_>, line: &LineRequest<'_>) -> Vec<u8> {
-    let mut made = made(key, reserve);
+    let mut made = made_of(key, reserve);
     made.truncate(made.len() - line.sku.as_str().len());
     made
+}
+
+fn made_of(key: CommandKey, reserve: &Reserve<'_>) -> Vec<u8> {
+    made(key, reserve, reserve.reference, reserve.lines.as_slice())
 }
 
 /// The channel's index; any where it is not known.
@@ -219,7 +237,7 @@ fn put_reserve(w: &mut Writer, key: CommandKey, reserve: &Reserve<'_>) {
     w.uint(RESERVE);
     w.id(EXT_ID, key.id);
     w.uint(u64::from(reserve.allow_partial));
-    w.bytes(&made(key, reserve));
+    w.bytes(&made_of(key, reserve));
     w.uint(ttl);
     let field = reserve
         .reference
@@ -230,15 +248,20 @@ fn put_reserve(w: &mut Writer, key: CommandKey, reserve: &Reserve<'_>) {
     put_lines(w, reserve.lines.as_slice());
 }
 
-fn put_act(w: &mut Writer, key: CommandKey, act: &Act<'_>) {
-    let (kind, a, b) = match act.verb {
+/// A verb and its two numbers.
+pub(super) fn verb(verb: Verb) -> (u64, u64, u64) {
+    match verb {
         Verb::Confirm => (CONFIRM, 0, 0),
         Verb::Release => (RELEASE, 0, 0),
         Verb::Extend(ttl) => (EXTEND, u64::from(ttl.as_millis()), 0),
         Verb::Ship { from } => (SHIP, pin(from), 0),
         Verb::Return { restock, to } => (RETURN, u64::from(restock), pin(to)),
         Verb::Transfer { to } => (TRANSFER, u64::from(to.0), 0),
-    };
+    }
+}
+
+fn put_act(w: &mut Writer, key: CommandKey, act: &Act<'_>) {
+    let (kind, a, b) = verb(act.verb);
     put_key(w, kind, key);
     w.id(EXT_TARGET, act.id.0);
     w.uint(a);

@@ -10,10 +10,10 @@ use super::command;
 use super::pack::Reader;
 use super::record::Made;
 use super::reply::{BatchReply, Header, reserved_as_packed};
-use super::result::{Asked, List, Outcome, body};
+use super::result::{Asked, List, Outcome, Shown, body};
 use crate::domain::command::CommandKey;
 use crate::domain::{ChannelIx, NodeIx};
-use crate::ledger::event::{Body, Event};
+use crate::ledger::event::{Body, Event, Reserved};
 
 /// An entry of the stream of events.
 #[derive(Debug, Clone)]
@@ -26,7 +26,13 @@ pub struct Entry {
 enum Said<'a> {
     Reserve(Asking<'a>),
     Other(Asked<'a>),
-    Name { letter: &'a str, name: &'a str },
+    Name {
+        letter: &'a str,
+        name: &'a str,
+    },
+    /// The lines here of a reservation over several partitions: its id, what the record keeps, and
+    /// of each line whether it lies elsewhere.
+    Place(u128, &'a [u8], Vec<bool>),
     Nothing,
 }
 
@@ -100,9 +106,13 @@ fn happened<'a>(said: Said<'a>, outcome: Outcome<'a>) -> Result<Bodies<'a>, Malf
         }
         (Said::Reserve(asking), Outcome::Recorded(packed)) => {
             let (id, fingerprint) = (asking.id, asking.made.fingerprint);
-            body(Asked::by(CommandKey { id, fingerprint }), packed)?
+            let asked = Asked::by(CommandKey { id, fingerprint });
+            body(asked, packed, Shown::Here)?
         }
-        (Said::Other(asked), Outcome::Recorded(packed)) => body(asked, packed)?,
+        (Said::Other(asked), Outcome::Recorded(packed)) => body(asked, packed, Shown::Here)?,
+        (Said::Place(id, made, elsewhere), Outcome::Part(grants)) => {
+            Body::Reserved(placed(id, made, &elsewhere, grants)?)
+        }
         (Said::Name { letter, name }, Outcome::Named(index)) => {
             if letter == command::NODE_LETTER {
                 Body::NodeNamed {
@@ -120,6 +130,25 @@ fn happened<'a>(said: Said<'a>, outcome: Outcome<'a>) -> Result<Bodies<'a>, Malf
         _ => return Ok([None, None]),
     };
     Ok([named, Some(body)])
+}
+
+/// The event of the lines that were placed here.
+fn placed<'a>(
+    id: u128,
+    made: &'a [u8],
+    elsewhere: &[bool],
+    grants: List<'_>,
+) -> Result<Reserved<'a>, Malformed> {
+    let mut reserved = reserved_as_packed(id, Made::take(&mut Reader(made))?, None)?;
+    let mut line = 0..;
+    reserved.lines.retain(|_| {
+        let number = line.next().unwrap_or_default();
+        elsewhere.get(number) != Some(&true)
+    });
+    for (line, held) in reserved.lines.iter_mut().zip(grants.grants()?) {
+        line.held = held;
+    }
+    Ok(reserved)
 }
 
 fn key(argument: &Argument<'_>, r: &mut Reader<'_>) -> Result<CommandKey, Malformed> {
@@ -209,6 +238,7 @@ fn other<'a>(argument: &mut Argument<'a>) -> Result<Said<'a>, Malformed> {
             r.skip()?;
             Said::Name { letter, name }
         }
+        command::PLACE.. => step(kind, argument, r)?,
         _ => {
             r.skip_many(read_values(kind)?)?;
             Said::Nothing
@@ -216,6 +246,37 @@ fn other<'a>(argument: &mut Argument<'a>) -> Result<Said<'a>, Malformed> {
     };
     argument.commands = reader;
     Ok(said)
+}
+
+/// Takes a step of a command over several partitions.
+fn step<'a>(kind: u64, argument: &Argument<'a>, r: &mut Reader<'a>) -> Result<Said<'a>, Malformed> {
+    if kind == command::PLACE {
+        let id = argument.id(r.narrow()?)?;
+        r.skip()?;
+        let made = r.bytes()?;
+        r.skip_many(2)?;
+        skip_lines(r, 3)?;
+        let count: usize = r.narrow()?;
+        let elsewhere = (0..count).map(|_| Ok(r.int()? == 1));
+        let elsewhere = elsewhere.collect::<Result<_, Malformed>>()?;
+        return Ok(Said::Place(id, made, elsewhere));
+    }
+    // Single values, and the widths of the lists that follow.
+    let (key, values, widths): (_, _, &[usize]) = match kind {
+        command::REFUSE => (Some(key(argument, r)?), 2, &[]),
+        command::UNDO => (Some(key(argument, r)?), 1, &[]),
+        command::ACT_WHOLE => (Some(key(argument, r)?), 5, &[5, 3]),
+        command::FOLLOW => (Some(key(argument, r)?), 6, &[7]),
+        command::ENTIRE => (None, 2, &[2]),
+        command::QUOTE => (None, 0, &[3]),
+        command::TIE => (None, 5, &[2]),
+        command::BUMP => (None, 2, &[]),
+        command::READ_TIES => (None, 1, &[]),
+        _ => return Err(Malformed),
+    };
+    r.skip_many(values)?;
+    widths.iter().try_for_each(|width| skip_lines(r, *width))?;
+    Ok(key.map_or(Said::Nothing, |key| Said::Other(Asked::by(key))))
 }
 
 /// Passes over a count and as many lines of that width.

@@ -12,6 +12,7 @@ pub mod record;
 mod refusal;
 pub mod reply;
 mod result;
+pub mod several;
 
 /// Bytes that are not what the scripts write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -125,6 +125,10 @@ pub struct Record<'a> {
 }
 
 /// See [`Record`].
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every one is a reservation, and none is kept"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kept<'a> {
     /// A reservation, as it stands.
@@ -215,11 +219,35 @@ pub struct Booking<'a> {
     pub deadline: UnixMillis,
     /// Its lines as they stand.
     pub lines: SmallVec<[(&'a str, Units, Line); 1]>,
+    /// How it hangs together with other partitions, where it lies in several.
+    pub ties: Option<Ties>,
+}
+
+/// What a reservation over several partitions has in each: see `lua/several.lua`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ties {
+    /// It is the record at home, which has all lines; else a part, with lines of its own.
+    pub is_home: bool,
+    /// At home: all parts are placed. Of a part: it waits for its home.
+    pub phase: Phase,
+    /// Decisions of home; of a part, the last one that it knows.
+    pub version: u64,
+    /// At home, of each line, whether it lies elsewhere.
+    pub elsewhere: Vec<bool>,
+}
+
+/// See [`Ties`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// It is being placed; or, of a part, it ends by itself at its deadline.
+    Loose,
+    /// It is held; or, of a part, it waits for its home.
+    Bound,
 }
 
 impl<'a> Booking<'a> {
-    /// Reads what follows the sequence.
-    fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+    /// Reads what follows the sequence of a record of this kind.
+    fn parse(kind: u8, bytes: &'a [u8]) -> Result<Self, Malformed> {
         let mut reader = Reader(bytes);
         let made = Made::take(&mut reader)?;
         let mut from = Integers(reader.0);
@@ -237,6 +265,10 @@ impl<'a> Booking<'a> {
             };
             lines.push((line.sku, line.requested, state));
         }
+        let ties = match kind {
+            RESERVATION => None,
+            _ => Some(ties(&mut from, kind == WHOLE, lines.len())?),
+        };
         let complete = (states == 0 || states == lines.len()) && from.0.is_empty();
         let booking = Self {
             made,
@@ -244,6 +276,7 @@ impl<'a> Booking<'a> {
             touched,
             deadline,
             lines,
+            ties,
         };
         Some(booking).filter(|_| complete).ok_or(Malformed)
     }
@@ -256,6 +289,18 @@ impl<'a> Booking<'a> {
     /// The caller's own name for it.
     pub const fn reference(&self) -> Option<&'a str> {
         self.made.reference
+    }
+
+    /// Whether the line with this number is one of the partition's own.
+    pub fn is_here(&self, line: usize) -> bool {
+        let elsewhere = self.ties.as_ref().and_then(|ties| ties.elsewhere.get(line));
+        elsewhere != Some(&true)
+    }
+
+    /// Whether there is a reservation: parts of one, and one that is being placed, are none.
+    pub fn is_whole(&self) -> bool {
+        let ties = self.ties.as_ref();
+        ties.is_none_or(|ties| ties.is_home && ties.phase == Phase::Bound)
     }
 
     /// As it stands.
@@ -293,6 +338,31 @@ impl<'a> Booking<'a> {
     }
 }
 
+/// The first byte of records of reservations: over one partition, over several at home, elsewhere.
+const RESERVATION: u8 = 1;
+const WHOLE: u8 = 4;
+const PART: u8 = 5;
+
+fn ties(from: &mut Integers<'_>, is_home: bool, lines: usize) -> Result<Ties, Malformed> {
+    let phase = match from.next::<8>()? {
+        1 => Phase::Loose,
+        2 => Phase::Bound,
+        _ => return Err(Malformed),
+    };
+    let version = from.next::<8>()?;
+    // The verb that a part is tied for, and its numbers: for the scripts alone.
+    for _ in 0..3 {
+        from.next::<8>()?;
+    }
+    let elsewhere = (0..if is_home { lines } else { 0 }).map(|_| Ok(from.next::<8>()? == 1));
+    Ok(Ties {
+        is_home,
+        phase,
+        version,
+        elsewhere: elsewhere.collect::<Result<_, Malformed>>()?,
+    })
+}
+
 fn state(from: &mut Integers<'_>) -> Result<Line, Malformed> {
     Ok(Line {
         pin: from.pin()?,
@@ -313,8 +383,8 @@ impl<'a> Record<'a> {
         let sequence = from.counter()?;
         let with_print = from.0;
         let fingerprint = from.fingerprint()?;
-        let kept = match kind {
-            1 => Kept::Reservation(Booking::parse(with_print)?),
+        let kept = match *kind {
+            RESERVATION | WHOLE | PART => Kept::Reservation(Booking::parse(*kind, with_print)?),
             2 | 3 => Kept::Answer {
                 at: from.moment()?,
                 result: from.0,

@@ -1,7 +1,8 @@
 //! Refusals as the scripts write them: a number, then what it is about, all in one flat list.
 
 use super::Malformed;
-use super::pack::Reader;
+use super::command;
+use super::pack::{Reader, Writer};
 use super::record::pin;
 use crate::domain::verdict::{Excess, Limit, Refusal, Shortage, Stale};
 use crate::domain::{NodeIx, Units};
@@ -109,3 +110,89 @@ fn stale(r: &mut Reader<'_>) -> Result<Stale, Malformed> {
         on_hand: units(r)?,
     })
 }
+
+/// The shortages of a refusal for want of stock.
+pub(super) fn shortages(refusal: &Refusal) -> Result<&[Shortage], Malformed> {
+    if let Refusal::InsufficientStock { shortages } = refusal {
+        Ok(shortages)
+    } else {
+        Err(Malformed)
+    }
+}
+
+/// A shortage as five values of a flat list.
+pub(super) fn put_shortage(w: &mut Writer, short: &Shortage) {
+    w.bytes(short.sku.as_bytes());
+    w.uint(command::pin(short.node));
+    w.uint(short.requested.get());
+    w.uint(short.available.get());
+    w.uint(match short.limit {
+        Limit::Suspended => 1,
+        Limit::Stock => 2,
+        Limit::Safety => 3,
+        Limit::Node => 4,
+    });
+}
+
+/// The result that a key stands for which was refused by nobody but the instance that saw all
+/// partitions.
+pub(super) fn pack(refusal: &Refusal) -> Result<Vec<u8>, Malformed> {
+    let mut w = Writer::default();
+    let mut begin = |values: usize, tag: u64| {
+        w.array(2 + values);
+        w.uint(REFUSED);
+        w.uint(tag);
+    };
+    match refusal {
+        Refusal::InsufficientStock { shortages } => {
+            begin(5 * shortages.len(), 3);
+            shortages.iter().for_each(|one| put_shortage(&mut w, one));
+        }
+        Refusal::ChangeFromStale { items } => {
+            begin(4 * items.len(), 17);
+            for item in items {
+                w.bytes(item.sku.as_bytes());
+                w.uint(u64::from(item.node.0));
+                w.uint(item.change_from.get());
+                w.uint(item.on_hand.get());
+            }
+        }
+        Refusal::NegativeStock {
+            sku,
+            node,
+            on_hand,
+            unavailable,
+        } => {
+            begin(4, 18);
+            w.bytes(sku.as_bytes());
+            w.uint(u64::from(node.0));
+            w.uint(on_hand.get());
+            w.uint(unavailable.get());
+        }
+        Refusal::TooMany { sku } => {
+            begin(1, 19);
+            w.bytes(sku.as_bytes());
+        }
+        // Decided in one partition, by its script.
+        Refusal::KeyReused
+        | Refusal::UnknownSku { .. }
+        | Refusal::UnknownReservation
+        | Refusal::UnknownLine { .. }
+        | Refusal::Expired
+        | Refusal::Released
+        | Refusal::Shipped
+        | Refusal::NotHeld
+        | Refusal::NotConfirmed
+        | Refusal::NotShipped
+        | Refusal::OverConfirm { .. }
+        | Refusal::OverRelease { .. }
+        | Refusal::OverShip { .. }
+        | Refusal::OverReturn { .. }
+        | Refusal::PartialTransfer { .. }
+        | Refusal::VersionMismatch { .. } => return Err(Malformed),
+    }
+    Ok(w.0)
+}
+
+/// The number of a refusal among results.
+const REFUSED: u64 = 6;

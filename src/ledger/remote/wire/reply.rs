@@ -5,8 +5,8 @@ use bytes::Bytes;
 use super::Malformed;
 use super::command::{CHANNEL_LETTER, NODE_LETTER, Table};
 use super::pack::{Reader, id};
-use super::record::{self, Kept, Made, Record};
-use super::result::{Asked, List, Outcome, body};
+use super::record::{self, Booking, Kept, Made, Record};
+use super::result::{Asked, List, Outcome, Shown, body};
 use crate::domain::command::{Command, CommandKey, Keyed};
 use crate::domain::{ChannelIx, Refusal, Reservation, ReservationId, Stock, UnixMillis, Verdict};
 use crate::ledger::answer::verdict_of;
@@ -55,6 +55,8 @@ pub enum Item {
     Deferred,
     /// There is no index left for its channel; nothing happened.
     Full,
+    /// It is about a reservation over several partitions, whose record this is; nothing happened.
+    Several,
 }
 
 /// Names, as field and index.
@@ -194,6 +196,9 @@ impl BatchReply {
             Outcome::Full => return Ok(Item::Full),
             Outcome::Unrecorded(list) => return Ok(Item::Answer(unrecorded(list.refusal()?))),
             Outcome::Record(bytes) => {
+                if is_several(bytes) {
+                    return Ok(Item::Several);
+                }
                 let answer = self.kept_answer(keyed.key.id, bytes)?;
                 return answer.map(Item::Answer).ok_or(Malformed);
             }
@@ -202,7 +207,9 @@ impl BatchReply {
             Outcome::Indexed(index, _, list) => {
                 verdict_of(now, reserved(keyed, Some(index), list)?)
             }
-            Outcome::Recorded(packed) => verdict_of(now, body(Asked::by(keyed.key), packed)?),
+            Outcome::Recorded(packed) => {
+                verdict_of(now, body(Asked::by(keyed.key), packed, Shown::All)?)
+            }
             Outcome::Named(_) | Outcome::Value(_) => return Err(Malformed),
         };
         let verdict = verdict.ok_or(Malformed)?;
@@ -214,13 +221,23 @@ impl BatchReply {
         self.kept_answer(id, self.record(at)?)
     }
 
-    /// The answer that a record stands for.
-    fn kept_answer(&self, id: u128, bytes: &[u8]) -> Result<Option<Answer>, Malformed> {
+    /// The fingerprint of the command whose record was read.
+    pub fn fingerprint(&self, at: usize) -> Result<u64, Malformed> {
+        Ok(Record::parse(self.record(at)?)?.fingerprint)
+    }
+
+    /// The answer that a record stands for; `None` where nobody was answered.
+    pub(in crate::ledger::remote) fn kept_answer(
+        &self,
+        id: u128,
+        bytes: &[u8],
+    ) -> Result<Option<Answer>, Malformed> {
         if bytes.is_empty() {
             return Ok(None);
         }
         let record = Record::parse(bytes)?;
         let verdict = match record.kept {
+            Kept::Reservation(booking) if !booking.is_whole() => return Ok(None),
             Kept::Reservation(booking) => {
                 Ok(crate::domain::Outcome::Reservation(booking.as_made(id)))
             }
@@ -232,7 +249,7 @@ impl BatchReply {
                     id,
                     fingerprint: record.fingerprint,
                 };
-                verdict_of(at, body(Asked::by(key), packed)?).ok_or(Malformed)?
+                verdict_of(at, body(Asked::by(key), packed, Shown::All)?).ok_or(Malformed)?
             }
         };
         Ok(Some(told(verdict, true, self.position(record.sequence))))
@@ -291,19 +308,26 @@ impl BatchReply {
         Ok(self.value(at)?.int()? == 1)
     }
 
-    fn value(&self, at: usize) -> Result<Reader<'_>, Malformed> {
+    pub(super) fn value(&self, at: usize) -> Result<Reader<'_>, Malformed> {
         let Outcome::Value(reader) = self.outcome(at)?.0 else {
             return Err(Malformed);
         };
         Ok(reader)
     }
 
-    fn record(&self, at: usize) -> Result<&[u8], Malformed> {
+    /// What the id at this place stands for; empty for nothing.
+    pub fn record(&self, at: usize) -> Result<&[u8], Malformed> {
         let Outcome::Record(bytes) = self.outcome(at)?.0 else {
             return Err(Malformed);
         };
         Ok(bytes)
     }
+}
+
+/// Whether a record is that of a reservation over several partitions.
+fn is_several(bytes: &[u8]) -> bool {
+    let kept = Record::parse(bytes).map(|record| record.kept);
+    matches!(kept, Ok(Kept::Reservation(Booking { ties: Some(_), .. })))
 }
 
 /// Values of a line that expired.
@@ -334,12 +358,12 @@ fn view(id: u128, bytes: &[u8]) -> Result<Option<Reservation>, Malformed> {
         return Ok(None);
     }
     Ok(match Record::parse(bytes)?.kept {
-        Kept::Reservation(booking) => Some(booking.now(id)),
+        Kept::Reservation(booking) => Some(booking.now(id)).filter(|_| booking.is_whole()),
         Kept::Answer { .. } => None,
     })
 }
 
-const fn told(verdict: Verdict, replayed: bool, position: Position) -> Answer {
+pub(super) const fn told(verdict: Verdict, replayed: bool, position: Position) -> Answer {
     Answer {
         verdict,
         replayed,
@@ -348,7 +372,7 @@ const fn told(verdict: Verdict, replayed: bool, position: Position) -> Answer {
     }
 }
 
-fn unrecorded(refusal: Refusal) -> Answer {
+pub(in crate::ledger::remote) fn unrecorded(refusal: Refusal) -> Answer {
     told(Err(refusal), false, Position::default())
 }
 

@@ -134,11 +134,24 @@ impl Asked<'_> {
     }
 }
 
+/// Which lines of a reservation over several partitions are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// To whoever acted on it.
+    All,
+    /// In the events of a partition, which tell of that partition alone.
+    Here,
+}
+
 /// The event of a result that is kept under its key.
-pub(super) fn body<'a>(asked: Asked<'a>, packed: Packed<'a>) -> Result<Body<'a>, Malformed> {
+pub(super) fn body<'a>(
+    asked: Asked<'a>,
+    packed: Packed<'a>,
+    shown: Shown,
+) -> Result<Body<'a>, Malformed> {
     let mut list = packed.list;
     match packed.tag {
-        ACTED => acted(asked.key, &mut list.reader),
+        ACTED => acted(asked.key, &mut list.reader, shown),
         CHANGED => changed(asked, &mut list.reader),
         SETTLED => settled(asked.key, &mut list.reader),
         _ => Ok(Body::Refused {
@@ -148,7 +161,7 @@ pub(super) fn body<'a>(asked: Asked<'a>, packed: Packed<'a>) -> Result<Body<'a>,
     }
 }
 
-fn acted<'a>(key: CommandKey, r: &mut Reader<'a>) -> Result<Body<'a>, Malformed> {
+fn acted<'a>(key: CommandKey, r: &mut Reader<'a>, shown: Shown) -> Result<Body<'a>, Malformed> {
     let verb = match r.int()? {
         2 => VerbKind::Confirm,
         3 => VerbKind::Release,
@@ -167,6 +180,10 @@ fn acted<'a>(key: CommandKey, r: &mut Reader<'a>) -> Result<Body<'a>, Malformed>
         let line: usize = r.narrow()?;
         let step = step(r.int()?, NodeIx(r.narrow()?), units(r)?)?;
         lines.get_mut(line).ok_or(Malformed)?.moves.push(step);
+    }
+    if shown == Shown::Here {
+        let mut line = 0..;
+        lines.retain(|_| line.next().is_some_and(|line| booking.is_here(line)));
     }
     Ok(Body::Acted(Acted {
         id,

@@ -1,0 +1,160 @@
+//! Commands where there are several partitions.
+//!
+//! A command is decided in one partition, its home: that of its SKUs with the lowest number, or of
+//! its reservation, and its id names it. What needs no other is one call, as ever. What needs
+//! others goes through steps that anybody may repeat: see `lua/several.lua`.
+
+mod act;
+mod recover;
+mod reserve;
+mod stock;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::Poll;
+
+use super::format::Packed;
+use super::wire::command::Read;
+use super::wire::reply::{Item, unrecorded};
+use super::{Place, RemoteLedger, senseless};
+use crate::domain::command::{Command, CommandKey, Keyed, Reserve};
+use crate::domain::{Outcome, Refusal};
+use crate::ledger::{Answer, LedgerError};
+use crate::telemetry::Script;
+
+/// Commands of a batch that are on their way at once.
+const AT_ONCE: usize = 64;
+
+/// Times that a command begins anew because another one was faster.
+const ATTEMPTS: usize = 8;
+
+impl RemoteLedger {
+    /// Executes a command in the partitions that it needs.
+    pub(super) async fn execute_in_some(&self, keyed: &Keyed<'_>) -> Result<Answer, LedgerError> {
+        let Some(partitions) = self.partitions.of_command(&keyed.command) else {
+            return Ok(unrecorded(Refusal::UnknownReservation));
+        };
+        let home = partitions.first().copied().unwrap_or_default();
+        let keyed = Keyed {
+            key: CommandKey {
+                id: self.partitions.id_at(keyed.key.id, home),
+                ..keyed.key
+            },
+            command: keyed.command.clone(),
+        };
+        match &keyed.command {
+            Command::Reserve(reserve) if partitions.len() > 1 => {
+                self.reserve_in_several(&keyed, reserve).await
+            }
+            Command::Stock(stock) if partitions.len() > 1 => {
+                self.change_stock_in_several(&keyed, stock, &partitions)
+                    .await
+            }
+            Command::Reserve(_) | Command::Act(_) | Command::Stock(_) | Command::PutSettings(_) => {
+                self.execute_at(&keyed, home).await
+            }
+        }
+    }
+
+    /// Executes a command in its home.
+    async fn execute_at(&self, keyed: &Keyed<'_>, home: u16) -> Result<Answer, LedgerError> {
+        let (reply, at) = self.batcher.submit(Packed::command(keyed).to(home)).await?;
+        match (reply.answer(at, keyed).map_err(senseless)?, &keyed.command) {
+            (Item::Several, Command::Act(act)) => {
+                let record = reply.record(at).map_err(senseless)?.to_vec();
+                self.act_in_several(keyed, act, record).await
+            }
+            // Only one partition has names to give.
+            (Item::Full, Command::Reserve(reserve)) => {
+                let keyed = Keyed {
+                    command: Command::Reserve(self.with_channel(reserve).await?),
+                    ..*keyed
+                };
+                let submitted = self.batcher.submit(Packed::command(&keyed).to(home));
+                self.answer(submitted.await?, &keyed).await
+            }
+            _ => self.answer((reply, at), keyed).await,
+        }
+    }
+
+    /// The same, with an index for its channel, which gets one if it has none.
+    async fn with_channel<'a>(&self, reserve: &Reserve<'a>) -> Result<Reserve<'a>, LedgerError> {
+        let mut reserve = reserve.clone();
+        if reserve.channel.index.is_none() {
+            let made = self.make_channel(reserve.channel.name).await?;
+            reserve.channel.index = Some(made.ok_or(LedgerError::Overloaded)?);
+        }
+        Ok(reserve)
+    }
+
+    /// Executes commands, some at once; order is kept within each partition.
+    pub(super) async fn execute_all_in_some(
+        &self,
+        commands: &[Keyed<'_>],
+    ) -> Vec<Result<Answer, LedgerError>> {
+        let mut answers = Vec::with_capacity(commands.len());
+        for some in commands.chunks(AT_ONCE) {
+            let all = some.iter().map(|keyed| self.execute_in_some(keyed));
+            answers.extend(all_of(all).await);
+        }
+        answers
+    }
+
+    /// One step in one partition. The steps that take units need memory.
+    async fn step(
+        &self,
+        partition: u16,
+        bytes: Vec<u8>,
+        lines: usize,
+        script: Script,
+    ) -> Result<Place, LedgerError> {
+        let packed = Packed::step(bytes, lines, script).to(partition);
+        self.batcher.submit(packed).await
+    }
+
+    /// What an id stands for in a partition; empty for nothing.
+    async fn record_at(&self, partition: u16, id: u128) -> Result<Vec<u8>, LedgerError> {
+        let (reply, at) = self.read(&Read::Settle(id), partition).await?;
+        Ok(reply.record(at).map_err(senseless)?.to_vec())
+    }
+}
+
+/// Waits for all, which go on side by side.
+async fn all_of<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut waiting: Vec<Result<F::Output, Pin<Box<F>>>> =
+        futures.map(|future| Err(Box::pin(future))).collect();
+    std::future::poll_fn(|context| {
+        let mut is_ready = true;
+        for slot in &mut waiting {
+            if let Err(future) = slot {
+                match future.as_mut().poll(context) {
+                    Poll::Ready(output) => *slot = Ok(output),
+                    Poll::Pending => is_ready = false,
+                }
+            }
+        }
+        if is_ready {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    waiting.into_iter().filter_map(Result::ok).collect()
+}
+
+/// What a key was answered that stands for something in several partitions: a change of stock in
+/// each; of anything else there is one.
+pub(super) fn joined(found: Vec<Answer>) -> Option<Answer> {
+    let mut found = found.into_iter();
+    let mut first = found.next()?;
+    if let Ok(Outcome::Stock(results)) = &mut first.verdict {
+        for other in found {
+            match other.verdict {
+                Ok(Outcome::Stock(more)) => results.extend(more),
+                _ => return Some(other),
+            }
+        }
+    }
+    Some(first)
+}

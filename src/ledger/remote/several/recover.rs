@@ -1,0 +1,31 @@
+//! Moving on what others have left half way.
+
+use super::super::wire::several::encode_ties;
+use super::super::{RemoteLedger, senseless};
+use super::all_of;
+use crate::domain::ReservationId;
+use crate::ledger::LedgerError;
+use crate::telemetry::Script;
+
+/// How long a part waits for its home before anybody else looks after it, milliseconds: longer than
+/// an act takes.
+const PATIENCE_MS: u64 = 3_000;
+
+impl RemoteLedger {
+    /// Has parts that have waited for long follow their home. Any number of instances may do it.
+    pub(in crate::ledger::remote) async fn recover(&self) -> Result<(), LedgerError> {
+        if self.partitions.count() == 1 {
+            return Ok(());
+        }
+        let read = |partition| self.step(partition, encode_ties(PATIENCE_MS), 1, Script::Relief);
+        let all = all_of(self.partitions.numbers().map(read)).await;
+        for (partition, read) in self.partitions.numbers().zip(all) {
+            let (reply, at) = read?;
+            for id in reply.ties(at).map_err(senseless)? {
+                tracing::info!(id = %ReservationId(id), partition, "a part was left waiting");
+                self.settle_part(ReservationId(id), partition).await?;
+            }
+        }
+        Ok(())
+    }
+}

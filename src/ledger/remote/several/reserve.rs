@@ -1,0 +1,360 @@
+//! Reserving in several partitions: the lines are placed in ascending order, at home first, whose
+//! record becomes a reservation when all are. A refusal is decided at home as well; then what was
+//! placed is given back, at the latest by the deadline that all parts share.
+
+use super::super::wire::reply::unrecorded;
+use super::super::wire::several::{
+    Share, Step, booking, encode_entire, encode_place, encode_quote, encode_refuse, encode_undo,
+};
+use super::super::{RemoteLedger, senseless};
+use super::{ATTEMPTS, all_of};
+use crate::domain::command::{Command, CommandKey, Keyed, Reserve};
+use crate::domain::verdict::Shortage;
+use crate::domain::{Refusal, Units, UnixMillis};
+use crate::ledger::{Answer, LedgerError, Position};
+use crate::telemetry::Script;
+
+/// A reservation on its way.
+struct Attempt<'a, 'c> {
+    key: CommandKey,
+    reserve: &'a Reserve<'c>,
+    shares: Vec<Share<'c>>,
+}
+
+/// What was placed so far.
+#[derive(Default)]
+struct Placed {
+    /// Names the attempt; set by home.
+    deadline: Option<UnixMillis>,
+    /// Partitions, home first.
+    partitions: Vec<u16>,
+    /// Lines elsewhere, and what they got.
+    elsewhere: Vec<(usize, Units)>,
+    /// Units of all lines.
+    units: u64,
+}
+
+/// How an attempt goes on.
+enum Course {
+    /// All parts are placed.
+    Entire,
+    /// Home had an answer already.
+    Answered(Answer),
+    /// It cannot be done.
+    Refused(Refusal),
+    /// Too late, or another attempt is in the way.
+    Lost,
+}
+
+impl RemoteLedger {
+    /// Reserves lines of several partitions.
+    pub(super) async fn reserve_in_several(
+        &self,
+        keyed: &Keyed<'_>,
+        reserve: &Reserve<'_>,
+    ) -> Result<Answer, LedgerError> {
+        let shares = self.partitions.shares(reserve.lines.as_slice());
+        if reserve.channel.index.is_none() {
+            let attempt = Attempt {
+                key: keyed.key,
+                reserve,
+                shares: shares.clone(),
+            };
+            if let Some(answer) = self.refused_outright(&attempt).await? {
+                return Ok(answer);
+            }
+        }
+        let reserve = self.with_channel(reserve).await?;
+        let attempt = Attempt {
+            key: keyed.key,
+            reserve: &reserve,
+            shares,
+        };
+        for _ in 0..ATTEMPTS {
+            if let Some(answer) = self.attempt(&attempt).await? {
+                let keyed = Keyed {
+                    key: keyed.key,
+                    command: Command::Reserve(reserve.clone()),
+                };
+                self.learn(&keyed, &answer).await?;
+                return Ok(answer);
+            }
+        }
+        Err(LedgerError::Unavailable)
+    }
+
+    /// Refuses what cannot be done before a channel gets an index: made-up names use none up.
+    async fn refused_outright(
+        &self,
+        attempt: &Attempt<'_, '_>,
+    ) -> Result<Option<Answer>, LedgerError> {
+        let home = attempt.home()?;
+        let known = self.record_at(home, attempt.key.id).await?;
+        if !known.is_empty() {
+            return Ok(None);
+        }
+        match self.quoted(&attempt.shares, attempt.reserve).await? {
+            Some(refusal) => self.refuse(attempt, &Placed::default(), refusal).await,
+            None => Ok(None),
+        }
+    }
+
+    /// One attempt; `None`: it was lost, and nothing is promised by it.
+    async fn attempt(&self, attempt: &Attempt<'_, '_>) -> Result<Option<Answer>, LedgerError> {
+        let mut placed = Placed::default();
+        let course = match self.place_all(attempt, &mut placed).await {
+            Ok(course) => course,
+            Err(error) => {
+                let undone = self.give_up(attempt, &placed).await;
+                return Err(if undone { error } else { LedgerError::Unknown });
+            }
+        };
+        match course {
+            Course::Answered(answer) => Ok(Some(answer)),
+            Course::Entire => self.conclude(attempt, &placed).await,
+            Course::Refused(refusal) => self.refuse(attempt, &placed, refusal).await,
+            Course::Lost => {
+                let undone = self.give_up(attempt, &placed).await;
+                if undone {
+                    Ok(None)
+                } else {
+                    Err(LedgerError::Unknown)
+                }
+            }
+        }
+    }
+
+    async fn place_all(
+        &self,
+        attempt: &Attempt<'_, '_>,
+        placed: &mut Placed,
+    ) -> Result<Course, LedgerError> {
+        for (at, share) in attempt.shares.iter().enumerate() {
+            if let Some(course) = self.place(attempt, share, placed).await? {
+                let Course::Refused(refusal) = course else {
+                    return Ok(course);
+                };
+                // The others are only asked: a refusal names everything that is short.
+                let rest = attempt.shares.get(at + 1..).unwrap_or_default();
+                let others = self.quoted(rest, attempt.reserve).await?;
+                let all = [Some(refusal), others].into_iter().flatten();
+                return Ok(join(all, attempt.reserve).map_or(Course::Lost, Course::Refused));
+            }
+        }
+        if placed.units > 0 {
+            return Ok(Course::Entire);
+        }
+        let refusal = self.quoted(&attempt.shares, attempt.reserve).await?;
+        Ok(refusal.map_or(Course::Lost, Course::Refused))
+    }
+
+    /// Places one share; `None`: go on.
+    async fn place(
+        &self,
+        attempt: &Attempt<'_, '_>,
+        share: &Share<'_>,
+        placed: &mut Placed,
+    ) -> Result<Option<Course>, LedgerError> {
+        let is_home = placed.deadline.is_none();
+        let bytes = encode_place(attempt.key, attempt.reserve, share, placed.deadline);
+        let lines = attempt.reserve.lines.as_slice().len();
+        let (reply, at) = self
+            .step(share.partition, bytes, lines, Script::Batch)
+            .await?;
+        match reply.step(at).map_err(senseless)?.0 {
+            Step::Placed(grants) => {
+                let ttl = attempt.reserve.ttl.get();
+                let deadline = reply.header().now.after(ttl);
+                placed.add(share, deadline, &grants);
+                Ok(None)
+            }
+            Step::Record(record) => {
+                let found = booking(record).map_err(senseless)?;
+                let found = found.filter(|found| !found.is_whole());
+                let Some(found) = found else {
+                    let kept = reply.kept_answer(attempt.key.id, record);
+                    let kept = kept.map_err(senseless)?;
+                    return Ok(Some(match kept.filter(|_| is_home) {
+                        Some(answer) => Course::Answered(answer),
+                        None => Course::Lost,
+                    }));
+                };
+                // Somebody has placed it before us, with the same command: we go on from there.
+                let here = found.lines.iter().enumerate();
+                let here = here.filter(|(number, _)| found.is_here(*number));
+                let grants: Vec<Units> = here.map(|(_, (_, _, line))| line.held).collect();
+                placed.add(share, found.deadline, &grants);
+                Ok(None)
+            }
+            Step::Refused(Refusal::KeyReused) if is_home => {
+                Ok(Some(Course::Answered(unrecorded(Refusal::KeyReused))))
+            }
+            Step::Refused(Refusal::KeyReused) | Step::Late | Step::Done => Ok(Some(Course::Lost)),
+            Step::Refused(refusal) => Ok(Some(Course::Refused(refusal))),
+        }
+    }
+
+    /// What these shares would be refused for.
+    async fn quoted(
+        &self,
+        shares: &[Share<'_>],
+        reserve: &Reserve<'_>,
+    ) -> Result<Option<Refusal>, LedgerError> {
+        let quote = |share: &Share<'_>| {
+            let lines = share.lines.len();
+            self.step(share.partition, encode_quote(share), lines, Script::Batch)
+        };
+        let mut refusals = Vec::new();
+        for quoted in all_of(shares.iter().map(quote)).await {
+            let (reply, at) = quoted?;
+            if let Step::Refused(refusal) = reply.step(at).map_err(senseless)?.0 {
+                refusals.push(refusal);
+            }
+        }
+        Ok(join(refusals.into_iter(), reserve))
+    }
+
+    /// Makes it a reservation; `None`: it was too late.
+    async fn conclude(
+        &self,
+        attempt: &Attempt<'_, '_>,
+        placed: &Placed,
+    ) -> Result<Option<Answer>, LedgerError> {
+        let (home, id) = (attempt.home()?, attempt.key.id);
+        let deadline = placed.deadline.unwrap_or_default();
+        let bytes = encode_entire(id, deadline, &placed.elsewhere);
+        let lines = attempt.reserve.lines.as_slice().len();
+        let (reply, at) = self.step(home, bytes, lines, Script::Relief).await?;
+        let record = reply.record(at).map_err(senseless)?;
+        match reply.kept_answer(id, record).map_err(senseless)? {
+            Some(answer) => {
+                if answer.verdict.is_err() {
+                    self.undo_parts(attempt, placed).await;
+                }
+                let replayed = false;
+                Ok(Some(Answer { replayed, ..answer }))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Decides at home that it is refused; what home had decided before counts.
+    async fn refuse(
+        &self,
+        attempt: &Attempt<'_, '_>,
+        placed: &Placed,
+        refusal: Refusal,
+    ) -> Result<Option<Answer>, LedgerError> {
+        if !matches!(refusal, Refusal::InsufficientStock { .. }) {
+            // No key stands for that one.
+            let undone = self.give_up(attempt, placed).await;
+            return if undone {
+                Ok(Some(unrecorded(refusal)))
+            } else {
+                Err(LedgerError::Unknown)
+            };
+        }
+        let bytes = encode_refuse(attempt.key, placed.deadline, &refusal).map_err(senseless)?;
+        let (reply, at) = self.step(attempt.home()?, bytes, 1, Script::Relief).await?;
+        let (step, position) = reply.step(at).map_err(senseless)?;
+        if let Step::Record(record) = step {
+            let kept = reply.kept_answer(attempt.key.id, record);
+            let kept = kept.map_err(senseless)?;
+            if kept.as_ref().is_none_or(|kept| kept.verdict.is_err()) {
+                self.undo_parts(attempt, placed).await;
+            }
+            return Ok(kept);
+        }
+        self.undo_parts(attempt, placed).await;
+        Ok(Some(refused(refusal, position)))
+    }
+
+    /// Takes back what was placed, at home first: then nobody can make it a reservation any more.
+    /// Whether that is certain.
+    async fn give_up(&self, attempt: &Attempt<'_, '_>, placed: &Placed) -> bool {
+        let (Some(deadline), Ok(home)) = (placed.deadline, attempt.home()) else {
+            return placed.partitions.is_empty();
+        };
+        let undo = encode_undo(attempt.key, deadline);
+        let undone = self.step(home, undo, 1, Script::Relief).await;
+        let is_undone = undone
+            .is_ok_and(|(reply, at)| reply.step(at).is_ok_and(|(step, _)| step == Step::Done));
+        if is_undone {
+            self.undo_parts(attempt, placed).await;
+        }
+        is_undone
+    }
+
+    /// Parts of what home has refused; where it fails, they end by their deadline.
+    async fn undo_parts(&self, attempt: &Attempt<'_, '_>, placed: &Placed) {
+        let Some(deadline) = placed.deadline else {
+            return;
+        };
+        let undo = |partition: &u16| {
+            let bytes = encode_undo(attempt.key, deadline);
+            self.step(*partition, bytes, 1, Script::Relief)
+        };
+        for undone in all_of(placed.partitions.iter().skip(1).map(undo)).await {
+            if let Err(error) = undone {
+                tracing::debug!(%error, "a part is left to its deadline");
+            }
+        }
+    }
+}
+
+impl Attempt<'_, '_> {
+    fn home(&self) -> Result<u16, LedgerError> {
+        let first = self.shares.first().map(|share| share.partition);
+        first.ok_or(LedgerError::Unavailable)
+    }
+}
+
+impl Placed {
+    fn add(&mut self, share: &Share<'_>, deadline: UnixMillis, grants: &[Units]) {
+        let is_home = self.deadline.is_none();
+        self.deadline.get_or_insert(deadline);
+        self.partitions.push(share.partition);
+        for ((number, _), units) in share.lines.iter().zip(grants) {
+            self.units += units.get();
+            if !is_home {
+                self.elsewhere.push((*number, *units));
+            }
+        }
+    }
+}
+
+/// One refusal from those of several partitions: the first SKU that is unknown, or all that is
+/// short, in the order of the lines.
+fn join(refusals: impl Iterator<Item = Refusal>, reserve: &Reserve<'_>) -> Option<Refusal> {
+    let mut short: Vec<Shortage> = Vec::new();
+    let mut unknown: Vec<Box<str>> = Vec::new();
+    for refusal in refusals {
+        if let Refusal::InsufficientStock { shortages } = refusal {
+            short.extend(shortages);
+        } else if let Refusal::UnknownSku { sku } = refusal {
+            unknown.push(sku);
+        } else {
+            return Some(refusal);
+        }
+    }
+    // Lines are sorted by SKU, and one partition has all of a SKU.
+    unknown.sort_unstable();
+    if let Some(sku) = unknown.into_iter().next() {
+        return Some(Refusal::UnknownSku { sku });
+    }
+    let lines = reserve.lines.as_slice();
+    let number = |one: &Shortage| lines.iter().position(|line| line.sku.as_str() == &*one.sku);
+    short.sort_by_key(number);
+    (!short.is_empty()).then(|| Refusal::InsufficientStock {
+        shortages: short.into(),
+    })
+}
+
+const fn refused(refusal: Refusal, position: Position) -> Answer {
+    Answer {
+        verdict: Err(refusal),
+        replayed: false,
+        position,
+        told_after: position,
+    }
+}

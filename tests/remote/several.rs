@@ -1,0 +1,188 @@
+//! A ledger of several partitions against the independent model: what a command does and is answered
+//! must not show where its lines lie.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+
+use holdfast::blocking::wait_for;
+use holdfast::domain::{NodeIx, Outcome, Reservation, ReservationId, Settings, Sku, UnixMillis};
+use holdfast::ledger::remote::script::Keys;
+use holdfast::ledger::{Answer, Availability, StockView};
+
+use crate::instance::{Instance, Place};
+use crate::server::{Kind, Server};
+use crate::support::check::{Coverage, Subject, check};
+use crate::support::commands_wanted;
+use crate::support::history::{CHANNEL_NAMES, Maker};
+use crate::support::script::Script;
+
+/// Two instances that take turns over one ledger.
+struct Spread<'s> {
+    place: Place<'s>,
+    partitions: u16,
+    instances: [Instance; 2],
+    turn: Cell<usize>,
+    /// Identities as the model knows them, by those that name a partition.
+    ids: RefCell<HashMap<u128, u128>>,
+}
+
+impl<'s> Spread<'s> {
+    fn new(server: &'s Server, partitions: u16) -> Self {
+        let mut place = Place::new(server);
+        place.partitions = Some(partitions);
+        let instances = [place.open_named(), place.open()];
+        Self {
+            place,
+            partitions,
+            instances,
+            turn: Cell::new(0),
+            ids: RefCell::default(),
+        }
+    }
+
+    /// The instance whose turn it is.
+    fn next(&self) -> &Instance {
+        let turn = 1 - self.turn.get();
+        self.turn.set(turn);
+        &self.instances[turn]
+    }
+
+    /// The identity in the store of a reservation that the model knows by another.
+    fn real(&self, id: u128) -> u128 {
+        let ids = self.ids.borrow();
+        let real = ids.iter().find(|(_, known)| **known == id);
+        real.map_or(id, |(real, _)| *real)
+    }
+
+    fn as_known(&self, mut found: Reservation) -> Reservation {
+        found.id = ReservationId(self.ids.borrow().get(&found.id.0).copied().unwrap_or(0));
+        found
+    }
+
+    fn answer_as_known(&self, mut answer: Answer) -> Answer {
+        if let Ok(Outcome::Reservation(found)) = answer.verdict {
+            answer.verdict = Ok(Outcome::Reservation(self.as_known(found)));
+        }
+        answer
+    }
+}
+
+fn sku(text: &str) -> Sku<'_> {
+    Sku::new(text).unwrap()
+}
+
+impl Subject for Spread<'_> {
+    fn id(&self, key: &str) -> u128 {
+        self.next().id(key)
+    }
+
+    fn execute(&mut self, key: &str, script: &Script, target: u128) -> Answer {
+        let target = self.real(target);
+        let answer = self.next().try_execute(key, script, target).unwrap();
+        if let (Script::Reserve { .. }, Ok(Outcome::Reservation(made))) = (script, &answer.verdict)
+        {
+            let id = self.next().id(key);
+            self.ids.borrow_mut().insert(made.id.0, id);
+        }
+        self.answer_as_known(answer)
+    }
+
+    fn set_clock(&mut self, at: i64) {
+        self.place.clock.set(UnixMillis(at));
+    }
+
+    fn now(&self) -> i64 {
+        let last = |partition| {
+            let keys = Keys::new(&self.place.namespace, partition);
+            self.place.ask::<i64>(&["HGET", keys.meta(), "now"])
+        };
+        let last = (0..self.partitions).map(last).max().unwrap();
+        last.max(self.place.clock.now().0)
+    }
+
+    fn tick(&mut self) {
+        wait_for(self.next().0.tick()).unwrap();
+    }
+
+    fn restart(&mut self) {
+        let turn = self.turn.get();
+        self.instances[turn] = self.place.open();
+    }
+
+    fn snapshot(&mut self) {}
+
+    fn stock(&self, name: &str) -> Option<StockView> {
+        wait_for(self.next().0.stock(sku(name))).unwrap()
+    }
+
+    fn settings(&self, name: &str) -> Option<Settings> {
+        wait_for(self.next().0.settings(sku(name))).unwrap()
+    }
+
+    fn availability(&self, name: &str, node: Option<u16>) -> Option<Availability> {
+        wait_for(self.next().0.availability(sku(name), node.map(NodeIx))).unwrap()
+    }
+
+    fn reservation(&self, id: u128) -> Option<Reservation> {
+        let id = ReservationId(self.real(id));
+        let found = wait_for(self.next().0.reservation(id)).unwrap();
+        found.map(|found| self.as_known(found))
+    }
+
+    fn by_reference(&self, channel: u16, reference: &str) -> Option<Reservation> {
+        let name = CHANNEL_NAMES[usize::from(channel)];
+        let found = wait_for(self.next().0.by_reference(name, reference)).unwrap();
+        found.map(|found| self.as_known(found))
+    }
+
+    fn settle(&self, key: &str) -> Option<Answer> {
+        let found = wait_for(self.next().0.settle(key)).unwrap();
+        found.map(|found| self.answer_as_known(found))
+    }
+
+    fn has_one_order(&self) -> bool {
+        false
+    }
+
+    fn violations(&self) -> Vec<String> {
+        wait_for(self.next().0.recount()).unwrap().violations
+    }
+}
+
+/// Neither does the clock go back, nor is a key used again with another content: where that lies in
+/// other partitions, it is another command.
+fn run(partitions: u16, commands: usize) -> Coverage {
+    let server = Server::start(Kind::Redis);
+    let mut left = commands;
+    let mut coverage = Coverage::new();
+    for seed in 0.. {
+        let mut maker = Maker::new(seed);
+        maker.backwards = false;
+        maker.reuses = false;
+        let history = maker.history(400);
+        let seen = check(seed, &history, || Spread::new(&server, partitions));
+        for (code, times) in seen.unwrap_or_else(|report| panic!("{partitions}: {report}")) {
+            *coverage.entry(code).or_default() += times;
+        }
+        left = left.saturating_sub(history.len());
+        if left == 0 {
+            break;
+        }
+    }
+    coverage
+}
+
+#[test]
+fn any_number_of_partitions_agrees_with_the_model() {
+    std::thread::scope(|scope| {
+        for partitions in [4, 64] {
+            scope.spawn(move || {
+                let coverage = run(partitions, commands_wanted() / 200);
+                assert!(
+                    coverage.len() >= 18,
+                    "not every answer was met: {coverage:?}"
+                );
+            });
+        }
+    });
+}
