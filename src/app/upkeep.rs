@@ -86,7 +86,8 @@ impl<'e> Upkeep<'e> {
             return Err(out_of_service());
         }
         match self.engine.tick().await {
-            Ok(()) => {}
+            // A loss is told once, where it is found.
+            Ok(()) | Err(LedgerError::Quarantined) => {}
             Err(LedgerError::Poisoned) => return Err(out_of_service()),
             Err(error) => tracing::warn!(%error, "upkeep failed"),
         }

@@ -1,14 +1,23 @@
 //! A caller that remembers everything it was told, and the one thing it was not told.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::server::pause;
 use crate::support::rng::Rng;
 use crate::wire::{Reply, Wire};
 
 pub(crate) const SKUS: [&str; 8] = ["hot", "s1", "s2", "s3", "s4", "s5", "s6", "s7"];
 pub(crate) const NODES: [&str; 2] = ["main", "east"];
+
+/// Between two calls, where several tests with load run side by side.
+const PACE: Duration = Duration::from_millis(1);
+
+/// Before a call that was not answered is sent again.
+const RETRY: Duration = Duration::from_millis(20);
 
 /// How many of the newest reservations and calls a client keeps in full.
 const KEPT_BOOKINGS: usize = 500;
@@ -39,6 +48,8 @@ pub(crate) struct Sent {
     pub(crate) body: Value,
     /// `None`: no answer came.
     pub(crate) reply: Option<Reply>,
+    /// It was sent once and may have been done.
+    is_in_doubt: bool,
 }
 
 /// A reservation as it was last answered.
@@ -64,6 +75,8 @@ pub(crate) struct Client {
     pub(crate) supplied: BTreeMap<&'static str, i64>,
     /// Calls that were answered `unknown` or not at all, over all its life.
     pub(crate) unknown: u64,
+    /// Calls that were answered, over all its life.
+    pub(crate) answered: u64,
 }
 
 impl Client {
@@ -77,6 +90,7 @@ impl Client {
             retired: BTreeMap::new(),
             supplied: BTreeMap::new(),
             unknown: 0,
+            answered: 0,
         }
     }
 
@@ -93,15 +107,47 @@ impl Client {
         }
     }
 
+    /// Calls until told to stop, over connections that are made anew as often as they break. What is
+    /// unknown is asked again with the same key until it is known.
+    pub(crate) fn persist(&mut self, address: SocketAddr, goes_on: impl Fn(&Self) -> bool) {
+        while goes_on(self) {
+            let Ok(mut wire) = Wire::connect(address) else {
+                pause(RETRY);
+                continue;
+            };
+            while goes_on(self) {
+                if self.pending().is_none() {
+                    let call = self.next();
+                    self.sent.push(call);
+                }
+                let before = self.sent.len();
+                let known = self
+                    .deliver(&mut wire)
+                    .unwrap_or_else(|wrong| panic!("{wrong}"));
+                self.unknown += u64::from(!known);
+                if !known || self.sent.len() < before {
+                    pause(RETRY);
+                    break;
+                }
+                pause(PACE);
+            }
+        }
+    }
+
     /// Sends the last call. False when its result is unknown; `Err` when it cannot be right.
     pub(crate) fn deliver(&mut self, wire: &mut Wire) -> Result<bool, String> {
-        let call = self.sent.last().unwrap();
-        let Ok(reply) = wire.post(&call.path, &call.key, &call.body) else {
+        let call = self.sent.last_mut().unwrap();
+        let sent = wire.post(&call.path, &call.key, &call.body);
+        let was_in_doubt = call.is_in_doubt;
+        let status = sent.as_ref().map_or(500, |reply| reply.status);
+        call.is_in_doubt |= status >= 500 && status != 503;
+        let Ok(reply) = sent else {
             return Ok(false);
         };
         match reply.status {
-            // Overloaded or shutting down: nothing was changed.
-            503 => {
+            // Overloaded, not available or shutting down: nothing was changed by this one, whatever
+            // became of one before.
+            503 if !was_in_doubt => {
                 self.sent.pop();
                 Ok(true)
             }
@@ -113,6 +159,7 @@ impl Client {
     fn take(&mut self, reply: Reply) -> Result<(), String> {
         let call = self.sent.last_mut().unwrap();
         call.reply = Some(reply.clone());
+        self.answered += 1;
         match (call.purpose.clone(), reply.status) {
             (Purpose::Reserve, 201) => {
                 let id = reply.body["id"].as_str().unwrap().to_owned();
@@ -150,6 +197,7 @@ impl Client {
             key,
             body,
             reply: None,
+            is_in_doubt: false,
         }
     }
 

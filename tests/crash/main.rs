@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
+#[expect(dead_code, reason = "the tests of faults use the rest of it")]
 mod client;
 mod judge;
 #[path = "../support/rng.rs"]

@@ -49,16 +49,26 @@ impl Server {
 
     /// Starts an instance over a store; makes the ledger where there is none.
     pub(crate) fn spawn_over(store: &str) -> Self {
-        let arguments = ["--store", store, "--durability", "memory", "--init"];
-        Self::run(&[], &arguments)
+        Self::spawn_at("memory", store, &[])
+    }
+
+    /// The same at a durability level, with settings.
+    pub(crate) fn spawn_at(level: &str, store: &str, settings: &[(&str, &str)]) -> Self {
+        let arguments = ["--store", store, "--durability", level, "--init"];
+        Self::run_with(&[], &arguments, settings)
     }
 
     fn run(wrapper: &[&str], arguments: &[&str]) -> Self {
+        Self::run_with(wrapper, arguments, &[])
+    }
+
+    fn run_with(wrapper: &[&str], arguments: &[&str], settings: &[(&str, &str)]) -> Self {
         let serve = [BINARY, "serve", "--listen", "127.0.0.1:0"];
         let words = [wrapper, &serve, arguments].concat();
         let mut child = command(words[0])
             .args(&words[1..])
             .envs(SETTINGS)
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -70,7 +70,8 @@ impl Wire {
         let body = if body.is_empty() {
             Value::Null
         } else {
-            serde_json::from_slice(&body)?
+            let text = || Value::String(String::from_utf8_lossy(&body).into_owned());
+            serde_json::from_slice(&body).unwrap_or_else(|_| text())
         };
         Ok(Reply { status, body })
     }

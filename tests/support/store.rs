@@ -1,5 +1,6 @@
 //! Real servers with what a test does to them: settings, replicas, signals, an end and a new start.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -22,10 +23,18 @@ pub(crate) struct Store {
 impl Store {
     /// Starts a server that keeps nothing on the disk unless the settings say so.
     pub(crate) fn start(kind: Kind, settings: &[&str]) -> Self {
+        Self::start_under(&[], kind, settings)
+    }
+
+    /// The same as an argument of another command.
+    pub(crate) fn start_under(wrapper: &[&str], kind: Kind, settings: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let settings: Vec<String> = settings.iter().map(|word| (*word).to_owned()).collect();
-        let mut command = Command::new(kind.program());
+        let program = kind.program();
+        let mut words = wrapper.iter().map(OsStr::new).chain([program.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words);
         command.args(["--save", ""]).args(&settings);
         let child = run(command, &folder, port);
         Self {
@@ -39,14 +48,19 @@ impl Store {
 
     /// Starts a Sentinel over one primary called `shop`.
     pub(crate) fn start_sentinel(kind: Kind, primary: &Self) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let port = free_port();
-        let file = folder.path().join("sentinel.conf");
         let lines = [
             format!("sentinel monitor shop 127.0.0.1 {} 1", primary.port),
             "sentinel down-after-milliseconds shop 60000".to_owned(),
             "sentinel failover-timeout shop 10000".to_owned(),
         ];
+        Self::start_sentinel_with(kind, &lines)
+    }
+
+    /// Starts a Sentinel with these lines as its configuration.
+    pub(crate) fn start_sentinel_with(kind: Kind, lines: &[String]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let file = folder.path().join("sentinel.conf");
         std::fs::write(&file, lines.join("\n")).unwrap();
         let mut command = Command::new(kind.program());
         command.arg(&file).arg("--sentinel");
@@ -87,7 +101,7 @@ impl Store {
         words: &[&str],
         wanted: impl Fn(&T) -> bool,
     ) {
-        let deadline = std::time::Duration::from_secs(20);
+        let deadline = std::time::Duration::from_mins(1);
         let started = holdfast::clock::monotonic();
         while !self.ask::<T>(words).is_ok_and(|answer| wanted(&answer)) {
             assert!(started.elapsed() < deadline, "{words:?} stays as it is");
@@ -130,8 +144,14 @@ impl Store {
 
     /// The same server again, on what it left in its folder.
     pub(crate) fn restart(&mut self) {
+        self.restart_with(&[]);
+    }
+
+    /// The same with more settings.
+    pub(crate) fn restart_with(&mut self, settings: &[&str]) {
         let mut command = Command::new(self.kind.program());
         command.args(["--save", ""]).args(&self.settings);
+        command.args(settings);
         self.child = run(command, &self.folder, self.port);
     }
 }
