@@ -23,8 +23,13 @@ local function placed_before(slot, made, deadline)
     return { RECORD, record }
   end
   if booking.deadline == deadline then return { RECORD, record } end
-  if booking.deadline > deadline or states_of(booking.lines).held then return { VALUE, 0 } end
-  return nil
+  if booking.deadline > deadline then return { VALUE, 0 } end
+  if not states_of(booking.lines).held then return nil end
+  -- Home has begun anew, so nobody comes to the end of the attempt that this is left from.
+  booking.deadline = deadline
+  due_at(deadline, ids[slot])
+  put_record(slot, encode_booking(booking))
+  return { RECORD, records[slot] }
 end
 
 -- What follows in the record: the states of all lines, and how the parts hang together.

@@ -9,7 +9,7 @@ use holdfast::domain::UnixMillis;
 use holdfast::domain::command::Keyed;
 use holdfast::engine::Engine;
 use holdfast::ledger::embedded::Retention;
-use holdfast::ledger::remote::batcher::{BatcherConfig, Settling};
+use holdfast::ledger::remote::batcher::BatcherConfig;
 use holdfast::ledger::remote::link::{Level, Patience};
 use holdfast::ledger::remote::script::{INIT, Identity, Keys};
 use holdfast::ledger::remote::{OpenError, RemoteConfig};
@@ -51,35 +51,10 @@ impl<'s> Place<'s> {
 
     /// What an instance is opened with; it keeps everything for ever.
     pub(crate) fn config(&self) -> RemoteConfig {
-        RemoteConfig {
-            address: self.server.url().parse().unwrap(),
-            namespace: self.namespace.clone(),
-            level: Level {
-                durability: Durability::Memory,
-                replicas: 0,
-                wait: Duration::from_secs(1),
-            },
-            patience: Patience::default(),
-            batcher: BatcherConfig {
-                settling: Settling {
-                    clock: Some(self.clock.clone()),
-                    ..Settling::default()
-                },
-                ..BatcherConfig::default()
-            },
-            retention: Retention {
-                keys_ms: i64::MAX / 4,
-                refusals_ms: i64::MAX / 4,
-                records_max: u64::MAX,
-            },
-            accept: Vec::new(),
-            init: true,
-            partitions: self.partitions,
-            name: "test".to_owned(),
-            look_every: Duration::from_secs(30),
-            clock: self.clock.clone(),
-            meters: Meters::new(),
-        }
+        let mut config = config_at(&self.server.url(), &self.namespace, &self.clock);
+        config.batcher.settling.clock = Some(self.clock.clone());
+        config.partitions = self.partitions;
+        config
     }
 
     /// An instance; makes the ledger where there is none.
@@ -122,6 +97,33 @@ impl<'s> Place<'s> {
         let mut command = redis::Cmd::new();
         command.arg(words);
         command.query(&mut self.server.connect()).unwrap()
+    }
+}
+
+/// What an instance over the store at an address is opened with.
+pub(crate) fn config_at(address: &str, namespace: &str, clock: &Clock) -> RemoteConfig {
+    RemoteConfig {
+        address: address.parse().unwrap(),
+        namespace: namespace.to_owned(),
+        level: Level {
+            durability: Durability::Memory,
+            replicas: 0,
+            wait: Duration::from_secs(1),
+        },
+        patience: Patience::default(),
+        batcher: BatcherConfig::default(),
+        retention: Retention {
+            keys_ms: i64::MAX / 4,
+            refusals_ms: i64::MAX / 4,
+            records_max: u64::MAX,
+        },
+        accept: Vec::new(),
+        init: true,
+        partitions: None,
+        name: "test".to_owned(),
+        look_every: Duration::from_secs(30),
+        clock: clock.clone(),
+        meters: Meters::new(),
     }
 }
 

@@ -20,12 +20,19 @@ mod server;
 #[expect(dead_code, reason = "the tests of the program use the rest of it")]
 mod program_support;
 
+#[path = "../support/store.rs"]
+#[expect(dead_code, reason = "the tests of links use the rest of it")]
+mod store;
+
 mod alike;
+mod cluster;
 mod crowd;
 mod expiry;
+mod halves;
 mod instance;
 mod loss;
 mod model;
+mod nodes;
 mod program;
 mod safety;
 mod several;

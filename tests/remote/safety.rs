@@ -135,7 +135,9 @@ fn a_ledger_of_another_schema_or_size_is_left_alone() {
     ] {
         let before: String = place.ask(&["HGET", keys.meta(), field]);
         let _new: u64 = place.ask(&["HSET", keys.meta(), field, value]);
-        let refused = Place::refusal(place.config());
+        let mut config = place.config();
+        config.partitions = Some(1);
+        let refused = Place::refusal(config);
         let OpenError::Unusable(text) = refused else {
             panic!("{refused:?}");
         };

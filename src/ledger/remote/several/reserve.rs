@@ -294,11 +294,19 @@ impl RemoteLedger {
             let bytes = encode_undo(attempt.key, deadline);
             self.step(*partition, bytes, 1, Script::Relief)
         };
-        for undone in all_of(placed.partitions.iter().skip(1).map(undo)).await {
-            if let Err(error) = undone {
-                tracing::debug!(%error, "a part is left to its deadline");
+        let mut left: Vec<u16> = placed.partitions.iter().skip(1).copied().collect();
+        for _ in 0..ATTEMPTS {
+            let undone = all_of(left.iter().map(undo)).await;
+            let mut undone = undone.into_iter();
+            left.retain(|_| undone.next().is_none_or(|step| step.is_err()));
+            if left.is_empty() {
+                return;
             }
         }
+        tracing::warn!(
+            ?left,
+            "parts of a refused reservation are left to their deadline"
+        );
     }
 }
 

@@ -1,0 +1,258 @@
+//! An instance that stops after any step of a command over several partitions: whoever comes next
+//! finds all of it or nothing, or makes it so.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+
+use holdfast::blocking::wait_for;
+use holdfast::domain::command::{Keyed, Verb};
+use holdfast::domain::line::LineState;
+use holdfast::domain::{Outcome, Reservation, ReservationId, UnixMillis};
+use holdfast::ledger::Answer;
+
+use crate::instance::{Instance, Place, set};
+use crate::server::{Kind, Server};
+use crate::support::check::START;
+use crate::support::script::{Ask, Script};
+
+const SKUS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+const ON_HAND: u64 = 5;
+const TTL: u32 = 60_000;
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Follows a command through so many of its steps and then leaves it, as an instance that stops:
+/// what it has sent is done, what comes after is not.
+fn cut<T>(future: impl Future<Output = T>, steps: usize) -> Option<T> {
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    for step in 0..steps {
+        if step > 0 {
+            std::thread::park();
+        }
+        if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return Some(value);
+        }
+    }
+    None
+}
+
+/// Two instances over four partitions with some stock of each SKU.
+struct Scene<'s> {
+    place: Place<'s>,
+    first: Instance,
+    other: Instance,
+}
+
+fn reserve() -> Script {
+    Script::Reserve {
+        channel: 0,
+        reference: Some("order".to_owned()),
+        ttl: TTL,
+        partial: false,
+        lines: SKUS
+            .map(|sku| Ask {
+                sku: sku.to_owned(),
+                node: None,
+                quantity: 2,
+            })
+            .to_vec(),
+    }
+}
+
+fn act(verb: Verb) -> Script {
+    Script::Act {
+        target: String::new(),
+        verb,
+        lines: None,
+    }
+}
+
+impl<'s> Scene<'s> {
+    fn new(server: &'s Server) -> Self {
+        let mut place = Place::new(server);
+        place.partitions = Some(4);
+        let first = place.open_named();
+        let other = place.open();
+        for sku in SKUS {
+            first.execute(sku, &set(sku, ON_HAND));
+        }
+        Self {
+            place,
+            first,
+            other,
+        }
+    }
+
+    /// Executes a command on the first instance up to a step, and stops it.
+    fn cut_off(&self, key: &str, script: &Script, target: u128, steps: usize) -> bool {
+        let command = script.command(target);
+        let key = self.first.0.key(key, &command);
+        let keyed = Keyed { key, command };
+        let done = cut(self.first.0.execute(&keyed), steps).is_some();
+        // What it has sent is still done.
+        self.first.0.close().unwrap();
+        done
+    }
+
+    fn now(&self, at: i64) {
+        self.place.clock.set(UnixMillis(START + at));
+    }
+
+    /// Units of every SKU are where the lines of this reservation say, or where nothing is held.
+    fn agrees(&self, found: Option<&Reservation>) {
+        for sku in SKUS {
+            let line = found.map(|found| found.lines.iter().find(|line| &*line.sku == sku));
+            let line = line.map(|line| line.unwrap().line).unwrap_or_default();
+            let there = ON_HAND - line.shipped.get();
+            let units = [there, line.held.get(), line.committed.get()];
+            assert_eq!(self.other.units(sku), units, "{sku}");
+        }
+        self.other.recounts_clean();
+    }
+
+    fn find(&self, id: u128) -> Option<Reservation> {
+        wait_for(self.other.0.reservation(ReservationId(id))).unwrap()
+    }
+
+    fn made(&self) -> u128 {
+        let answer = self.other.try_execute("k", &reserve(), 0).unwrap();
+        reservation(&answer).id.0
+    }
+}
+
+fn reservation(answer: &Answer) -> &Reservation {
+    match &answer.verdict {
+        Ok(Outcome::Reservation(found)) => found,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Tries a cut after every step, until one comes after the end. `check` sees whether that was so.
+fn at_every_step(check: impl Fn(&Scene<'_>, usize) -> bool) {
+    let server = Server::start(Kind::Redis);
+    for steps in 1.. {
+        assert!(steps < 60, "it does not end");
+        if check(&Scene::new(&server), steps) {
+            assert!(steps > 3, "a command over several partitions has steps");
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_reservation_left_half_way_is_made_whole_by_its_key() {
+    at_every_step(|scene, steps| {
+        let done = scene.cut_off("k", &reserve(), 0, steps);
+        let answer = scene.other.try_execute("k", &reserve(), 0).unwrap();
+        let made = reservation(&answer);
+        assert_eq!(made.state(), LineState::Held);
+        let found = scene.find(made.id.0);
+        assert_eq!(found.as_ref(), Some(made));
+        scene.agrees(found.as_ref());
+        done
+    });
+}
+
+#[test]
+fn a_reservation_left_half_way_ends_by_its_deadline() {
+    at_every_step(|scene, steps| {
+        let done = scene.cut_off("k", &reserve(), 0, steps);
+        scene.now(i64::from(TTL) + 1);
+        wait_for(scene.other.0.tick()).unwrap();
+        scene.agrees(None);
+        // Whether it was made is known, and the units are free again in either case.
+        let answer = scene.other.try_execute("next", &reserve(), 0).unwrap();
+        assert_eq!(reservation(&answer).state(), LineState::Held);
+        done
+    });
+}
+
+#[test]
+fn a_refusal_left_half_way_holds_nothing_for_long() {
+    at_every_step(|scene, steps| {
+        scene.first.execute("less", &set("f", 1));
+        let done = scene.cut_off("k", &reserve(), 0, steps);
+        let answer = scene.other.try_execute("k", &reserve(), 0).unwrap();
+        assert_eq!(answer.verdict.unwrap_err().code(), "insufficient_stock");
+        scene.now(i64::from(TTL) + 1);
+        wait_for(scene.other.0.tick()).unwrap();
+        for sku in SKUS {
+            assert_eq!(scene.other.units(sku)[1..], [0, 0], "{sku}");
+        }
+        scene.other.recounts_clean();
+        done
+    });
+}
+
+fn act_left_half_way(before: &[Verb], verb: Verb, after: LineState) {
+    at_every_step(|scene, steps| {
+        let id = scene.made();
+        for (at, verb) in before.iter().enumerate() {
+            let key = format!("before{at}");
+            let done = scene.other.try_execute(&key, &act(*verb), id).unwrap();
+            assert!(done.verdict.is_ok());
+        }
+        let from = scene.find(id).unwrap().state();
+        let done = scene.cut_off("act", &act(verb), id, steps);
+        // Long enough for somebody else to look after it, and not yet its deadline.
+        scene.now(10_000);
+        wait_for(scene.other.0.tick()).unwrap();
+        let found = scene.find(id).unwrap();
+        assert!(
+            [from, after].contains(&found.state()),
+            "{:?}",
+            found.state()
+        );
+        scene.agrees(Some(&found));
+        // Nobody is in the way of the next who acts on it.
+        let again = scene.other.try_execute("act", &act(verb), id).unwrap();
+        assert_eq!(reservation(&again).state(), after);
+        let found = scene.find(id).unwrap();
+        assert_eq!(found.state(), after);
+        scene.agrees(Some(&found));
+        done
+    });
+}
+
+#[test]
+fn a_confirmation_left_half_way_is_all_or_nothing() {
+    act_left_half_way(&[], Verb::Confirm, LineState::Committed);
+}
+
+#[test]
+fn a_release_left_half_way_is_all_or_nothing() {
+    act_left_half_way(&[], Verb::Release, LineState::Released);
+}
+
+#[test]
+fn a_shipment_left_half_way_is_all_or_nothing() {
+    let ship = Verb::Ship { from: None };
+    act_left_half_way(&[Verb::Confirm], ship, LineState::Shipped);
+}
+
+#[test]
+fn what_was_confirmed_half_way_is_not_given_back_by_the_deadline() {
+    at_every_step(|scene, steps| {
+        let id = scene.made();
+        let done = scene.cut_off("act", &act(Verb::Confirm), id, steps);
+        scene.now(i64::from(TTL) + 1);
+        let early = scene.find(id).unwrap().state();
+        wait_for(scene.other.0.tick()).unwrap();
+        let found = scene.find(id).unwrap();
+        assert_eq!(found.state(), early, "decided once");
+        assert!([LineState::Committed, LineState::Expired].contains(&early));
+        scene.agrees(Some(&found));
+        done
+    });
+}
