@@ -203,6 +203,11 @@ impl Engine {
         self.parts.ledger.events(after, limit).await
     }
 
+    /// The last durable change of a shard, as far as it is known here.
+    pub fn durable(&self, shard: u16) -> Position {
+        self.parts.ledger.durable(shard)
+    }
+
     /// How the ledger is.
     pub fn health(&self) -> Health {
         self.parts.ledger.health()

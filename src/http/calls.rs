@@ -376,6 +376,11 @@ pub const CALLS: &[Call] = &[
                 "Position to continue after; left out: from the beginning.",
             ),
             (
+                "shard",
+                Place::Query,
+                "Which order of changes, from 0; a ledger of several partitions has one in each.",
+            ),
+            (
                 "limit",
                 Place::Query,
                 "1 to 1,000; 100 when left out. Not for streams.",

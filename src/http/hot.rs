@@ -326,7 +326,8 @@ fn finish_reply(app: &App, parts: &Parts, reply: Reply) -> Response<Body> {
         .committed
         .filter(|committed| committed.position.sequence > 0);
     if let Some(Committed { position, .. }) = committed {
-        text.raw("0.")
+        text.number(position.shard)
+            .raw(".")
             .number(position.epoch)
             .raw(".")
             .number(position.sequence);

@@ -18,6 +18,8 @@ use crate::domain::{NodeIx, Settings, Stock, Units, UnixMillis, Verdict};
 /// folder, so positions of a lost suffix are never mistaken for new ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position {
+    /// Which order: a partition of a remote ledger; the embedded ledger has one.
+    pub shard: u16,
     /// Counts the openings of the ledger.
     pub epoch: u32,
     /// Counts the changes, without gaps; 0 is before the first.
@@ -244,6 +246,12 @@ impl Recount {
 /// Why a page of events cannot be given.
 #[derive(Debug, thiserror::Error)]
 pub enum EventsError {
+    /// There are fewer shards.
+    #[error("there are {shards} shards")]
+    NoShard {
+        /// How many.
+        shards: u16,
+    },
     /// Events so old were dropped; the oldest kept is after this sequence.
     #[error("events up to {oldest} are no longer kept")]
     Gone {

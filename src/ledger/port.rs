@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::embedded::EmbeddedLedger;
 use super::event::{Cursor, EventPage};
 use super::remote::RemoteLedger;
-use super::{Answer, Availability, EventsError, Health, LedgerError, Recount, StockView};
+use super::{Answer, Availability, EventsError, Health, LedgerError, Position, Recount, StockView};
 use crate::blocking::wait_for;
 use crate::domain::command::Keyed;
 use crate::domain::hash::Hasher;
@@ -159,6 +159,14 @@ impl Ledger {
         match self {
             Self::Embedded(ledger) => ledger.recount(),
             Self::Remote(ledger) => ledger.recount().await,
+        }
+    }
+
+    /// The last durable change of a shard, as far as it is known here.
+    pub fn durable(&self, shard: u16) -> Position {
+        match self {
+            Self::Embedded(ledger) => ledger.health().durable,
+            Self::Remote(ledger) => ledger.durable(shard),
         }
     }
 
@@ -348,8 +356,16 @@ mod tests {
             Ok(Answer {
                 verdict: Err(Refusal::Expired),
                 replayed: false,
-                position: Position { epoch: 1, sequence },
-                told_after: Position { epoch: 1, sequence },
+                position: Position {
+                    shard: 0,
+                    epoch: 1,
+                    sequence,
+                },
+                told_after: Position {
+                    shard: 0,
+                    epoch: 1,
+                    sequence,
+                },
             })
         };
         let mut answers = vec![at(7), Err(LedgerError::Overloaded), at(8)];

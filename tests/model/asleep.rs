@@ -62,6 +62,7 @@ impl Subject for Played {
         }
         self.sequence += 1;
         let position = Position {
+            shard: 0,
             epoch: 1,
             sequence: self.sequence,
         };

@@ -207,6 +207,7 @@ impl Subject for Book {
         let verdict = self.decide(key, &command);
         self.sequence += 1;
         let position = Position {
+            shard: 0,
             epoch: 1,
             sequence: self.sequence,
         };

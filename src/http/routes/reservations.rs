@@ -227,7 +227,8 @@ fn batch_reply(app: &App, early: Early, answers: Vec<Result<Answer, LedgerError>
             json.raw(r#","replayed":"#).bool(committed.replayed);
             let position = committed.position;
             if position.sequence > 0 {
-                json.raw(r#","position":"0."#).number(position.epoch);
+                json.raw(r#","position":""#).number(position.shard);
+                json.raw(".").number(position.epoch);
                 json.raw(".").number(position.sequence).raw("\"");
             }
             committed.replayed = false;

@@ -154,6 +154,7 @@ impl EmbeddedLedger {
 
     fn position(&self, sequence: u64) -> Position {
         Position {
+            shard: 0,
             epoch: self.journal.epoch(),
             sequence,
         }

@@ -16,8 +16,9 @@ use super::RemoteLedger;
 use super::format::Packed;
 use super::history::{Contact, History, Question};
 use super::link::{Connection, Endpoint, Target, primary};
-use super::recount::{RecountError, recount};
+use super::recount::{RecountError, recount_with_parts};
 use super::script::{BadMeta, Keys, Meta};
+use super::several::Parts;
 use super::wire::event::Entry;
 use crate::ledger::embedded::record::encode;
 use crate::ledger::event::{Cursor, Event, EventPage};
@@ -141,10 +142,7 @@ impl Caller {
         for _ in 0..REDIRECTS_MAX {
             let (node, mut connection) = self.connected().await?;
             match question.query_async(&mut connection).await {
-                Err(error) if is_elsewhere(&error) => {
-                    self.target.cluster.doubt();
-                    tokio::time::sleep(REDIRECT_PAUSE).await;
-                }
+                Err(error) if is_elsewhere(&error) => self.look_anew().await,
                 Err(error) => {
                     self.lock().remove(&node);
                     self.target.cluster.doubt();
@@ -175,6 +173,12 @@ impl Caller {
         let question = Question::add_to(history, keys, &mut questions);
         let replies = self.ask_all(&questions).await?;
         Ok(question.answer(&mut replies.into_iter()))
+    }
+
+    /// The slot is served elsewhere, or not now: asks for the map again, a moment later.
+    async fn look_anew(&self) {
+        self.target.cluster.doubt();
+        tokio::time::sleep(REDIRECT_PAUSE).await;
     }
 
     pub(super) fn forget(&self) {
@@ -216,9 +220,14 @@ async fn page(
     last: u64,
     limit: usize,
 ) -> Result<EventPage, EventsError> {
-    let Cursor { epoch, sequence } = after;
+    let Cursor {
+        shard,
+        epoch,
+        sequence,
+    } = after;
     let mut page = EventPage {
         next: Position {
+            shard,
             epoch: epoch.unwrap_or_default(),
             sequence,
         },
@@ -276,6 +285,10 @@ fn add(page: &mut EventPage, entry: &Entry, last: u64, limit: usize) -> Result<(
             continue;
         }
         let Event { position, at, body } = event;
+        let position = Position {
+            shard: page.next.shard,
+            ..position
+        };
         let mut record = Vec::new();
         encode(at, &body, &mut record);
         page.records
@@ -286,15 +299,20 @@ fn add(page: &mut EventPage, entry: &Entry, last: u64, limit: usize) -> Result<(
 }
 
 impl RemoteLedger {
-    /// Events after a place in the feed, at most `limit`. What is shown is durable at the level:
+    /// Events of a partition after a place in its feed, at most `limit`. Of a reservation over
+    /// several partitions each tells of its own lines. What is shown is durable at the level:
     /// a call of our own that waits for it goes before.
     pub async fn events(&self, after: Cursor, limit: usize) -> Result<EventPage, EventsError> {
         let away = |error: LedgerError| EventsError::Unreadable(error.to_string());
-        let asked = self.batcher.submit(Packed::expire()).await;
+        let shards = self.partitions.count();
+        if after.shard >= shards {
+            return Err(EventsError::NoShard { shards });
+        }
+        let asked = self.batcher.submit(Packed::expire().to(after.shard)).await;
         let last = asked.map_err(away)?.0.header().last;
-        let keys = self.partitions.keys(0).map_err(away)?;
+        let keys = self.partitions.keys(after.shard).map_err(away)?;
         let stream = keys.events().to_owned();
-        let read = page(self.rare.caller(0), stream, after, last, limit);
+        let read = page(self.rare.caller(after.shard), stream, after, last, limit);
         let page = self.rare.run(read).await.map_err(away)??;
         self.know_all_of(&page).await.map_err(away)?;
         Ok(page)
@@ -336,14 +354,17 @@ impl RemoteLedger {
     /// does not rest for long enough is not counted.
     pub async fn recount(&self) -> Result<Recount, LedgerError> {
         let mut whole = Recount::default();
+        let mut parts = Parts::default();
         for (partition, keys) in self.partitions.numbered() {
             let part = counted(self.rare.caller(partition), keys.clone());
-            let part = self.rare.run(part).await?.map_err(|error| {
+            let (part, more) = self.rare.run(part).await?.map_err(|error| {
                 tracing::error!(%error, "no recount");
                 LedgerError::Unavailable
             })?;
             whole.add(part);
+            parts.join(more);
         }
+        parts.compare(&self.partitions, &mut whole);
         Ok(whole)
     }
 
@@ -366,11 +387,12 @@ impl RemoteLedger {
 }
 
 /// Counts a partition, anew while it moves on.
-async fn counted(caller: Caller, keys: Keys) -> Result<Recount, RecountError> {
+async fn counted(caller: Caller, keys: Keys) -> Result<(Recount, Parts), RecountError> {
     for _ in 0..RECOUNTS {
         let mut connection = caller.connection().await?;
-        match recount(&mut connection, &keys).await {
+        match recount_with_parts(&mut connection, &keys).await {
             Err(RecountError::Moved) => {}
+            Err(RecountError::Store(error)) if is_elsewhere(&error) => caller.look_anew().await,
             Err(error @ RecountError::Store(_)) => {
                 caller.forget();
                 return Err(error);

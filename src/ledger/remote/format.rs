@@ -111,6 +111,7 @@ impl Format for WireFormat {
 
     fn parse(&self, bytes: Bytes, asked: Question<'_>) -> Result<BatchReply, Malformed> {
         let reply = BatchReply::parse(bytes, asked.batch_id, asked.commands)?;
+        let reply = reply.of(asked.partition);
         // Once for all commands of the batch.
         self.meters.expirations(reply.expirations());
         Ok(reply)

@@ -33,7 +33,7 @@ use self::partitions::Partitions;
 use self::stand::Stand;
 use self::wire::command::Read;
 use self::wire::reply::{BatchReply, Item};
-use super::{Answer, Availability, Health, LedgerError, StockView};
+use super::{Answer, Availability, Health, LedgerError, Position, StockView};
 use crate::clock::Clock;
 use crate::domain::command::{Command, Keyed};
 use crate::domain::hash::Hasher;
@@ -247,6 +247,11 @@ impl RemoteLedger {
             self.know(reservation, false).await?;
         }
         Ok(answer)
+    }
+
+    /// The last change of a partition that any answer spoke of.
+    pub fn durable(&self, partition: u16) -> Position {
+        self.stand.position(partition)
     }
 
     /// How it is, as far as this instance has seen.

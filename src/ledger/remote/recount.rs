@@ -11,6 +11,7 @@ use bytes::Bytes;
 use redis::aio::ConnectionLike;
 
 use super::script::{BadMeta, Keys, Meta};
+use super::several::Parts;
 use super::wire::Malformed;
 use super::wire::event::Entry;
 use super::wire::record::{self, Booking, Kept, Phase, Record};
@@ -56,6 +57,7 @@ struct Count {
     /// Deadlines of reservations that hold units.
     deadlines: HashMap<Bytes, i64>,
     open_lines: u64,
+    parts: Parts,
     /// Sequence and tip after the last entry of the stream.
     stream: Option<(u64, String)>,
 }
@@ -65,6 +67,14 @@ pub async fn recount(
     connection: &mut (impl ConnectionLike + Send),
     keys: &Keys,
 ) -> Result<Recount, RecountError> {
+    Ok(recount_with_parts(connection, keys).await?.0)
+}
+
+/// The same, with what is to be compared with other partitions.
+pub(super) async fn recount_with_parts(
+    connection: &mut (impl ConnectionLike + Send),
+    keys: &Keys,
+) -> Result<(Recount, Parts), RecountError> {
     let meta = read_meta(connection, keys).await?;
     let mut count = Count::default();
     let mut damage = None;
@@ -86,7 +96,10 @@ pub async fn recount(
     }
     match damage {
         Some(what) => Err(RecountError::Damaged(what)),
-        None => Ok(count.finish(&meta)),
+        None => {
+            let parts = std::mem::take(&mut count.parts);
+            Ok((count.finish(&meta), parts))
+        }
     }
 }
 
@@ -161,6 +174,7 @@ impl Count {
             return Ok(());
         }
         if let Kept::Reservation(booking) = Record::parse(bytes)?.kept {
+            self.parts.add(&id, &booking);
             self.booking(&id, &booking);
         }
         self.seen.insert(id);
