@@ -1,13 +1,6 @@
--- Decides all commands, then writes. The stream's entry is the first write: its id is the sequence
+-- All commands are decided; what is left is to write. The stream's entry is the first write: its id is the sequence
 -- of its first event, so that it is refused when an earlier call stopped half way, and nothing that
 -- stands after it can fail. The last write is the partition's own sequence.
-local at, past = 1, #cmds + 1
-while at < past do
-  local command = commands[cmds[at]] or command_of(cmds[at])
-  local result
-  at, result = command(at)
-  if result then results[#results + 1] = result end
-end
 if at ~= past then malformed('length') end
 
 local function stock_args()

@@ -27,6 +27,7 @@ mod store;
 mod alike;
 mod cluster;
 mod crowd;
+mod deploy;
 mod expiry;
 mod halves;
 mod instance;

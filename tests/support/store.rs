@@ -28,14 +28,22 @@ impl Store {
 
     /// The same as an argument of another command.
     pub(crate) fn start_under(wrapper: &[&str], kind: Kind, settings: &[&str]) -> Self {
+        let words = ["--save", ""].iter().chain(settings);
+        Self::start_as(
+            wrapper,
+            kind,
+            words.map(|word| (*word).to_owned()).collect(),
+        )
+    }
+
+    /// Starts a server with these words on its command line; the first may be a file of settings.
+    pub(crate) fn start_as(wrapper: &[&str], kind: Kind, settings: Vec<String>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
-        let settings: Vec<String> = settings.iter().map(|word| (*word).to_owned()).collect();
         let program = kind.program();
         let mut words = wrapper.iter().map(OsStr::new).chain([program.as_os_str()]);
         let mut command = Command::new(words.next().unwrap());
-        command.args(words);
-        command.args(["--save", ""]).args(&settings);
+        command.args(words).args(&settings);
         let child = run(command, &folder, port);
         Self {
             kind,
@@ -150,8 +158,7 @@ impl Store {
     /// The same with more settings.
     pub(crate) fn restart_with(&mut self, settings: &[&str]) {
         let mut command = Command::new(self.kind.program());
-        command.args(["--save", ""]).args(&self.settings);
-        command.args(settings);
+        command.args(&self.settings).args(settings);
         self.child = run(command, &self.folder, self.port);
     }
 }
