@@ -137,7 +137,7 @@ fn nothing_acknowledged_at_replica_is_lost_by_any_fault_of_the_primary() {
     let scenario = |n: usize| {
         let fault = FAULTS[n % FAULTS.len()];
         // Each fault meets both servers in turn.
-        let kind = Kind::ALL[(n + n / FAULTS.len()) % 2];
+        let kind = Kind::ALL[(n % FAULTS.len() + n / FAULTS.len()) % 2];
         survive(kind, fault, u64::try_from(n).unwrap());
     };
     let left = Mutex::new(0..rounds * FAULTS.len());

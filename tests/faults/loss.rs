@@ -3,8 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -12,7 +10,7 @@ use holdfast::clock::monotonic;
 use serde_json::{Value, json};
 
 use crate::net::CLIENT;
-use crate::server::pause;
+use crate::server::{pause, run};
 use crate::stack::Stack;
 use crate::support::server::Kind;
 use crate::wire::{Reply, Wire};
@@ -85,20 +83,8 @@ fn named(log: &str) -> BTreeSet<String> {
 }
 
 fn doctor(arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(Path::new(env!("CARGO_BIN_EXE_holdfast")))
-        .args([
-            "doctor",
-            "--durability",
-            "memory",
-            "--listen",
-            "127.0.0.1:0",
-        ])
-        .args(arguments)
-        .output()
-        .unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    (output.status.success(), said)
+    let here = ["--durability", "memory", "--listen", "127.0.0.1:0"];
+    run("doctor", &[&here, arguments].concat())
 }
 
 /// The name of the loss, as doctor tells it.
