@@ -7,8 +7,9 @@ use holdfast::blocking::wait_for;
 use holdfast::clock::monotonic;
 use holdfast::domain::Sku;
 use holdfast::engine::Engine;
-use holdfast::ledger::LedgerError;
+use holdfast::ledger::event::Cursor;
 use holdfast::ledger::remote::{OpenError, RemoteConfig, accept_loss, inspect};
+use holdfast::ledger::{EventsError, LedgerError};
 
 use crate::instance::{Instance, Place, hold, set};
 use crate::server::{Kind, Server};
@@ -113,6 +114,16 @@ fn goes_on(one: &Instance, other: &Instance, place: &Place<'_>, loss: &str) {
     let again = one.execute("lost-1", &hold("A", 1, 60_000));
     assert!(!again.replayed && again.verdict.is_ok());
     assert_eq!(again.position.epoch, 2);
+    // A reader that saw what was lost is not given what now has the same sequence.
+    let sequence = again.position.sequence;
+    let after = |epoch| {
+        let epoch = Some(epoch);
+        wait_for(other.0.events(Cursor { epoch, sequence }, 10))
+    };
+    // Its connection for this may be one of those that were killed.
+    until("no events", || after(2).is_ok());
+    let told = after(1).unwrap_err();
+    assert!(matches!(told, EventsError::Lost { .. }), "{told:?}");
     until("the other does not go on", || other.0.health().is_safe);
     let seen = other.execute("lost-1", &hold("A", 1, 60_000));
     assert_eq!(seen.verdict, again.verdict);
