@@ -10,6 +10,9 @@ use tempfile::TempDir;
 
 use super::server::Kind;
 
+/// From one question to the next, where something is waited for.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
+
 /// A running server; ends with its folder when dropped.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -113,7 +116,9 @@ impl Store {
         let started = holdfast::clock::monotonic();
         while !self.ask::<T>(words).is_ok_and(|answer| wanted(&answer)) {
             assert!(started.elapsed() < deadline, "{words:?} stays as it is");
-            std::thread::yield_now();
+            // Each question is a connection: asked without a pause they would keep the server, and
+            // everybody else on this machine, from getting there.
+            std::thread::park_timeout(PAUSE);
         }
     }
 

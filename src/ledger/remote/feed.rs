@@ -236,6 +236,11 @@ async fn page(
     if sequence > last {
         return Err(EventsError::Lost { sequence });
     }
+    if let Some(epoch) = epoch
+        && !is_of_epoch(&caller, &stream, after.sequence, epoch).await?
+    {
+        return Err(EventsError::Lost { sequence });
+    }
     if sequence == last {
         return Ok(page);
     }
@@ -260,13 +265,38 @@ async fn page(
     Ok(page)
 }
 
-/// Id of the entry that holds the event after this sequence.
-async fn first_entry(caller: &Caller, stream: &str, sequence: u64) -> Result<u64, EventsError> {
+/// The entry that holds the event with this sequence; `None`: the stream begins later.
+async fn entry_with(
+    caller: &Caller,
+    stream: &str,
+    sequence: u64,
+) -> Result<Option<Entry>, EventsError> {
     let mut question = redis::cmd("XREVRANGE");
-    question.arg(stream).arg(sequence + 1).arg("-");
+    question.arg(stream).arg(sequence).arg("-");
     question.arg("COUNT").arg(1);
     let found = entries(caller, &mut question).await?;
-    if let Some(entry) = found.first() {
+    Ok(found.into_iter().next())
+}
+
+/// Whether the event with this sequence was written in that epoch: after a loss the same sequences
+/// are given out again, in the next one.
+async fn is_of_epoch(
+    caller: &Caller,
+    stream: &str,
+    sequence: u64,
+    epoch: u32,
+) -> Result<bool, EventsError> {
+    if sequence == 0 {
+        return Ok(true);
+    }
+    let entry = entry_with(caller, stream, sequence).await?;
+    // What is no longer kept cannot be compared.
+    Ok(entry.is_none_or(|entry| entry.header().epoch == epoch))
+}
+
+/// Id of the entry that holds the event after this sequence.
+async fn first_entry(caller: &Caller, stream: &str, sequence: u64) -> Result<u64, EventsError> {
+    if let Some(entry) = entry_with(caller, stream, sequence + 1).await? {
         return Ok(entry.header().before + 1);
     }
     let mut question = redis::cmd("XRANGE");

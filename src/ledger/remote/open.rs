@@ -226,8 +226,12 @@ impl RemoteLedger {
 
 /// Looks at a store as a server with this configuration would.
 pub fn inspect(config: &RemoteConfig) -> Result<Report, OpenError> {
-    let keys = Keys::new(&config.namespace, FIRST);
-    let target = Arc::new(target(config, &[keys]));
+    // Where there is no ledger yet, one partition stands for all.
+    let partitions = learn_identity(config).map_or(1, |identity| identity.partitions);
+    let keys: Vec<Keys> = (0..partitions)
+        .map(|partition| Keys::new(&config.namespace, partition))
+        .collect();
+    let target = Arc::new(target(config, &keys));
     let rare = Rare::start(Arc::clone(&target))?;
     let looked = rare.run(async move { preflight::look(&target).await });
     let unreachable = |why: String| OpenError::Unreachable {

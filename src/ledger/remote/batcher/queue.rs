@@ -273,6 +273,18 @@ impl<C, R> Queue<C, R> {
         }
     }
 
+    /// Waits for a call of the store; meanwhile those who have waited too long are answered.
+    pub(super) async fn dropping_stale<T>(&self, call: impl Future<Output = T>) -> T {
+        let mut call = std::pin::pin!(call);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut call => return done,
+                () = tokio::time::sleep(self.limits.age / 4) => self.drop_stale(),
+            }
+        }
+    }
+
     fn is_stale(&self, entry: &Entry<C, R>, now: Monotonic) -> bool {
         entry.sent.is_none() && now.since(entry.since) > self.limits.age
     }

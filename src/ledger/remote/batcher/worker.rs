@@ -121,7 +121,7 @@ impl<F: Format, C: Caller> Worker<F, C> {
             batch_id: &batch_id,
             time: self.settling.clock.as_ref().map(Clock::now),
         });
-        match called.await {
+        match self.queue.dropping_stale(called).await {
             Ok(reply) => {
                 let question = Question {
                     partition,
