@@ -123,7 +123,14 @@ fn goes_on(one: &Instance, other: &Instance, place: &Place<'_>, loss: &str) {
     let sequence = again.position.sequence;
     let after = |epoch| {
         let epoch = Some(epoch);
-        wait_for(other.0.events(Cursor { epoch, sequence }, 10))
+        wait_for(other.0.events(
+            Cursor {
+                shard: 0,
+                epoch,
+                sequence,
+            },
+            10,
+        ))
     };
     // Its connection for this may be one of those that were killed.
     until("no events", || after(2).is_ok());
