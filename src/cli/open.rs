@@ -158,6 +158,7 @@ pub fn remote_settings(
         wait,
         accept,
         partitions,
+        mirror,
     } = config.remote.clone();
     RemoteConfig {
         address: address.clone(),
@@ -173,6 +174,7 @@ pub fn remote_settings(
         accept,
         init: in_store == InStore::Made,
         partitions,
+        mirror,
         name: format!("holdfast-{}", std::process::id()),
         look_every: preflight::EVERY,
         clock: Clock::system(),

@@ -144,6 +144,7 @@ impl Reader<'_> {
             let fix = format!("must be 1 to {NAMESPACE_MAX} letters, digits, -, _ or .");
             self.problem("remote.namespace", fix);
         }
+        let mirror = self.number("remote.mirror_milliseconds", 0..=10_000);
         let accept = self.text("remote.accept");
         let accept = accept.split(',').map(str::trim);
         RemoteSettings {
@@ -155,6 +156,7 @@ impl Reader<'_> {
                 .map(str::to_owned)
                 .collect(),
             partitions: self.partitions(),
+            mirror: Duration::from_millis(mirror),
         }
     }
 

@@ -19,7 +19,8 @@ use crate::domain::{
 use crate::ledger::event::{Cursor, EventPage};
 use crate::ledger::port::Ledger;
 use crate::ledger::{
-    Answer, Availability, EventsError, Health, LedgerError, Position, Recount, StockView,
+    Answer, Availability, Consistency, EventsError, Health, LedgerError, Position, Recount,
+    StockView,
 };
 use crate::telemetry::{Meters, Op, OutcomeKind};
 
@@ -169,8 +170,10 @@ impl Engine {
         &self,
         sku: Sku<'_>,
         node: Option<NodeIx>,
+        consistency: Consistency,
     ) -> Result<Option<Availability>, LedgerError> {
-        self.parts.ledger.availability(sku, node).await
+        let ledger = &self.parts.ledger;
+        ledger.availability(sku, node, consistency).await
     }
 
     /// A reservation; `None`: unknown or forgotten. What it shows is durable.

@@ -348,7 +348,8 @@ pub const CALLS: &[Call] = &[
             (
                 "consistency",
                 Place::Query,
-                "strong or mirror; the same in the embedded store.",
+                "mirror, if left out: as of a moment not long ago, with all that this instance \
+                 answered before. strong: of now. The same in the embedded store.",
             ),
         ],
         answer: Answer::Json("200", "Atp"),

@@ -7,6 +7,8 @@ pub mod names;
 pub mod port;
 pub mod remote;
 
+use std::time::Duration;
+
 use smallvec::SmallVec;
 
 use crate::domain::stock::NodeStock;
@@ -45,6 +47,9 @@ pub struct Answer {
     /// position, but for a reservation that was refused: that promises nothing, and waits only
     /// until what it was refused for cannot be lost.
     pub told_after: Position,
+    /// The mirror said so, of which it is known that this long ago it was whole. It is kept under
+    /// no key: asked again, the key is decided anew.
+    pub mirror_age: Option<Duration>,
 }
 
 /// Why the ledger could not answer. Not a refusal: those are verdicts.
@@ -143,6 +148,16 @@ impl From<&Stock> for StockView {
             nodes: SmallVec::from_slice(stock.nodes()),
         }
     }
+}
+
+/// How new an answer must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Consistency {
+    /// As of a moment not long ago, with everything that this instance has told anybody of.
+    #[default]
+    Mirror,
+    /// After everything that was acknowledged anywhere.
+    Strong,
 }
 
 /// What may be promised of a SKU now.

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use super::embedded::EmbeddedLedger;
 use super::event::{Cursor, EventPage};
 use super::remote::RemoteLedger;
-use super::{Answer, Availability, EventsError, Health, LedgerError, Position, Recount, StockView};
+use super::{
+    Answer, Availability, Consistency, EventsError, Health, LedgerError, Position, Recount,
+    StockView,
+};
 use crate::blocking::wait_for;
 use crate::domain::command::Keyed;
 use crate::domain::hash::Hasher;
@@ -102,10 +105,12 @@ impl Ledger {
         &self,
         sku: Sku<'_>,
         node: Option<NodeIx>,
+        consistency: Consistency,
     ) -> Result<Option<Availability>, LedgerError> {
         match self {
+            // It has one copy of everything.
             Self::Embedded(ledger) => ledger.availability(sku, node),
-            Self::Remote(ledger) => ledger.availability(sku, node).await,
+            Self::Remote(ledger) => ledger.availability(sku, node, consistency).await,
         }
     }
 
@@ -366,6 +371,7 @@ mod tests {
                     epoch: 1,
                     sequence,
                 },
+                mirror_age: None,
             })
         };
         let mut answers = vec![at(7), Err(LedgerError::Overloaded), at(8)];

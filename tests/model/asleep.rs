@@ -58,6 +58,7 @@ impl Subject for Played {
                 replayed: true,
                 position,
                 told_after: position,
+                mirror_age: None,
             };
         }
         self.sequence += 1;
@@ -74,6 +75,7 @@ impl Subject for Played {
             replayed: false,
             position,
             told_after: position,
+            mirror_age: None,
         }
     }
 
@@ -123,6 +125,7 @@ impl Subject for Played {
             replayed: reply.replayed,
             position,
             told_after: position,
+            mirror_age: None,
         })
     }
 

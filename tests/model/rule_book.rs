@@ -193,6 +193,7 @@ impl Subject for Book {
                     replayed: true,
                     position: *position,
                     told_after: *position,
+                    mirror_age: None,
                 }
             } else {
                 Answer {
@@ -200,6 +201,7 @@ impl Subject for Book {
                     replayed: false,
                     position: *position,
                     told_after: *position,
+                    mirror_age: None,
                 }
             };
         }
@@ -220,6 +222,7 @@ impl Subject for Book {
             replayed: false,
             position,
             told_after: position,
+            mirror_age: None,
         }
     }
 
@@ -270,6 +273,7 @@ impl Subject for Book {
             replayed: true,
             position: *position,
             told_after: *position,
+            mirror_age: None,
         })
     }
 

@@ -32,6 +32,7 @@ mod expiry;
 mod halves;
 mod instance;
 mod loss;
+mod mirror;
 mod model;
 mod nodes;
 mod program;

@@ -231,10 +231,14 @@ fn batch_reply(app: &App, early: Early, answers: Vec<Result<Answer, LedgerError>
                 json.raw(".").number(position.epoch);
                 json.raw(".").number(position.sequence).raw("\"");
             }
-            committed.replayed = false;
-            last = last
-                .filter(|l: &Committed| l.position >= committed.position)
-                .or(Some(committed));
+            if let Some(age) = committed.mirror_age {
+                json.raw(r#","mirror_age_ms":"#).number(age.as_millis());
+            } else {
+                committed.replayed = false;
+                last = last
+                    .filter(|l: &Committed| l.position >= committed.position)
+                    .or(Some(committed));
+            }
         }
         json.raw("}");
     }

@@ -16,6 +16,7 @@ pub mod record;
 mod record_shard;
 mod recount;
 pub mod recover;
+pub(in crate::ledger) mod replica;
 mod reserve;
 mod scratch;
 mod slab;
@@ -239,6 +240,7 @@ impl EmbeddedLedger {
             replayed: false,
             position,
             told_after: position,
+            mirror_age: None,
         })
     }
 
@@ -314,6 +316,7 @@ impl EmbeddedLedger {
             replayed: true,
             position,
             told_after: position,
+            mirror_age: None,
         })
     }
 
@@ -339,6 +342,7 @@ fn unrecorded(refusal: Refusal) -> Answer {
         replayed: false,
         position: Position::default(),
         told_after: Position::default(),
+        mirror_age: None,
     }
 }
 

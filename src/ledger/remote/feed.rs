@@ -47,11 +47,11 @@ pub(super) struct Rare {
 }
 
 impl Rare {
-    pub(super) fn start(target: Arc<Target>) -> io::Result<Self> {
+    pub(super) fn start(target: Arc<Target>, name: &str) -> io::Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .max_blocking_threads(2)
-            .thread_name("store-rare")
+            .thread_name(name)
             .enable_all()
             .build()?;
         Ok(Self {
@@ -164,6 +164,16 @@ impl Caller {
             self.forget();
         }
         replies
+    }
+
+    /// Asks several questions in one step; a connection that failed is not used again.
+    pub(super) async fn ask_in_one<T: FromRedisValue>(&self, step: &Pipeline) -> RedisResult<T> {
+        let mut connection = self.connection().await?;
+        let answers = step.query_async(&mut connection).await;
+        if answers.is_err() {
+            self.forget();
+        }
+        answers
     }
 
     /// Asks the store for a partition's history.

@@ -13,7 +13,7 @@ use redis::aio::ConnectionLike;
 use super::script::{BadMeta, Keys, Meta};
 use super::several::Parts;
 use super::wire::Malformed;
-use super::wire::event::Entry;
+use super::wire::event::{Entry, chained};
 use super::wire::record::{self, Booking, Kept, Phase, Record};
 use crate::domain::{NodeIx, ReservationId, Stock, Units};
 use crate::ledger::Recount;
@@ -306,10 +306,4 @@ impl Count {
         self.found.units_on_hand += stock.on_hand().get();
         self.found.deficits += u64::from(stock.deficit() > Units::ZERO);
     }
-}
-
-/// The chain after a batch.
-fn chained(tip: &str, argument: &[u8]) -> String {
-    let digest = |bytes: &[u8]| sha1_smol::Sha1::from(bytes).digest().to_string();
-    digest(format!("{tip}{}", digest(argument)).as_bytes())
 }

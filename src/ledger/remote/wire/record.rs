@@ -303,6 +303,11 @@ impl<'a> Booking<'a> {
         ties.is_none_or(|ties| ties.is_home && ties.phase == Phase::Bound)
     }
 
+    /// Its time to live when it was made.
+    pub const fn ttl(&self) -> Ttl {
+        self.made.ttl
+    }
+
     /// As it stands.
     pub fn now(&self, id: u128) -> Reservation {
         self.view(id, self.deadline, |line, _| line)

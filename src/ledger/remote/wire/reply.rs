@@ -379,6 +379,7 @@ pub(super) const fn told(verdict: Verdict, replayed: bool, position: Position) -
         replayed,
         position,
         told_after: position,
+        mirror_age: None,
     }
 }
 
