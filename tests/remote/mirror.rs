@@ -1,15 +1,19 @@
 //! The mirror of an instance against the store that it mirrors.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast::blocking::wait_for;
 use holdfast::clock::monotonic;
-use holdfast::domain::{NodeIx, Outcome, Refusal, Sku};
-use holdfast::ledger::{Answer, Availability, Consistency};
+use holdfast::domain::{NodeIx, Outcome, Refusal, Sku, UnixMillis};
+use holdfast::ledger::{Answer, Availability, Consistency, LedgerError};
 
 use crate::instance::{Instance, Place, hold, set};
 use crate::server::{Kind, Server};
+use crate::support::driven;
 use crate::support::history::{Maker, NODES, SKUS, Step};
+use crate::support::memory::Memory;
 use crate::support::script::{AdjustAsk, Script};
 
 /// How long a fact is waited for.
@@ -41,24 +45,24 @@ fn availability(
     sku: &str,
     node: Option<u16>,
     consistency: Consistency,
-) -> Option<Availability> {
+) -> Result<Option<Availability>, LedgerError> {
     let (sku, node) = (Sku::new(sku).unwrap(), node.map(NodeIx));
-    let found = wait_for(instance.0.availability(sku, node, consistency)).unwrap();
+    let found = wait_for(instance.0.availability(sku, node, consistency))?;
     // When it was so is for the reader alone.
-    found.map(|found| Availability {
-        as_of: holdfast::domain::UnixMillis(0),
+    Ok(found.map(|found| Availability {
+        as_of: UnixMillis(0),
         ..found
-    })
+    }))
 }
 
 fn strong(instance: &Instance, sku: &str, node: Option<u16>) -> Option<Availability> {
-    availability(instance, sku, node, Consistency::Strong)
+    availability(instance, sku, node, Consistency::Strong).unwrap()
 }
 
 /// What the mirror itself says; `None`: it leaves it to the store.
 pub(crate) fn mirrored(instance: &Instance, sku: &str, node: Option<u16>) -> Option<Availability> {
     let before = answers(instance, "availability");
-    let found = availability(instance, sku, node, Consistency::Mirror);
+    let found = availability(instance, sku, node, Consistency::Mirror).ok()?;
     (answers(instance, "availability") > before).then(|| found.unwrap())
 }
 
@@ -306,4 +310,51 @@ fn in_a_batch_each_is_answered_by_who_knows() {
     assert_eq!(answers(&instance, "refusal"), 2);
     let kept = wait_for(instance.0.settle("k0")).unwrap();
     assert_eq!(kept, None, "a refusal of the mirror is not kept");
+}
+
+/// What is answered is what a ledger in memory answers, whether the store said it or the mirror;
+/// only that the mirror's refusals are kept under no key.
+fn differs_in_nothing_else(server: &Server, seed: u64) -> u64 {
+    let place = Place::new(server);
+    place.make(seed);
+    let storage = Arc::new(Memory::with_seed(seed));
+    let embedded = driven::open(storage, place.clock.clone(), None);
+    drop(place.open_named());
+    let instance = place.open_mirrored();
+    let mut maker = Maker::new(seed);
+    maker.backwards = false;
+    let mut of_mirror = BTreeSet::new();
+    for step in maker.history(1_500) {
+        match step {
+            Step::Command { key, script } if !of_mirror.contains(&key) => {
+                let target = script.target().map_or(0, |target| instance.id(target));
+                let expected = driven::submit(&embedded, &key, &script, target).unwrap();
+                let answer = instance.try_execute(&key, &script, target).unwrap();
+                assert_eq!(answer.verdict, expected.verdict, "{key}: {script:?}");
+                assert_eq!(answer.replayed, expected.replayed, "{key}: {script:?}");
+                if answer.mirror_age.is_some() {
+                    assert!(is_refused(&answer));
+                    of_mirror.insert(key);
+                }
+            }
+            Step::Clock(by) => {
+                place.clock.advance(by);
+            }
+            Step::Tick => wait_for(instance.0.tick()).unwrap(),
+            Step::Command { .. } | Step::Restart | Step::Snapshot | Step::Compare => {}
+        }
+    }
+    embedded.close().unwrap();
+    u64::try_from(of_mirror.len()).unwrap()
+}
+
+#[test]
+fn answers_differ_in_nothing_from_those_without_a_mirror() {
+    for kind in Kind::ALL {
+        let server = Server::start(kind);
+        let of_mirror: u64 = (0..4)
+            .map(|seed| differs_in_nothing_else(&server, seed))
+            .sum();
+        assert!(of_mirror > 50, "only {of_mirror} answers were the mirror's");
+    }
 }
