@@ -8,7 +8,7 @@ use holdfast::blocking::wait_for;
 use holdfast::domain::{NodeIx, Outcome, Reservation, ReservationId, Settings, Sku, UnixMillis};
 use holdfast::ledger::event::{Body, Cursor};
 use holdfast::ledger::remote::script::Keys;
-use holdfast::ledger::{Answer, Availability, EventsError, StockView};
+use holdfast::ledger::{Answer, Availability, Consistency, EventsError, StockView};
 
 use crate::instance::{Instance, Place, set};
 use crate::server::{Kind, Server};
@@ -121,7 +121,9 @@ impl Subject for Spread<'_> {
     }
 
     fn availability(&self, name: &str, node: Option<u16>) -> Option<Availability> {
-        wait_for(self.next().0.availability(sku(name), node.map(NodeIx))).unwrap()
+        let (sku, node) = (sku(name), node.map(NodeIx));
+        let instance = self.next();
+        wait_for(instance.0.availability(sku, node, Consistency::Strong)).unwrap()
     }
 
     fn reservation(&self, id: u128) -> Option<Reservation> {
