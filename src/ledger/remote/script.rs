@@ -46,12 +46,14 @@ macro_rules! family {
     };
 }
 
-/// A whole script: decides, makes families one after the other when a command needs one, writes.
+/// A whole script, with or without what several partitions have: decides, makes families one after the other when a command needs one, writes.
 macro_rules! script {
-    ($flags:literal $($families:expr),+) => {
+    ($flags:literal $ties:expr, $($families:expr),+) => {
         concat!(
             "#!lua", $flags, "\n",
-            files!("lib/bind" "lib/words" "lib/stock" "lib/room" "lib/records" "lib/prepare"),
+            files!("lib/bind" "lib/words"),
+            $ties,
+            files!("lib/stock" "lib/room" "lib/records" "lib/prepare"),
             lua!("lib/decide"),
             "\nlocal kind, made = decide(), {}\nwhile kind do\n",
             $($families,)+
@@ -98,16 +100,16 @@ macro_rules! growth {
 }
 
 /// Every command; refused by a store that is out of memory before it does anything.
-pub const BATCH: &str = script!("" growth!(), relief!());
+pub const BATCH: &str = script!("" "local ties\n", growth!(), relief!());
 
 /// Acts, reads, forgetting and expiry; allowed when the store is out of memory.
-pub const RELIEF: &str = script!(" flags=allow-oom" relief!());
+pub const RELIEF: &str = script!(" flags=allow-oom" "local ties\n", relief!());
 
 /// [`BATCH`] where there are several partitions.
-pub const BATCH_OF_MANY: &str = script!("" growth!(many), relief!(many));
+pub const BATCH_OF_MANY: &str = script!("" lua!("lib/ties"), growth!(many), relief!(many));
 
 /// [`RELIEF`] where there are several partitions.
-pub const RELIEF_OF_MANY: &str = script!(" flags=allow-oom" relief!(many));
+pub const RELIEF_OF_MANY: &str = script!(" flags=allow-oom" lua!("lib/ties"), relief!(many));
 
 /// Makes a partition, once; answers with its meta.
 pub const INIT: &str = lua!("init");
