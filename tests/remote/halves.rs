@@ -1,6 +1,7 @@
 //! An instance that stops after any step of a command over several partitions: whoever comes next
 //! finds all of it or nothing, or makes it so.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::thread::Thread;
 
 use holdfast::blocking::wait_for;
 use holdfast::domain::command::{Keyed, Verb};
+use holdfast::domain::hash::Hasher;
 use holdfast::domain::line::LineState;
 use holdfast::domain::{Outcome, Reservation, ReservationId, UnixMillis};
 use holdfast::ledger::Answer;
@@ -19,6 +21,7 @@ use crate::support::check::START;
 use crate::support::script::{Ask, Script};
 
 const SKUS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+const PARTITIONS: u16 = 4;
 const ON_HAND: u64 = 5;
 const TTL: u32 = 60_000;
 
@@ -54,6 +57,16 @@ struct Scene<'s> {
     other: Instance,
 }
 
+/// A seed with which the SKUs are in all partitions, so that every scene has the same steps.
+fn seed() -> u64 {
+    let of = |hasher: Hasher, sku: &str| hasher.sku(sku) % u64::from(PARTITIONS);
+    let in_all = |seed: &u64| {
+        let hit: BTreeSet<u64> = SKUS.map(|sku| of(Hasher::new(*seed), sku)).into();
+        hit.len() == usize::from(PARTITIONS)
+    };
+    (1..1_000).find(in_all).unwrap()
+}
+
 fn reserve() -> Script {
     Script::Reserve {
         channel: 0,
@@ -81,7 +94,8 @@ fn act(verb: Verb) -> Script {
 impl<'s> Scene<'s> {
     fn new(server: &'s Server) -> Self {
         let mut place = Place::new(server);
-        place.partitions = Some(4);
+        place.partitions = Some(PARTITIONS);
+        place.make(seed());
         let first = place.open_named();
         let other = place.open();
         for sku in SKUS {

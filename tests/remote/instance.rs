@@ -87,11 +87,11 @@ impl<'s> Place<'s> {
         }
     }
 
-    /// Makes the ledger with a seed of the test's.
+    /// Makes the ledger, its first partition that is, with a seed of the test's.
     pub(crate) fn make(&self, seed: u64) {
         let identity = Identity {
             ledger: u128::from(seed),
-            partitions: 1,
+            partitions: self.partitions.unwrap_or(1),
             seed,
         };
         let script = redis::Script::new(INIT);
