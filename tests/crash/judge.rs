@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use holdfast::clock::monotonic;
+use holdfast::clock::{Monotonic, monotonic};
 use serde_json::Value;
 
 use crate::client::{Client, SKUS, Sent};
@@ -15,6 +15,10 @@ pub(crate) type Faults = Vec<String>;
 /// Longest wait for an answer; a failure, not a pace.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long a mirror may not have heard of what the store has answered: longer than it may be
+/// behind and still refuse.
+const HEARSAY: Duration = Duration::from_secs(2);
+
 /// How many answered calls of each client are asked again.
 const REPEATED: usize = 60;
 
@@ -22,11 +26,12 @@ const REPEATED: usize = 60;
 pub(crate) fn judge(address: SocketAddr, clients: &mut [Client], opening: i64) -> Faults {
     let mut wire = Wire::connect(address).unwrap();
     let mut faults = Faults::new();
+    let begun = monotonic();
     // Before anything is changed: what was refused for lack of stock is refused again, whether or
     // not the crash left room to remember it.
     for client in clients.iter_mut() {
         for call in client.sample(REPEATED) {
-            let again = by_the_store(&mut wire, &call);
+            let again = by_who_knows(&mut wire, &call, begun);
             let first = call.reply.unwrap();
             if said(&again) != said(&first) {
                 faults.push(format!(
@@ -56,11 +61,12 @@ pub(crate) fn judge(address: SocketAddr, clients: &mut [Client], opening: i64) -
     faults
 }
 
-/// The answer to a call that the store has answered: a mirror may not have heard of it yet.
-fn by_the_store(wire: &mut Wire, call: &Sent) -> Reply {
+/// The answer to a call that the store has answered: by the store, as long as a mirror may not have
+/// heard of it. One that has not by then is none: it has been filled anew, or asks the store.
+fn by_who_knows(wire: &mut Wire, call: &Sent, begun: Monotonic) -> Reply {
     loop {
         let reply = answered(|| wire.post(&call.path, &call.key, &call.body));
-        if !reply.is_of_mirror {
+        if !reply.is_of_mirror || begun.elapsed() > HEARSAY {
             return reply;
         }
     }
@@ -102,7 +108,7 @@ fn settle(wire: &mut Wire, client: &mut Client, faults: &mut Faults) {
     };
     let found = found.filter(|found| found.status == 200);
     if found.is_some() {
-        by_the_store(wire, &call);
+        by_who_knows(wire, &call, monotonic());
     }
     let begun = monotonic();
     loop {
