@@ -87,11 +87,13 @@ pub const PARTITIONS_MAX: u16 = 1_024;
 pub const STORE_BATCHES_IN_FLIGHT: usize = 2;
 
 /// Answered commands that an instance remembers, to name those that a store has lost: 16 MiB. At a
-/// hundred thousand a second that is five seconds, the time that a fail-over takes to begin.
+/// hundred thousand a second that is five seconds, the time that a fail-over takes to begin. Several
+/// partitions share them evenly.
 pub const STORE_RECENT_COMMANDS_MAX: usize = 512 * 1024;
 
 /// Batches of such commands: 6 MiB.
 pub const STORE_RECENT_BATCHES_MAX: usize = 64 * 1024;
+
 /// The same over several partitions, each batch being of one: two nodes at least are kept busy.
 pub const STORE_BATCHES_IN_FLIGHT_OF_MANY: usize = 4;
 

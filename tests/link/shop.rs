@@ -74,7 +74,7 @@ impl Setup {
             },
             meters,
             moves: Moves::default(),
-            histories: vec![History::default()],
+            histories: vec![History::new(1)],
             cluster: Cluster::default(),
         })
     }

@@ -119,7 +119,7 @@ fn target(config: &RemoteConfig, keys: &[Keys]) -> Target {
         patience: config.patience,
         meters: config.meters.clone(),
         moves: Moves::default(),
-        histories: keys.iter().map(|_| History::default()).collect(),
+        histories: keys.iter().map(|_| History::new(keys.len())).collect(),
         cluster: Cluster::default(),
     }
 }

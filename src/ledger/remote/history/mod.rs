@@ -34,23 +34,25 @@ pub struct History {
     lost: watch::Sender<bool>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
     /// The last change that any answer spoke of; durable at the level, since answers wait for it.
     seen: Option<Marker>,
     recent: Recent,
 }
 
-impl Default for History {
-    fn default() -> Self {
+impl History {
+    /// An empty one, of as many partitions.
+    pub fn new(partitions: usize) -> Self {
         Self {
-            inner: Mutex::default(),
+            inner: Mutex::new(Inner {
+                seen: None,
+                recent: Recent::new(partitions),
+            }),
             lost: watch::Sender::new(false),
         }
     }
-}
 
-impl History {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -147,7 +149,7 @@ impl History {
 
     /// Takes out what is known of recent answers: nothing is added while something is missing.
     pub(super) fn take_remembered(&self) -> Remembered {
-        std::mem::take(&mut self.lock().recent).into_remembered()
+        self.lock().recent.take().into_remembered()
     }
 }
 

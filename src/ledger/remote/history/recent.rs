@@ -34,14 +34,32 @@ struct Batch {
 }
 
 /// A bounded memory of answers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Recent {
     batches: VecDeque<Batch>,
     commands: VecDeque<Acknowledged>,
+    /// As many such memories share the bounds.
+    shares: usize,
     is_forgetful: bool,
 }
 
 impl Recent {
+    /// An empty one.
+    pub(super) fn new(shares: usize) -> Self {
+        Self {
+            batches: VecDeque::new(),
+            commands: VecDeque::new(),
+            shares: shares.max(1),
+            is_forgetful: false,
+        }
+    }
+
+    /// Takes out everything.
+    pub(super) fn take(&mut self) -> Self {
+        let empty = Self::new(self.shares);
+        std::mem::replace(self, empty)
+    }
+
     /// Adds the commands of a batch that ended there.
     pub(super) fn add(
         &mut self,
@@ -60,8 +78,8 @@ impl Recent {
             tip: tip_of(tip),
             commands,
         });
-        while self.batches.len() > STORE_RECENT_BATCHES_MAX
-            || self.commands.len() > STORE_RECENT_COMMANDS_MAX
+        while self.batches.len() > STORE_RECENT_BATCHES_MAX / self.shares
+            || self.commands.len() > STORE_RECENT_COMMANDS_MAX / self.shares
         {
             let oldest = self.batches.pop_front();
             let commands = oldest.map_or(0, |batch| batch.commands);
@@ -114,6 +132,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn several_share_the_bounds() {
+        let mut recent = Recent::new(64);
+        let share = STORE_RECENT_COMMANDS_MAX / 64;
+        add(&mut recent, 1, u64::try_from(share).unwrap());
+        add(&mut recent, 2, 1);
+        let remembered = recent.take().into_remembered();
+        assert_eq!((remembered.commands.len(), remembered.is_all), (1, false));
+        add(&mut recent, 3, 1);
+        assert_eq!(recent.into_remembered().commands.len(), 1);
+    }
+
     fn add(recent: &mut Recent, sequence: u64, commands: u64) {
         let ids = (0..commands).map(|id| Acknowledged {
             id: id.into(),
@@ -124,7 +154,7 @@ mod tests {
 
     #[test]
     fn the_oldest_batches_are_forgotten_whole() {
-        let mut recent = Recent::default();
+        let mut recent = Recent::new(1);
         let half = u64::try_from(STORE_RECENT_COMMANDS_MAX / 2).unwrap();
         for sequence in [2, 1, 3] {
             add(&mut recent, sequence, half);
@@ -139,7 +169,7 @@ mod tests {
 
     #[test]
     fn single_commands_are_bounded_as_well() {
-        let mut recent = Recent::default();
+        let mut recent = Recent::new(1);
         let batches = u64::try_from(STORE_RECENT_BATCHES_MAX).unwrap();
         (0..=batches).for_each(|sequence| add(&mut recent, sequence, 1));
         let remembered = recent.into_remembered();

@@ -27,7 +27,7 @@ fn header(epoch: u32, before: u64, last: u64, tip: &str) -> Header {
 
 /// After an answer at 1.7, sent at 1.5.
 fn seen_seven() -> History {
-    let history = History::default();
+    let history = History::new(1);
     let command = Acknowledged { id: 1, sequence: 7 };
     let position = marker(1, 5, "").position;
     assert!(history.note(position, &header(1, 5, 7, "seven"), [command].into_iter()));
@@ -99,7 +99,7 @@ fn a_reply_from_another_history_is_told_to_nobody() {
 
 #[test]
 fn replies_that_overtake_each_other_are_no_loss() {
-    let history = History::default();
+    let history = History::new(1);
     let start = history.position();
     assert!(history.note(start, &header(1, 2, 4, "four"), std::iter::empty()));
     assert!(history.note(start, &header(1, 0, 2, "two"), std::iter::empty()));
