@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::embedded::EmbeddedLedger;
 use super::event::{Cursor, EventPage};
 use super::remote::RemoteLedger;
-use super::{Answer, Availability, EventsError, Health, LedgerError, Recount, StockView};
+use super::{Answer, Availability, EventsError, Health, LedgerError, Recount, StockView, export};
 use crate::blocking::wait_for;
 use crate::domain::command::Keyed;
 use crate::domain::hash::Hasher;
@@ -159,6 +159,30 @@ impl Ledger {
         match self {
             Self::Embedded(ledger) => ledger.recount(),
             Self::Remote(ledger) => ledger.recount().await,
+        }
+    }
+
+    /// Whether an export can hold it: one partition only.
+    pub fn is_exportable(&self) -> bool {
+        match self {
+            Self::Embedded(_) => true,
+            Self::Remote(ledger) => ledger.is_exportable(),
+        }
+    }
+
+    /// What an export of it is of.
+    pub async fn export_head(&self) -> Result<export::Head, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => Ok(ledger.export_head()),
+            Self::Remote(ledger) => ledger.export_head().await,
+        }
+    }
+
+    /// Part of what an export of it holds: see [`export::Walk`].
+    pub async fn export_page(&self, place: export::Place) -> Result<export::Page, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => ledger.export_page(place),
+            Self::Remote(ledger) => ledger.export_page(place).await,
         }
     }
 

@@ -32,6 +32,7 @@ mod halves;
 mod instance;
 mod loss;
 mod model;
+mod moving;
 mod nodes;
 mod program;
 mod safety;

@@ -231,7 +231,7 @@ async fn page(
         return Ok(page);
     }
     // An entry has the sequence of its first event as its id.
-    let mut from = first_entry(&caller, &stream, sequence).await?;
+    let mut from = first_entry(&caller, &stream, sequence, last).await?;
     while page.records.len() < limit {
         let mut question = redis::cmd("XRANGE");
         question.arg(&stream).arg(from).arg("+");
@@ -252,7 +252,12 @@ async fn page(
 }
 
 /// Id of the entry that holds the event after this sequence.
-async fn first_entry(caller: &Caller, stream: &str, sequence: u64) -> Result<u64, EventsError> {
+async fn first_entry(
+    caller: &Caller,
+    stream: &str,
+    sequence: u64,
+    last: u64,
+) -> Result<u64, EventsError> {
     let mut question = redis::cmd("XREVRANGE");
     question.arg(stream).arg(sequence + 1).arg("-");
     question.arg("COUNT").arg(1);
@@ -263,8 +268,9 @@ async fn first_entry(caller: &Caller, stream: &str, sequence: u64) -> Result<u64
     let mut question = redis::cmd("XRANGE");
     question.arg(stream).arg("-").arg("+").arg("COUNT").arg(1);
     let oldest = entries(caller, &mut question).await?;
-    let oldest = oldest.first().map_or(0, |entry| entry.header().before);
-    Err(EventsError::Gone { oldest })
+    // A ledger that came from elsewhere begins without a stream.
+    let before = oldest.first().map_or(last, |entry| entry.header().before);
+    Err(EventsError::Gone { oldest: before + 1 })
 }
 
 fn add(page: &mut EventPage, entry: &Entry, last: u64, limit: usize) -> Result<(), EventsError> {

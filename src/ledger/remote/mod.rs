@@ -5,9 +5,11 @@
 //! instance packs concurrent commands into batches and reads the answers out of the replies.
 
 pub mod batcher;
+mod export;
 mod feed;
 mod format;
 pub mod history;
+mod import;
 pub mod link;
 mod loss;
 mod naming;
@@ -23,6 +25,7 @@ pub mod wire;
 
 use std::sync::{Arc, Mutex};
 
+pub use import::import;
 pub use open::{OpenError, RemoteConfig, accept_loss, inspect};
 
 use self::batcher::Batcher;

@@ -17,7 +17,7 @@ use super::link::{Address, Cluster, Level, Moves, Patience, Place, Target, Why};
 use super::loss::{self, Losses};
 use super::naming::Naming;
 use super::partitions::Partitions;
-use super::preflight::{self, Expected, Report};
+use super::preflight::{self, Expected, Facts, Report};
 use super::script::{
     BATCH, BATCH_OF_MANY, BadMeta, INIT, Identity, Keys, Meta, RELIEF, RELIEF_OF_MANY,
 };
@@ -31,7 +31,7 @@ use crate::ledger::embedded::Retention;
 use crate::telemetry::{Meters, Script};
 
 /// The partition that says what the ledger is.
-const FIRST: u16 = 0;
+pub(super) const FIRST: u16 = 0;
 
 /// Partitions of a new ledger in a cluster, where nobody has chosen: enough to spread over a dozen
 /// nodes, few enough that a batch of one of them is worth its call.
@@ -86,6 +86,12 @@ pub enum OpenError {
     /// There is no ledger.
     #[error("the store at {0} holds no ledger of this namespace")]
     Missing(String),
+    /// An import is on its way, or was broken off.
+    #[error("an import of a whole ledger into the store at {0} was not finished")]
+    Importing(String),
+    /// There is a ledger where one was to be made.
+    #[error("the store at {0} holds a ledger of this namespace already")]
+    Taken(String),
     /// The ledger is not one that this program can use.
     #[error("the ledger in the store cannot be used: {0}")]
     Unusable(String),
@@ -190,7 +196,7 @@ impl RemoteLedger {
         let rare = Rare::start(Arc::clone(&target))?;
         wait_for(complete(&rare, &config, &keys, identity))?;
         let stand = Arc::new(Stand::new(expected(&config), Arc::clone(&target)));
-        wait_for(inspected(&rare, &target, &stand))?;
+        wait_for(inspected(&rare, &target, &stand, |facts| facts))?;
         watch(&rare, &target, &stand, config.look_every);
         for (partition, keys) in (0..).zip(&keys) {
             let losses = Losses {
@@ -222,6 +228,22 @@ impl RemoteLedger {
         })?;
         Ok(ledger)
     }
+}
+
+/// The thread and connection to a store where a ledger is to be made; only one that would keep
+/// what the level promises. Blocks.
+pub(super) fn for_import(config: &RemoteConfig, keys: &Keys) -> Result<Rare, OpenError> {
+    let target = Arc::new(target(config, std::slice::from_ref(keys)));
+    let rare = Rare::start(Arc::clone(&target))?;
+    let to_be = |mut facts: Facts| {
+        for contact in &mut facts.contacts {
+            contact.marker.get_or_insert_default();
+        }
+        facts
+    };
+    let stand = Stand::new(expected(config), Arc::clone(&target));
+    wait_for(inspected(&rare, &target, &stand, to_be))?;
+    Ok(rare)
 }
 
 /// Looks at a store as a server with this configuration would.
@@ -320,18 +342,26 @@ async fn identified(
         Ok(Err(MetaError::Bad(BadMeta::Missing))) => {
             Err(OpenError::Missing(config.address.to_string()))
         }
+        Ok(Err(MetaError::Bad(BadMeta::Importing))) => {
+            Err(OpenError::Importing(config.address.to_string()))
+        }
         Ok(Err(MetaError::Bad(bad))) => Err(OpenError::Unusable(bad.to_string())),
         Err(error) => Err(unreachable(error.to_string())),
     }
 }
 
-async fn inspected(rare: &Rare, target: &Arc<Target>, stand: &Stand) -> Result<(), OpenError> {
+async fn inspected(
+    rare: &Rare,
+    target: &Arc<Target>,
+    stand: &Stand,
+    seen_as: impl FnOnce(Facts) -> Facts,
+) -> Result<(), OpenError> {
     let looked = Arc::clone(target);
     let looked = rare
         .run(async move { preflight::look(&looked).await })
         .await;
     let facts = looked.unwrap_or_else(|error: LedgerError| Err(Why(error.to_string())));
-    match stand.look(facts) {
+    match stand.look(facts.map(seen_as)) {
         Some(report) if !report.is_safe() => Err(OpenError::Unsafe(refusals(&report))),
         Some(_) => Ok(()),
         None => Err(OpenError::Unreachable {

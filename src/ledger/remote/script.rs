@@ -128,6 +128,9 @@ pub const QUARANTINE: &str = lua!("quarantine");
 /// Accepts such a loss.
 pub const ACCEPT: &str = lua!("accept");
 
+/// Makes a partition of an export, part by part.
+pub const IMPORT: &str = lua!("import");
+
 /// The keys of one partition. They share a hash tag, so that one script may have them all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys([String; 8]);
@@ -225,6 +228,8 @@ pub struct Meta {
     pub epoch: u32,
     /// Sequence of the last event.
     pub sequence: u64,
+    /// Sequence of the last event that was never in the stream: those before came from elsewhere.
+    pub base: u64,
     /// The chain over all batches with events: 40 hex digits, empty before the first.
     pub tip: String,
     /// The latest moment anything was decided at.
@@ -239,6 +244,9 @@ pub enum BadMeta {
     /// Nothing is there.
     #[error("there is no ledger at this place of the store; initialise it first")]
     Missing,
+    /// It is being made of an export, or that was broken off.
+    #[error("an import into this ledger was not finished")]
+    Importing,
     /// Written by another version.
     #[error("the ledger has schema {0}, this program needs {SCHEMA}")]
     Schema(String),
@@ -252,6 +260,9 @@ impl Meta {
     pub fn parse(fields: &HashMap<String, String>) -> Result<Self, BadMeta> {
         if fields.is_empty() {
             return Err(BadMeta::Missing);
+        }
+        if fields.contains_key("importing") {
+            return Err(BadMeta::Importing);
         }
         let schema = fields.get("schema").ok_or(BadMeta::Damaged("schema"))?;
         if *schema != SCHEMA.to_string() {
@@ -267,6 +278,10 @@ impl Meta {
             },
             epoch: number(fields, "epoch")?,
             sequence: number(fields, "seq")?,
+            base: match fields.get("base") {
+                Some(_) => number(fields, "base")?,
+                None => 0,
+            },
             tip: fields.get("tip").ok_or(BadMeta::Damaged("tip"))?.clone(),
             now: number(fields, "now")?,
             open_lines: number(fields, "open")?,

@@ -108,13 +108,7 @@ impl EmbeddedLedger {
     ) -> Result<Self, OpenError> {
         let seed = super::identity::read_or_make(&*storage)?;
         let mut recovery = Journal::open(Arc::clone(&storage), config.journal)?;
-        let state = State {
-            pool: Pool::new(meters.clone()),
-            hasher: Hasher::new(seed),
-            nodes: RwLock::new(Names::new(NODES_MAX)),
-            channels: RwLock::new(Names::new(CHANNELS_MAX)),
-            counts: CachePadded::default(),
-        };
+        let state = State::new(seed, meters.clone());
         let (from, latest) = state.recover(&storage, &mut recovery)?;
         warn_of_an_early_clock(clock.now(), latest);
         if let Some(cut) = recovery.cut() {
@@ -144,6 +138,17 @@ impl EmbeddedLedger {
 }
 
 impl State {
+    /// Nothing yet.
+    pub(super) fn new(seed: u64, meters: Meters) -> Self {
+        Self {
+            pool: Pool::new(meters),
+            hasher: Hasher::new(seed),
+            nodes: RwLock::new(Names::new(NODES_MAX)),
+            channels: RwLock::new(Names::new(CHANNELS_MAX)),
+            counts: CachePadded::default(),
+        }
+    }
+
     /// Reads snapshot and journal. Returns the snapshot's sequence and the latest moment seen.
     fn recover(
         &self,

@@ -303,6 +303,16 @@ impl<'a> Booking<'a> {
         ties.is_none_or(|ties| ties.is_home && ties.phase == Phase::Bound)
     }
 
+    /// Time to live that it was made with.
+    pub const fn ttl(&self) -> Ttl {
+        self.made.ttl
+    }
+
+    /// The pins that its lines were made with.
+    pub fn pins(&self) -> impl Iterator<Item = Option<NodeIx>> {
+        self.made.lines.iter().map(|line| line.pin)
+    }
+
     /// As it stands.
     pub fn now(&self, id: u128) -> Reservation {
         self.view(id, self.deadline, |line, _| line)
