@@ -38,3 +38,4 @@ mod program;
 mod safety;
 mod several;
 mod twins;
+mod verify;

@@ -26,9 +26,6 @@ use crate::ledger::{EventsError, LedgerError, Position, Recount};
 /// Entries of the stream that are read at once; each may hold the events of a whole batch.
 const ENTRIES: usize = 16;
 
-/// Times that a recount is begun anew because the ledger moved on.
-const RECOUNTS: usize = 5;
-
 /// Times that a question is asked anew because its slot is served elsewhere, and the pause before.
 const REDIRECTS_MAX: usize = 40;
 const REDIRECT_PAUSE: Duration = Duration::from_millis(50);
@@ -153,8 +150,7 @@ impl Caller {
                 answer => return answer,
             }
         }
-        let kind = redis::ErrorKind::ClusterConnectionNotFound;
-        Err((kind, "no node of the cluster serves the slot").into())
+        Err(elsewhere())
     }
 
     /// Asks several questions at once; a connection that failed is not used again.
@@ -183,10 +179,15 @@ impl Caller {
     }
 }
 
+fn elsewhere() -> RedisError {
+    let kind = redis::ErrorKind::ClusterConnectionNotFound;
+    (kind, "no node of the cluster serves the slot").into()
+}
+
 /// Whether the node that was asked does not serve the slot, or not now.
 fn is_elsewhere(error: &RedisError) -> bool {
     let code = error.code().unwrap_or_default();
-    ["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"].contains(&code)
+    ["EXECABORT", "MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"].contains(&code)
 }
 
 /// Entries of the stream from this id on.
@@ -338,8 +339,7 @@ impl RemoteLedger {
         }
     }
 
-    /// Recounts everything against the records. Exact only while nothing is decided: a ledger that
-    /// does not rest for long enough is not counted.
+    /// Recounts everything against the records, while others decide.
     pub async fn recount(&self) -> Result<Recount, LedgerError> {
         let mut whole = Recount::default();
         for (partition, keys) in self.partitions.numbered() {
@@ -371,20 +371,22 @@ impl RemoteLedger {
     }
 }
 
-/// Counts a partition, anew while it moves on.
+/// Counts a partition, anew where its slot moved to another node meanwhile.
 async fn counted(caller: Caller, keys: Keys) -> Result<Recount, RecountError> {
-    for _ in 0..RECOUNTS {
+    for _ in 0..REDIRECTS_MAX {
         let mut connection = caller.connection().await?;
-        match recount(&mut connection, &keys).await {
-            Err(RecountError::Moved) => {}
-            Err(error @ RecountError::Store(_)) => {
-                caller.forget();
-                return Err(error);
-            }
-            counted => return counted,
+        let counted = recount(&mut connection, &keys).await;
+        let Err(RecountError::Store(error)) = &counted else {
+            return counted;
+        };
+        if !is_elsewhere(error) {
+            caller.forget();
+            return counted;
         }
+        caller.target.cluster.doubt();
+        tokio::time::sleep(REDIRECT_PAUSE).await;
     }
-    Err(RecountError::Moved)
+    Err(elsewhere().into())
 }
 
 /// Reads where a partition stands.

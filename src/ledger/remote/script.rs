@@ -228,8 +228,11 @@ pub struct Meta {
     pub epoch: u32,
     /// Sequence of the last event.
     pub sequence: u64,
-    /// Sequence of the last event that was never in the stream: those before came from elsewhere.
+    /// Sequence of the last event that is not in the stream by right: it came from elsewhere, or was
+    /// trimmed.
     pub base: u64,
+    /// The chain there.
+    pub base_tip: String,
     /// The chain over all batches with events: 40 hex digits, empty before the first.
     pub tip: String,
     /// The latest moment anything was decided at.
@@ -282,6 +285,7 @@ impl Meta {
                 Some(_) => number(fields, "base")?,
                 None => 0,
             },
+            base_tip: fields.get("base_tip").cloned().unwrap_or_default(),
             tip: fields.get("tip").ok_or(BadMeta::Damaged("tip"))?.clone(),
             now: number(fields, "now")?,
             open_lines: number(fields, "open")?,
