@@ -7,8 +7,9 @@ use holdfast::blocking::wait_for;
 use holdfast::clock::monotonic;
 use holdfast::domain::Sku;
 use holdfast::engine::Engine;
-use holdfast::ledger::LedgerError;
+use holdfast::ledger::event::Cursor;
 use holdfast::ledger::remote::{OpenError, RemoteConfig, accept_loss, inspect};
+use holdfast::ledger::{EventsError, LedgerError};
 
 use crate::instance::{Instance, Place, hold, set};
 use crate::server::{Kind, Server};
@@ -113,12 +114,25 @@ fn goes_on(one: &Instance, other: &Instance, place: &Place<'_>, loss: &str) {
     let again = one.execute("lost-1", &hold("A", 1, 60_000));
     assert!(!again.replayed && again.verdict.is_ok());
     assert_eq!(again.position.epoch, 2);
+    readers_are_told(one, again.position.sequence);
     until("the other does not go on", || other.0.health().is_safe);
     let seen = other.execute("lost-1", &hold("A", 1, 60_000));
     assert_eq!(seen.verdict, again.verdict);
     assert_eq!(metric(one, "holdfast_store_quarantined"), 0);
     one.recounts_clean();
     drop(open(place));
+}
+
+/// Where an event of the new epoch stands now, one stood that was lost: whoever has read that must
+/// read the state anew.
+fn readers_are_told(instance: &Instance, sequence: u64) {
+    let read = |epoch| {
+        let epoch = Some(epoch);
+        wait_for(instance.0.events(Cursor { epoch, sequence }, 10))
+    };
+    let lost = read(1).unwrap_err();
+    assert!(matches!(lost, EventsError::Lost { .. }), "{lost:?}");
+    read(2).unwrap();
 }
 
 #[test]

@@ -160,9 +160,8 @@ fn moves_there_and_back(server: &Server, seed: u64) {
     let folder = Instance(driven::open(folder, place.clock.clone(), None));
     assert_eq!(tally(&folder.0), counted);
 
-    for moved in [&store, &folder] {
-        begins_after(&moved.0, head.sequence);
-    }
+    begins_after(&store.0, &head);
+    begins_after(&folder.0, &back);
     copies.moved = vec![store, folder];
     copies.compare();
     rest.into_iter().for_each(|step| copies.step(step));
@@ -179,18 +178,21 @@ fn moves_there_and_back(server: &Server, seed: u64) {
     copies.stayed.close().unwrap();
 }
 
-/// The feed goes on where the export stood: what came before is gone, and that is said.
-fn begins_after(engine: &Engine, sequence: u64) {
-    let page = |sequence| {
-        let epoch = None;
-        wait_for(engine.events(Cursor { epoch, sequence }, 100))
-    };
+/// The feed goes on where the export stood: what came before is gone, and that is said; who stood
+/// in another history is told, too.
+fn begins_after(engine: &Engine, head: &Head) {
+    let Head { sequence, .. } = *head;
+    let page = |epoch, sequence| wait_for(engine.events(Cursor { epoch, sequence }, 100));
     for before in [0, sequence - 1] {
-        let gone = page(before).unwrap_err();
-        let oldest = matches!(gone, EventsError::Gone { oldest } if oldest == sequence + 1);
-        assert!(oldest, "{gone:?}");
+        let gone = page(None, before).unwrap_err();
+        let is_next = matches!(gone, EventsError::Gone { oldest } if oldest == sequence + 1);
+        assert!(is_next, "{gone:?}");
     }
-    assert!(page(sequence).unwrap().next.sequence >= sequence);
+    for epoch in [None, Some(head.epoch)] {
+        assert!(page(epoch, sequence).unwrap().next.sequence >= sequence);
+    }
+    let lost = page(Some(head.epoch + 7), sequence).unwrap_err();
+    assert!(matches!(lost, EventsError::Lost { .. }), "{lost:?}");
 }
 
 #[test]

@@ -125,7 +125,10 @@ impl EmbeddedLedger {
             state.take_item(head.epoch, &item?)?;
         }
         let ledger = Self::begun(Arc::clone(storage), config, clock, meters, head, state)?;
-        let written = ledger.snapshot().and_then(|_| ledger.close());
+        let snapshot = ledger.snapshot();
+        // So that a reader who stands where the export stood may go on.
+        ledger.begin_epoch(head.epoch);
+        let written = snapshot.and_then(|_| ledger.close());
         written.map_err(OpenError::from)?;
         identity::write(&**storage, seed).map_err(OpenError::from)?;
         Ok(())

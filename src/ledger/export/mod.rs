@@ -24,7 +24,7 @@ pub use self::walk::{Page, Place, Walk, WalkError};
 pub struct Head {
     /// Of the ledger's hashes: command ids are keyed hashes of idempotency keys.
     pub seed: Print,
-    /// Epoch of the last change.
+    /// The epoch in force.
     pub epoch: u32,
     /// Sequence of the last change; the ledger that is made of it goes on after it.
     pub sequence: u64,

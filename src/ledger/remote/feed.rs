@@ -1,6 +1,7 @@
 //! What is asked rarely or may take long: the stream of events, the recount. On a thread and a
 //! connection of its own, so that it holds up no command.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
@@ -209,12 +210,12 @@ fn unreadable(error: &RedisError) -> EventsError {
     EventsError::Unreadable(error.to_string())
 }
 
-/// Reads up to `limit` events after a place, none beyond `last`.
+/// Reads up to `limit` events after a place, none beyond the end.
 async fn page(
     caller: Caller,
-    stream: String,
+    keys: Keys,
     after: Cursor,
-    last: u64,
+    end: Position,
     limit: usize,
 ) -> Result<EventPage, EventsError> {
     let Cursor { epoch, sequence } = after;
@@ -225,17 +226,20 @@ async fn page(
         },
         ..EventPage::default()
     };
+    let last = end.sequence;
     if sequence > last {
         return Err(EventsError::Lost { sequence });
     }
-    if sequence == last {
+    if sequence == last && epoch.is_none_or(|epoch| epoch == end.epoch) {
         return Ok(page);
     }
-    // An entry has the sequence of its first event as its id.
-    let mut from = first_entry(&caller, &stream, sequence, last).await?;
-    while page.records.len() < limit {
+    let (there, mut from) = place(&caller, &keys, sequence, last).await?;
+    if epoch.is_some() && there.is_some() && epoch != there {
+        return Err(EventsError::Lost { sequence });
+    }
+    while page.records.len() < limit && from <= last {
         let mut question = redis::cmd("XRANGE");
-        question.arg(&stream).arg(from).arg("+");
+        question.arg(keys.events()).arg(from).arg("+");
         question.arg("COUNT").arg(ENTRIES);
         let found = entries(&caller, &mut question).await?;
         let Some(end) = found.last().map(|entry| entry.header().last) else {
@@ -244,34 +248,45 @@ async fn page(
         for entry in &found {
             add(&mut page, entry, last, limit)?;
         }
-        if end >= last {
-            break;
-        }
         from = end + 1;
     }
     Ok(page)
 }
 
-/// Id of the entry that holds the event after this sequence.
-async fn first_entry(
+/// The epoch of the event with this sequence, if there is one, and the id of the entry that holds
+/// the next. An entry has the sequence of its first event as its id.
+async fn place(
     caller: &Caller,
-    stream: &str,
+    keys: &Keys,
     sequence: u64,
     last: u64,
-) -> Result<u64, EventsError> {
+) -> Result<(Option<u32>, u64), EventsError> {
     let mut question = redis::cmd("XREVRANGE");
-    question.arg(stream).arg(sequence + 1).arg("-");
+    question.arg(keys.events()).arg(sequence).arg("-");
     question.arg("COUNT").arg(1);
-    let found = entries(caller, &mut question).await?;
-    if let Some(entry) = found.first() {
-        return Ok(entry.header().before + 1);
+    if let Some(entry) = entries(caller, &mut question).await?.first() {
+        let header = entry.header();
+        return match header.last.cmp(&sequence) {
+            Ordering::Greater => Ok((Some(header.epoch), header.before + 1)),
+            Ordering::Equal => Ok((Some(header.epoch), sequence + 1)),
+            Ordering::Less => {
+                let what = format!("the entry of event {sequence} is missing");
+                Err(EventsError::Unreadable(what))
+            }
+        };
     }
     let mut question = redis::cmd("XRANGE");
-    question.arg(stream).arg("-").arg("+").arg("COUNT").arg(1);
-    let oldest = entries(caller, &mut question).await?;
+    question.arg(keys.events()).arg("-").arg("+");
+    let oldest = entries(caller, question.arg("COUNT").arg(1)).await?;
     // A ledger that came from elsewhere begins without a stream.
     let before = oldest.first().map_or(last, |entry| entry.header().before);
-    Err(EventsError::Gone { oldest: before + 1 })
+    if before != sequence {
+        return Err(EventsError::Gone { oldest: before + 1 });
+    }
+    let mut question = redis::cmd("HGET");
+    question.arg(keys.meta()).arg("base_epoch");
+    let epoch = caller.ask(&question).await;
+    Ok((epoch.map_err(|error| unreadable(&error))?, sequence + 1))
 }
 
 fn add(page: &mut EventPage, entry: &Entry, last: u64, limit: usize) -> Result<(), EventsError> {
@@ -298,10 +313,13 @@ impl RemoteLedger {
     pub async fn events(&self, after: Cursor, limit: usize) -> Result<EventPage, EventsError> {
         let away = |error: LedgerError| EventsError::Unreadable(error.to_string());
         let asked = self.batcher.submit(Packed::expire()).await;
-        let last = asked.map_err(away)?.0.header().last;
-        let keys = self.partitions.keys(0).map_err(away)?;
-        let stream = keys.events().to_owned();
-        let read = page(self.rare.caller(0), stream, after, last, limit);
+        let reply = asked.map_err(away)?.0;
+        let end = Position {
+            epoch: reply.header().epoch,
+            sequence: reply.header().last,
+        };
+        let keys = self.partitions.keys(0).map_err(away)?.clone();
+        let read = page(self.rare.caller(0), keys, after, end, limit);
         let page = self.rare.run(read).await.map_err(away)??;
         self.know_all_of(&page).await.map_err(away)?;
         Ok(page)

@@ -166,6 +166,7 @@ impl Counts {
             ("epoch", head.epoch.saturating_add(1).to_string()),
             ("seq", head.sequence.to_string()),
             ("base", head.sequence.to_string()),
+            ("base_epoch", head.epoch.to_string()),
             ("tip", String::new()),
             ("now", head.now_ms.max(0).to_string()),
             ("open", self.open_lines.to_string()),
