@@ -210,6 +210,14 @@ impl Ledger {
         }
     }
 
+    /// Reads the names that others gave since; whether there may be any.
+    pub async fn refresh_names(&self) -> Result<bool, LedgerError> {
+        match self {
+            Self::Embedded(_) => Ok(false),
+            Self::Remote(ledger) => ledger.refresh_names().await,
+        }
+    }
+
     /// The index of a channel's name, if it is known to have one.
     pub fn find_channel(&self, name: &str) -> Option<ChannelIx> {
         match self {

@@ -201,6 +201,39 @@ fn no_password_of_a_store_is_shown() {
     }
 }
 
+/// It used to be unknown to the others until their next round.
+#[test]
+fn a_node_that_one_program_names_the_other_knows_at_once() {
+    let (inside, store) = (folder(), Server::start(Kind::Redis));
+    let (one, other) = (serve(inside.path(), &store), serve(inside.path(), &store));
+    for n in 0..30 {
+        let node = format!("node-{n}");
+        let stock =
+            format!(r#"{{"items":[{{"sku":"A","node":"{node}","on_hand":5}}],"reason":"test"}}"#);
+        assert_eq!(one.post("/v1/stock", &format!("s{n}"), &stock).0, 200);
+        let lines =
+            format!(r#""channel":"web","lines":[{{"sku":"A","quantity":1,"node":"{node}"}}]"#);
+        let (status, text) = match n % 3 {
+            0 => other.post(
+                "/v1/reservations",
+                &format!("r{n}"),
+                &format!("{{{lines}}}"),
+            ),
+            1 => {
+                let body = format!(r#"{{"reservations":[{{"key":"r{n}",{lines}}}]}}"#);
+                other.post("/v1/reservations/batch", "b", &body)
+            }
+            _ => other.get(&format!("/v1/atp/A?node={node}")),
+        };
+        assert!(
+            status < 300 && !text.contains("unknown_node"),
+            "{status} {text}"
+        );
+    }
+    let unknown = other.get("/v1/atp/A?node=nowhere");
+    assert_eq!(unknown.0, 404, "{}", unknown.1);
+}
+
 /// A command over a folder of this name.
 fn at(inside: &Path, command: &[&str], data: &str) -> Finished {
     run(inside, &[command, &["--data", data, "--json"]].concat())
