@@ -161,6 +161,7 @@ pub fn remote_settings(
         wait,
         accept,
         partitions,
+        retain_events,
     } = config.remote.clone();
     RemoteConfig {
         address: address.clone(),
@@ -173,6 +174,7 @@ pub fn remote_settings(
         patience: Patience::default(),
         batcher: BatcherConfig::default(),
         retention: retention(config),
+        retain_events,
         accept,
         init: in_store == InStore::Made,
         partitions,

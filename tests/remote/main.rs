@@ -30,6 +30,7 @@ mod crowd;
 mod expiry;
 mod halves;
 mod instance;
+mod lease;
 mod loss;
 mod model;
 mod moving;

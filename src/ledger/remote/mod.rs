@@ -10,6 +10,7 @@ mod feed;
 mod format;
 pub mod history;
 mod import;
+mod lease;
 pub mod link;
 mod loss;
 mod naming;
@@ -20,6 +21,7 @@ pub mod recount;
 pub mod script;
 mod several;
 mod stand;
+mod trim;
 mod upkeep;
 pub mod wire;
 
@@ -31,6 +33,7 @@ pub use open::{OpenError, RemoteConfig, accept_loss, inspect};
 use self::batcher::Batcher;
 use self::feed::Rare;
 use self::format::{Packed, WireFormat};
+use self::lease::Leases;
 use self::naming::Naming;
 use self::partitions::Partitions;
 use self::stand::Stand;
@@ -54,6 +57,9 @@ pub struct RemoteLedger {
     stand: Arc<Stand>,
     clock: Clock,
     retention: Retention,
+    /// Events that stay in the stream.
+    retain_events: u64,
+    leases: Leases,
     /// LOCK: held for the few lines that read or move it.
     upkeep: Mutex<upkeep::Rounds>,
 }

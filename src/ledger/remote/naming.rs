@@ -93,7 +93,7 @@ impl RemoteLedger {
         let mut ask = redis::cmd("HMGET");
         ask.arg(self.partitions.keys(AUTHORITY)?.names());
         ask.arg(&[NODE_LETTER, CHANNEL_LETTER]);
-        let caller = self.rare.caller();
+        let caller = self.rare.caller(AUTHORITY);
         let counts = self.rare.run(async move { caller.ask(&ask).await }).await?;
         let counts: [usize; 2] = counts.or(Err(LedgerError::Unavailable))?;
         if counts == self.naming.counts() {

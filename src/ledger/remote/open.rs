@@ -13,6 +13,7 @@ use super::batcher::{Batcher, BatcherConfig};
 use super::feed::{Caller, MetaError, Rare, read_meta};
 use super::format::WireFormat;
 use super::history::History;
+use super::lease::Leases;
 use super::link::{Address, Cluster, Level, Moves, Patience, Place, Target, Why};
 use super::loss::{self, Losses};
 use super::naming::Naming;
@@ -52,6 +53,8 @@ pub struct RemoteConfig {
     pub batcher: BatcherConfig,
     /// How long keys are remembered.
     pub retention: Retention,
+    /// Events that stay in the stream for readers.
+    pub retain_events: u64,
     /// Names of unsafe settings that the operator takes responsibility for.
     pub accept: Vec<String>,
     /// Make the ledger where there is none.
@@ -209,7 +212,7 @@ impl RemoteLedger {
             rare.begin(losses.watch());
         }
         let format = WireFormat {
-            meters: config.meters,
+            meters: config.meters.clone(),
             target: Arc::clone(&target),
         };
         let ledger = Self {
@@ -220,6 +223,11 @@ impl RemoteLedger {
             stand,
             clock: config.clock,
             retention: config.retention,
+            retain_events: config.retain_events,
+            leases: Leases {
+                holder: format!("{:016x}", RandomState::new().hash_one(0_u8)),
+                meters: config.meters,
+            },
             upkeep: Mutex::new(Rounds::default()),
         };
         wait_for(ledger.read_names()).map_err(|error| OpenError::Unreachable {

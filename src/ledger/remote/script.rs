@@ -128,6 +128,12 @@ pub const QUARANTINE: &str = lua!("quarantine");
 /// Accepts such a loss.
 pub const ACCEPT: &str = lua!("accept");
 
+/// Gives and takes back leases.
+pub const LEASE: &str = concat!("#!lua\n", files!("lib/lease" "lease"));
+
+/// Removes the oldest entries of the stream, under a lease.
+pub const TRIM: &str = concat!("#!lua flags=allow-oom\n", files!("lib/lease" "trim"));
+
 /// Makes a partition of an export, part by part.
 pub const IMPORT: &str = lua!("import");
 
