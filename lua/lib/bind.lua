@@ -48,13 +48,6 @@ local record_args, record_count = {}, 0
 local dropped, due_done = {}, {}
 -- Ids by new deadline, and channel-and-reference texts with the id they stand for now.
 local dues, new_refs, name_args = {}, {}, {}
--- All about reservations over several partitions has one name, for a chunk has few. Records of those
--- that are at home here and of parts of others, by their first byte; their phases; what to write
--- into the key: ids of parts that wait for their home and since when, false for no longer.
-local ties = {
-  WHOLE = 4, PART = 5, PLACING = 1, HELD = 2, LOOSE = 1, TIED = 2, changed = {}, KEY =
-  KEYS[8],
-}
 
 local function malformed(what)
   error({ err = 'MALFORMED ' .. what })

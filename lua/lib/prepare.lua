@@ -68,7 +68,7 @@ end
 local function expire_booking(slot)
   local booking, any = bookings[slot], false
   if not booking or booking.deadline > now then return end
-  if booking.kind == ties.PART and booking.phase == ties.TIED then return end
+  if booking.kind and booking.kind == ties.PART and booking.phase == ties.TIED then return end
   for i = 1, #booking.lines do
     local line = booking.lines[i]
     local units = line[L_HELD]

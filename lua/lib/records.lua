@@ -70,27 +70,6 @@ end
 -- Reservations in use, by place in `ids`.
 local bookings = {}
 
-function ties.read(booking, kind, record, at)
-  booking.kind = kind
-  booking.phase, booking.version, booking.verb, booking.a, booking.b, at =
-    unpack_integers('<LLLLL', record, at)
-  for i = 1, kind == ties.WHOLE and #booking.lines or 0 do
-    local flag
-    flag, at = unpack_integers('<L', record, at)
-    booking.lines[i].is_elsewhere = flag == 1
-  end
-end
-
--- Appends what that reads.
-function ties.add(parts, booking, elsewhere)
-  local n = #parts
-  parts[n + 1] = pack_integers('<LLLLL', booking.phase, booking.version, booking.verb, booking.a,
-    booking.b)
-  for i = 1, booking.kind == ties.WHOLE and #elsewhere or 0 do
-    parts[n + 1 + i] = pack_integers('<L', elsewhere[i])
-  end
-end
-
 -- The reservation at a place of `ids`; nil when there is none.
 local function booking_of(slot)
   local booking, record = bookings[slot], records[slot]

@@ -25,16 +25,3 @@ local results = {}
 -- What to do for each command: from its place in `cmds` to that of the next one, and the result where
 -- it is not among `results` yet.
 local commands = {}
--- What makes the commands of a family. Most calls need one or two of them, and to make all would
--- cost as much as several commands.
-local families = {}
-
--- A command that was not made yet.
-local function command_of(kind)
-  for i = 1, #families do
-    if commands[kind] then break end
-    if families[i] then families[i]() end
-    families[i] = false
-  end
-  return commands[kind] or malformed('command')
-end

@@ -162,6 +162,7 @@ pub fn remote_settings(
         accept,
         partitions,
         retain_events,
+        mirror,
     } = config.remote.clone();
     RemoteConfig {
         address: address.clone(),
@@ -178,6 +179,7 @@ pub fn remote_settings(
         accept,
         init: in_store == InStore::Made,
         partitions,
+        mirror,
         name: format!("holdfast-{}", std::process::id()),
         look_every: preflight::EVERY,
         clock: Clock::system(),

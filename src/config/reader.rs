@@ -144,6 +144,7 @@ impl Reader<'_> {
             let fix = format!("must be 1 to {NAMESPACE_MAX} letters, digits, -, _ or .");
             self.problem("remote.namespace", fix);
         }
+        let mirror = self.number("remote.mirror_milliseconds", 0..=10_000);
         let accept = self.text("remote.accept");
         let accept = accept.split(',').map(str::trim);
         RemoteSettings {
@@ -156,6 +157,7 @@ impl Reader<'_> {
                 .collect(),
             partitions: self.partitions(),
             retain_events: self.number("remote.retain_events", 1_000..=1_000_000_000_000),
+            mirror: Duration::from_millis(mirror),
         }
     }
 

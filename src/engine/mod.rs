@@ -20,7 +20,8 @@ use crate::ledger::event::{Cursor, EventPage};
 use crate::ledger::export::{Walk, WalkError};
 use crate::ledger::port::Ledger;
 use crate::ledger::{
-    Answer, Availability, EventsError, Health, LedgerError, Position, Recount, StockView,
+    Answer, Availability, Consistency, EventsError, Health, LedgerError, Position, Recount,
+    StockView,
 };
 use crate::telemetry::{Meters, Op, OutcomeKind};
 
@@ -170,8 +171,10 @@ impl Engine {
         &self,
         sku: Sku<'_>,
         node: Option<NodeIx>,
+        consistency: Consistency,
     ) -> Result<Option<Availability>, LedgerError> {
-        self.parts.ledger.availability(sku, node).await
+        let ledger = &self.parts.ledger;
+        ledger.availability(sku, node, consistency).await
     }
 
     /// A reservation; `None`: unknown or forgotten. What it shows is durable.
@@ -202,6 +205,11 @@ impl Engine {
     /// that must not block.
     pub async fn events(&self, after: Cursor, limit: usize) -> Result<EventPage, EventsError> {
         self.parts.ledger.events(after, limit).await
+    }
+
+    /// The last durable change of a shard, as far as it is known here.
+    pub fn durable(&self, shard: u16) -> Position {
+        self.parts.ledger.durable(shard)
     }
 
     /// How the ledger is.

@@ -75,6 +75,10 @@ pub struct BatchResult {
     /// Where the answer stands in the order of changes; left out when the ledger was not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<String>,
+    /// Of a refusal that the mirror of a store gave as of that position: how long ago, in
+    /// milliseconds, it was known to be whole. It is not kept under the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror_age_ms: Option<u64>,
 }
 
 /// Results of a batch, in order.

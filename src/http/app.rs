@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::response::IntoResponse;
 use bytes::Bytes;
@@ -149,6 +150,7 @@ impl App {
             position: answer.position,
             replayed: answer.replayed,
             durability: self.durability,
+            mirror_age: answer.mirror_age,
         };
         match answer.verdict {
             Ok(outcome) => {
@@ -185,6 +187,8 @@ pub struct Committed {
     pub replayed: bool,
     /// What it survives.
     pub durability: &'static str,
+    /// It does not stand there: the mirror said so, which was whole this long ago.
+    pub mirror_age: Option<Duration>,
 }
 
 /// An answer before it becomes HTTP.

@@ -348,7 +348,8 @@ pub const CALLS: &[Call] = &[
             (
                 "consistency",
                 Place::Query,
-                "strong or mirror; the same in the embedded store.",
+                "mirror, if left out: as of a moment not long ago, with all that this instance \
+                 answered before. strong: of now. The same in the embedded store.",
             ),
         ],
         answer: Answer::Json("200", "Atp"),
@@ -374,6 +375,11 @@ pub const CALLS: &[Call] = &[
                 "after",
                 Place::Query,
                 "Position to continue after; left out: from the beginning.",
+            ),
+            (
+                "shard",
+                Place::Query,
+                "Which order of changes, from 0; a ledger of several partitions has one in each.",
             ),
             (
                 "limit",

@@ -58,7 +58,7 @@ catalog! {
     REQUEST_TIMEOUT = REQUEST_TIMEOUT "request_timeout" "The request did not arrive in time"
         "Head and body must arrive within the server's limits. Nothing was changed; send it again with the same key.";
     INSUFFICIENT_STOCK = CONFLICT "insufficient_stock" "Not enough stock to promise"
-        "The shortages list per line what binds (stock, safety, node, suspended) and the largest quantity that would have passed. Nothing was held. The same key gives this answer again; use a new key for a new attempt.";
+        "The shortages list per line what binds (stock, safety, node, suspended) and the largest quantity that would have passed. Nothing was held. The same key gives this answer again, unless it came from the mirror of a store, which the header Holdfast-Mirror-Age-Ms says; use a new key for a new attempt.";
     RESERVATION_EXPIRED = CONFLICT "reservation_expired" "The reservation has expired"
         "Its deadline passed and the held units went back. Reserve again with a new key.";
     RESERVATION_RELEASED = CONFLICT "reservation_released" "The reservation was released"

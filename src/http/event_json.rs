@@ -39,7 +39,8 @@ pub const fn type_of(body: &Body<'_>) -> &'static str {
 
 /// Writes one event.
 pub fn write(json: &mut Json, event: &Event<'_>, names: Names<'_>) {
-    json.raw(r#"{"position":"0."#).number(event.position.epoch);
+    json.raw(r#"{"position":""#).number(event.position.shard);
+    json.raw(".").number(event.position.epoch);
     json.raw(".").number(event.position.sequence);
     json.raw(r#"","sequence":"#).number(event.position.sequence);
     json.raw(r#","type":"#).plain(type_of(&event.body));

@@ -35,6 +35,7 @@ use crate::limits::{BATCH_BODY_BYTES_MAX, BODY_BYTES_MAX};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const DURABILITY: HeaderName = HeaderName::from_static("holdfast-durability");
+const MIRROR_AGE: HeaderName = HeaderName::from_static("holdfast-mirror-age-ms");
 const POSITION: HeaderName = HeaderName::from_static("holdfast-position");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -340,12 +341,7 @@ fn finish_reply(app: &App, parts: &Parts, reply: Reply) -> Response<Body> {
     let committed = reply
         .committed
         .filter(|committed| committed.position.sequence > 0);
-    if let Some(Committed { position, .. }) = committed {
-        text.raw("0.")
-            .number(position.epoch)
-            .raw(".")
-            .number(position.sequence);
-    }
+    let position_end = write_place(&mut text, committed.as_ref());
     let all = Bytes::from(text.into_bytes());
     let header = |bytes: Bytes| {
         HeaderValue::from_maybe_shared(bytes).unwrap_or(HeaderValue::from_static(""))
@@ -359,17 +355,9 @@ fn finish_reply(app: &App, parts: &Parts, reply: Reply) -> Response<Body> {
         .cloned()
         .unwrap_or_else(|| header(all.slice(body_end..id_end)));
     headers.insert(REQUEST_ID, id);
-    if let Some(Committed {
-        replayed,
-        durability,
-        ..
-    }) = committed
-    {
-        headers.insert(POSITION, header(all.slice(id_end..)));
-        headers.insert(DURABILITY, HeaderValue::from_static(durability));
-        if replayed {
-            headers.insert(REPLAYED, HeaderValue::from_static("true"));
-        }
+    if let Some(committed) = committed {
+        headers.insert(POSITION, header(all.slice(id_end..position_end)));
+        insert_standing(headers, &committed, header(all.slice(position_end..)));
     }
     if let Some(version) = reply.etag {
         headers.insert(ETAG, header(Bytes::from(format!("\"v{version}\""))));
@@ -378,6 +366,34 @@ fn finish_reply(app: &App, parts: &Parts, reply: Reply) -> Response<Body> {
         insert_advice(headers, kind);
     }
     response
+}
+
+/// Writes the position and after it the age of the mirror; where the one ends.
+fn write_place(text: &mut Json, committed: Option<&Committed>) -> usize {
+    let Some(committed) = committed else {
+        return text.len();
+    };
+    let position = committed.position;
+    text.number(position.shard).raw(".");
+    text.number(position.epoch).raw(".");
+    text.number(position.sequence);
+    let end = text.len();
+    if let Some(age) = committed.mirror_age {
+        text.number(age.as_millis());
+    }
+    end
+}
+
+/// How an answer stands at its position.
+fn insert_standing(headers: &mut HeaderMap, committed: &Committed, mirror_age: HeaderValue) {
+    if committed.mirror_age.is_some() {
+        headers.insert(MIRROR_AGE, mirror_age);
+    } else {
+        headers.insert(DURABILITY, HeaderValue::from_static(committed.durability));
+    }
+    if committed.replayed {
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
 }
 
 /// What a problem asks of the caller beyond its body.

@@ -210,6 +210,8 @@ pub struct StockItem<'a> {
 /// A place in the event feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cursor {
+    /// Which order.
+    pub shard: u16,
     /// The epoch of the record there, if it is known: it tells whether that record is still there.
     pub epoch: Option<u32>,
     /// The sequence; 0 is the beginning.
@@ -219,6 +221,7 @@ pub struct Cursor {
 impl From<Position> for Cursor {
     fn from(position: Position) -> Self {
         Self {
+            shard: position.shard,
             epoch: Some(position.epoch),
             sequence: position.sequence,
         }

@@ -8,6 +8,8 @@ pub mod names;
 pub mod port;
 pub mod remote;
 
+use std::time::Duration;
+
 use smallvec::SmallVec;
 
 use crate::domain::stock::NodeStock;
@@ -19,6 +21,8 @@ use crate::domain::{NodeIx, Settings, Stock, Units, UnixMillis, Verdict};
 /// folder, so positions of a lost suffix are never mistaken for new ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position {
+    /// Which order: a partition of a remote ledger; the embedded ledger has one.
+    pub shard: u16,
     /// Counts the openings of the ledger.
     pub epoch: u32,
     /// Counts the changes, without gaps; 0 is before the first.
@@ -44,6 +48,9 @@ pub struct Answer {
     /// position, but for a reservation that was refused: that promises nothing, and waits only
     /// until what it was refused for cannot be lost.
     pub told_after: Position,
+    /// The mirror said so, of which it is known that this long ago it was whole. It is kept under
+    /// no key: asked again, the key is decided anew.
+    pub mirror_age: Option<Duration>,
 }
 
 /// Why the ledger could not answer. Not a refusal: those are verdicts.
@@ -142,6 +149,16 @@ impl From<&Stock> for StockView {
             nodes: SmallVec::from_slice(stock.nodes()),
         }
     }
+}
+
+/// How new an answer must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Consistency {
+    /// As of a moment not long ago, with everything that this instance has told anybody of.
+    #[default]
+    Mirror,
+    /// After everything that was acknowledged anywhere.
+    Strong,
 }
 
 /// What may be promised of a SKU now.
@@ -245,6 +262,12 @@ impl Recount {
 /// Why a page of events cannot be given.
 #[derive(Debug, thiserror::Error)]
 pub enum EventsError {
+    /// There are fewer shards.
+    #[error("there are {shards} shards")]
+    NoShard {
+        /// How many.
+        shards: u16,
+    },
     /// Events so old were dropped.
     #[error("events before {oldest} are no longer kept")]
     Gone {

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use super::embedded::EmbeddedLedger;
 use super::event::{Cursor, EventPage};
 use super::remote::RemoteLedger;
-use super::{Answer, Availability, EventsError, Health, LedgerError, Recount, StockView, export};
+use super::{
+    Answer, Availability, Consistency, EventsError, Health, LedgerError, Position, Recount,
+    StockView, export,
+};
 use crate::blocking::wait_for;
 use crate::domain::command::Keyed;
 use crate::domain::hash::Hasher;
@@ -102,10 +105,12 @@ impl Ledger {
         &self,
         sku: Sku<'_>,
         node: Option<NodeIx>,
+        consistency: Consistency,
     ) -> Result<Option<Availability>, LedgerError> {
         match self {
+            // It has one copy of everything.
             Self::Embedded(ledger) => ledger.availability(sku, node),
-            Self::Remote(ledger) => ledger.availability(sku, node).await,
+            Self::Remote(ledger) => ledger.availability(sku, node, consistency).await,
         }
     }
 
@@ -186,6 +191,14 @@ impl Ledger {
         }
     }
 
+    /// The last durable change of a shard, as far as it is known here.
+    pub fn durable(&self, shard: u16) -> Position {
+        match self {
+            Self::Embedded(ledger) => ledger.health().durable,
+            Self::Remote(ledger) => ledger.durable(shard),
+        }
+    }
+
     /// How it is.
     pub fn health(&self) -> Health {
         match self {
@@ -214,7 +227,7 @@ impl Ledger {
     pub async fn refresh_names(&self) -> Result<bool, LedgerError> {
         match self {
             Self::Embedded(_) => Ok(false),
-            Self::Remote(ledger) => ledger.refresh_names().await,
+            Self::Remote(ledger) => ledger.refresh_names().await.map(|()| true),
         }
     }
 
@@ -380,8 +393,17 @@ mod tests {
             Ok(Answer {
                 verdict: Err(Refusal::Expired),
                 replayed: false,
-                position: Position { epoch: 1, sequence },
-                told_after: Position { epoch: 1, sequence },
+                position: Position {
+                    shard: 0,
+                    epoch: 1,
+                    sequence,
+                },
+                told_after: Position {
+                    shard: 0,
+                    epoch: 1,
+                    sequence,
+                },
+                mirror_age: None,
             })
         };
         let mut answers = vec![at(7), Err(LedgerError::Overloaded), at(8)];

@@ -91,6 +91,16 @@ label! {
     }
 }
 
+label! {
+    /// What the mirror of the remote store said in its place.
+    MirrorAnswer {
+        /// What may be promised.
+        Availability = "availability",
+        /// That nothing is left.
+        Refusal = "refusal",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::bounds::{BATCH_BOUNDS, LATENCY_BOUNDS, LOCK_BOUNDS};
 use super::cells::{Counters, Histogram};
 use super::labels::{LockKind, Op, OutcomeKind, Script, Store};
+use super::mirror::MirrorMeters;
 use super::text::{CONTENT_TYPE, Kind, Page, Scale};
 use crate::domain::ChannelIx;
 use crate::limits::CHANNELS_MAX;
@@ -98,6 +99,7 @@ struct Inner {
     lost_commands: AtomicU64,
     quarantined: AtomicU64,
     connections: AtomicU64,
+    mirror: MirrorMeters,
     /// LOCK: read for every request, written once per new series. Busy series come first, so the
     /// search is short; nothing else happens under it.
     routes: RwLock<Vec<Arc<Route>>>,
@@ -139,6 +141,7 @@ impl Meters {
             lost_commands: AtomicU64::new(0),
             quarantined: AtomicU64::new(0),
             connections: AtomicU64::new(0),
+            mirror: MirrorMeters::new(),
             routes: RwLock::new(Vec::new()),
         }))
     }
@@ -262,6 +265,11 @@ impl Meters {
     /// They are there again, or somebody has accepted that they are not.
     pub fn released(&self) {
         self.0.quarantined.fetch_sub(1, Relaxed);
+    }
+
+    /// What is counted of the mirror of the remote store.
+    pub fn mirror(&self) -> &MirrorMeters {
+        &self.0.mirror
     }
 
     /// A connection was accepted.
@@ -452,8 +460,6 @@ impl Meters {
             "Partitions that lack acknowledged changes and wait for somebody to accept that.",
         );
         page.value(name, &[], self.0.quarantined.load(Relaxed));
-        // The next two belong to the remote ledger; their names are here already so that
-        // dashboards and alerts written today load without errors.
         let name = "holdfast_store_call_duration_seconds";
         page.family(
             name,
@@ -467,9 +473,7 @@ impl Meters {
                 page.histogram(name, &labels, Scale::Nanos, &calls);
             }
         }
-        let name = "holdfast_mirror_lag_seconds";
-        page.family(name, Kind::Gauge, "Age of the mirror of the remote store.");
-        page.seconds(name, &[], Duration::ZERO);
+        self.0.mirror.render(page);
         let name = "holdfast_build_info";
         page.family(name, Kind::Gauge, "Always 1; the version is in the label.");
         page.value(name, &[("version", env!("CARGO_PKG_VERSION"))], 1);

@@ -8,7 +8,9 @@ pub mod cells;
 pub mod labels;
 pub mod logging;
 pub mod meters;
+mod mirror;
 mod text;
 
-pub use labels::{LockKind, Op, OutcomeKind, Script, Store};
+pub use labels::{LockKind, MirrorAnswer, Op, OutcomeKind, Script, Store};
 pub use meters::{Meters, RouteMeter};
+pub use mirror::MirrorMeters;

@@ -94,7 +94,12 @@ pub(crate) struct Server {
 impl Server {
     /// Starts `holdfast serve` on a free port and waits for the ready line.
     pub(crate) fn start(inside: &Path, more: &[&str]) -> Self {
-        let mut child = holdfast(inside)
+        Self::start_as(holdfast(inside), more)
+    }
+
+    /// The same with a command that was prepared.
+    pub(crate) fn start_as(mut command: Command, more: &[&str]) -> Self {
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(more)
             .stderr(Stdio::piped())

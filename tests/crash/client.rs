@@ -152,6 +152,10 @@ impl Client {
                 Ok(true)
             }
             500.. => Ok(false),
+            _ if reply.is_of_mirror => {
+                self.sent.pop();
+                Ok(true)
+            }
             _ => self.take(reply).map(|()| true),
         }
     }

@@ -1,14 +1,19 @@
 //! After a crash: what was unknown is settled, and what was acknowledged must be there.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use holdfast::clock::monotonic;
 use serde_json::Value;
 
-use crate::client::{Client, SKUS};
+use crate::client::{Client, SKUS, Sent};
 use crate::wire::{Reply, Wire};
 
 /// What was found wrong; empty when nothing was.
 pub(crate) type Faults = Vec<String>;
+
+/// Longest wait for an answer; a failure, not a pace.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How many answered calls of each client are asked again.
 const REPEATED: usize = 60;
@@ -21,7 +26,7 @@ pub(crate) fn judge(address: SocketAddr, clients: &mut [Client], opening: i64) -
     // not the crash left room to remember it.
     for client in clients.iter_mut() {
         for call in client.sample(REPEATED) {
-            let again = wire.post(&call.path, &call.key, &call.body).unwrap();
+            let again = by_the_store(&mut wire, &call);
             let first = call.reply.unwrap();
             if said(&again) != said(&first) {
                 faults.push(format!(
@@ -36,9 +41,7 @@ pub(crate) fn judge(address: SocketAddr, clients: &mut [Client], opening: i64) -
     }
     for client in clients.iter_mut() {
         for booking in client.bookings.iter_mut().filter(|booking| booking.touched) {
-            let found = wire
-                .get(&format!("/v1/reservations/{}", booking.id))
-                .unwrap();
+            let found = answered(|| wire.get(&format!("/v1/reservations/{}", booking.id)));
             if found.status != 200 || found.body != booking.body {
                 faults.push(format!("acknowledged {}, found {found:?}", booking.body));
             }
@@ -46,16 +49,37 @@ pub(crate) fn judge(address: SocketAddr, clients: &mut [Client], opening: i64) -
         }
     }
     for sku in SKUS {
-        let found = wire.get(&format!("/v1/stock/{sku}")).unwrap();
+        let found = answered(|| wire.get(&format!("/v1/stock/{sku}")));
         balance(sku, &found, clients, opening, &mut faults);
     }
     clients.iter_mut().for_each(Client::retire);
     faults
 }
 
+/// The answer to a call that the store has answered: a mirror may not have heard of it yet.
+fn by_the_store(wire: &mut Wire, call: &Sent) -> Reply {
+    loop {
+        let reply = answered(|| wire.post(&call.path, &call.key, &call.body));
+        if !reply.is_of_mirror {
+            return reply;
+        }
+    }
+}
+
+/// Asks until there is an answer: on a busy machine a level may not be reached in time.
+fn answered(mut ask: impl FnMut() -> std::io::Result<Reply>) -> Reply {
+    let begun = monotonic();
+    loop {
+        let reply = ask().unwrap();
+        if reply.status < 500 || begun.elapsed() > PATIENCE {
+            return reply;
+        }
+    }
+}
+
 /// What a reply says, apart from how: of a refusal its code and shortages.
 fn said(reply: &Reply) -> (u16, Value) {
-    let Reply { status, body } = reply;
+    let Reply { status, body, .. } = reply;
     if *status < 300 {
         return (*status, body.clone());
     }
@@ -71,23 +95,27 @@ fn settle(wire: &mut Wire, client: &mut Client, faults: &mut Faults) {
         return;
     };
     let found = if call.path == "/v1/reservations" {
-        Some(
-            wire.get(&format!("/v1/reservations?key={}", call.key))
-                .unwrap(),
-        )
+        let path = format!("/v1/reservations?key={}", call.key);
+        Some(answered(|| wire.get(&path)))
     } else {
         None
     };
-    match client.deliver(wire) {
-        Ok(known) => assert!(known, "{} stays unknown", call.key),
-        Err(wrong) => return faults.push(wrong),
+    let found = found.filter(|found| found.status == 200);
+    if found.is_some() {
+        by_the_store(wire, &call);
     }
-    let answered = client
-        .sent
-        .last()
-        .and_then(|call| call.reply.clone())
-        .unwrap();
-    if let Some(found) = found.filter(|found| found.status == 200)
+    let begun = monotonic();
+    loop {
+        match client.deliver(wire) {
+            Ok(true) => break,
+            Ok(false) => assert!(begun.elapsed() < PATIENCE, "{} stays unknown", call.key),
+            Err(wrong) => return faults.push(wrong),
+        }
+    }
+    let Some(answered) = client.sent.last().and_then(|call| call.reply.clone()) else {
+        return;
+    };
+    if let Some(found) = found
         && (answered.status != 201 || answered.body != found.body)
     {
         faults.push(format!(

@@ -197,11 +197,12 @@ pub(crate) fn verify(data: &Path) -> (bool, String) {
 
 /// `holdfast verify` on what these arguments name.
 pub(crate) fn verify_with(arguments: &[&str]) -> (bool, String) {
-    let output = command(BINARY)
-        .arg("verify")
-        .args(arguments)
-        .output()
-        .unwrap();
+    run("verify", arguments)
+}
+
+/// A command of the program: whether it ended well, and what it said.
+pub(crate) fn run(name: &str, arguments: &[&str]) -> (bool, String) {
+    let output = command(BINARY).arg(name).args(arguments).output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     (
         output.status.success(),

@@ -11,6 +11,8 @@ use serde_json::Value;
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) body: Value,
+    /// A mirror said so: it is kept under no key.
+    pub(crate) is_of_mirror: bool,
 }
 
 /// One connection.
@@ -52,12 +54,15 @@ impl Wire {
         let status = line.split(' ').nth(1).and_then(|code| code.parse().ok());
         let status = status.ok_or_else(|| broken("no status"))?;
         let mut length = 0;
+        let mut is_of_mirror = false;
         loop {
             self.line(&mut line)?;
             if line.is_empty() {
                 break;
             }
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            let head = line.to_ascii_lowercase();
+            is_of_mirror |= head.starts_with("holdfast-mirror-age-ms:");
+            if let Some(value) = head.strip_prefix("content-length:") {
                 length = value
                     .trim()
                     .parse()
@@ -73,7 +78,11 @@ impl Wire {
             let text = || Value::String(String::from_utf8_lossy(&body).into_owned());
             serde_json::from_slice(&body).unwrap_or_else(|_| text())
         };
-        Ok(Reply { status, body })
+        Ok(Reply {
+            status,
+            body,
+            is_of_mirror,
+        })
     }
 
     fn line(&mut self, line: &mut String) -> io::Result<()> {

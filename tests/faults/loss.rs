@@ -1,10 +1,9 @@
-//! The control: level `memory` loses what a cut-off primary went on acknowledging. The instance
-//! notices at the first contact with the new one, stops, and lists exactly what is missing.
+//! The controls: level `memory` loses what a cut-off primary went on acknowledging, and so does
+//! waiting for fewer replicas than could be promoted. The instance notices at the first contact with
+//! the new primary, stops, and lists exactly what is missing.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use holdfast::clock::monotonic;
 use serde_json::{Value, json};
 
 use crate::net::CLIENT;
-use crate::server::pause;
+use crate::server::{Server, pause, run};
 use crate::stack::Stack;
 use crate::support::server::Kind;
 use crate::wire::{Reply, Wire};
@@ -65,6 +64,12 @@ fn status(address: SocketAddr, path: &str) -> u16 {
     wire.map_or(0, |reply| reply.status)
 }
 
+/// Whether a read says that the ledger is stopped.
+fn is_quarantined(address: SocketAddr) -> bool {
+    let read = Wire::connect(address).and_then(|mut wire| wire.get("/v1/stock/hot"));
+    read.is_ok_and(|reply| reply.status == 503 && reply.body["code"] == "quarantined")
+}
+
 fn until(what: &str, is_so: impl Fn() -> bool) {
     let begun = monotonic();
     while !is_so() {
@@ -85,20 +90,8 @@ fn named(log: &str) -> BTreeSet<String> {
 }
 
 fn doctor(arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(Path::new(env!("CARGO_BIN_EXE_holdfast")))
-        .args([
-            "doctor",
-            "--durability",
-            "memory",
-            "--listen",
-            "127.0.0.1:0",
-        ])
-        .args(arguments)
-        .output()
-        .unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    (output.status.success(), said)
+    let here = ["--durability", "memory", "--listen", "127.0.0.1:0"];
+    run("doctor", &[&here, arguments].concat())
 }
 
 /// The name of the loss, as doctor tells it.
@@ -109,9 +102,65 @@ fn name_of_the_loss(said: &str) -> String {
     rest.split_whitespace().next().unwrap().to_owned()
 }
 
-fn lose_and_name(kind: Kind) {
-    let stack = Stack::start(kind);
-    let (mut server, address) = stack.serve("memory");
+/// What loses something.
+#[derive(Debug, Clone, Copy)]
+enum Control {
+    /// Level `memory`, and a primary that is cut off together with the client.
+    Memory,
+    /// Level `replica` with one replica waited for where two could be promoted, accepted by name:
+    /// the primary's machine dies while the one that will be promoted lags.
+    TooFewReplicas,
+}
+
+impl Control {
+    fn serve(self, stack: &Stack) -> (Server, SocketAddr) {
+        let accepted = [
+            ("HOLDFAST_REMOTE__REPLICAS", "1"),
+            ("HOLDFAST_REMOTE__ACCEPT", "promotable"),
+        ];
+        match self {
+            Self::Memory => stack.serve("memory", &[]),
+            Self::TooFewReplicas => stack.serve("replica", &accepted),
+        }
+    }
+
+    fn strike(self, stack: &mut Stack) {
+        let primary = stack.stores[0].address;
+        match self {
+            Self::Memory => {
+                let side = [primary, CLIENT];
+                stack.net.cut(&side, &stack.others(&side));
+                stack.moved();
+            }
+            Self::TooFewReplicas => {
+                let lagging = stack.stores[2].address;
+                stack.net.cut(&[primary], &[lagging]);
+                stack.until_behind(lagging);
+                pause(Duration::from_millis(300));
+                stack.die();
+                stack.net.heal();
+                assert_eq!(stack.moved(), 2, "the complete one was promoted");
+            }
+        }
+        stack.net.heal();
+    }
+}
+
+/// Whether a reservation is not there.
+fn is_missing(wire: &mut Wire, id: &str) -> bool {
+    let begun = monotonic();
+    loop {
+        match wire.get(&format!("/v1/reservations/{id}")).unwrap().status {
+            404 => return true,
+            200 => return false,
+            status => assert!(begun.elapsed() < PATIENCE, "{id}: {status}"),
+        }
+    }
+}
+
+fn lose_and_name(kind: Kind, control: Control) {
+    let mut stack = Stack::start(kind);
+    let (mut server, address) = control.serve(&stack);
     stock_up(address, OPENING);
     let is_over = AtomicBool::new(false);
     let granted: Vec<String> = std::thread::scope(|scope| {
@@ -122,15 +171,9 @@ fn lose_and_name(kind: Kind) {
             })
             .collect();
         pause(Duration::from_millis(500));
-        let side = [stack.stores[0].address, CLIENT];
-        stack.net.cut(&side, &stack.others(&side));
-        stack.moved();
-        stack.net.heal();
-        until("the loss is not noticed", || {
-            status(address, "/readyz") == 503
-        });
-        let quarantined = || status(address, "/v1/stock/hot") == 503;
-        until("reads do not say so", quarantined);
+        control.strike(&mut stack);
+        until("the loss is not noticed", || is_quarantined(address));
+        assert_eq!(status(address, "/readyz"), 503);
         drop(load);
         callers
             .into_iter()
@@ -138,7 +181,9 @@ fn lose_and_name(kind: Kind) {
             .collect()
     });
     let url = stack.url();
-    let (is_well, said) = doctor(&["--store", &url]);
+    let look = || doctor(&["--store", &url]);
+    until("doctor does not name it", || look().1.contains("lost: "));
+    let (is_well, said) = look();
     assert!(!is_well, "{said}");
     let loss = name_of_the_loss(&said);
     let (is_well, said) = doctor(&["--store", &url, "--accept-loss", &loss]);
@@ -146,13 +191,17 @@ fn lose_and_name(kind: Kind) {
     until("it does not go on", || status(address, "/readyz") == 200);
     let mut wire = Wire::connect(address).unwrap();
     let lost: BTreeSet<String> = { granted.iter() }
-        .filter(|id| wire.get(&format!("/v1/reservations/{id}")).unwrap().status == 404)
+        .filter(|id| is_missing(&mut wire, id))
         .cloned()
         .collect();
     assert_eq!(reserve(&mut wire, "afterwards").unwrap().status, 201);
     let (ended, log) = server.stop();
     assert!(ended.success(), "{ended}:\n{log}");
-    println!("{kind:?}: {} granted, {} lost", granted.len(), lost.len());
+    println!(
+        "{kind:?}, {control:?}: {} granted, {} lost",
+        granted.len(),
+        lost.len()
+    );
     assert!(!lost.is_empty(), "the control must lose something:\n{log}");
     assert!(lost.len() < granted.len(), "what was copied is there");
     let named = named(&log);
@@ -171,6 +220,13 @@ fn lose_and_name(kind: Kind) {
 #[test]
 fn memory_loses_what_a_cut_off_primary_acknowledged_and_every_command_is_named() {
     for round in 0..rounds_wanted() {
-        lose_and_name(Kind::ALL[round % 2]);
+        lose_and_name(Kind::ALL[round % 2], Control::Memory);
+    }
+}
+
+#[test]
+fn waiting_for_fewer_replicas_than_could_be_promoted_loses_and_every_command_is_named() {
+    for round in 0..rounds_wanted() {
+        lose_and_name(Kind::ALL[(round + 1) % 2], Control::TooFewReplicas);
     }
 }

@@ -67,6 +67,9 @@ impl Stack {
         }
         let online = |info: &String| info.matches("state=online").count() == 2;
         stores[0].store.until(&["INFO", "replication"], online);
+        // The one whose link is taken down where one lags: the worst choice, made certain.
+        let first = ["CONFIG", "SET", "replica-priority", "1"];
+        stores[2].store.tell(&first);
         let sentinels: Vec<Host> = (0..3).map(|_| watch(kind, &mut net, &stores[0])).collect();
         for sentinel in &sentinels {
             for (question, wanted) in [("REPLICAS", 2), ("SENTINELS", 2)] {
@@ -90,13 +93,7 @@ impl Stack {
     }
 
     /// An instance at a level, and where it listens.
-    pub(crate) fn serve(&self, level: &str) -> (Server, SocketAddr) {
-        let settings = [("HOLDFAST_REMOTE__REPLICAS", "2")];
-        let settings = if level == "memory" {
-            &[][..]
-        } else {
-            &settings
-        };
+    pub(crate) fn serve(&self, level: &str, settings: &[(&str, &str)]) -> (Server, SocketAddr) {
         Server::spawn_at(level, &self.url(), settings).until_ready()
     }
 
@@ -154,8 +151,15 @@ impl Stack {
         self.stores[0].store.until(&question, demoted);
     }
 
+    /// The machine of the first primary dies, with everything that was on its way.
+    pub(crate) fn die(&mut self) {
+        self.net.die(self.stores[0].address);
+        self.stores[0].store.kill();
+    }
+
     /// Starts the first primary again, after it was killed, as a replica of the new one.
     pub(crate) fn bring_back(&mut self, primary: usize) {
+        self.net.revive(self.stores[0].address);
         let leader = &self.stores[primary];
         let (at, port) = (leader.address.to_string(), leader.store.port().to_string());
         self.stores[0]

@@ -122,7 +122,14 @@ fn a_journal_without_checksums_is_noticed() {
             if sequence == 0 {
                 break;
             }
-            found.push((Position { epoch: 1, sequence }, body.to_vec()));
+            found.push((
+                Position {
+                    shard: 0,
+                    epoch: 1,
+                    sequence,
+                },
+                body.to_vec(),
+            ));
             rest = next;
         }
         Some(found)

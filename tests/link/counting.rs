@@ -2,7 +2,7 @@
 //! answered the same way ever after.
 
 use bytes::Bytes;
-use holdfast::ledger::remote::batcher::{Format, Question, Weight};
+use holdfast::ledger::remote::batcher::{Format, Question, Settle, Weight};
 use holdfast::telemetry::Script;
 
 /// Counts new ids; answers a known one with its number. Every call writes, or a wait behind it
@@ -61,6 +61,8 @@ pub(crate) struct Count {
     pub(crate) script: Script,
 }
 
+impl Settle for Count {}
+
 /// The format of batches of [`Count`].
 #[derive(Debug)]
 pub(crate) struct Counting;
@@ -101,7 +103,7 @@ impl Format for Counting {
 
     fn before(&self, _partition: u16) {}
 
-    fn note(&self, _: u16, (): (), _reply: &Vec<Id>, _commands: &[&Count]) -> bool {
+    fn note(&self, _: Question<'_>, (): (), _reply: &Vec<Id>, _commands: &[&Count]) -> bool {
         true
     }
 

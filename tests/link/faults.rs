@@ -111,6 +111,69 @@ fn until_unknown<T>(ask: impl Fn() -> Result<T, LedgerError>) {
     }
 }
 
+/// They used to wait until the calls before them had given up.
+#[test]
+fn commands_that_grow_too_old_beside_a_silent_store_are_told_so() {
+    on_every_store(&[], |store, setup| {
+        let hour = Duration::from_hours(1);
+        let queue = QueueLimits {
+            age: Duration::from_millis(40),
+            ..setup.queue
+        };
+        let shop = Setup {
+            reply: hour,
+            limit: hour,
+            queue,
+            ..setup
+        }
+        .open();
+        shop.count(0).unwrap();
+        store.freeze();
+        // Two batches of 256 may be under way.
+        let mut answers: Vec<_> = (1..=600)
+            .map(|id| count(&shop.batcher, id, Script::Batch))
+            .collect();
+        let last = answers.pop().unwrap();
+        let limit = Duration::from_secs(30);
+        let last = shop.wait(async { tokio::time::timeout(limit, last).await });
+        assert_eq!(last.unwrap(), Err(LedgerError::Overloaded));
+        store.thaw();
+        assert!(
+            shop.wait(answers.swap_remove(0)).is_ok(),
+            "it is waited for"
+        );
+    });
+}
+
+/// Somebody else's script keeps the store busy: nothing is done, that is told at once, and nothing
+/// of ours is killed for it.
+#[test]
+fn a_busy_store_is_told_at_once_and_nothing_happens() {
+    on_every_store(&["--busy-reply-threshold", "1"], |store, setup| {
+        let shop = setup.open();
+        shop.count(1).unwrap();
+        let port = store.port();
+        let busy = std::thread::spawn(move || {
+            let client = redis::Client::open(("127.0.0.1", port)).unwrap();
+            let mut endless = redis::cmd("EVAL");
+            endless.arg("while true do end").arg(0);
+            endless.exec(&mut client.get_connection().unwrap())
+        });
+        let begun = holdfast::clock::monotonic();
+        // Before it is busy long enough, the store lets others wait.
+        while shop.count(2) != Err(LedgerError::Unavailable) {
+            assert!(
+                begun.elapsed() < Duration::from_secs(20),
+                "it never says so"
+            );
+        }
+        store.until(&["SCRIPT", "KILL"], |_: &redis::Value| true);
+        assert!(busy.join().unwrap().is_err());
+        settled(|| shop.count(2));
+        assert_eq!(effects(&store), (2, 2));
+    });
+}
+
 #[test]
 fn a_paused_store_is_waited_for() {
     on_every_store(&[], |store, setup| {

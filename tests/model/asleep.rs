@@ -58,10 +58,12 @@ impl Subject for Played {
                 replayed: true,
                 position,
                 told_after: position,
+                mirror_age: None,
             };
         }
         self.sequence += 1;
         let position = Position {
+            shard: 0,
             epoch: 1,
             sequence: self.sequence,
         };
@@ -73,6 +75,7 @@ impl Subject for Played {
             replayed: false,
             position,
             told_after: position,
+            mirror_age: None,
         }
     }
 
@@ -122,6 +125,7 @@ impl Subject for Played {
             replayed: reply.replayed,
             position,
             told_after: position,
+            mirror_age: None,
         })
     }
 

@@ -193,6 +193,7 @@ impl Subject for Book {
                     replayed: true,
                     position: *position,
                     told_after: *position,
+                    mirror_age: None,
                 }
             } else {
                 Answer {
@@ -200,6 +201,7 @@ impl Subject for Book {
                     replayed: false,
                     position: *position,
                     told_after: *position,
+                    mirror_age: None,
                 }
             };
         }
@@ -207,6 +209,7 @@ impl Subject for Book {
         let verdict = self.decide(key, &command);
         self.sequence += 1;
         let position = Position {
+            shard: 0,
             epoch: 1,
             sequence: self.sequence,
         };
@@ -219,6 +222,7 @@ impl Subject for Book {
             replayed: false,
             position,
             told_after: position,
+            mirror_age: None,
         }
     }
 
@@ -269,6 +273,7 @@ impl Subject for Book {
             replayed: true,
             position: *position,
             told_after: *position,
+            mirror_age: None,
         })
     }
 

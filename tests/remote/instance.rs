@@ -62,6 +62,16 @@ impl<'s> Place<'s> {
         Instance(Engine::open_remote(self.config()).unwrap())
     }
 
+    /// An instance with a mirror that may be as old as it likes: what it has not heard of decides.
+    pub(crate) fn open_mirrored(&self) -> Instance {
+        let mirror = Duration::from_hours(1);
+        let config = RemoteConfig {
+            mirror,
+            ..self.config()
+        };
+        Instance(Engine::open_remote(config).unwrap())
+    }
+
     /// An instance that gave the nodes and channels of histories their indexes.
     pub(crate) fn open_named(&self) -> Instance {
         let instance = self.open();
@@ -120,6 +130,7 @@ pub(crate) fn config_at(address: &str, namespace: &str, clock: &Clock) -> Remote
         retain_events: u64::MAX,
         accept: Vec::new(),
         init: true,
+        mirror: Duration::ZERO,
         partitions: None,
         name: "test".to_owned(),
         look_every: Duration::from_secs(30),

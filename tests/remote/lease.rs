@@ -139,7 +139,14 @@ fn instances_trim_the_stream_together_and_keep_what_readers_may_want() {
         let end = pair[0].0.health().durable.sequence;
         let page = |sequence| {
             let epoch = Some(1);
-            wait_for(pair[1].0.events(Cursor { epoch, sequence }, 1_000))
+            wait_for(pair[1].0.events(
+                Cursor {
+                    shard: 0,
+                    epoch,
+                    sequence,
+                },
+                1_000,
+            ))
         };
         let EventsError::Gone { oldest } = page(1).unwrap_err() else {
             panic!("nothing was trimmed");

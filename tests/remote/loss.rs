@@ -8,6 +8,7 @@ use holdfast::clock::monotonic;
 use holdfast::domain::Sku;
 use holdfast::engine::Engine;
 use holdfast::ledger::event::Cursor;
+use holdfast::ledger::remote::script::Keys;
 use holdfast::ledger::remote::{OpenError, RemoteConfig, accept_loss, inspect};
 use holdfast::ledger::{EventsError, LedgerError};
 
@@ -21,16 +22,20 @@ const COPY: &str = "1";
 fn copy(place: &Place<'_>, from: &str, to: &str) {
     let mut commands = redis::pipe();
     commands.atomic().cmd("SELECT").arg(from).ignore();
-    for key in place.keys().all() {
+    let keys = (0..PARTITIONS).map(|partition| Keys::new(&place.namespace, partition));
+    for key in keys.flat_map(|keys| keys.all().clone()) {
         // Keys that did not exist then must not exist afterwards.
         commands.cmd("SELECT").arg(to).ignore();
-        commands.cmd("DEL").arg(key).ignore();
+        commands.cmd("DEL").arg(&key).ignore();
         commands.cmd("SELECT").arg(from).ignore();
-        commands.cmd("COPY").arg(key).arg(key);
+        commands.cmd("COPY").arg(&key).arg(&key);
         commands.arg("DB").arg(to).ignore();
     }
     let _done: () = commands.query(&mut place.server.connect()).unwrap();
 }
+
+/// Partitions of the ledger that has several.
+const PARTITIONS: u16 = 4;
 
 fn config(place: &Place<'_>) -> RemoteConfig {
     let mut config = place.config();
@@ -75,8 +80,8 @@ fn lose_two(place: &Place<'_>) -> (Instance, Instance) {
     (one, other)
 }
 
-fn refused_or_unknown(instance: &Instance) {
-    let error = instance.try_execute("next", &hold("A", 1, 60_000), 0);
+fn refused_or_unknown(instance: &Instance, sku: &str) {
+    let error = instance.try_execute("next", &hold(sku, 1, 60_000), 0);
     let error = error.unwrap_err();
     let is_right = [LedgerError::Quarantined, LedgerError::Unknown].contains(&error);
     assert!(is_right, "{error:?}");
@@ -114,7 +119,7 @@ fn goes_on(one: &Instance, other: &Instance, place: &Place<'_>, loss: &str) {
     let again = one.execute("lost-1", &hold("A", 1, 60_000));
     assert!(!again.replayed && again.verdict.is_ok());
     assert_eq!(again.position.epoch, 2);
-    readers_are_told(one, again.position.sequence);
+    readers_are_told(other, again.position.sequence);
     until("the other does not go on", || other.0.health().is_safe);
     let seen = other.execute("lost-1", &hold("A", 1, 60_000));
     assert_eq!(seen.verdict, again.verdict);
@@ -127,12 +132,17 @@ fn goes_on(one: &Instance, other: &Instance, place: &Place<'_>, loss: &str) {
 /// read the state anew.
 fn readers_are_told(instance: &Instance, sequence: u64) {
     let read = |epoch| {
-        let epoch = Some(epoch);
-        wait_for(instance.0.events(Cursor { epoch, sequence }, 10))
+        let after = Cursor {
+            shard: 0,
+            epoch: Some(epoch),
+            sequence,
+        };
+        wait_for(instance.0.events(after, 10))
     };
+    // Its connection for this may be one of those that were killed.
+    until("no events", || read(2).is_ok());
     let lost = read(1).unwrap_err();
     assert!(matches!(lost, EventsError::Lost { .. }), "{lost:?}");
-    read(2).unwrap();
 }
 
 #[test]
@@ -144,7 +154,7 @@ fn what_a_store_lost_is_noticed_over_a_new_connection() {
         let _killed: u64 = place.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
         // Nobody asked the store for anything between the fault and this. If it was sent before
         // the end of the connection was noticed, nobody knows.
-        refused_or_unknown(&one);
+        refused_or_unknown(&one, "A");
         let loss = is_stopped(&one, &other, &place);
         goes_on(&one, &other, &place, &loss);
     }
@@ -175,7 +185,7 @@ fn what_a_store_lost_is_noticed_after_others_went_on() {
         assert!(more.position.sequence > 0);
     }
     let _killed: u64 = place.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
-    refused_or_unknown(&one);
+    refused_or_unknown(&one, "A");
     is_stopped(&one, &other, &place);
 }
 
@@ -198,5 +208,59 @@ fn a_store_that_lost_nothing_is_not_stopped() {
             assert_eq!(metric(instance, "holdfast_store_lost_commands_total"), 0);
             assert!(instance.0.health().is_safe);
         }
+    }
+}
+
+/// The partitions that are stopped, and why.
+fn stopped(place: &Place<'_>) -> Vec<String> {
+    let losses = (0..PARTITIONS).filter_map(|partition| {
+        let keys = Keys::new(&place.namespace, partition);
+        place.ask::<Option<String>>(&["HGET", keys.meta(), "lost"])
+    });
+    losses.collect()
+}
+
+#[test]
+fn only_the_partition_that_lost_something_is_stopped() {
+    for kind in Kind::ALL {
+        let server = Server::start(kind);
+        let place = Place::new(&server);
+        let config = RemoteConfig {
+            partitions: Some(PARTITIONS),
+            ..config(&place)
+        };
+        let one = Instance(Engine::open_remote(config.clone()).unwrap());
+        give_names(&one.0);
+        let skus: Vec<String> = (0..16).map(|n| format!("S{n}")).collect();
+        for sku in &skus {
+            one.execute(sku, &set(sku, 10));
+        }
+        copy(&place, "0", COPY);
+        one.execute("lost", &hold("S0", 1, 60_000));
+        copy(&place, COPY, "0");
+        let _killed: u64 = place.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
+        refused_or_unknown(&one, "S0");
+        until("it is not stopped", || stopped(&place).len() == 1);
+        let hold_all = |round: &str| -> usize {
+            let reserve = |sku: &String| {
+                let key = format!("{round}-{sku}");
+                one.try_execute(&key, &hold(sku, 1, 60_000), 0)
+            };
+            let answers = skus.iter().map(reserve);
+            let refused = |answer: &Result<_, _>| *answer == Err(LedgerError::Quarantined);
+            answers.filter(refused).count()
+        };
+        let refused = hold_all("stopped");
+        assert!((1..16).contains(&refused), "{refused} of 16");
+        assert!(!one.0.health().is_safe);
+        let [loss] = &stopped(&place)[..] else {
+            panic!("one loss");
+        };
+        let said = inspect(&config).unwrap().findings;
+        assert!(said.iter().any(|finding| finding.found.contains(loss)));
+        assert_eq!(accept_loss(&config, loss).unwrap(), Some(2));
+        until("it does not go on", || one.0.health().is_safe);
+        assert_eq!(hold_all("again"), 0);
+        one.recounts_clean();
     }
 }

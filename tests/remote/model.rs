@@ -5,7 +5,7 @@ use std::cell::Cell;
 
 use holdfast::blocking::wait_for;
 use holdfast::domain::{NodeIx, Reservation, ReservationId, Settings, Sku, UnixMillis};
-use holdfast::ledger::{Answer, Availability, StockView};
+use holdfast::ledger::{Answer, Availability, Consistency, StockView};
 
 use crate::instance::{Instance, Place};
 use crate::server::{Kind, Server};
@@ -82,7 +82,9 @@ impl Subject for Pair<'_> {
     }
 
     fn availability(&self, name: &str, node: Option<u16>) -> Option<Availability> {
-        wait_for(self.next().0.availability(sku(name), node.map(NodeIx))).unwrap()
+        let (sku, node) = (sku(name), node.map(NodeIx));
+        let instance = self.next();
+        wait_for(instance.0.availability(sku, node, Consistency::Strong)).unwrap()
     }
 
     fn reservation(&self, id: u128) -> Option<Reservation> {

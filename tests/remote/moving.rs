@@ -182,7 +182,16 @@ fn moves_there_and_back(server: &Server, seed: u64) {
 /// in another history is told, too.
 fn begins_after(engine: &Engine, head: &Head) {
     let Head { sequence, .. } = *head;
-    let page = |epoch, sequence| wait_for(engine.events(Cursor { epoch, sequence }, 100));
+    let page = |epoch, sequence| {
+        wait_for(engine.events(
+            Cursor {
+                shard: 0,
+                epoch,
+                sequence,
+            },
+            100,
+        ))
+    };
     for before in [0, sequence - 1] {
         let gone = page(None, before).unwrap_err();
         let is_next = matches!(gone, EventsError::Gone { oldest } if oldest == sequence + 1);

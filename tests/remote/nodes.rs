@@ -11,6 +11,7 @@ use crate::store::{Store, free_port};
 const SLOTS: u16 = 16_384;
 
 pub(crate) struct Nodes {
+    kind: Kind,
     nodes: Vec<Store>,
 }
 
@@ -27,7 +28,7 @@ impl Nodes {
             Store::start(kind, &settings.concat())
         };
         let nodes: Vec<Store> = (0..3).map(start).collect();
-        let cluster = Self { nodes };
+        let cluster = Self { kind, nodes };
         cluster.join();
         cluster
     }
@@ -80,28 +81,46 @@ impl Nodes {
         (slot, usize::from(slot / share))
     }
 
-    /// Moves the slot of a key, which was never moved before, to the next node, key by key, as
-    /// servers of every version can.
+    /// Moves the slot of a key, which was never moved before, to the next node.
     pub(crate) fn move_slot(&self, key: &str) {
         let (slot, from) = self.served(key);
         let (from, to) = (
             &self.nodes[from],
             &self.nodes[(from + 1) % self.nodes.len()],
         );
-        let slot = slot.to_string();
-        let name = |node: &Store| node.ask::<String>(&["CLUSTER", "MYID"]).unwrap();
-        to.tell(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &name(from)]);
-        from.tell(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &name(to)]);
-        let port = to.port().to_string();
-        let started = monotonic();
-        loop {
-            let keys: Vec<String> = from.ask(&["CLUSTER", "GETKEYSINSLOT", &slot, "1"]).unwrap();
-            let [key] = &*keys else { break };
-            from.tell(&["MIGRATE", "127.0.0.1", &port, key, "0", "5000"]);
-            assert!(started.elapsed() < Duration::from_secs(30), "{key} stays");
+        match self.kind {
+            Kind::Redis => move_by_keys(&slot.to_string(), from, to),
+            Kind::Valkey => move_at_once(&slot.to_string(), from, to),
         }
-        for node in [to, from] {
-            node.tell(&["CLUSTER", "SETSLOT", &slot, "NODE", &name(to)]);
-        }
+    }
+}
+
+fn name(node: &Store) -> String {
+    node.ask(&["CLUSTER", "MYID"]).unwrap()
+}
+
+/// In one step, as Valkey has it since version 9.
+fn move_at_once(slot: &str, from: &Store, to: &Store) {
+    let range = ["CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot];
+    from.tell(&[&range[..], &["NODE", &name(to)]].concat());
+    let count = ["CLUSTER", "COUNTKEYSINSLOT", slot];
+    from.until(&count, |keys: &u64| *keys == 0);
+    to.until(&count, |keys: &u64| *keys > 0);
+}
+
+/// Key by key, as servers of every version can.
+fn move_by_keys(slot: &str, from: &Store, to: &Store) {
+    to.tell(&["CLUSTER", "SETSLOT", slot, "IMPORTING", &name(from)]);
+    from.tell(&["CLUSTER", "SETSLOT", slot, "MIGRATING", &name(to)]);
+    let port = to.port().to_string();
+    let started = monotonic();
+    loop {
+        let keys: Vec<String> = from.ask(&["CLUSTER", "GETKEYSINSLOT", slot, "1"]).unwrap();
+        let [key] = &*keys else { break };
+        from.tell(&["MIGRATE", "127.0.0.1", &port, key, "0", "5000"]);
+        assert!(started.elapsed() < Duration::from_secs(30), "{key} stays");
+    }
+    for node in [to, from] {
+        node.tell(&["CLUSTER", "SETSLOT", slot, "NODE", &name(to)]);
     }
 }

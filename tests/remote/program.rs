@@ -1,9 +1,11 @@
 //! The real binary over a store.
 
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::mirror::until;
 use crate::program_support::{Finished, Server as Program, finish, folder, holdfast, run};
 use crate::server::{Kind, Server};
 
@@ -61,6 +63,61 @@ fn what_one_program_answered_the_other_settles_also_after_both_are_gone() {
         );
         // Nothing of it is on the disk of the instance.
         assert!(!inside.path().join("data").exists());
+    }
+}
+
+/// A whole reply, the head included.
+fn reply(program: &Program, path: &str, key: &str, body: &str) -> String {
+    let length = body.len();
+    let mut stream = program.connect();
+    let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
+    let rest = format!(
+        "idempotency-key: {key}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all((head + &rest).as_bytes()).unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    reply
+}
+
+/// A refusal of the mirror says that it is one, alone and in a batch; that of the store does not.
+#[test]
+fn a_refusal_of_the_mirror_is_named() {
+    const AGE: &str = "\r\nholdfast-mirror-age-ms: ";
+    let (inside, store) = (folder(), Server::start(Kind::Redis));
+    let program = serve(inside.path(), &store);
+    let none = STOCK.replace(":5,", ":0,");
+    assert_eq!(program.post("/v1/stock", "s1", &none).0, 200);
+    let mut count = 0;
+    let refused = until("the mirror refuses", || {
+        count += 1;
+        let refused = reply(&program, "/v1/reservations", &format!("k{count}"), HOLD);
+        assert!(refused.contains("insufficient_stock"), "{refused}");
+        assert!(refused.contains("\r\nholdfast-position: 0."), "{refused}");
+        let is_kept = refused.contains("\r\nholdfast-durability: memory");
+        assert_ne!(is_kept, refused.contains(AGE), "{refused}");
+        (!is_kept).then_some(refused)
+    });
+    assert!(!refused.contains("idempotent-replayed"), "{refused}");
+    let key = format!("/v1/reservations?key=k{count}");
+    assert_eq!(program.get(&key).0, 404, "it is not kept");
+    until("the mirror refuses one of a batch", || {
+        count += 1;
+        let one = HOLD.replacen('{', &format!("{{\"key\":\"k{count}\","), 1);
+        let batch = format!("{{\"reservations\":[{one}]}}");
+        let (status, told) = program.post("/v1/reservations/batch", "b", &batch);
+        assert_eq!(status, 200, "{told}");
+        let told = json(&told)["results"][0].clone();
+        assert_eq!(
+            (&told["status"], &told["replayed"]),
+            (&409.into(), &false.into())
+        );
+        assert!(told["position"].is_string(), "{told}");
+        told["mirror_age_ms"].as_u64()
+    });
+    for consistency in ["mirror", "strong"] {
+        let (status, atp) = program.get(&format!("/v1/atp/A?consistency={consistency}"));
+        assert_eq!((status, &json(&atp)["available"]), (200, &0.into()));
     }
 }
 

@@ -6,15 +6,16 @@ use std::collections::HashMap;
 
 use holdfast::blocking::wait_for;
 use holdfast::domain::{NodeIx, Outcome, Reservation, ReservationId, Settings, Sku, UnixMillis};
+use holdfast::ledger::event::{Body, Cursor};
 use holdfast::ledger::remote::script::Keys;
-use holdfast::ledger::{Answer, Availability, StockView};
+use holdfast::ledger::{Answer, Availability, Consistency, EventsError, StockView};
 
-use crate::instance::{Instance, Place};
+use crate::instance::{Instance, Place, set};
 use crate::server::{Kind, Server};
 use crate::support::check::{Coverage, Subject, check};
 use crate::support::commands_wanted;
 use crate::support::history::{CHANNEL_NAMES, Maker};
-use crate::support::script::Script;
+use crate::support::script::{Ask, Script};
 
 /// Two instances that take turns over one ledger.
 struct Spread<'s> {
@@ -120,7 +121,9 @@ impl Subject for Spread<'_> {
     }
 
     fn availability(&self, name: &str, node: Option<u16>) -> Option<Availability> {
-        wait_for(self.next().0.availability(sku(name), node.map(NodeIx))).unwrap()
+        let (sku, node) = (sku(name), node.map(NodeIx));
+        let instance = self.next();
+        wait_for(instance.0.availability(sku, node, Consistency::Strong)).unwrap()
     }
 
     fn reservation(&self, id: u128) -> Option<Reservation> {
@@ -185,4 +188,62 @@ fn any_number_of_partitions_agrees_with_the_model() {
             });
         }
     });
+}
+
+#[test]
+fn each_partition_tells_of_its_own_lines() {
+    let server = Server::start(Kind::Redis);
+    let mut place = Place::new(&server);
+    place.partitions = Some(4);
+    let instance = place.open_named();
+    let skus = ["a", "b", "c", "d", "e", "f"];
+    for name in skus {
+        instance.execute(name, &set(name, 5));
+    }
+    let lines = skus.map(|sku| Ask {
+        sku: sku.to_owned(),
+        node: None,
+        quantity: 2,
+    });
+    let reserve = Script::Reserve {
+        channel: 0,
+        reference: None,
+        ttl: 60_000,
+        partial: false,
+        lines: lines.to_vec(),
+    };
+    assert!(instance.execute("k", &reserve).verdict.is_ok());
+    let (mut stocked, mut reserved, mut shards) = (Vec::new(), Vec::new(), 0);
+    for shard in 0..4 {
+        let after = Cursor {
+            shard,
+            ..Cursor::default()
+        };
+        let page = wait_for(instance.0.events(after, 100)).unwrap();
+        let mut here = Vec::new();
+        for event in page.iter().map(Result::unwrap) {
+            assert_eq!(event.position.shard, shard);
+            if let Body::StockChanged(changed) = &event.body {
+                here.extend(changed.items.iter().map(|item| item.sku.to_owned()));
+            }
+            if let Body::Reserved(made) = &event.body {
+                shards += 1;
+                let lines: Vec<_> = made.lines.iter().map(|line| line.sku.to_owned()).collect();
+                assert!(lines.iter().all(|sku| here.contains(sku)), "{lines:?}");
+                reserved.extend(lines);
+            }
+        }
+        stocked.extend(here);
+    }
+    stocked.sort_unstable();
+    reserved.sort_unstable();
+    assert_eq!(stocked, skus);
+    assert_eq!(reserved, skus);
+    assert!(shards > 1, "they lie in several partitions");
+    let beyond = Cursor {
+        shard: 4,
+        ..Cursor::default()
+    };
+    let refused = wait_for(instance.0.events(beyond, 1)).unwrap_err();
+    assert!(matches!(refused, EventsError::NoShard { shards: 4 }));
 }

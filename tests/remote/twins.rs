@@ -135,7 +135,14 @@ fn both_tell_the_same_events_in_pages_of_any_size() {
 fn ends_are_told(place: &Place<'_>, instance: &Instance, end: u64) {
     let page = |sequence| {
         let epoch = None;
-        wait_for(instance.0.events(Cursor { epoch, sequence }, 10))
+        wait_for(instance.0.events(
+            Cursor {
+                shard: 0,
+                epoch,
+                sequence,
+            },
+            10,
+        ))
     };
     assert!(page(end).unwrap().records.is_empty());
     let beyond = page(end + 1).unwrap_err();
@@ -154,7 +161,15 @@ fn ends_are_told(place: &Place<'_>, instance: &Instance, end: u64) {
 
 fn all_after(engine: &Engine, sequence: u64) -> Vec<u64> {
     let epoch = None;
-    let page = wait_for(engine.events(Cursor { epoch, sequence }, 10_000)).unwrap();
+    let page = wait_for(engine.events(
+        Cursor {
+            shard: 0,
+            epoch,
+            sequence,
+        },
+        10_000,
+    ))
+    .unwrap();
     let place = |(position, _): &(Position, _)| position.sequence;
     page.records.iter().map(place).collect()
 }

@@ -3,16 +3,19 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use holdfast::blocking::wait_for;
-use holdfast::domain::UnixMillis;
 use holdfast::domain::command::Verb;
+use holdfast::domain::{Outcome, ReservationId, UnixMillis};
 use holdfast::ledger::Recount;
+use holdfast::ledger::remote::script::Keys;
 
 use crate::instance::{Instance, Place, hold, set};
 use crate::server::{Kind, Server};
-use crate::support::script::Script;
+use crate::support::script::{Ask, Script};
 
-/// SKUs that the load moves, and one that it leaves alone.
-const BUSY: [&str; 4] = ["a", "b", "c", "d"];
+/// SKUs that the load moves, enough that they lie in several partitions, and one that it leaves alone.
+const BUSY: [&str; 16] = [
+    "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p",
+];
 const QUIET: &str = "quiet";
 
 /// Two instances under load until told to stop.
@@ -28,6 +31,30 @@ fn act(verb: Verb, target: &str) -> Script {
         verb,
         target: target.to_owned(),
         lines: None,
+    }
+}
+
+/// A reservation with a line in every busy SKU.
+fn hold_of_all(ttl: u32) -> Script {
+    Script::Reserve {
+        channel: 0,
+        reference: None,
+        ttl,
+        partial: false,
+        lines: BUSY
+            .map(|sku| Ask {
+                sku: sku.to_owned(),
+                node: None,
+                quantity: 1,
+            })
+            .to_vec(),
+    }
+}
+
+fn id_of(outcome: Outcome) -> Option<u128> {
+    match outcome {
+        Outcome::Reservation(made) => Some(made.id.0),
+        Outcome::Stock(_) | Outcome::Settings { .. } => None,
     }
 }
 
@@ -57,10 +84,18 @@ impl<'s> Load<'s> {
             let sku = BUSY[usize::try_from(n).unwrap() % BUSY.len()];
             let key = format!("{at}-{n}");
             let ttl = if n.is_multiple_of(5) { 1 } else { 60_000 };
-            instance.execute(&key, &hold(sku, 1 + n % 3, ttl));
+            let script = match self.place.partitions {
+                Some(_) => hold_of_all(ttl),
+                None => hold(sku, 1 + n % 3, ttl),
+            };
+            let id = instance.execute(&key, &script).verdict.ok().and_then(id_of);
+            let act = |letter: char, verb| {
+                let act = act(verb, &key);
+                drop(instance.try_execute(&format!("{letter}{key}"), &act, id.unwrap_or_default()));
+            };
             match n % 4 {
-                0 => drop(instance.execute(&format!("c{key}"), &act(Verb::Confirm, &key))),
-                1 => drop(instance.execute(&format!("r{key}"), &act(Verb::Release, &key))),
+                0 => act('c', Verb::Confirm),
+                1 => act('r', Verb::Release),
                 _ => {}
             }
             if n.is_multiple_of(10) {
@@ -132,6 +167,46 @@ fn a_count_under_load_is_clean() {
             }
         });
     }
+}
+
+/// Reservations over several partitions, whose parts follow their home while they are counted.
+#[test]
+fn a_count_of_several_partitions_under_load_is_clean_and_finds_a_lost_part() {
+    for kind in Kind::ALL {
+        let server = Server::start(kind);
+        let mut place = Place::new(&server);
+        place.partitions = Some(4);
+        let load = Load::new(&place);
+        let quiet = load.pair[0].execute("all", &hold_of_all(60_000_000));
+        let id = quiet.verdict.ok().and_then(id_of).unwrap();
+        load.meanwhile(|counter| {
+            for _ in 0..20 {
+                load.until_more(10);
+                assert_eq!(count(counter).violations, Vec::<String>::new());
+            }
+            lose_a_part(&place, id);
+            let lost = format!("reservation {}:", ReservationId(id));
+            let found = count(counter);
+            finds_only(&found, &[&lost, "its lines sum to", "open lines are"]);
+            let is_named = |sentence: &String| sentence.contains(&lost);
+            assert!(found.violations.iter().any(is_named), "{found:?}");
+        });
+    }
+}
+
+/// Removes the record of a part.
+fn lose_a_part(place: &Place<'_>, id: u128) {
+    let home = u16::try_from(id & 1_023).unwrap();
+    let mut connection = place.server.connect();
+    let removed = (0..4)
+        .filter(|partition| *partition != home)
+        .find(|partition| {
+            let keys = Keys::new(&place.namespace, *partition);
+            let mut remove = redis::cmd("HDEL");
+            remove.arg(keys.records()).arg(&id.to_be_bytes());
+            remove.query::<u64>(&mut connection).unwrap() == 1
+        });
+    assert!(removed.is_some(), "it lies in several partitions");
 }
 
 /// Whatever is wrong is found while load goes on, and nothing else is called wrong.

@@ -10,7 +10,7 @@ use holdfast::engine::{Engine, EngineConfig};
 use holdfast::ledger::embedded::Retention;
 use holdfast::ledger::embedded::journal::JournalConfig;
 use holdfast::ledger::embedded::storage::Storage;
-use holdfast::ledger::{Answer, Availability, Durability, LedgerError, StockView};
+use holdfast::ledger::{Answer, Availability, Consistency, Durability, LedgerError, StockView};
 use holdfast::telemetry::Meters;
 use tokio::runtime::{Builder, Runtime};
 
@@ -150,7 +150,8 @@ impl Subject for Driven {
     }
 
     fn availability(&self, name: &str, node: Option<u16>) -> Option<Availability> {
-        wait_for(self.engine.availability(sku(name), node.map(NodeIx))).unwrap()
+        let (sku, node) = (sku(name), node.map(NodeIx));
+        wait_for(self.engine.availability(sku, node, Consistency::Strong)).unwrap()
     }
 
     fn reservation(&self, id: u128) -> Option<Reservation> {

@@ -26,15 +26,21 @@ fn link(one: Ipv4Addr, other: Ipv4Addr) -> Link {
     (one.min(other), one.max(other))
 }
 
-/// Links that are down.
-type Cuts = BTreeSet<Link>;
+/// What does not work.
+#[derive(Debug, Default)]
+struct Faults {
+    /// Links that are down.
+    cuts: BTreeSet<Link>,
+    /// Hosts that are dead: what was on its way from or to them is lost.
+    dead: BTreeSet<Ipv4Addr>,
+}
 
 /// The network; gone when dropped.
 #[derive(Debug)]
 pub(crate) struct Net {
     number: u8,
     hosts: u8,
-    cuts: Arc<watch::Sender<Cuts>>,
+    faults: Arc<watch::Sender<Faults>>,
     runtime: Runtime,
 }
 
@@ -44,7 +50,7 @@ impl Net {
         Self {
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             hosts: 0,
-            cuts: Arc::new(watch::Sender::new(Cuts::new())),
+            faults: Arc::default(),
             runtime: Builder::new_multi_thread()
                 .worker_threads(1)
                 .enable_all()
@@ -63,7 +69,7 @@ impl Net {
     pub(crate) fn listen(&self, host: Ipv4Addr, port: u16) {
         let listener = StdListener::bind((host, port)).unwrap();
         listener.set_nonblocking(true).unwrap();
-        let cuts = Arc::clone(&self.cuts);
+        let faults = Arc::clone(&self.faults);
         self.runtime.spawn(async move {
             let listener = TcpListener::from_std(listener).unwrap();
             loop {
@@ -72,7 +78,7 @@ impl Net {
                     continue;
                 };
                 let wire = Wire {
-                    cuts: cuts.subscribe(),
+                    faults: faults.subscribe(),
                     link: link(from, host),
                 };
                 // A connection that breaks is what this is for.
@@ -83,35 +89,56 @@ impl Net {
 
     /// Takes down every link between a host of the first and one of the second side.
     pub(crate) fn cut(&self, side: &[Ipv4Addr], other: &[Ipv4Addr]) {
-        self.cuts.send_modify(|cuts| {
+        self.faults.send_modify(|faults| {
             for one in side {
-                cuts.extend(other.iter().map(|other| link(*one, *other)));
+                let links = other.iter().map(|other| link(*one, *other));
+                faults.cuts.extend(links);
             }
         });
     }
 
     /// All links are up again.
     pub(crate) fn heal(&self) {
-        self.cuts.send_replace(Cuts::new());
+        self.faults.send_modify(|faults| faults.cuts.clear());
+    }
+
+    /// The machine dies. Its server has to be killed as well.
+    pub(crate) fn die(&self, host: Ipv4Addr) {
+        self.faults.send_modify(|faults| {
+            faults.dead.insert(host);
+        });
+    }
+
+    /// The machine is there again.
+    pub(crate) fn revive(&self, host: Ipv4Addr) {
+        self.faults.send_modify(|faults| {
+            faults.dead.remove(&host);
+        });
     }
 }
 
 /// What connections between two hosts go over.
 #[derive(Clone)]
 struct Wire {
-    cuts: watch::Receiver<Cuts>,
+    faults: watch::Receiver<Faults>,
     link: Link,
 }
 
 impl Wire {
-    async fn is_up(&mut self) {
-        let link = self.link;
-        // The network is gone with the sender; so is this.
-        drop(self.cuts.wait_for(|cuts| !cuts.contains(&link)).await);
+    /// Waits until the link is up; an error where one of its ends has died.
+    async fn up(&mut self) -> std::io::Result<()> {
+        let (one, other) = self.link;
+        let is_dead = |faults: &Faults| faults.dead.contains(&one) || faults.dead.contains(&other);
+        let decided = |faults: &Faults| is_dead(faults) || !faults.cuts.contains(&(one, other));
+        match self.faults.wait_for(decided).await {
+            Ok(faults) if !is_dead(&faults) => Ok(()),
+            // The network is gone with the sender; so is this.
+            _ => Err(std::io::ErrorKind::ConnectionReset.into()),
+        }
     }
 
     async fn carry(mut self, caller: TcpStream, port: u16) -> std::io::Result<()> {
-        self.is_up().await;
+        self.up().await?;
         let server = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
         caller.set_nodelay(true)?;
         server.set_nodelay(true)?;
@@ -132,7 +159,7 @@ impl Wire {
         let mut bytes = vec![0; 1 << 16];
         loop {
             let read = from.read(&mut bytes).await?;
-            self.is_up().await;
+            self.up().await?;
             if read == 0 {
                 return Ok(());
             }

@@ -68,10 +68,14 @@ impl Server {
         Self { child, folder }
     }
 
+    /// The socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join("server.sock")
+    }
+
     /// The address of the socket, as clients take it.
     pub(crate) fn url(&self) -> String {
-        let socket = self.folder.path().join("server.sock");
-        format!("unix://{}", socket.display())
+        format!("unix://{}", self.socket().display())
     }
 
     pub(crate) fn connect(&self) -> Connection {

@@ -10,6 +10,9 @@ use tempfile::TempDir;
 
 use super::server::Kind;
 
+/// From one question to the next, where something is waited for.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
+
 /// A running server; ends with its folder when dropped.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -28,14 +31,22 @@ impl Store {
 
     /// The same as an argument of another command.
     pub(crate) fn start_under(wrapper: &[&str], kind: Kind, settings: &[&str]) -> Self {
+        let words = ["--save", ""].iter().chain(settings);
+        Self::start_as(
+            wrapper,
+            kind,
+            words.map(|word| (*word).to_owned()).collect(),
+        )
+    }
+
+    /// Starts a server with these words on its command line; the first may be a file of settings.
+    pub(crate) fn start_as(wrapper: &[&str], kind: Kind, settings: Vec<String>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
-        let settings: Vec<String> = settings.iter().map(|word| (*word).to_owned()).collect();
         let program = kind.program();
         let mut words = wrapper.iter().map(OsStr::new).chain([program.as_os_str()]);
         let mut command = Command::new(words.next().unwrap());
-        command.args(words);
-        command.args(["--save", ""]).args(&settings);
+        command.args(words).args(&settings);
         let child = run(command, &folder, port);
         Self {
             kind,
@@ -105,7 +116,9 @@ impl Store {
         let started = holdfast::clock::monotonic();
         while !self.ask::<T>(words).is_ok_and(|answer| wanted(&answer)) {
             assert!(started.elapsed() < deadline, "{words:?} stays as it is");
-            std::thread::yield_now();
+            // Each question is a connection: asked without a pause they would keep the server, and
+            // everybody else on this machine, from getting there.
+            std::thread::park_timeout(PAUSE);
         }
     }
 
@@ -150,8 +163,7 @@ impl Store {
     /// The same with more settings.
     pub(crate) fn restart_with(&mut self, settings: &[&str]) {
         let mut command = Command::new(self.kind.program());
-        command.args(["--save", ""]).args(&self.settings);
-        command.args(settings);
+        command.args(&self.settings).args(settings);
         self.child = run(command, &self.folder, self.port);
     }
 }

@@ -1,5 +1,6 @@
 //! Redis and Valkey servers as child processes.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
@@ -20,6 +21,16 @@ pub(crate) struct Private {
     child: Child,
     port: u16,
     _folder: Scratch,
+}
+
+/// A port that nobody uses and nobody is given: below those that the system deals out, of which
+/// connections take thousands.
+fn free_port() -> Result<u16, Failure> {
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let random = RandomState::new().hash_one(0_u8) % 20_000;
+    let start = 10_000 + u16::try_from(random)?;
+    let port = (start..30_000).chain(10_000..start).find(is_free);
+    port.ok_or_else(|| "no port is free".into())
 }
 
 /// A primary, and a replica where the level asks for one.
@@ -63,7 +74,7 @@ impl Private {
         settings: &[&str],
     ) -> Result<Self, Failure> {
         let folder = Scratch::new(scratch, name)?;
-        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let port = free_port()?;
         let mut command = Command::new(program);
         command
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])

@@ -12,7 +12,7 @@ use crate::cli::target::{Done, StockCall, StockItem, Target};
 use crate::cli::{Exit, Failure};
 use crate::clock::{Monotonic, monotonic};
 use crate::domain::command::{Act, Channel, Command, Keyed, LineRequest, Lines, Reserve, Verb};
-use crate::domain::{HoldTtl, ReservationId, Sku, Ttl, Units};
+use crate::domain::{HoldTtl, Outcome, ReservationId, Sku, Ttl, Units};
 use crate::engine::Engine;
 use crate::ledger::{Answer, LedgerError, Position};
 use crate::limits::{STOCK_ITEMS_MAX, TTL_MS_DEFAULT, UNITS_MAX};
@@ -250,7 +250,7 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Sends one command and gives its id.
+    /// Sends one command and gives the id of its reservation.
     fn command(&mut self, n: u32, step: u8, command: Command<'_>) -> Result<u128, Failure> {
         put_digits(&mut self.key[..5], u64::from(self.thread));
         put_digits(&mut self.key[6..16], u64::from(n));
@@ -268,6 +268,11 @@ impl<'a> Worker<'a> {
             self.tally.refused += 1;
         }
         let position = answer.position;
+        // In several partitions the id of a reservation also says where it is at home.
+        let id = match answer.verdict {
+            Ok(Outcome::Reservation(made)) => made.id.0,
+            Ok(_) | Err(_) => keyed.key.id,
+        };
         if let Some(timer) = timer {
             record(&mut self.tally.decide, timer);
             self.timed.push_back(Flight {
@@ -283,7 +288,7 @@ impl<'a> Worker<'a> {
             let half = self.window.drain(..WINDOW / 2).next_back();
             self.wait(half.unwrap_or(position))?;
         }
-        Ok(keyed.key.id)
+        Ok(id)
     }
 
     fn submit(&mut self, keyed: &Keyed<'_>) -> Result<Answer, Failure> {

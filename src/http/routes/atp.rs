@@ -13,17 +13,31 @@ use crate::http::error::{Issues, Problem};
 use crate::http::json::Json;
 use crate::http::routes::stock::{path_sku, unknown_sku};
 use crate::http::{catalog, parse, render, request, time_text};
+use crate::ledger::Consistency;
 use crate::limits::ATP_SKUS_MAX;
 
-/// The embedded store has one copy of the truth, so both words mean the same there.
-fn is_consistency(word: &str) -> bool {
-    matches!(word, "strong" | "mirror")
+/// What is asked for, which unless it is said otherwise need not be of this very moment.
+fn consistency(word: Option<&str>) -> Option<Consistency> {
+    match word {
+        None | Some("mirror") => Some(Consistency::Mirror),
+        Some("strong") => Some(Consistency::Strong),
+        Some(_) => None,
+    }
+}
+
+/// What an answer is about.
+#[derive(Clone, Copy)]
+struct About<'a> {
+    channel: Option<&'a str>,
+    node: Option<&'a str>,
+    index: Option<NodeIx>,
+    consistency: Consistency,
 }
 
 /// `GET /v1/atp/{sku}`
 pub async fn get(app: &App, sku: &str, query: Option<&str>) -> Result<Reply, Problem> {
     let sku = path_sku(sku)?;
-    let [channel, node, until, consistency] =
+    let [channel, node, until, word] =
         request::query(query, ["channel", "node", "until", "consistency"])?;
     for (parameter, name) in [("channel", &channel), ("node", &node)] {
         if let Some(name) = name {
@@ -34,22 +48,22 @@ pub async fn get(app: &App, sku: &str, query: Option<&str>) -> Result<Reply, Pro
         let why = "must be an RFC 3339 time, for instance 2026-11-11T00:00:00Z";
         return Err(request::invalid_parameter("until", why));
     }
-    if consistency.is_some_and(|word| !is_consistency(&word)) {
+    let consistency = consistency(word.as_deref()).ok_or_else(|| {
         let why = "must be strong or mirror";
-        return Err(request::invalid_parameter("consistency", why));
-    }
+        request::invalid_parameter("consistency", why)
+    })?;
     let index = match node.as_deref() {
         Some(name) => Some(known_node(app, name)?),
         None => None,
     };
+    let about = About {
+        channel: channel.as_deref(),
+        node: node.as_deref(),
+        index,
+        consistency,
+    };
     let mut json = Json::new();
-    write_one(
-        app,
-        &mut json,
-        sku,
-        (channel.as_deref(), node.as_deref(), index),
-    )
-    .await?;
+    write_one(app, &mut json, sku, about).await?;
     Ok(Reply::json(json))
 }
 
@@ -63,14 +77,14 @@ async fn write_one(
     app: &App,
     json: &mut Json,
     sku: Sku<'_>,
-    (channel, node, index): (Option<&str>, Option<&str>, Option<NodeIx>),
+    about: About<'_>,
 ) -> Result<(), Problem> {
     let found = app
         .engine
-        .availability(sku, index)
+        .availability(sku, about.index, about.consistency)
         .await?
         .ok_or_else(|| unknown_sku(sku))?;
-    render::availability(json, sku.as_str(), channel, node, &found);
+    render::availability(json, sku.as_str(), about.channel, about.node, &found);
     Ok(())
 }
 
@@ -105,16 +119,18 @@ pub async fn bulk(app: &App, body: &[u8]) -> Result<Reply, Problem> {
             "must be an RFC 3339 time",
         );
     }
-    if body
-        .consistency
-        .as_ref()
-        .is_some_and(|word| !is_consistency(word.as_str()))
-    {
+    let consistency = consistency(body.consistency.as_ref().map(Text::as_str));
+    if consistency.is_none() {
         let place = format_args!("/consistency");
         issues.push(place, "unknown_word", "must be strong or mirror");
     }
     issues.check()?;
-    let about = (channel, body.node.as_ref().map(Text::as_str), index);
+    let about = About {
+        channel,
+        node: body.node.as_ref().map(Text::as_str),
+        index,
+        consistency: consistency.unwrap_or_default(),
+    };
     let mut json = Json::new();
     json.raw(r#"{"results":["#);
     for (at, sku) in skus.into_iter().flatten().enumerate() {

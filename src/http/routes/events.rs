@@ -43,12 +43,18 @@ struct Asked {
 }
 
 fn ask(query: Option<&str>) -> Result<Asked, Problem> {
-    let [after, limit] = request::query(query, ["after", "limit"])?;
-    let after = match after {
+    let [after, limit, shard] = request::query(query, ["after", "limit", "shard"])?;
+    let mut after = match after {
         Some(text) => cursor(&text)
             .ok_or_else(|| request::invalid_parameter("after", "must be a position"))?,
         None => Cursor::default(),
     };
+    if let Some(shard) = shard {
+        let number = shard.parse().ok();
+        after.shard = number
+            .filter(|number| after.epoch.is_none() || *number == after.shard)
+            .ok_or_else(|| request::invalid_parameter("shard", "must be that of the position"))?;
+    }
     let limit = match limit {
         Some(text) => text
             .parse()
@@ -63,15 +69,16 @@ fn ask(query: Option<&str>) -> Result<Asked, Problem> {
     Ok(Asked { after, limit })
 }
 
-/// The place that a position names: `0.1.42`, or a bare sequence.
+/// The place that a position names: shard, epoch and sequence, such as `0.1.42`; or a bare sequence.
 fn cursor(text: &str) -> Option<Cursor> {
     let parts: Vec<&str> = text.split('.').collect();
-    let (epoch, sequence) = match parts.as_slice() {
-        [sequence] => (None, sequence),
-        ["0", epoch, sequence] => (Some(epoch.parse().ok()?), sequence),
+    let (shard, epoch, sequence) = match parts.as_slice() {
+        [sequence] => (0, None, sequence),
+        [shard, epoch, sequence] => (shard.parse().ok()?, Some(epoch.parse().ok()?), sequence),
         _ => return None,
     };
     Some(Cursor {
+        shard,
         epoch,
         sequence: sequence.parse().ok()?,
     })
@@ -79,7 +86,7 @@ fn cursor(text: &str) -> Option<Cursor> {
 
 /// As [`cursor`] reads it.
 fn write_position(json: &mut Json, position: Position) {
-    json.raw("0.").number(position.epoch);
+    json.number(position.shard).raw(".").number(position.epoch);
     json.raw(".").number(position.sequence);
 }
 
@@ -100,6 +107,9 @@ async fn read<T: Send + 'static>(
 fn no_page(error: EventsError) -> Problem {
     match error {
         EventsError::Gone { oldest } => Problem::EventsGone { oldest },
+        EventsError::NoShard { shards } => {
+            request::invalid_parameter("shard", format!("must be below {shards}"))
+        }
         EventsError::Lost { sequence } => {
             let detail = format!(
                 "What stood at {sequence} was lost in a crash, or never was. Read the state anew, \
@@ -226,7 +236,7 @@ async fn feed(app: &Arc<App>, first: Written, mut after: Cursor, send: &mpsc::Se
                 }
             }
         }
-        if app.engine.health().durable.sequence > after.sequence {
+        if app.engine.durable(after.shard).sequence > after.sequence {
             page = match read(app, after, EVENTS_PAGE_MAX, write_frames).await {
                 Ok(page) => Some(page),
                 // The reader was too slow, or the journal cannot be read: it asks again and sees.
@@ -285,10 +295,17 @@ mod tests {
     fn positions_are_read_back() {
         let sequence = 42;
         let epoch = Some(7);
-        assert_eq!(cursor("0.7.42"), Some(Cursor { epoch, sequence }));
-        let epoch = None;
-        assert_eq!(cursor("42"), Some(Cursor { epoch, sequence }));
-        for bad in ["", "1.7.42", "0.42", "0.x.42", "-1", "0.1.2.3"] {
+        let at = |shard, epoch| {
+            Some(Cursor {
+                shard,
+                epoch,
+                sequence,
+            })
+        };
+        assert_eq!(cursor("0.7.42"), at(0, epoch));
+        assert_eq!(cursor("63.7.42"), at(63, epoch));
+        assert_eq!(cursor("42"), at(0, None));
+        for bad in ["", "x.7.42", "0.42", "0.x.42", "-1", "0.1.2.3"] {
             assert_eq!(cursor(bad), None, "{bad}");
         }
     }

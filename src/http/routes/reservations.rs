@@ -244,13 +244,18 @@ fn batch_reply(app: &App, early: Early, answers: Vec<Result<Answer, LedgerError>
             json.raw(r#","replayed":"#).bool(committed.replayed);
             let position = committed.position;
             if position.sequence > 0 {
-                json.raw(r#","position":"0."#).number(position.epoch);
+                json.raw(r#","position":""#).number(position.shard);
+                json.raw(".").number(position.epoch);
                 json.raw(".").number(position.sequence).raw("\"");
             }
-            committed.replayed = false;
-            last = last
-                .filter(|l: &Committed| l.position >= committed.position)
-                .or(Some(committed));
+            if let Some(age) = committed.mirror_age {
+                json.raw(r#","mirror_age_ms":"#).number(age.as_millis());
+            } else {
+                committed.replayed = false;
+                last = last
+                    .filter(|l: &Committed| l.position >= committed.position)
+                    .or(Some(committed));
+            }
         }
         json.raw("}");
     }

@@ -103,6 +103,17 @@ impl DueQueue {
         self.first
     }
 
+    /// The slot that [`Self::pop_due`] would take.
+    pub(super) fn peek_due(&self, now: UnixMillis) -> Option<u32> {
+        let first = self.first.filter(|deadline| deadline.is_due(now))?;
+        let is_first = |due: &Due| ({ due.deadline }) == first;
+        let mut fronts = self.in_order.iter().filter_map(InOrder::front);
+        match fronts.find(is_first) {
+            Some(due) => Some(due.slot),
+            None => self.others.peek().map(|Reverse((_, slot))| *slot),
+        }
+    }
+
     /// Takes the slot with the earliest deadline, if that has passed.
     pub(super) fn pop_due(&mut self, now: UnixMillis) -> Option<u32> {
         let first = self.first.filter(|deadline| deadline.is_due(now))?;
@@ -132,7 +143,8 @@ mod tests {
         assert_eq!(queue.first(), Some(UnixMillis(1)));
         assert_eq!(queue.pop_due(UnixMillis(0)), None);
         let mut out = Vec::new();
-        while let Some(slot) = queue.pop_due(UnixMillis(12)) {
+        while let Some(slot) = queue.peek_due(UnixMillis(12)) {
+            assert_eq!(queue.pop_due(UnixMillis(12)), Some(slot));
             out.push(deadlines[usize::try_from(slot).unwrap()]);
         }
         assert_eq!(out, [1, 2, 3, 5, 7, 7, 9, 12]);

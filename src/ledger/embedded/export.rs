@@ -11,6 +11,7 @@ use super::stock_shard::{LineEntry, shard_of};
 use super::storage::Storage;
 use super::{EmbeddedLedger, State, identity, upkeep};
 use crate::clock::Clock;
+use crate::domain::hash::Hasher;
 use crate::domain::line::Inconsistent;
 use crate::domain::{ReservationId, UnixMillis};
 use crate::ledger::export::{self, BadItem, Item, Name, Page, Place};
@@ -120,7 +121,7 @@ impl EmbeddedLedger {
     ) -> Result<(), E> {
         let seed = head.seed.0;
         identity::expect_none(&**storage).map_err(OpenError::from)?;
-        let state = State::new(seed, meters.clone());
+        let state = State::new(Hasher::new(seed), meters.clone());
         for item in items {
             state.take_item(head.epoch, &item?)?;
         }
@@ -145,6 +146,7 @@ impl EmbeddedLedger {
     ) -> Result<Self, OpenError> {
         let mut recovery = Journal::open(Arc::clone(&storage), config.journal)?;
         recovery.begin_after(Position {
+            shard: 0,
             epoch: head.epoch,
             sequence: head.sequence,
         });
@@ -207,7 +209,11 @@ impl State {
             lines,
         };
         let sequence = held.sequence;
-        let position = Position { epoch, sequence };
+        let position = Position {
+            shard: 0,
+            epoch,
+            sequence,
+        };
         let created = UnixMillis(held.created_ms);
         self.take_record(Record::of_reservation(held.key(), position, created, &head))
     }

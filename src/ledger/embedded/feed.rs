@@ -177,7 +177,12 @@ impl EmbeddedLedger {
 
     /// Durable events after a place in the feed.
     pub fn events(&self, after: Cursor, limit: usize) -> Result<EventPage, EventsError> {
-        let Cursor { epoch, sequence } = after;
+        if after.shard > 0 {
+            return Err(EventsError::NoShard { shards: 1 });
+        }
+        let Cursor {
+            epoch, sequence, ..
+        } = after;
         let lost = EventsError::Lost { sequence };
         if sequence > self.journal.durable() {
             return self.page_ahead(after).ok_or(lost);
@@ -210,6 +215,7 @@ impl EmbeddedLedger {
         }
         let next = records.last().map_or_else(
             || Position {
+                shard: 0,
                 epoch: epoch.unwrap_or_default(),
                 sequence,
             },
@@ -224,7 +230,9 @@ impl EmbeddedLedger {
     /// The page after a record of this epoch that is not durable yet. Callers can stand there: they
     /// are told of a refusal before its own record is safe.
     fn page_ahead(&self, after: Cursor) -> Option<EventPage> {
-        let Cursor { epoch, sequence } = after;
+        let Cursor {
+            epoch, sequence, ..
+        } = after;
         let is_this_epoch = epoch.is_none_or(|epoch| epoch == self.journal.epoch());
         (is_this_epoch && sequence <= self.journal.last()).then(|| EventPage {
             records: Vec::new(),

@@ -17,6 +17,7 @@ pub mod record;
 mod record_shard;
 mod recount;
 pub mod recover;
+pub(in crate::ledger) mod replica;
 mod reserve;
 mod scratch;
 mod slab;
@@ -155,6 +156,7 @@ impl EmbeddedLedger {
 
     fn position(&self, sequence: u64) -> Position {
         Position {
+            shard: 0,
             epoch: self.journal.epoch(),
             sequence,
         }
@@ -239,6 +241,7 @@ impl EmbeddedLedger {
             replayed: false,
             position,
             told_after: position,
+            mirror_age: None,
         })
     }
 
@@ -314,6 +317,7 @@ impl EmbeddedLedger {
             replayed: true,
             position,
             told_after: position,
+            mirror_age: None,
         })
     }
 
@@ -339,6 +343,7 @@ fn unrecorded(refusal: Refusal) -> Answer {
         replayed: false,
         position: Position::default(),
         told_after: Position::default(),
+        mirror_age: None,
     }
 }
 

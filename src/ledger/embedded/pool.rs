@@ -69,6 +69,20 @@ impl Pool {
         }
     }
 
+    /// Empties all shards, one after the other.
+    pub(super) fn clear(&self) -> Result<(), LedgerError> {
+        for shard in 0..STOCK_SHARDS {
+            *self.stock_shard(shard)? = StockShard::default();
+        }
+        for shard in 0..RECORD_SHARDS {
+            *self.record_shard(shard)? = RecordShard::default();
+        }
+        for shard in &self.references {
+            *self.lock(shard)? = ReferenceShard::default();
+        }
+        Ok(())
+    }
+
     /// A panic left half-done work in memory; true once that was noticed.
     pub(super) fn is_poisoned(&self) -> bool {
         self.poisoned.load(Ordering::Relaxed)

@@ -240,6 +240,7 @@ impl Record {
     pub(super) fn position(&self) -> Position {
         let epoch = u32::try_from(self.place >> SEQUENCE_BITS).unwrap_or(u32::MAX);
         Position {
+            shard: 0,
             epoch,
             sequence: self.place & SEQUENCE_MASK,
         }

@@ -98,6 +98,7 @@ impl EmbeddedLedger {
                     replayed: false,
                     position,
                     told_after: position,
+                    mirror_age: None,
                 })
             }
         }

@@ -240,6 +240,7 @@ pub(super) fn get_records<E: From<BadRecord>>(
             fingerprint: r.fixed()?,
         };
         let position = Position {
+            shard: 0,
             epoch: r.narrow()?,
             sequence: r.number()?,
         };

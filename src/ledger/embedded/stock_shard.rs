@@ -175,12 +175,21 @@ impl StockShard {
     }
 
     /// Adds a line and takes its held units. Returns the line's slot.
-    pub(super) fn hold(&mut self, mut entry: LineEntry, units: Units) -> Result<u32, Inconsistent> {
+    pub(super) fn hold(&mut self, entry: LineEntry, units: Units) -> Result<u32, Inconsistent> {
         let stock = self.stocks.get_mut(entry.stock).ok_or(Inconsistent)?;
-        entry.line.apply(Move::Hold(units))?;
         stock
             .stock
             .apply(entry.line().pin, Units::ZERO, Move::Hold(units))?;
+        self.hold_line(entry, units)
+    }
+
+    /// [`Self::hold`] for a stock that knows of these units already.
+    pub(super) fn hold_line(
+        &mut self,
+        mut entry: LineEntry,
+        units: Units,
+    ) -> Result<u32, Inconsistent> {
+        entry.line.apply(Move::Hold(units))?;
         let deadline = entry.deadline;
         let slot = self.lines.insert(entry).ok_or(Inconsistent)?;
         self.due.push(deadline, slot);
@@ -211,6 +220,16 @@ impl StockShard {
         Ok(())
     }
 
+    /// [`Self::step`] for a stock that knows of this move already.
+    pub(super) fn step_line(&mut self, slot: u32, step: Move) -> Result<(), Inconsistent> {
+        let entry = self.lines.get_mut(slot).ok_or(Inconsistent)?;
+        let before = entry.line();
+        entry.line.apply(step)?;
+        let after = entry.line();
+        self.count_open(&before, &after);
+        Ok(())
+    }
+
     /// Moves the deadline of a line.
     pub(super) fn extend(&mut self, slot: u32, deadline: UnixMillis) {
         if let Some(entry) = self.lines.get_mut(slot) {
@@ -226,6 +245,18 @@ impl StockShard {
         self.due
             .first()
             .is_some_and(|deadline| deadline.is_due(now))
+    }
+
+    /// Whether any line holds units past its deadline. Takes out of the queue what is stale.
+    pub(super) fn has_overdue(&mut self, now: UnixMillis) -> bool {
+        while let Some(slot) = self.due.peek_due(now) {
+            let line = self.lines.get(slot);
+            if line.is_some_and(|line| !line.line().held.is_zero() && line.deadline.is_due(now)) {
+                return true;
+            }
+            self.due.pop_due(now);
+        }
+        false
     }
 
     /// Expires the next line whose deadline has passed; `None` when there is none left.

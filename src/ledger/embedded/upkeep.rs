@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use super::pool::HeadRef;
 use super::record_shard::{Kept, Record, RecordShard};
 use super::scratch::Scratch;
-use super::{EmbeddedLedger, State};
+use super::{EmbeddedLedger, Retention, State};
 use crate::domain::UnixMillis;
 use crate::ledger::LedgerError;
 use crate::limits::{RECORD_SHARDS, STOCK_SHARDS};
@@ -61,58 +61,10 @@ impl EmbeddedLedger {
     /// Forgets some of the records whose retention has ended. Reservations with open units stay.
     pub fn prune(&self) -> Result<(), LedgerError> {
         let now = self.now();
-        for shard in 0..RECORD_SHARDS {
-            let mut records = self.state.pool.record_shard(shard)?;
-            let slots = records.records.slots();
-            for _ in 0..PRUNE_SLOTS.min(slots) {
-                let slot = if records.prune_at >= slots {
-                    0
-                } else {
-                    records.prune_at
-                };
-                records.prune_at = slot.saturating_add(1);
-                if self.is_forgettable(&records, slot, now)? {
-                    self.forget(&mut records, slot)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn is_forgettable(
-        &self,
-        records: &RecordShard,
-        slot: u32,
-        now: UnixMillis,
-    ) -> Result<bool, LedgerError> {
-        let Some(record) = records.records.get(slot) else {
-            return Ok(false);
-        };
-        let age = now.0.saturating_sub(record.last_touched().0);
-        match record.kept() {
-            Kept::Event(bytes) if super::record::is_refusal(bytes) => {
-                Ok(age > self.retention.refusals_ms)
-            }
-            Kept::Event(_) => Ok(age > self.retention.keys_ms),
-            Kept::Reservation(_) if age <= self.retention.keys_ms => Ok(false),
-            Kept::Reservation(head) => {
-                let view = self.state.view(record, &head)?;
-                let is_open = view.lines.iter().any(|line| !line.line.open().is_zero());
-                let expired = view.lines.iter().any(|line| !line.line.expired.is_zero());
-                let since = now.0.saturating_sub(view.deadline.0);
-                Ok(!is_open && (!expired || since > self.retention.keys_ms))
-            }
-        }
-    }
-
-    fn forget(&self, records: &mut RecordShard, slot: u32) -> Result<(), LedgerError> {
-        let Some(record) = records.remove(slot) else {
-            return Ok(());
-        };
-        self.state.counts.record_removed(records.records.len());
-        let shard = super::record_shard::shard_of(record.id());
-        self.state
-            .forget_lines(&record, (u16::try_from(shard).unwrap_or(u16::MAX), slot))
+        let shards = 0..RECORD_SHARDS;
+        shards
+            .into_iter()
+            .try_for_each(|shard| self.state.prune_shard(shard, now, &self.retention))
     }
 
     /// Recounts the next stock shard against its lines; the cheap continuous check.
@@ -141,6 +93,65 @@ impl EmbeddedLedger {
 }
 
 impl State {
+    /// Forgets some of the records of a shard whose retention has ended.
+    pub(super) fn prune_shard(
+        &self,
+        shard: usize,
+        now: UnixMillis,
+        retention: &Retention,
+    ) -> Result<(), LedgerError> {
+        let mut records = self.pool.record_shard(shard)?;
+        let slots = records.records.slots();
+        for _ in 0..PRUNE_SLOTS.min(slots) {
+            let slot = if records.prune_at >= slots {
+                0
+            } else {
+                records.prune_at
+            };
+            records.prune_at = slot.saturating_add(1);
+            if self.is_forgettable(&records, slot, now, retention)? {
+                self.forget(&mut records, slot)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_forgettable(
+        &self,
+        records: &RecordShard,
+        slot: u32,
+        now: UnixMillis,
+        retention: &Retention,
+    ) -> Result<bool, LedgerError> {
+        let Some(record) = records.records.get(slot) else {
+            return Ok(false);
+        };
+        let age = now.0.saturating_sub(record.last_touched().0);
+        match record.kept() {
+            Kept::Event(bytes) if super::record::is_refusal(bytes) => {
+                Ok(age > retention.refusals_ms)
+            }
+            Kept::Event(_) => Ok(age > retention.keys_ms),
+            Kept::Reservation(_) if age <= retention.keys_ms => Ok(false),
+            Kept::Reservation(head) => {
+                let view = self.view(record, &head)?;
+                let is_open = view.lines.iter().any(|line| !line.line.open().is_zero());
+                let expired = view.lines.iter().any(|line| !line.line.expired.is_zero());
+                let since = now.0.saturating_sub(view.deadline.0);
+                Ok(!is_open && (!expired || since > retention.keys_ms))
+            }
+        }
+    }
+
+    fn forget(&self, records: &mut RecordShard, slot: u32) -> Result<(), LedgerError> {
+        let Some(record) = records.remove(slot) else {
+            return Ok(());
+        };
+        self.counts.record_removed(records.records.len());
+        let shard = super::record_shard::shard_of(record.id());
+        self.forget_lines(&record, (u16::try_from(shard).unwrap_or(u16::MAX), slot))
+    }
+
     /// Removes the lines of a reservation whose record, which was at `at`, is gone.
     pub(super) fn forget_lines(&self, record: &Record, at: HeadRef) -> Result<(), LedgerError> {
         let Some(head) = record.head() else {

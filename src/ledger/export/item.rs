@@ -345,7 +345,12 @@ impl Answer {
         bytes: &'b [u8],
     ) -> Result<(CommandKey, Event<'b>), BadItem> {
         let sequence = self.sequence;
-        let event = decode(Position { epoch, sequence }, bytes).or(Err(BadItem("an event")))?;
+        let position = Position {
+            shard: 0,
+            epoch,
+            sequence,
+        };
+        let event = decode(position, bytes).or(Err(BadItem("an event")))?;
         match key_of(&event.body) {
             Some(key) if key.id == self.id.0 => Ok((key, event)),
             _ => Err(BadItem::ANSWER),

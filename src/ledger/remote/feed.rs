@@ -17,18 +17,17 @@ use super::RemoteLedger;
 use super::format::Packed;
 use super::history::{Contact, History, Question};
 use super::link::{Connection, Endpoint, Target, primary};
-use super::recount::{RecountError, recount};
 use super::script::{BadMeta, Keys, Meta};
 use super::wire::event::Entry;
 use crate::ledger::embedded::record::encode;
 use crate::ledger::event::{Cursor, Event, EventPage};
-use crate::ledger::{EventsError, LedgerError, Position, Recount};
+use crate::ledger::{EventsError, LedgerError, Position};
 
 /// Entries of the stream that are read at once; each may hold the events of a whole batch.
 const ENTRIES: usize = 16;
 
 /// Times that a question is asked anew because its slot is served elsewhere, and the pause before.
-const REDIRECTS_MAX: usize = 40;
+pub(super) const REDIRECTS_MAX: usize = 40;
 const REDIRECT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Bytes before an encoded record: its length.
@@ -44,11 +43,11 @@ pub(super) struct Rare {
 }
 
 impl Rare {
-    pub(super) fn start(target: Arc<Target>) -> io::Result<Self> {
+    pub(super) fn start(target: Arc<Target>, name: &str) -> io::Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .max_blocking_threads(2)
-            .thread_name("store-rare")
+            .thread_name(name)
             .enable_all()
             .build()?;
         Ok(Self {
@@ -139,10 +138,7 @@ impl Caller {
         for _ in 0..REDIRECTS_MAX {
             let (node, mut connection) = self.connected().await?;
             match question.query_async(&mut connection).await {
-                Err(error) if is_elsewhere(&error) => {
-                    self.target.cluster.doubt();
-                    tokio::time::sleep(REDIRECT_PAUSE).await;
-                }
+                Err(error) if is_elsewhere(&error) => self.look_anew().await,
                 Err(error) => {
                     self.lock().remove(&node);
                     self.target.cluster.doubt();
@@ -165,6 +161,16 @@ impl Caller {
         replies
     }
 
+    /// Asks several questions in one step; a connection that failed is not used again.
+    pub(super) async fn ask_in_one<T: FromRedisValue>(&self, step: &Pipeline) -> RedisResult<T> {
+        let mut connection = self.connection().await?;
+        let answers = step.query_async(&mut connection).await;
+        if answers.is_err() {
+            self.forget();
+        }
+        answers
+    }
+
     /// Asks the store for a partition's history.
     pub(super) async fn meet(&self, history: &History, partition: u16) -> RedisResult<Contact> {
         let mut questions = redis::pipe();
@@ -174,19 +180,25 @@ impl Caller {
         Ok(question.answer(&mut replies.into_iter()))
     }
 
+    /// The slot is served elsewhere, or not now: asks for the map again, a moment later.
+    pub(super) async fn look_anew(&self) {
+        self.target.cluster.doubt();
+        tokio::time::sleep(REDIRECT_PAUSE).await;
+    }
+
     pub(super) fn forget(&self) {
         self.lock().clear();
         self.target.cluster.doubt();
     }
 }
 
-fn elsewhere() -> RedisError {
+pub(super) fn elsewhere() -> RedisError {
     let kind = redis::ErrorKind::ClusterConnectionNotFound;
     (kind, "no node of the cluster serves the slot").into()
 }
 
 /// Whether the node that was asked does not serve the slot, or not now.
-fn is_elsewhere(error: &RedisError) -> bool {
+pub(super) fn is_elsewhere(error: &RedisError) -> bool {
     let code = error.code().unwrap_or_default();
     ["EXECABORT", "MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"].contains(&code)
 }
@@ -218,9 +230,14 @@ async fn page(
     end: Position,
     limit: usize,
 ) -> Result<EventPage, EventsError> {
-    let Cursor { epoch, sequence } = after;
+    let Cursor {
+        shard,
+        epoch,
+        sequence,
+    } = after;
     let mut page = EventPage {
         next: Position {
+            shard,
             epoch: epoch.unwrap_or_default(),
             sequence,
         },
@@ -298,6 +315,10 @@ fn add(page: &mut EventPage, entry: &Entry, last: u64, limit: usize) -> Result<(
             continue;
         }
         let Event { position, at, body } = event;
+        let position = Position {
+            shard: page.next.shard,
+            ..position
+        };
         let mut record = Vec::new();
         encode(at, &body, &mut record);
         page.records
@@ -308,18 +329,24 @@ fn add(page: &mut EventPage, entry: &Entry, last: u64, limit: usize) -> Result<(
 }
 
 impl RemoteLedger {
-    /// Events after a place in the feed, at most `limit`. What is shown is durable at the level:
+    /// Events of a partition after a place in its feed, at most `limit`. Of a reservation over
+    /// several partitions each tells of its own lines. What is shown is durable at the level:
     /// a call of our own that waits for it goes before.
     pub async fn events(&self, after: Cursor, limit: usize) -> Result<EventPage, EventsError> {
         let away = |error: LedgerError| EventsError::Unreadable(error.to_string());
-        let asked = self.batcher.submit(Packed::expire()).await;
+        let shards = self.partitions.count();
+        if after.shard >= shards {
+            return Err(EventsError::NoShard { shards });
+        }
+        let asked = self.batcher.submit(Packed::expire().to(after.shard)).await;
         let reply = asked.map_err(away)?.0;
         let end = Position {
+            shard: after.shard,
             epoch: reply.header().epoch,
             sequence: reply.header().last,
         };
-        let keys = self.partitions.keys(0).map_err(away)?.clone();
-        let read = page(self.rare.caller(0), keys, after, end, limit);
+        let keys = self.partitions.keys(after.shard).map_err(away)?.clone();
+        let read = page(self.rare.caller(after.shard), keys, after, end, limit);
         let page = self.rare.run(read).await.map_err(away)??;
         self.know_all_of(&page).await.map_err(away)?;
         Ok(page)
@@ -357,20 +384,6 @@ impl RemoteLedger {
         }
     }
 
-    /// Recounts everything against the records, while others decide.
-    pub async fn recount(&self) -> Result<Recount, LedgerError> {
-        let mut whole = Recount::default();
-        for (partition, keys) in self.partitions.numbered() {
-            let part = counted(self.rare.caller(partition), keys.clone());
-            let part = self.rare.run(part).await?.map_err(|error| {
-                tracing::error!(%error, "no recount");
-                LedgerError::Unavailable
-            })?;
-            whole.add(part);
-        }
-        Ok(whole)
-    }
-
     /// Removes the ledger from the store.
     pub async fn discard(&self) -> Result<(), LedgerError> {
         for (partition, keys) in self.partitions.numbered() {
@@ -387,24 +400,6 @@ impl RemoteLedger {
         }
         Ok(())
     }
-}
-
-/// Counts a partition, anew where its slot moved to another node meanwhile.
-async fn counted(caller: Caller, keys: Keys) -> Result<Recount, RecountError> {
-    for _ in 0..REDIRECTS_MAX {
-        let mut connection = caller.connection().await?;
-        let counted = recount(&mut connection, &keys).await;
-        let Err(RecountError::Store(error)) = &counted else {
-            return counted;
-        };
-        if !is_elsewhere(error) {
-            caller.forget();
-            return counted;
-        }
-        caller.target.cluster.doubt();
-        tokio::time::sleep(REDIRECT_PAUSE).await;
-    }
-    Err(elsewhere().into())
 }
 
 /// Reads where a partition stands.

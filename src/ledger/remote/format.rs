@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::batcher::{Format, Question, Weight};
+use super::batcher::{Format, Question, Settle, Weight};
 use super::history::{Acknowledged, History};
 use super::link::Target;
+use super::mirror::{Mirror, Ticket};
 use super::wire::Malformed;
 use super::wire::batch::batch;
 use super::wire::command::{Read, Table};
@@ -25,6 +26,16 @@ pub(super) struct Packed {
     partition: u16,
     /// Identity of a command whose answer is kept.
     id: Option<u128>,
+    /// Tells the mirror when the fate of the command is known.
+    ticket: Option<Ticket>,
+}
+
+impl Settle for Packed {
+    fn settled(&self) {
+        if let Some(ticket) = &self.ticket {
+            ticket.settle();
+        }
+    }
 }
 
 impl Packed {
@@ -35,12 +46,19 @@ impl Packed {
             script,
             partition: 0,
             id: None,
+            ticket: None,
         }
     }
 
     /// The same, for the partition with this number.
     pub(super) fn to(self, partition: u16) -> Self {
         Self { partition, ..self }
+    }
+
+    /// The same, watched by the mirror.
+    pub(super) fn with(self, ticket: Ticket) -> Self {
+        let ticket = Some(ticket);
+        Self { ticket, ..self }
     }
 
     pub(super) fn command(keyed: &Keyed<'_>) -> Self {
@@ -83,10 +101,10 @@ impl Packed {
 }
 
 /// The format of the scripts `batch` and `relief`.
-#[derive(Debug)]
 pub(super) struct WireFormat {
     pub(super) meters: Meters,
     pub(super) target: Arc<Target>,
+    pub(super) mirror: Option<Arc<Mirror>>,
 }
 
 impl Format for WireFormat {
@@ -111,6 +129,7 @@ impl Format for WireFormat {
 
     fn parse(&self, bytes: Bytes, asked: Question<'_>) -> Result<BatchReply, Malformed> {
         let reply = BatchReply::parse(bytes, asked.batch_id, asked.commands)?;
+        let reply = reply.of(asked.partition);
         // Once for all commands of the batch.
         self.meters.expirations(reply.expirations());
         Ok(reply)
@@ -123,7 +142,7 @@ impl Format for WireFormat {
 
     fn note(
         &self,
-        partition: u16,
+        asked: Question<'_>,
         before: Position,
         reply: &BatchReply,
         commands: &[&Packed],
@@ -132,8 +151,13 @@ impl Format for WireFormat {
             let (id, sequence) = (command.id?, reply.recorded(at)?);
             Some(Acknowledged { id, sequence })
         });
-        let history = self.target.history(partition);
-        history.is_some_and(|history| history.note(before, reply.header(), acknowledged))
+        let history = self.target.history(asked.partition);
+        let goes_on =
+            history.is_some_and(|history| history.note(before, reply.header(), acknowledged));
+        if goes_on && let Some(mirror) = &self.mirror {
+            mirror.heard(asked.argument, reply, asked.at);
+        }
+        goes_on
     }
 
     fn is_deferred(&self, reply: &BatchReply, at: usize) -> bool {

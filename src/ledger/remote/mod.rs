@@ -13,6 +13,7 @@ mod import;
 mod lease;
 pub mod link;
 mod loss;
+mod mirror;
 mod naming;
 mod open;
 mod partitions;
@@ -34,17 +35,19 @@ use self::batcher::Batcher;
 use self::feed::Rare;
 use self::format::{Packed, WireFormat};
 use self::lease::Leases;
+use self::mirror::{Mirror, Seen, Way};
 use self::naming::Naming;
 use self::partitions::Partitions;
 use self::stand::Stand;
 use self::wire::command::Read;
 use self::wire::reply::{BatchReply, Item};
-use super::{Answer, Availability, Health, LedgerError, StockView};
+use super::{Answer, Availability, Consistency, Health, LedgerError, Position, StockView};
 use crate::clock::Clock;
 use crate::domain::command::{Command, Keyed};
 use crate::domain::hash::Hasher;
 use crate::domain::{
-    ChannelIx, NodeIx, Outcome, Reservation, ReservationId, Settings, Sku, Stock, UnixMillis,
+    ChannelIx, NodeIx, Outcome, Refusal, Reservation, ReservationId, Settings, Sku, Stock,
+    UnixMillis,
 };
 use crate::ledger::embedded::Retention;
 
@@ -52,6 +55,7 @@ use crate::ledger::embedded::Retention;
 pub struct RemoteLedger {
     batcher: Batcher<WireFormat>,
     rare: Rare,
+    mirror: Option<Mirrored>,
     partitions: Partitions,
     naming: Naming,
     stand: Arc<Stand>,
@@ -62,6 +66,12 @@ pub struct RemoteLedger {
     leases: Leases,
     /// LOCK: held for the few lines that read or move it.
     upkeep: Mutex<upkeep::Rounds>,
+}
+
+/// The mirror, and the thread that keeps it up.
+struct Mirrored {
+    mirror: Arc<Mirror>,
+    thread: Rare,
 }
 
 /// The reply to a batch, and the place of one command in it.
@@ -77,8 +87,26 @@ impl RemoteLedger {
         if self.partitions.count() > 1 {
             return self.execute_in_some(keyed).await;
         }
-        let place = self.batcher.submit(Packed::command(keyed)).await?;
-        self.answer(place, keyed).await
+        match self.pack(keyed) {
+            Way::Store(packed) => {
+                let place = self.batcher.submit(packed).await?;
+                self.answer(place, keyed).await
+            }
+            Way::Refused(seen) => Ok(refused(seen)),
+        }
+    }
+
+    /// A command for the store, unless the mirror refuses it.
+    fn pack(&self, keyed: &Keyed<'_>) -> Way<Packed> {
+        match (&self.mirror, &keyed.command) {
+            (Some(Mirrored { mirror, .. }), Command::Reserve(reserve)) => {
+                match mirror.admit(keyed.key, reserve) {
+                    Way::Store(ticket) => Way::Store(Packed::command(keyed).with(ticket)),
+                    Way::Refused(seen) => Way::Refused(seen),
+                }
+            }
+            _ => Way::Store(Packed::command(keyed)),
+        }
     }
 
     /// Executes commands in order, each on its own; returns when all have an answer. Where there
@@ -90,13 +118,19 @@ impl RemoteLedger {
         if self.partitions.count() > 1 {
             return self.execute_all_in_some(commands).await;
         }
-        let submit = |keyed| self.batcher.submit(Packed::command(keyed));
-        let waits: Vec<_> = commands.iter().map(submit).collect();
+        let submit = |keyed| match self.pack(keyed) {
+            Way::Store(packed) => Way::Store(self.batcher.submit(packed)),
+            Way::Refused(seen) => Way::Refused(seen),
+        };
+        let ways: Vec<_> = commands.iter().map(submit).collect();
         let mut answers = Vec::with_capacity(commands.len());
-        for (wait, keyed) in waits.into_iter().zip(commands) {
-            answers.push(match wait.await {
-                Ok(place) => self.answer(place, keyed).await,
-                Err(error) => Err(error),
+        for (way, keyed) in ways.into_iter().zip(commands) {
+            answers.push(match way {
+                Way::Store(wait) => match wait.await {
+                    Ok(place) => self.answer(place, keyed).await,
+                    Err(error) => Err(error),
+                },
+                Way::Refused(seen) => Ok(refused(seen)),
             });
         }
         answers
@@ -185,7 +219,13 @@ impl RemoteLedger {
         &self,
         sku: Sku<'_>,
         node: Option<NodeIx>,
+        consistency: Consistency,
     ) -> Result<Option<Availability>, LedgerError> {
+        if let (Some(Mirrored { mirror, .. }), Consistency::Mirror) = (&self.mirror, consistency)
+            && let Some(seen) = mirror.availability(sku, node)
+        {
+            return Ok(Some(seen));
+        }
         let look = |stock: &Stock, now| Availability::of(stock, node, now);
         self.with_stock(sku, look).await
     }
@@ -258,6 +298,11 @@ impl RemoteLedger {
         Ok(answer)
     }
 
+    /// The last change of a partition that any answer spoke of.
+    pub fn durable(&self, partition: u16) -> Position {
+        self.stand.position(partition)
+    }
+
     /// How it is, as far as this instance has seen.
     pub fn health(&self) -> Health {
         self.stand.health()
@@ -287,7 +332,21 @@ impl RemoteLedger {
     /// Sends what is queued and stops. Blocks.
     pub fn close(&self) {
         self.batcher.close();
+        if let Some(Mirrored { thread, .. }) = &self.mirror {
+            thread.close();
+        }
         self.rare.close();
+    }
+}
+
+/// The answer of the mirror, which is kept nowhere: it stands where it was true.
+fn refused(seen: Seen<Refusal>) -> Answer {
+    Answer {
+        verdict: Err(seen.value),
+        replayed: false,
+        position: seen.position,
+        told_after: seen.position,
+        mirror_age: Some(seen.age),
     }
 }
 

@@ -78,16 +78,16 @@ impl RemoteLedger {
         Ok(())
     }
 
-    /// Reads what names are new, for a caller that has come across one which this instance does not
-    /// know; whether there may be any. However many ask, the store is asked by one at a time, and
-    /// for two numbers.
-    pub async fn refresh_names(&self) -> Result<bool, LedgerError> {
+    /// Reads what names are new, for a caller that has come across one which this instance did not
+    /// know. However many ask, the store is asked by one at a time, and for two numbers. Others may
+    /// read the names meanwhile, so that nothing is new here says nothing to the caller.
+    pub async fn refresh_names(&self) -> Result<(), LedgerError> {
         let came = self.naming.asked.load(Ordering::Acquire);
         let turn = self.naming.turn.acquire().await;
         let _turn = turn.or(Err(LedgerError::Unavailable))?;
         if self.naming.asked.load(Ordering::Acquire) > came {
             // Somebody asked after this caller came.
-            return Ok(true);
+            return Ok(());
         }
         self.naming.asked.fetch_add(1, Ordering::AcqRel);
         let mut ask = redis::cmd("HMGET");
@@ -96,11 +96,10 @@ impl RemoteLedger {
         let caller = self.rare.caller(AUTHORITY);
         let counts = self.rare.run(async move { caller.ask(&ask).await }).await?;
         let counts: [usize; 2] = counts.or(Err(LedgerError::Unavailable))?;
-        if counts == self.naming.counts() {
-            return Ok(false);
+        if counts != self.naming.counts() {
+            self.read_names().await?;
         }
-        self.read_names().await?;
-        Ok(true)
+        Ok(())
     }
 
     async fn make_name(&self, table: Table, name: &str) -> Result<Option<u16>, LedgerError> {

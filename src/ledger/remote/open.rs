@@ -8,7 +8,6 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::RemoteLedger;
 use super::batcher::{Batcher, BatcherConfig};
 use super::feed::{Caller, MetaError, Rare, read_meta};
 use super::format::WireFormat;
@@ -16,6 +15,7 @@ use super::history::History;
 use super::lease::Leases;
 use super::link::{Address, Cluster, Level, Moves, Patience, Place, Target, Why};
 use super::loss::{self, Losses};
+use super::mirror::{Mirror, MirrorConfig};
 use super::naming::Naming;
 use super::partitions::Partitions;
 use super::preflight::{self, Expected, Facts, Report};
@@ -24,6 +24,7 @@ use super::script::{
 };
 use super::stand::Stand;
 use super::upkeep::Rounds;
+use super::{Mirrored, RemoteLedger};
 use crate::blocking::wait_for;
 use crate::clock::Clock;
 use crate::domain::hash::Hasher;
@@ -37,6 +38,10 @@ pub(super) const FIRST: u16 = 0;
 /// Partitions of a new ledger in a cluster, where nobody has chosen: enough to spread over a dozen
 /// nodes, few enough that a batch of one of them is worth its call.
 const IN_CLUSTER: u16 = 64;
+
+/// Names of the threads that a ledger has beside those of its batcher.
+const RARE_THREAD: &str = "store-rare";
+const MIRROR_THREAD: &str = "store-mirror";
 
 /// What a remote ledger needs to open.
 #[derive(Debug, Clone)]
@@ -64,6 +69,8 @@ pub struct RemoteConfig {
     pub partitions: Option<u16>,
     /// What the connections are called in the server's list of clients.
     pub name: String,
+    /// How old what the mirror says may be; zero: there is no mirror.
+    pub mirror: Duration,
     /// How often the store is looked at again.
     pub look_every: Duration,
     /// Where time comes from.
@@ -196,7 +203,7 @@ impl RemoteLedger {
             .map(|partition| Keys::new(&config.namespace, partition))
             .collect();
         let target = Arc::new(target(&config, &keys));
-        let rare = Rare::start(Arc::clone(&target))?;
+        let rare = Rare::start(Arc::clone(&target), RARE_THREAD)?;
         wait_for(complete(&rare, &config, &keys, identity))?;
         let stand = Arc::new(Stand::new(expected(&config), Arc::clone(&target)));
         wait_for(inspected(&rare, &target, &stand, |facts| facts))?;
@@ -211,14 +218,18 @@ impl RemoteLedger {
             };
             rare.begin(losses.watch());
         }
+        let hasher = Hasher::new(identity.seed);
+        let mirror = mirrored(&config, &target, &keys, hasher)?;
         let format = WireFormat {
             meters: config.meters.clone(),
             target: Arc::clone(&target),
+            mirror: mirror.as_ref().map(|on| Arc::clone(&on.mirror)),
         };
         let ledger = Self {
             batcher: Batcher::start(format, target, config.batcher)?,
             rare,
-            partitions: Partitions::new(keys, Hasher::new(identity.seed)),
+            mirror,
+            partitions: Partitions::new(keys, hasher),
             naming: Naming::new(),
             stand,
             clock: config.clock,
@@ -242,7 +253,7 @@ impl RemoteLedger {
 /// what the level promises. Blocks.
 pub(super) fn for_import(config: &RemoteConfig, keys: &Keys) -> Result<Rare, OpenError> {
     let target = Arc::new(target(config, std::slice::from_ref(keys)));
-    let rare = Rare::start(Arc::clone(&target))?;
+    let rare = Rare::start(Arc::clone(&target), RARE_THREAD)?;
     let to_be = |mut facts: Facts| {
         for contact in &mut facts.contacts {
             contact.marker.get_or_insert_default();
@@ -254,11 +265,43 @@ pub(super) fn for_import(config: &RemoteConfig, keys: &Keys) -> Result<Rare, Ope
     Ok(rare)
 }
 
+/// Begins to fill the mirror, if one is wanted.
+fn mirrored(
+    config: &RemoteConfig,
+    target: &Arc<Target>,
+    keys: &[Keys],
+    hasher: Hasher,
+) -> io::Result<Option<Mirrored>> {
+    let [keys] = keys else {
+        tracing::info!("a ledger of several partitions has no mirror");
+        return Ok(None);
+    };
+    if config.mirror.is_zero() {
+        return Ok(None);
+    }
+    let mirror = Arc::new(Mirror::new(
+        hasher,
+        MirrorConfig {
+            bound: config.mirror,
+            clock: config.batcher.settling.clock.clone(),
+            retention: config.retention,
+            meters: config.meters.clone(),
+        },
+    ));
+    let thread = Rare::start(Arc::clone(target), MIRROR_THREAD)?;
+    mirror.start(&thread, keys.clone());
+    Ok(Some(Mirrored { mirror, thread }))
+}
+
 /// Looks at a store as a server with this configuration would.
 pub fn inspect(config: &RemoteConfig) -> Result<Report, OpenError> {
-    let keys = Keys::new(&config.namespace, FIRST);
-    let target = Arc::new(target(config, &[keys]));
-    let rare = Rare::start(Arc::clone(&target))?;
+    // Where there is no ledger yet, one partition stands for all.
+    let partitions = learn_identity(config).map_or(1, |identity| identity.partitions);
+    let keys: Vec<Keys> = (0..partitions)
+        .map(|partition| Keys::new(&config.namespace, partition))
+        .collect();
+    let target = Arc::new(target(config, &keys));
+    let rare = Rare::start(Arc::clone(&target), RARE_THREAD)?;
     let looked = rare.run(async move { preflight::look(&target).await });
     let unreachable = |why: String| OpenError::Unreachable {
         place: config.address.to_string(),
@@ -284,7 +327,8 @@ pub fn accept_loss(config: &RemoteConfig, name: &str) -> Result<Option<u32>, Ope
         return Ok(None);
     };
     let keys = Keys::new(&config.namespace, partition);
-    let rare = Rare::start(Arc::new(target(config, std::slice::from_ref(&keys))))?;
+    let target = Arc::new(target(config, std::slice::from_ref(&keys)));
+    let rare = Rare::start(target, RARE_THREAD)?;
     let (caller, name) = (rare.caller(partition), name.to_owned());
     let accepted = rare.run(async move { loss::accept(&caller, keys.meta(), &name).await });
     let unreachable = |why: String| OpenError::Unreachable {
@@ -300,7 +344,7 @@ pub fn accept_loss(config: &RemoteConfig, name: &str) -> Result<Option<u32>, Ope
 fn learn_identity(config: &RemoteConfig) -> Result<Identity, OpenError> {
     let keys = Keys::new(&config.namespace, FIRST);
     let target = Arc::new(target(config, std::slice::from_ref(&keys)));
-    let rare = Rare::start(target)?;
+    let rare = Rare::start(target, RARE_THREAD)?;
     let made = config.init.then(|| new_identity(config));
     let identity = wait_for(identified(&rare, config, &keys, FIRST, made))?;
     let wanted = config.partitions.unwrap_or(identity.partitions);

@@ -1,6 +1,7 @@
 //! The scripts of `lua/`, joined at compile time, and the keys they are called with.
 //!
-//! A family of commands is a function that makes them when the first of them comes; within it each
+//! A family of commands is made by a function, which itself is made when the first of them comes: a
+//! function's price is that of finding what it uses of its surroundings. Within a family each
 //! file stands in a block of its own, because a Lua function has room for 200 names.
 
 use std::collections::HashMap;
@@ -31,21 +32,34 @@ macro_rules! blocks {
     };
 }
 
-/// A family: files that its commands share, then files with names of their own.
+/// A family: its name, files that its commands share, then files with names of their own. Nothing
+/// happens where the command that is looked for is made, or the family was made before.
 macro_rules! family {
-    (($($shared:literal)*) $($own:literal)+) => {
+    ($name:ident ($($shared:literal)*) $($own:literal)+) => {
         concat!(
-            "families[#families + 1] = function()\n",
+            "if not commands[kind] and not made.", stringify!($name), " then\n",
+            "made.", stringify!($name), " = true; (function()\n",
             $(lua!($shared), "\n",)*
             blocks!($($own)+),
-            "end\n",
+            "end)()\nend\n",
         )
     };
 }
 
-macro_rules! prelude {
-    () => {
-        files!("lib/bind" "lib/words" "lib/stock" "lib/room" "lib/records" "lib/prepare")
+/// A whole script, with or without what several partitions have: decides, makes families one after the other when a command needs one, writes.
+macro_rules! script {
+    ($flags:literal $ties:expr, $($families:expr),+) => {
+        concat!(
+            "#!lua", $flags, "\n",
+            files!("lib/bind" "lib/words"),
+            $ties,
+            files!("lib/stock" "lib/room" "lib/records" "lib/prepare"),
+            lua!("lib/decide"),
+            "\nlocal kind, made = decide(), {}\nwhile kind do\n",
+            $($families,)+
+            "if not commands[kind] then malformed('command') end\nkind = decide()\nend\n",
+            lua!("lib/batch")
+        )
     };
 }
 
@@ -54,17 +68,17 @@ macro_rules! prelude {
 macro_rules! relief {
     () => {
         concat!(
-            family!(("lib/amounts" "lib/act")
+            family!(acts ("lib/amounts" "lib/act")
                 "confirm" "release" "extend" "ship" "return" "transfer"),
-            family!(() "reads" "forget" "expire"),
+            family!(reads () "reads" "forget" "expire"),
         )
     };
     (many) => {
         concat!(
-            family!(("lib/amounts" "lib/act" "lib/lend_act")
+            family!(acts ("lib/amounts" "lib/act" "lib/lend_act")
                 "confirm" "release" "extend" "ship" "return" "transfer"),
-            family!(() "several"),
-            family!(() "reads" "forget" "expire"),
+            family!(several () "several"),
+            family!(reads () "reads" "forget" "expire"),
         )
     };
 }
@@ -72,52 +86,30 @@ macro_rules! relief {
 macro_rules! growth {
     () => {
         concat!(
-            family!(("lib/naming" "reserve") "names"),
-            family!(("lib/change") "stock" "settings"),
+            family!(reserve ("lib/naming" "reserve") "names"),
+            family!(stock ("lib/change") "stock" "settings"),
         )
     };
     (many) => {
         concat!(
-            family!(("lib/naming" "reserve" "lib/lend_reserve") "names"),
-            family!(() "place"),
-            family!(("lib/change") "stock" "settings"),
+            family!(reserve ("lib/naming" "reserve" "lib/lend_reserve") "names"),
+            family!(place () "place"),
+            family!(stock ("lib/change") "stock" "settings"),
         )
     };
 }
 
 /// Every command; refused by a store that is out of memory before it does anything.
-pub const BATCH: &str = concat!(
-    "#!lua\n",
-    prelude!(),
-    growth!(),
-    relief!(),
-    lua!("lib/batch")
-);
+pub const BATCH: &str = script!("" "local ties\n", growth!(), relief!());
 
 /// Acts, reads, forgetting and expiry; allowed when the store is out of memory.
-pub const RELIEF: &str = concat!(
-    "#!lua flags=allow-oom\n",
-    prelude!(),
-    relief!(),
-    lua!("lib/batch")
-);
+pub const RELIEF: &str = script!(" flags=allow-oom" "local ties\n", relief!());
 
 /// [`BATCH`] where there are several partitions.
-pub const BATCH_OF_MANY: &str = concat!(
-    "#!lua\n",
-    prelude!(),
-    growth!(many),
-    relief!(many),
-    lua!("lib/batch")
-);
+pub const BATCH_OF_MANY: &str = script!("" lua!("lib/ties"), growth!(many), relief!(many));
 
 /// [`RELIEF`] where there are several partitions.
-pub const RELIEF_OF_MANY: &str = concat!(
-    "#!lua flags=allow-oom\n",
-    prelude!(),
-    relief!(many),
-    lua!("lib/batch")
-);
+pub const RELIEF_OF_MANY: &str = script!(" flags=allow-oom" lua!("lib/ties"), relief!(many));
 
 /// Makes a partition, once; answers with its meta.
 pub const INIT: &str = lua!("init");

@@ -32,7 +32,14 @@ impl Page {
                 break;
             }
             if sequence >= next {
-                self.push(Position { epoch, sequence }, record);
+                self.push(
+                    Position {
+                        shard: 0,
+                        epoch,
+                        sequence,
+                    },
+                    record,
+                );
             }
         }
         self.is_full()

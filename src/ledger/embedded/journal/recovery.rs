@@ -205,8 +205,15 @@ impl JournalRecovery {
             let sequences = frame.header.first_sequence..;
             for (sequence, record) in sequences.zip(Records::new(frame.payload)) {
                 if sequence > from {
-                    receive(Position { epoch, sequence }, record)
-                        .map_err(|source| ReplayError::Record { sequence, source })?;
+                    receive(
+                        Position {
+                            shard: 0,
+                            epoch,
+                            sequence,
+                        },
+                        record,
+                    )
+                    .map_err(|source| ReplayError::Record { sequence, source })?;
                     replayed.records += 1;
                 }
             }

@@ -65,7 +65,17 @@ fn what_was_appended_is_read_back_with_its_epoch() {
         assert_eq!(journal.durable(), last);
         let page = journal.read(last - 2, 10, 1_000).unwrap();
         let sequence = last - 1;
-        assert_eq!(page[0], (Position { epoch, sequence }, b"one".to_vec()));
+        assert_eq!(
+            page[0],
+            (
+                Position {
+                    shard: 0,
+                    epoch,
+                    sequence
+                },
+                b"one".to_vec()
+            )
+        );
         assert_eq!(page[1].1, b"");
         journal.close().unwrap();
         assert_eq!(writer.step().unwrap(), Step::Closed);

@@ -60,6 +60,15 @@ pub(super) fn is_refusal(record: &[u8]) -> bool {
     record.first() == Some(&REFUSED)
 }
 
+/// What stays of a record whose event is not kept: whether it is a refusal.
+pub(super) fn bare(is_refusal: bool) -> Box<[u8]> {
+    if is_refusal {
+        Box::new([REFUSED])
+    } else {
+        Box::default()
+    }
+}
+
 /// Kind byte of a refusal.
 const REFUSED: u8 = 9;
 

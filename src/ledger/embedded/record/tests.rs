@@ -203,6 +203,7 @@ fn encoded(at: UnixMillis, body: &Body<'_>) -> Vec<u8> {
 #[test]
 fn every_record_comes_back() {
     let position = Position {
+        shard: 0,
         epoch: 1,
         sequence: 2,
     };

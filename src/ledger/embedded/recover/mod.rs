@@ -6,7 +6,7 @@
 mod load;
 mod replay;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, RwLock};
 
@@ -17,6 +17,7 @@ use super::pool::Pool;
 use super::record::{self, BadRecord};
 use super::record_shard::LineRef;
 use super::snapshot_file::SnapshotError;
+use super::stock_shard::StockShard;
 use super::storage::{OpenStorageError, Storage};
 use super::{EmbeddedLedger, Retention, State, upkeep};
 use crate::clock::Clock;
@@ -89,13 +90,99 @@ pub struct LedgerConfig {
 }
 
 /// What recovery keeps while it reads.
-struct Loading {
+#[derive(Debug)]
+pub(super) struct Loading {
     stock_marks: Vec<u64>,
     record_marks: Vec<u64>,
     /// Lines of a snapshot whose head comes only with the journal.
     orphans: HashMap<(u128, u16), LineRef>,
     /// Latest moment seen.
     latest: UnixMillis,
+    /// Whose events these are.
+    source: Source,
+}
+
+/// Whose events are replayed.
+#[derive(Debug)]
+enum Source {
+    /// Of this ledger's own journal: all of them, after its own snapshot.
+    Journal,
+    /// Of a ledger that goes on meanwhile, and forgets what it likes.
+    Other(Awaited),
+}
+
+/// Stocks of another ledger that are still to be read: they were named, by shard and slot.
+#[derive(Debug, Default)]
+pub(super) struct Awaited {
+    pub(super) stocks: HashSet<(usize, u32)>,
+    /// A stock that was not named yet may be there all the same.
+    pub(super) is_reading: bool,
+}
+
+impl Loading {
+    fn of_journal() -> Self {
+        Self::new(Source::Journal)
+    }
+
+    /// For events of another ledger, of which nothing was read yet.
+    pub(super) fn of_other() -> Self {
+        Self::new(Source::Other(Awaited {
+            stocks: HashSet::new(),
+            is_reading: true,
+        }))
+    }
+
+    fn new(source: Source) -> Self {
+        Self {
+            stock_marks: vec![0; STOCK_SHARDS],
+            record_marks: vec![0; RECORD_SHARDS],
+            orphans: HashMap::new(),
+            latest: UnixMillis(i64::MIN),
+            source,
+        }
+    }
+
+    /// What is still to be read of another ledger.
+    pub(super) const fn awaited(&mut self) -> Option<&mut Awaited> {
+        match &mut self.source {
+            Source::Journal => None,
+            Source::Other(awaited) => Some(awaited),
+        }
+    }
+
+    /// Whether the stock at a place is still to be read, with what these events did to it.
+    fn awaits(&self, shard: usize, slot: u32) -> bool {
+        match &self.source {
+            Source::Journal => false,
+            Source::Other(awaited) => awaited.stocks.contains(&(shard, slot)),
+        }
+    }
+
+    const fn is_of_journal(&self) -> bool {
+        matches!(self.source, Source::Journal)
+    }
+
+    /// Whether a stock that is not there may still be read.
+    fn is_reading(&self) -> bool {
+        matches!(&self.source, Source::Other(awaited) if awaited.is_reading)
+    }
+
+    /// Makes a place for a stock that is still to be read.
+    pub(super) fn await_stock(
+        &mut self,
+        shard: &mut StockShard,
+        (number, hash): (usize, u64),
+        sku: &str,
+    ) -> Result<u32, Inconsistent> {
+        match &mut self.source {
+            Source::Other(awaited) if awaited.is_reading => {
+                let slot = shard.find_or_make(hash, sku)?;
+                awaited.stocks.insert((number, slot));
+                Ok(slot)
+            }
+            Source::Journal | Source::Other(_) => Err(Inconsistent),
+        }
+    }
 }
 
 impl EmbeddedLedger {
@@ -108,7 +195,7 @@ impl EmbeddedLedger {
     ) -> Result<Self, OpenError> {
         let seed = super::identity::read_or_make(&*storage)?;
         let mut recovery = Journal::open(Arc::clone(&storage), config.journal)?;
-        let state = State::new(seed, meters.clone());
+        let state = State::new(Hasher::new(seed), meters.clone());
         let (from, latest) = state.recover(&storage, &mut recovery)?;
         warn_of_an_early_clock(clock.now(), latest);
         if let Some(cut) = recovery.cut() {
@@ -138,11 +225,11 @@ impl EmbeddedLedger {
 }
 
 impl State {
-    /// Nothing yet.
-    pub(super) fn new(seed: u64, meters: Meters) -> Self {
+    /// Without any content.
+    pub(super) fn new(hasher: Hasher, meters: Meters) -> Self {
         Self {
             pool: Pool::new(meters),
-            hasher: Hasher::new(seed),
+            hasher,
             nodes: RwLock::new(Names::new(NODES_MAX)),
             channels: RwLock::new(Names::new(CHANNELS_MAX)),
             counts: CachePadded::default(),
@@ -155,12 +242,7 @@ impl State {
         storage: &Arc<dyn Storage>,
         recovery: &mut JournalRecovery,
     ) -> Result<(u64, UnixMillis), OpenError> {
-        let mut loading = Loading {
-            stock_marks: vec![0; STOCK_SHARDS],
-            record_marks: vec![0; RECORD_SHARDS],
-            orphans: HashMap::new(),
-            latest: UnixMillis(i64::MIN),
-        };
+        let mut loading = Loading::of_journal();
         let from = self.load_snapshot(storage, &mut loading)?;
         let replayed = recovery.replay(from, |position, bytes| {
             let event = record::decode(position, bytes)?;

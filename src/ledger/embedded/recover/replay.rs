@@ -13,11 +13,11 @@ use crate::domain::line::{Inconsistent, Move};
 use crate::domain::{ReservationId, Stock, Ttl, Units, UnixMillis};
 use crate::ledger::Position;
 use crate::ledger::answer::held_line;
-use crate::ledger::event::{Acted, Body, Event, Reserved, StockItem};
+use crate::ledger::event::{Acted, ActedLine, Body, Event, Reserved, StockItem};
 use crate::ledger::names::Names;
 
 impl State {
-    pub(super) fn replay_event(
+    pub(in super::super) fn replay_event(
         &self,
         event: &Event<'_>,
         loading: &mut Loading,
@@ -53,15 +53,10 @@ impl State {
                 key, sku, after, ..
             } => {
                 self.keep_event(event, *key, loading)?;
-                let hash = self.hasher.sku(sku);
-                if covered(&loading.stock_marks, shard_of(hash), sequence) {
-                    return Ok(());
-                }
-                let mut shard = self.pool.stock_shard(shard_of(hash))?;
-                let slot = shard.find_or_make(hash, sku)?;
-                let entry = shard.stocks.get_mut(slot).ok_or(Inconsistent)?;
-                entry.stock.put_settings(*after);
-                Ok(())
+                self.replay_stock(sequence, sku, loading, |stock| {
+                    stock.put_settings(*after);
+                    Ok(())
+                })
             }
             Body::Refused { key, .. } => self.keep_event(event, *key, loading),
         }
@@ -91,9 +86,13 @@ impl State {
         key: CommandKey,
         loading: &Loading,
     ) -> Result<(), OpenError> {
-        let mut bytes = Vec::new();
-        record::encode(event.at, &event.body, &mut bytes);
-        let kept = bytes.get(4..).unwrap_or_default().into();
+        let kept = if loading.is_of_journal() {
+            let mut bytes = Vec::new();
+            record::encode(event.at, &event.body, &mut bytes);
+            bytes.get(4..).unwrap_or_default().into()
+        } else {
+            record::bare(matches!(event.body, Body::Refused { .. }))
+        };
         self.keep(
             Record::of_event(key, event.position, event.at, kept),
             loading,
@@ -154,10 +153,17 @@ impl State {
             return Ok(orphan.map(|line| (line.shard, line.slot)));
         }
         let mut stock = self.pool.stock_shard(shard)?;
-        let owner = stock.find(hash, line.sku).ok_or(Inconsistent)?;
+        let owner = match stock.find(hash, line.sku) {
+            Some(owner) => owner,
+            None => loading.await_stock(&mut stock, (shard, hash), line.sku)?,
+        };
         let empty = held_line(line.pin, Units::ZERO);
         let entry = LineEntry::new(reserved.id, number, owner, deadline, empty);
-        let slot = self.replay_hold(&mut stock, entry, line.held)?;
+        let slot = if loading.awaits(shard, owner) {
+            stock.hold_line(entry, line.held)?
+        } else {
+            self.replay_hold(&mut stock, entry, line.held)?
+        };
         Ok(Some((u16::try_from(shard).unwrap_or(u16::MAX), slot)))
     }
 
@@ -180,29 +186,28 @@ impl State {
         Ok(slot)
     }
 
-    /// Where a line is, for an event that touches it; `None` when its shard's snapshot covers it.
-    fn uncovered_line(
+    /// Where a line is, for an event that touches it.
+    fn find_line(
         &self,
         sequence: u64,
         (id, number): (ReservationId, u16),
         sku: &str,
         loading: &Loading,
-    ) -> Result<Option<LineRef>, OpenError> {
+    ) -> Result<Found, OpenError> {
         if covered(
             &loading.stock_marks,
             shard_of(self.hasher.sku(sku)),
             sequence,
         ) {
-            return Ok(None);
+            return Ok(Found::Covered);
         }
         let records = self.pool.record_shard(record_shard_of(id.0))?;
         let head = records.get(id.0).and_then(Record::head);
         let line = head.and_then(|head| head.lines.get(usize::from(number)).copied());
         match line {
-            Some(line) if !line.is_missing() => Ok(Some(line)),
-            _ => Err(OpenError::Damaged(format!(
-                "line {number} of {id} is not there"
-            ))),
+            Some(line) if !line.is_missing() => Ok(Found::At(line)),
+            _ if loading.is_of_journal() => Err(no_line(id, number)),
+            _ => Ok(Found::Nowhere),
         }
     }
 
@@ -226,16 +231,21 @@ impl State {
         &self,
         sequence: u64,
         acted: &Acted<'_>,
-        loading: &Loading,
+        loading: &mut Loading,
     ) -> Result<(), OpenError> {
         for (number, line) in (0_u16..).zip(&acted.lines) {
             let place = (acted.id, number);
-            let Some(found) = self.uncovered_line(sequence, place, line.sku, loading)? else {
-                continue;
+            let found = match self.find_line(sequence, place, line.sku, loading)? {
+                Found::At(found) => found,
+                Found::Covered => continue,
+                Found::Nowhere => {
+                    self.replay_forgotten(sequence, line, loading)?;
+                    continue;
+                }
             };
             let mut shard = self.pool.stock_shard(usize::from(found.shard))?;
             for step in &line.moves {
-                shard.step(found.slot, *step)?;
+                replay_step(&mut shard, found, *step, loading)?;
             }
             let entry = shard.lines.get(found.slot).ok_or(Inconsistent)?;
             if entry.line() != line.after {
@@ -255,35 +265,112 @@ impl State {
         place: (ReservationId, u16),
         sku: &str,
         units: Units,
-        loading: &Loading,
+        loading: &mut Loading,
     ) -> Result<(), OpenError> {
-        if let Some(found) = self.uncovered_line(sequence, place, sku, loading)? {
-            let mut shard = self.pool.stock_shard(usize::from(found.shard))?;
-            shard.step(found.slot, Move::Expire(units))?;
+        match self.find_line(sequence, place, sku, loading)? {
+            Found::Covered => Ok(()),
+            Found::At(found) => {
+                let mut shard = self.pool.stock_shard(usize::from(found.shard))?;
+                Ok(replay_step(
+                    &mut shard,
+                    found,
+                    Move::Expire(units),
+                    loading,
+                )?)
+            }
+            // What holds units is never forgotten: its stock at least is still to be read.
+            Found::Nowhere => self.replay_stock(sequence, sku, loading, |_| {
+                let (id, number) = place;
+                Err(no_line(id, number))
+            }),
         }
-        Ok(())
+    }
+
+    /// Moves of a line that was forgotten, or was not read yet: they show in the stock alone.
+    /// What was forgotten has no open units, and nothing but a return can still happen to it.
+    fn replay_forgotten(
+        &self,
+        sequence: u64,
+        line: &ActedLine<'_>,
+        loading: &mut Loading,
+    ) -> Result<(), OpenError> {
+        if line.moves.is_empty() {
+            return Ok(());
+        }
+        self.replay_stock(sequence, line.sku, loading, |stock| {
+            let mut moves = line.moves.iter();
+            Ok(moves.try_for_each(|step| stock.apply(line.after.pin, Units::ZERO, *step))?)
+        })
+    }
+
+    /// Changes the stock of a SKU, unless it is covered or still to be read.
+    fn replay_stock(
+        &self,
+        sequence: u64,
+        sku: &str,
+        loading: &mut Loading,
+        change: impl FnOnce(&mut Stock) -> Result<(), OpenError>,
+    ) -> Result<(), OpenError> {
+        let hash = self.hasher.sku(sku);
+        let number = shard_of(hash);
+        if covered(&loading.stock_marks, number, sequence) {
+            return Ok(());
+        }
+        let mut shard = self.pool.stock_shard(number)?;
+        let slot = match shard.find(hash, sku) {
+            Some(slot) => slot,
+            None if loading.is_reading() => loading.await_stock(&mut shard, (number, hash), sku)?,
+            None => shard.find_or_make(hash, sku)?,
+        };
+        if loading.awaits(number, slot) {
+            return Ok(());
+        }
+        let entry = shard.stocks.get_mut(slot).ok_or(Inconsistent)?;
+        change(&mut entry.stock)
     }
 
     fn replay_item(
         &self,
         sequence: u64,
         item: &StockItem<'_>,
-        loading: &Loading,
+        loading: &mut Loading,
     ) -> Result<(), OpenError> {
-        let hash = self.hasher.sku(item.sku);
-        if covered(&loading.stock_marks, shard_of(hash), sequence) {
-            return Ok(());
-        }
-        let mut shard = self.pool.stock_shard(shard_of(hash))?;
-        let slot = shard.find_or_make(hash, item.sku)?;
-        let entry = shard.stocks.get_mut(slot).ok_or(Inconsistent)?;
-        let before = entry.stock.node(item.node);
-        if (before.on_hand, before.unavailable) != (item.on_hand_before, item.unavailable_before) {
-            return Err(OpenError::Damaged(format!("stock of {} differs", item.sku)));
-        }
-        Ok(entry
-            .stock
-            .set_node(item.node, item.on_hand, item.unavailable)?)
+        self.replay_stock(sequence, item.sku, loading, |stock| {
+            let before = stock.node(item.node);
+            let expected = (item.on_hand_before, item.unavailable_before);
+            if (before.on_hand, before.unavailable) != expected {
+                return Err(OpenError::Damaged(format!("stock of {} differs", item.sku)));
+            }
+            Ok(stock.set_node(item.node, item.on_hand, item.unavailable)?)
+        })
+    }
+}
+
+/// Where a line is.
+enum Found {
+    /// In a shard whose snapshot covers the event.
+    Covered,
+    At(LineRef),
+    /// Of another ledger: it was forgotten, or was not read yet.
+    Nowhere,
+}
+
+fn no_line(id: ReservationId, number: u16) -> OpenError {
+    OpenError::Damaged(format!("line {number} of {id} is not there"))
+}
+
+/// Does a move on a line and on its stock, unless that is still to be read.
+fn replay_step(
+    shard: &mut StockShard,
+    at: LineRef,
+    step: Move,
+    loading: &Loading,
+) -> Result<(), Inconsistent> {
+    let owner = shard.lines.get(at.slot).ok_or(Inconsistent)?.stock;
+    if loading.awaits(usize::from(at.shard), owner) {
+        shard.step_line(at.slot, step)
+    } else {
+        shard.step(at.slot, step)
     }
 }
 

@@ -26,9 +26,9 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-pub use queue::{Place, QueueLimits, Weight};
+pub use queue::{Place, QueueLimits, Settle, Weight};
 
-use crate::clock::{Clock, monotonic};
+use crate::clock::{Clock, Monotonic, monotonic};
 use crate::ledger::LedgerError;
 use crate::limits::{STORE_BATCHES_IN_FLIGHT, STORE_BATCHES_IN_FLIGHT_OF_MANY};
 use ids::BatchIds;
@@ -40,7 +40,7 @@ use super::link::{Link, Target, follow};
 /// How commands become a batch, and a reply becomes answers.
 pub trait Format: Send + Sync + 'static {
     /// One command, owned by the batcher until it is answered.
-    type Command: Send + 'static;
+    type Command: Settle + Send + 'static;
     /// The reply to a batch, shared by all its commands.
     type Reply: Send + Sync + 'static;
     /// Why a batch or a reply cannot be one.
@@ -64,7 +64,7 @@ pub trait Format: Send + Sync + 'static {
     /// than the replies before, and nobody may be told.
     fn note(
         &self,
-        partition: u16,
+        asked: Question<'_>,
         before: Self::Before,
         reply: &Self::Reply,
         commands: &[&Self::Command],
@@ -83,6 +83,10 @@ pub struct Question<'a> {
     pub batch_id: &'a [u8; 16],
     /// Number of commands, and so of results.
     pub commands: usize,
+    /// The commands, as [`Format::pack`] made them.
+    pub argument: &'a [u8],
+    /// When it was asked, or a little before.
+    pub at: Monotonic,
 }
 
 /// What is done about a batch whose fate is unknown.

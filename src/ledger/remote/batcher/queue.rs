@@ -28,6 +28,13 @@ pub struct Weight {
     pub partition: u16,
 }
 
+/// What a command may want to know of its fate.
+pub trait Settle {
+    /// It was answered, or certainly nothing happened. A command that is dropped without it may
+    /// have been done, or may still be.
+    fn settled(&self) {}
+}
+
 /// A command and who waits for its answer.
 #[derive(Debug)]
 pub(super) struct Entry<C, R> {
@@ -42,19 +49,25 @@ pub(super) struct Entry<C, R> {
     pub(super) is_in_doubt: bool,
 }
 
-impl<C, R> Entry<C, R> {
+impl<C: Settle, R> Entry<C, R> {
     /// Answers with a failure, unless it may have been done: then nobody knows.
     pub(super) fn fail(self, error: LedgerError) {
         let error = if self.is_in_doubt {
             LedgerError::Unknown
         } else {
+            self.command.settled();
             error
         };
-        self.answer(Err(error));
+        self.tell(Err(error));
+    }
+
+    pub(super) fn answer(self, place: Place<R>) {
+        self.command.settled();
+        self.tell(Ok(place));
     }
 
     /// Whoever has gone away only misses the answer.
-    pub(super) fn answer(self, answer: Result<Place<R>, LedgerError>) {
+    fn tell(self, answer: Result<Place<R>, LedgerError>) {
         drop(self.waiter.send(answer));
     }
 }
@@ -134,7 +147,7 @@ pub(super) struct Queue<C, R> {
     is_closed: AtomicBool,
 }
 
-impl<C, R> Queue<C, R> {
+impl<C: Settle, R> Queue<C, R> {
     pub(super) fn new(limits: QueueLimits, partitions: usize) -> Self {
         Self {
             limits,
@@ -273,6 +286,18 @@ impl<C, R> Queue<C, R> {
         }
     }
 
+    /// Waits for a call of the store; meanwhile those who have waited too long are answered.
+    pub(super) async fn dropping_stale<T>(&self, call: impl Future<Output = T>) -> T {
+        let mut call = std::pin::pin!(call);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut call => return done,
+                () = tokio::time::sleep(self.limits.age / 4) => self.drop_stale(),
+            }
+        }
+    }
+
     fn is_stale(&self, entry: &Entry<C, R>, now: Monotonic) -> bool {
         entry.sent.is_none() && now.since(entry.since) > self.limits.age
     }
@@ -311,6 +336,8 @@ impl<C, R> Queue<C, R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Settle for u32 {}
 
     type Waiter = oneshot::Receiver<Result<Place<()>, LedgerError>>;
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::ids::BatchIds;
 use super::queue::{Entry, Queue};
-use super::{Format, Question, Settling};
+use super::{Format, Question, Settle, Settling};
 use crate::clock::{Clock, Monotonic, monotonic};
 use crate::ledger::LedgerError;
 use crate::ledger::remote::link::{Call, CallError, Caller, Reply};
@@ -113,6 +113,13 @@ impl<F: Format, C: Caller> Worker<F, C> {
         };
         let batch_id = self.ids.next();
         let partition = batch.first().map_or(0, |entry| entry.weight.partition);
+        let question = Question {
+            partition,
+            batch_id: &batch_id,
+            commands: batch.len(),
+            argument: &argument,
+            at: monotonic(),
+        };
         let before = self.format.before(partition);
         let called = self.caller.call(Call {
             script,
@@ -121,15 +128,8 @@ impl<F: Format, C: Caller> Worker<F, C> {
             batch_id: &batch_id,
             time: self.settling.clock.as_ref().map(Clock::now),
         });
-        match called.await {
-            Ok(reply) => {
-                let question = Question {
-                    partition,
-                    batch_id: &batch_id,
-                    commands: batch.len(),
-                };
-                self.read(reply, question, &commands, before)
-            }
+        match self.queue.dropping_stale(called).await {
+            Ok(reply) => self.read(reply, question, &commands, before),
             Err(error) => meaning_of(&error, script),
         }
     }
@@ -145,8 +145,7 @@ impl<F: Format, C: Caller> Worker<F, C> {
             tracing::warn!("the store did not confirm a batch at the configured level");
             return Attempt::InDoubt;
         }
-        let partition = question.partition;
-        let note = |reply| self.format.note(partition, before, reply, commands);
+        let note = |reply| self.format.note(question, before, reply, commands);
         match self.format.parse(reply.bytes, question) {
             Ok(reply) if note(&reply) => Attempt::Answered(reply),
             Ok(_) => {
@@ -169,7 +168,7 @@ impl<F: Format, C: Caller> Worker<F, C> {
         for (at, entry) in batch.into_iter().enumerate() {
             let is_late = |sent: Monotonic| sent.elapsed() > self.settling.limit;
             if !self.format.is_deferred(&reply, at) {
-                entry.answer(Ok((Arc::clone(&reply), at)));
+                entry.answer((Arc::clone(&reply), at));
             } else if entry.sent.is_some_and(is_late) {
                 entry.fail(LedgerError::Overloaded);
             } else {
@@ -212,7 +211,10 @@ fn meaning_of<R>(error: &CallError, script: Script) -> Attempt<R> {
 }
 
 /// Tells those of whom it is certain that nothing happened; the others remain.
-fn certain_ones_fail<C, R>(batch: Vec<Entry<C, R>>, error: LedgerError) -> Vec<Entry<C, R>> {
+fn certain_ones_fail<C: Settle, R>(
+    batch: Vec<Entry<C, R>>,
+    error: LedgerError,
+) -> Vec<Entry<C, R>> {
     let (in_doubt, certain): (Vec<_>, Vec<_>) =
         batch.into_iter().partition(|entry| entry.is_in_doubt);
     certain.into_iter().for_each(|entry| entry.fail(error));
@@ -221,7 +223,7 @@ fn certain_ones_fail<C, R>(batch: Vec<Entry<C, R>>, error: LedgerError) -> Vec<E
 
 /// What can be done without memory; the others are told that nothing happened, or that nobody
 /// knows.
-fn relief_of<C, R>(batch: Vec<Entry<C, R>>) -> Vec<Entry<C, R>> {
+fn relief_of<C: Settle, R>(batch: Vec<Entry<C, R>>) -> Vec<Entry<C, R>> {
     let (relief, others): (Vec<_>, Vec<_>) = batch
         .into_iter()
         .partition(|entry| entry.weight.script == Script::Relief);

@@ -49,6 +49,8 @@ const ELSEWHERE: u8 = 254;
 /// Commands are numbers; the odd ones need memory. A reply lists those that are answered.
 struct Numbers;
 
+impl Settle for u8 {}
+
 impl Format for Numbers {
     type Command = u8;
     type Reply = Vec<u8>;
@@ -83,7 +85,7 @@ impl Format for Numbers {
 
     fn before(&self, _partition: u16) {}
 
-    fn note(&self, _: u16, (): (), reply: &Vec<u8>, _commands: &[&u8]) -> bool {
+    fn note(&self, _: Question<'_>, (): (), reply: &Vec<u8>, _commands: &[&u8]) -> bool {
         !reply.contains(&ELSEWHERE)
     }
 

@@ -80,6 +80,7 @@ type Meta = (
 fn read_meta((ledger, epoch, sequence, tip, lost): Meta) -> (Option<Marker>, Option<String>) {
     let marker = ledger.map(|_| Marker {
         position: Position {
+            shard: 0,
             epoch: epoch.unwrap_or_default(),
             sequence: sequence.unwrap_or_default(),
         },
@@ -107,6 +108,7 @@ pub(in crate::ledger::remote) fn end_at(reply: Option<Value>) -> Option<Marker> 
     let header = entry.header();
     Some(Marker {
         position: Position {
+            shard: 0,
             epoch: header.epoch,
             sequence: header.last,
         },

@@ -95,6 +95,7 @@ impl History {
         acknowledged: impl Iterator<Item = Acknowledged>,
     ) -> bool {
         let at = |sequence| Position {
+            shard: 0,
             epoch: header.epoch,
             sequence,
         };
@@ -152,6 +153,7 @@ impl History {
 
 /// Before the first change.
 const START: Position = Position {
+    shard: 0,
     epoch: 0,
     sequence: 0,
 };

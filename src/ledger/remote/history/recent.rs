@@ -107,7 +107,11 @@ mod tests {
     use super::*;
 
     fn at(sequence: u64) -> Position {
-        Position { epoch: 1, sequence }
+        Position {
+            shard: 0,
+            epoch: 1,
+            sequence,
+        }
     }
 
     fn add(recent: &mut Recent, sequence: u64, commands: u64) {

@@ -5,7 +5,11 @@ use crate::domain::UnixMillis;
 
 fn marker(epoch: u32, sequence: u64, tip: &str) -> Marker {
     Marker {
-        position: Position { epoch, sequence },
+        position: Position {
+            shard: 0,
+            epoch,
+            sequence,
+        },
         tip: tip.as_bytes().to_vec(),
     }
 }

@@ -6,7 +6,11 @@ use crate::ledger::remote::history::{Contact, Marker};
 
 fn at(sequence: u64, tip: &[u8]) -> Marker {
     Marker {
-        position: Position { epoch: 2, sequence },
+        position: Position {
+            shard: 0,
+            epoch: 2,
+            sequence,
+        },
         tip: tip.to_vec(),
     }
 }

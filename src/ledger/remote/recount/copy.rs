@@ -11,6 +11,7 @@ use crate::ledger::Recount;
 use crate::ledger::answer::held_line;
 use crate::ledger::event::{Acted, Body, Event, Reserved, StockItem};
 use crate::ledger::remote::script::Meta;
+use crate::ledger::remote::several::Parts;
 use crate::ledger::remote::wire::Malformed;
 use crate::ledger::remote::wire::record::{self, Booking, Kept, Record};
 
@@ -56,7 +57,9 @@ pub(super) struct Copy {
     /// Reservations that were seen: a page may show one twice.
     seen: HashSet<u128>,
     /// Those of them whose home is another partition.
-    parts: u64,
+    strangers: u64,
+    /// What is to be compared with other partitions.
+    parts: Parts,
     open: HashMap<u128, Open>,
     places: HashMap<Box<str>, u32>,
     skus: Vec<Named>,
@@ -90,6 +93,7 @@ impl Copy {
         if let Kept::Reservation(booking) = Record::parse(bytes)?.kept
             && self.seen.insert(id)
         {
+            self.parts.add(id, &booking);
             self.booking(id, &booking);
         }
         Ok(())
@@ -97,7 +101,7 @@ impl Copy {
 
     fn booking(&mut self, id: u128, booking: &Booking<'_>) {
         let is_part = booking.ties.as_ref().is_some_and(|ties| !ties.is_home);
-        self.parts += u64::from(is_part);
+        self.strangers += u64::from(is_part);
         let lines = (0_u16..).zip(&booking.lines);
         let here = lines.filter(|(number, _)| booking.is_here(usize::from(*number)));
         let open = Open {
@@ -314,7 +318,7 @@ impl Copy {
     }
 
     /// Compares counters and records, which stand at the position of this meta.
-    pub(super) fn finish(mut self, meta: &Meta) -> Recount {
+    pub(super) fn finish(mut self, meta: &Meta) -> (Recount, Parts) {
         let mut sums: HashMap<u32, Sums> = HashMap::new();
         let mut open_lines = 0;
         for open in self.open.values() {
@@ -335,7 +339,7 @@ impl Copy {
         let whole = self.open.values().filter(|open| !open.is_part).count();
         self.found.open = u64::try_from(whole).unwrap_or(u64::MAX);
         let seen = u64::try_from(self.seen.len()).unwrap_or(u64::MAX);
-        self.found.reservations = seen.saturating_sub(self.parts);
-        self.found
+        self.found.reservations = seen.saturating_sub(self.strangers);
+        (self.found, self.parts)
     }
 }

@@ -7,7 +7,7 @@ use super::{RecountError, read_meta};
 use crate::ledger::Recount;
 use crate::ledger::remote::script::{Keys, Meta};
 use crate::ledger::remote::wire::Malformed;
-use crate::ledger::remote::wire::event::Entry;
+use crate::ledger::remote::wire::event::{Entry, chained};
 
 /// Entries asked for at once.
 const PAGE: usize = 64;
@@ -115,10 +115,4 @@ impl Course {
 
 fn damaged() -> RecountError {
     RecountError::Damaged("an entry of the stream is not what the scripts write".to_owned())
-}
-
-/// The chain after a batch.
-fn chained(tip: &str, argument: &[u8]) -> String {
-    let digest = |bytes: &[u8]| sha1_smol::Sha1::from(bytes).digest().to_string();
-    digest(format!("{tip}{}", digest(argument)).as_bytes())
 }

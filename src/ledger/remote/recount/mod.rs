@@ -12,6 +12,7 @@
 mod copy;
 mod course;
 mod sums;
+mod whole;
 
 use bytes::Bytes;
 use redis::aio::ConnectionLike;
@@ -19,6 +20,7 @@ use redis::aio::ConnectionLike;
 use self::copy::Copy;
 use self::course::Course;
 use super::script::{BadMeta, Keys, Meta};
+use super::several::Parts;
 use super::wire::Malformed;
 use super::wire::record::{Kept, Phase, Record};
 use crate::ledger::Recount;
@@ -49,7 +51,7 @@ const SUSPECTS: usize = 64;
 /// Times that a count is begun anew because events were missing on its way.
 const ATTEMPTS: usize = 5;
 
-/// Times that a SKU or a deadline is looked at again because it went on meanwhile.
+/// Times that a SKU, a deadline or a part is looked at again because it went on meanwhile.
 const LOOKS: usize = 100;
 
 /// Recounts a partition.
@@ -57,6 +59,14 @@ pub async fn recount(
     connection: &mut (impl ConnectionLike + Send),
     keys: &Keys,
 ) -> Result<Recount, RecountError> {
+    Ok(recount_with_parts(connection, keys).await?.0)
+}
+
+/// The same, with what is to be compared with other partitions.
+async fn recount_with_parts(
+    connection: &mut (impl ConnectionLike + Send),
+    keys: &Keys,
+) -> Result<(Recount, Parts), RecountError> {
     let meta = read_meta(connection, keys).await?;
     let mut count = Count {
         connection,
@@ -69,9 +79,9 @@ pub async fn recount(
     for _ in 0..ATTEMPTS {
         count.copy = Copy::default();
         if let Some(meta) = count.run().await? {
-            let mut found = count.copy.finish(&meta);
+            let (mut found, parts) = count.copy.finish(&meta);
             found.add(count.course.found);
-            return Ok(found);
+            return Ok((found, parts));
         }
     }
     Err(RecountError::Outrun(ATTEMPTS))

@@ -5,9 +5,12 @@
 //! others goes through steps that anybody may repeat: see `lua/several.lua`.
 
 mod act;
+mod parts;
 mod recover;
 mod reserve;
 mod stock;
+
+pub(super) use parts::Parts;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -364,5 +364,6 @@ const fn refused(refusal: Refusal, position: Position) -> Answer {
         replayed: false,
         position,
         told_after: position,
+        mirror_age: None,
     }
 }

@@ -148,6 +148,7 @@ impl RemoteLedger {
             replayed: false,
             position,
             told_after: position,
+            mirror_age: None,
         }))
     }
 

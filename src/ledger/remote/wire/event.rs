@@ -53,32 +53,61 @@ impl Entry {
         })
     }
 
+    /// A batch that was sent, and its reply.
+    pub fn of(argument: &[u8], reply: &BatchReply) -> Self {
+        Self {
+            argument: Bytes::copy_from_slice(argument),
+            reply: reply.clone(),
+        }
+    }
+
+    /// The batch as it was sent.
+    pub const fn argument(&self) -> &Bytes {
+        &self.argument
+    }
+
+    /// Its reply.
+    pub const fn reply(&self) -> &BatchReply {
+        &self.reply
+    }
+
     /// Where the partition stood after it.
     pub const fn header(&self) -> &Header {
         self.reply.header()
     }
 
-    /// Its events, in order: what expired first, then what the commands did.
+    /// Its events, in order.
     pub fn events(&self) -> Result<Vec<Event<'_>>, Malformed> {
-        let mut said = Commands::new(Argument::parse(&self.argument)?);
-        let header = self.reply.header();
-        let event = |sequence, body| Event {
-            position: self.reply.position(sequence),
-            at: header.now,
-            body,
-        };
-        let expired = self.reply.expired()?.into_iter();
-        let mut events: Vec<Event<'_>> = (header.before + 1..)
-            .zip(expired)
-            .map(|(sequence, body)| event(sequence, body))
-            .collect();
-        for at in 0..self.reply.len() {
-            let (outcome, before) = self.reply.outcome(at)?;
-            let bodies = happened(said.next()?, outcome)?.into_iter().flatten();
-            events.extend((before + 1..).zip(bodies).map(|(at, body)| event(at, body)));
-        }
-        Ok(events)
+        events(&self.argument, &self.reply)
     }
+}
+
+/// The events of a batch, in order: what expired first, then what the commands did.
+pub fn events<'a>(argument: &'a [u8], reply: &'a BatchReply) -> Result<Vec<Event<'a>>, Malformed> {
+    let mut said = Commands::new(Argument::parse(argument)?);
+    let header = reply.header();
+    let event = |sequence, body| Event {
+        position: reply.position(sequence),
+        at: header.now,
+        body,
+    };
+    let expired = reply.expired()?.into_iter();
+    let mut events: Vec<Event<'_>> = (header.before + 1..)
+        .zip(expired)
+        .map(|(sequence, body)| event(sequence, body))
+        .collect();
+    for at in 0..reply.len() {
+        let (outcome, before) = reply.outcome(at)?;
+        let bodies = happened(said.next()?, outcome)?.into_iter().flatten();
+        events.extend((before + 1..).zip(bodies).map(|(at, body)| event(at, body)));
+    }
+    Ok(events)
+}
+
+/// The chain after a batch with this argument.
+pub fn chained(tip: &str, argument: &[u8]) -> String {
+    let digest = |bytes: &[u8]| sha1_smol::Sha1::from(bytes).digest().to_string();
+    digest(format!("{tip}{}", digest(argument)).as_bytes())
 }
 
 /// At most a name for a channel, and what the command did.

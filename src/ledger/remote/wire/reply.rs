@@ -23,6 +23,8 @@ pub struct BatchReply {
     results: Vec<(usize, u64)>,
     /// Where the list of what expired begins.
     expired: usize,
+    /// Whose order its positions are in.
+    partition: u16,
 }
 
 /// Where the partition stands after a batch.
@@ -111,7 +113,14 @@ impl BatchReply {
             header,
             results,
             expired,
+            partition: 0,
         })
+    }
+
+    /// The same, as the reply of this partition.
+    #[must_use]
+    pub fn of(self, partition: u16) -> Self {
+        Self { partition, ..self }
     }
 
     /// Where the partition stands.
@@ -143,6 +152,7 @@ impl BatchReply {
     /// The place in the order of changes with this sequence.
     pub(super) const fn position(&self, sequence: u64) -> Position {
         Position {
+            shard: self.partition,
             epoch: self.header.epoch,
             sequence,
         }
@@ -369,6 +379,7 @@ pub(super) const fn told(verdict: Verdict, replayed: bool, position: Position) -
         replayed,
         position,
         told_after: position,
+        mirror_age: None,
     }
 }
 

@@ -1,0 +1,295 @@
+//! The pool without a journal: what another ledger's events make of it. It decides nothing that
+//! anybody is promised.
+//!
+//! It is filled from what that ledger tells of itself, record by record and stock by stock, while
+//! the ledger goes on: [`Replica::apply`] with every event in order keeps what was read so far as it
+//! is there, and passes over what was not read yet. Records come first, since lines belong to
+//! them; until the stock of a SKU is read, its lines are there without it.
+
+use smallvec::SmallVec;
+
+use super::Retention;
+use super::State;
+use super::record;
+use super::record_shard::{Head, LineRef, LineRefs, Record, shard_of as record_shard_of};
+use super::recover::{Loading, OpenError};
+use super::stock_shard::{LineEntry, shard_of};
+use crate::domain::command::{CommandKey, Reserve};
+use crate::domain::decide;
+use crate::domain::hash::Hasher;
+use crate::domain::line::Inconsistent;
+use crate::domain::{Refusal, Reservation, Sku, Stock, Ttl, UnixMillis};
+use crate::ledger::event::{Body, Event};
+use crate::ledger::{LedgerError, Position};
+use crate::limits::{RECORD_SHARDS, STOCK_SHARDS};
+use crate::telemetry::Meters;
+
+/// The events do not fit what is there.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(in crate::ledger) struct Unfit(String);
+
+impl From<OpenError> for Unfit {
+    fn from(error: OpenError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<LedgerError> for Unfit {
+    fn from(error: LedgerError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<Inconsistent> for Unfit {
+    fn from(_: Inconsistent) -> Self {
+        Self("a counter leaves its range".to_owned())
+    }
+}
+
+/// What whoever fills a replica knows of the way.
+#[derive(Debug)]
+pub(in crate::ledger) struct Progress(Loading);
+
+impl Progress {
+    /// Before anything was read.
+    pub(in crate::ledger) fn new() -> Self {
+        Self(Loading::of_other())
+    }
+
+    /// Every record and every stock that was there at the beginning was read; what is still
+    /// awaited is all that is missing.
+    pub(in crate::ledger) const fn all_was_read(&mut self) {
+        if let Some(awaited) = self.0.awaited() {
+            awaited.is_reading = false;
+        }
+    }
+}
+
+/// A reservation that was read.
+#[derive(Debug)]
+pub(in crate::ledger) struct ReadReservation {
+    /// The command that made it.
+    pub(in crate::ledger) key: CommandKey,
+    /// Where that stands.
+    pub(in crate::ledger) position: Position,
+    /// When it was last acted on.
+    pub(in crate::ledger) touched: UnixMillis,
+    /// Its time to live when it was made.
+    pub(in crate::ledger) ttl: Ttl,
+    /// As it stands.
+    pub(in crate::ledger) now: Reservation,
+}
+
+/// See the module's documentation.
+pub(in crate::ledger) struct Replica {
+    state: State,
+}
+
+impl Replica {
+    pub(in crate::ledger) fn new(hasher: Hasher, meters: Meters) -> Self {
+        Self {
+            state: State::new(hasher, meters),
+        }
+    }
+
+    /// Forgets everything.
+    pub(in crate::ledger) fn clear(&self) -> Result<(), Unfit> {
+        Ok(self.state.pool.clear()?)
+    }
+
+    /// Does what happened. After an error the content is worth nothing.
+    pub(in crate::ledger) fn apply(
+        &self,
+        event: &Event<'_>,
+        progress: &mut Progress,
+    ) -> Result<(), Unfit> {
+        match event.body {
+            // Names have their own place, next to the ledger that they are of.
+            Body::NodeNamed { .. } | Body::ChannelNamed { .. } => Ok(()),
+            Body::Opened { .. }
+            | Body::Reserved(_)
+            | Body::Acted(_)
+            | Body::Expired { .. }
+            | Body::StockChanged(_)
+            | Body::SettingsPut { .. }
+            | Body::Refused { .. } => Ok(self.state.replay_event(event, &mut progress.0)?),
+        }
+    }
+
+    /// Puts in a reservation that was read, as it stands after every event so far.
+    pub(in crate::ledger) fn put_reservation(
+        &self,
+        read: &ReadReservation,
+        progress: &mut Progress,
+    ) -> Result<(), Unfit> {
+        if self.knows(read.key.id)? {
+            return Ok(());
+        }
+        let mut lines = LineRefs::new();
+        for (number, line) in (0_u16..).zip(&read.now.lines) {
+            let hash = self.state.hasher.sku(&line.sku);
+            let shard = shard_of(hash);
+            let mut stock = self.state.pool.stock_shard(shard)?;
+            let owner = match stock.find(hash, &line.sku) {
+                Some(owner) => owner,
+                None => progress
+                    .0
+                    .await_stock(&mut stock, (shard, hash), &line.sku)?,
+            };
+            let (id, deadline) = (read.now.id, read.now.deadline);
+            let entry = LineEntry::new(id, number, owner, deadline, line.line);
+            let slot = stock.restore_line(entry)?;
+            let shard = u16::try_from(shard).unwrap_or(u16::MAX);
+            lines.push(LineRef::missing(line.requested, line.line.pin).placed(shard, slot));
+        }
+        let head = Head {
+            channel: read.now.channel,
+            ttl: read.ttl,
+            touched: read.touched,
+            reference: read.now.reference.as_deref(),
+            lines,
+        };
+        let made = read.now.created_at;
+        self.put(Record::of_reservation(read.key, read.position, made, &head))
+    }
+
+    /// Puts in that a command was answered.
+    pub(in crate::ledger) fn put_answer(
+        &self,
+        key: CommandKey,
+        position: Position,
+        at: UnixMillis,
+        is_refusal: bool,
+    ) -> Result<(), Unfit> {
+        if self.knows(key.id)? {
+            return Ok(());
+        }
+        let kept = record::bare(is_refusal);
+        self.put(Record::of_event(key, position, at, kept))
+    }
+
+    fn put(&self, record: Record) -> Result<(), Unfit> {
+        let number = record_shard_of(record.id());
+        let mut shard = self.state.pool.record_shard(number)?;
+        shard.insert(record)?;
+        self.state.counts.record_added(shard.records.len());
+        Ok(())
+    }
+
+    /// Puts in the stock of a SKU that was read, as it stands after every event so far.
+    pub(in crate::ledger) fn put_stock(
+        &self,
+        sku: &str,
+        read: Stock,
+        progress: &mut Progress,
+    ) -> Result<(), Unfit> {
+        let hash = self.state.hasher.sku(sku);
+        let number = shard_of(hash);
+        let mut shard = self.state.pool.stock_shard(number)?;
+        let known = shard.find(hash, sku);
+        let slot = shard.find_or_make(hash, sku)?;
+        let was_awaited = progress
+            .0
+            .awaited()
+            .is_some_and(|awaited| awaited.stocks.remove(&(number, slot)));
+        if known.is_none() || was_awaited {
+            let entry = shard.stocks.get_mut(slot).ok_or(Inconsistent)?;
+            entry.stock = read;
+        }
+        Ok(())
+    }
+
+    /// SKUs whose stock is still to be read, at most so many.
+    pub(in crate::ledger) fn awaited(
+        &self,
+        most: usize,
+        progress: &mut Progress,
+    ) -> Result<Vec<String>, Unfit> {
+        let mut names = Vec::new();
+        let Some(awaited) = progress.0.awaited() else {
+            return Ok(names);
+        };
+        for (number, slot) in awaited.stocks.iter().take(most) {
+            let shard = self.state.pool.stock_shard(*number)?;
+            let entry = shard.stocks.get(*slot).ok_or(Inconsistent)?;
+            names.push(entry.sku().to_owned());
+        }
+        Ok(names)
+    }
+
+    /// Records of commands that are kept, but for a few.
+    pub(in crate::ledger) fn records(&self) -> u64 {
+        let kept = &self.state.counts.records;
+        u64::try_from(kept.load(std::sync::atomic::Ordering::Relaxed)).unwrap_or(u64::MAX)
+    }
+
+    /// Whether anything is known of a command.
+    pub(in crate::ledger) fn knows(&self, id: u128) -> Result<bool, LedgerError> {
+        let shard = self.state.pool.record_shard(record_shard_of(id))?;
+        Ok(shard.has(id))
+    }
+
+    /// Looks at the stock of a SKU. `None`: it is not there, or what is past its deadline by then
+    /// would have to be given back first, as only the ledger itself can.
+    pub(in crate::ledger) fn look<T>(
+        &self,
+        sku: Sku<'_>,
+        by: UnixMillis,
+        look: impl FnOnce(&Stock) -> T,
+    ) -> Result<Option<T>, LedgerError> {
+        let hash = self.state.hasher.sku(sku.as_str());
+        let mut shard = self.state.pool.stock_shard(shard_of(hash))?;
+        if shard.has_overdue(by) {
+            return Ok(None);
+        }
+        let slot = shard.find(hash, sku.as_str());
+        Ok(slot.and_then(|slot| shard.stock(slot)).map(look))
+    }
+
+    /// Why a new reservation is refused for want of units; `None`: it is not, or that cannot be
+    /// known here.
+    pub(in crate::ledger) fn refusal(
+        &self,
+        reserve: &Reserve<'_>,
+        by: UnixMillis,
+    ) -> Result<Option<Refusal>, LedgerError> {
+        let lines = reserve.lines.as_slice();
+        let hashes: SmallVec<[u64; 2]> = lines
+            .iter()
+            .map(|line| self.state.hasher.sku(line.sku.as_str()))
+            .collect();
+        let shards = hashes.iter().map(|hash| shard_of(*hash)).collect();
+        let mut stock = self.state.pool.stock(shards)?;
+        if stock.iter_mut().any(|(_, shard)| shard.has_overdue(by)) {
+            return Ok(None);
+        }
+        let verdict = decide::reserve(&reserve.lines, reserve.allow_partial, |at| {
+            let (line, hash) = (lines.get(at)?, *hashes.get(at)?);
+            let shard = stock.shard(shard_of(hash))?;
+            shard.stock(shard.find(hash, line.sku.as_str())?)
+        });
+        Ok(match verdict {
+            Err(refusal @ Refusal::InsufficientStock { .. }) => Some(refusal),
+            Ok(_) | Err(_) => None,
+        })
+    }
+
+    /// Forgets some of the records of a shard whose retention has ended, and what became stale of
+    /// its deadlines.
+    pub(in crate::ledger) fn tidy(
+        &self,
+        shard: usize,
+        now: UnixMillis,
+        retention: &Retention,
+    ) -> Result<(), Unfit> {
+        self.state.prune_shard(shard, now, retention)?;
+        self.state.pool.stock_shard(shard)?.has_overdue(now);
+        Ok(())
+    }
+
+    /// Shards that [`Self::tidy`] knows.
+    pub(in crate::ledger) const SHARDS: usize = RECORD_SHARDS;
+}
+
+const _: () = assert!(RECORD_SHARDS == STOCK_SHARDS, "a shard has a number");
