@@ -55,6 +55,7 @@ fn dispatch(action: &Action) -> Result<(), Failure> {
         Action::Doctor(arguments) => cli::doctor::run(arguments),
         Action::Verify(arguments) => cli::verify::run(arguments),
         Action::Import(arguments) => cli::import::run(arguments),
+        Action::Export(arguments) => cli::export::run(arguments),
         Action::Replay(arguments) => replay::run(arguments, |opened, config| {
             Ok(Box::new(Background::start(opened, config)?))
         }),

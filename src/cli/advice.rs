@@ -86,6 +86,12 @@ pub(crate) const fn on_store(error: &remote::OpenError) -> &'static str {
         remote::OpenError::Missing(_) => {
             "check --store and remote.namespace, or make a new ledger there with serve --init"
         }
+        remote::OpenError::Importing(_) => {
+            "begin it anew with import --ledger FILE --again when no other import runs"
+        }
+        remote::OpenError::Taken(_) => {
+            "a whole ledger goes into an empty place only: use another remote.namespace"
+        }
         remote::OpenError::Unusable(_) => OTHER_VERSION,
         // Each finding names its fix.
         remote::OpenError::Unsafe(_) => "",

@@ -26,8 +26,10 @@ pub enum Action {
     Doctor(Doctor),
     /// Recount everything from the journal; exit 0 clean, 6 on any violation
     Verify(Verify),
-    /// Load stock from CSV or NDJSON into a data folder or a running server
+    /// Load stock from CSV or NDJSON into a data folder or a running server; or a whole ledger
     Import(Import),
+    /// Write the whole ledger into a file that `import --ledger` reads
+    Export(Export),
     /// Reserve the orders of a trace one by one and report what was accepted
     Replay(Replay),
     /// Measure throughput and latency in this process
@@ -208,11 +210,29 @@ impl Mode {
     }
 }
 
+/// `holdfast export`
+#[derive(Debug, Args)]
+pub struct Export {
+    /// What to export; nobody may change it meanwhile.
+    #[command(flatten)]
+    pub ledger: Ledger,
+    /// The file, which must not be there; compressed if its name ends in .gz
+    #[arg(long, value_name = "FILE")]
+    pub to: PathBuf,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
 /// `holdfast import`
 #[derive(Debug, Args)]
 pub struct Import {
-    /// The stock: .csv, .tsv, .txt or .ndjson; columns sku, quantity and optionally node
+    /// The stock: .csv, .tsv, .txt or .ndjson; columns sku, quantity and optionally node. With
+    /// --ledger: what `export` wrote
     pub file: PathBuf,
+    /// The file is a whole ledger; it goes into an empty folder or store only
+    #[arg(long = "ledger", conflicts_with_all = ["server", "node", "mode"])]
+    pub whole: bool,
     /// Where to, when no server runs.
     #[command(flatten)]
     pub ledger: Ledger,
@@ -228,7 +248,8 @@ pub struct Import {
     /// Only read the file and say what would be done
     #[arg(long)]
     pub dry_run: bool,
-    /// Import a file that was imported before once more
+    /// Import a file that was imported before once more. With --ledger: throw away what an import
+    /// into the store that was broken off has left, and begin anew
     #[arg(long)]
     pub again: bool,
     /// How to print.

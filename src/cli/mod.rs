@@ -10,6 +10,7 @@ pub mod completions;
 pub mod config_command;
 pub mod demo;
 pub mod doctor;
+pub mod export;
 pub mod healthcheck;
 pub mod import;
 mod number;
@@ -20,6 +21,7 @@ mod probe;
 pub mod replay;
 mod target;
 pub mod verify;
+mod whole;
 mod wire;
 
 use std::fmt;

@@ -12,7 +12,8 @@ use crate::clock::{Clock, monotonic};
 use crate::config::{Config, RemoteSettings, StoreSettings};
 use crate::engine::{Engine, EngineConfig, OpenError};
 use crate::ledger::embedded::Retention;
-use crate::ledger::embedded::storage::{DiskStorage, OpenStorageError};
+use crate::ledger::embedded::storage::{DiskStorage, OpenStorageError, Storage};
+use crate::ledger::export::{Head, Item};
 use crate::ledger::remote::batcher::BatcherConfig;
 use crate::ledger::remote::link::{Address, Level, Patience};
 use crate::ledger::remote::{self, RemoteConfig, preflight};
@@ -130,6 +131,8 @@ fn remote(config: &Config, address: &Address, in_store: InStore) -> Result<Opene
             remote::OpenError::Unreachable { .. } => Why::Away,
             remote::OpenError::Threads(_)
             | remote::OpenError::Missing(_)
+            | remote::OpenError::Importing(_)
+            | remote::OpenError::Taken(_)
             | remote::OpenError::Unusable(_)
             | remote::OpenError::Unsafe(_) => Why::Other,
         };
@@ -158,6 +161,7 @@ pub fn remote_settings(
         wait,
         accept,
         partitions,
+        retain_events,
         mirror,
     } = config.remote.clone();
     RemoteConfig {
@@ -171,6 +175,7 @@ pub fn remote_settings(
         patience: Patience::default(),
         batcher: BatcherConfig::default(),
         retention: retention(config),
+        retain_events,
         accept,
         init: in_store == InStore::Made,
         partitions,
@@ -232,6 +237,17 @@ fn embedded_to_look(config: &Config) -> Result<Opened, NotOpened> {
         meters,
         took: timer.elapsed(),
     })
+}
+
+/// Makes a ledger of the items of an export in the configured data folder, which must be empty.
+pub fn import<E: From<OpenError>>(
+    config: &Config,
+    head: &Head,
+    items: impl Iterator<Item = Result<Item, E>>,
+) -> Result<(), E> {
+    let disk = DiskStorage::open(&config.data).map_err(OpenError::from)?;
+    let disk: Arc<dyn Storage> = Arc::new(disk);
+    Engine::import_on(&disk, settings(config, Meters::new()), head, items)
 }
 
 /// Whether there is a ledger in a folder, or what is left of one.

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::args::Verify;
-use super::{Failure, judge, load_config, open, output};
+use super::{Failure, judge, load_config, open, output, whole};
 use crate::blocking::wait_for;
 use crate::ledger::Recount;
 
@@ -12,6 +12,8 @@ pub fn run(arguments: &Verify) -> Result<(), Failure> {
     let config = load_config(&arguments.ledger.flags())?.config;
     let opened = open::engine_to_look(&config)?;
     let recount = wait_for(opened.engine.recount())?;
+    let tally = whole::tally(&opened.engine)?;
+    let content = tally.map(|tally| tally.content.to_string());
     let durable = opened.engine.health().durable;
     opened.engine.close()?;
     let Recount {
@@ -35,6 +37,7 @@ pub fn run(arguments: &Verify) -> Result<(), Failure> {
             "deficits": deficits,
             "violations": recount.violation_count,
             "violation_list": recount.violations,
+            "content": content,
             "sequence": durable.sequence,
             "recovery_seconds": opened.took.as_secs_f64(),
         }))?;
@@ -52,6 +55,10 @@ pub fn run(arguments: &Verify) -> Result<(), Failure> {
                 format!("{:.3} s", opened.took.as_secs_f64()),
             ),
             ("violations", recount.violation_count.to_string()),
+            (
+                "content",
+                content.unwrap_or_else(|| "not counted".to_owned()),
+            ),
         ])?;
     }
     judge(&recount)

@@ -73,6 +73,8 @@ pub struct RemoteSettings {
     pub accept: Vec<String>,
     /// Partitions of the ledger; `None`: as the address suggests.
     pub partitions: Option<u16>,
+    /// Events that stay in the store for readers.
+    pub retain_events: u64,
     /// How old what the mirror says may be; zero: there is no mirror.
     pub mirror: Duration,
 }

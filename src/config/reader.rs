@@ -156,6 +156,7 @@ impl Reader<'_> {
                 .map(str::to_owned)
                 .collect(),
             partitions: self.partitions(),
+            retain_events: self.number("remote.retain_events", 1_000..=1_000_000_000_000),
             mirror: Duration::from_millis(mirror),
         }
     }

@@ -26,6 +26,11 @@ impl Hasher {
         Self { seed }
     }
 
+    /// What makes them this ledger's.
+    pub const fn seed(self) -> u64 {
+        self.seed
+    }
+
     /// Identity of the command with this idempotency key.
     pub fn key(self, key: &str) -> u128 {
         xxh3_128_with_seed(key.as_bytes(), self.seed)

@@ -24,6 +24,9 @@ impl UnixMillis {
 pub struct Ttl(u32);
 
 impl Ttl {
+    /// One millisecond.
+    pub const SHORTEST: Self = Self(1);
+
     /// A duration in milliseconds; `None` for zero or above [`TTL_MS_MAX`].
     pub const fn from_millis(ms: u32) -> Option<Self> {
         if ms == 0 || ms > TTL_MS_MAX {

@@ -17,6 +17,7 @@ use crate::domain::{
     NodeIx, Outcome, Refusal, Reservation, ReservationId, Settings, Sku, UnixMillis,
 };
 use crate::ledger::event::{Cursor, EventPage};
+use crate::ledger::export::{Walk, WalkError};
 use crate::ledger::port::Ledger;
 use crate::ledger::{
     Answer, Availability, Consistency, EventsError, Health, LedgerError, Position, Recount,
@@ -219,6 +220,11 @@ impl Engine {
     /// Recounts everything against the records. May take long, and block for as long.
     pub async fn recount(&self) -> Result<Recount, LedgerError> {
         self.parts.ledger.recount().await
+    }
+
+    /// Reads everything that an export holds. May take long, and block for as long.
+    pub async fn walk(&self) -> Result<Walk<'_>, WalkError> {
+        Walk::begin(&self.parts.ledger).await
     }
 
     /// Now, by the ledger's clock.

@@ -68,6 +68,12 @@ impl Engine {
         self.parts.ledger.find_node(name)
     }
 
+    /// Reads the names that other instances gave since; whether there may be any. For a caller that
+    /// came across a name which is not known.
+    pub async fn refresh_names(&self) -> Result<bool, LedgerError> {
+        self.parts.ledger.refresh_names().await
+    }
+
     /// The name of a channel; empty for an index that was never given.
     pub fn channel_name(&self, channel: ChannelIx) -> Arc<str> {
         self.parts.ledger.channel_name(channel)

@@ -9,6 +9,7 @@ use crate::ledger::embedded::journal::JournalConfig;
 use crate::ledger::embedded::recover::LedgerConfig;
 use crate::ledger::embedded::storage::{DiskStorage, Storage};
 use crate::ledger::embedded::{EmbeddedLedger, Retention};
+use crate::ledger::export::{Head, Item};
 use crate::ledger::port::Ledger;
 use crate::ledger::remote::{self, RemoteConfig, RemoteLedger};
 use crate::telemetry::Meters;
@@ -60,6 +61,24 @@ impl Engine {
                 snapshot_every: u64::MAX,
             }),
         })
+    }
+
+    /// Makes a ledger of the items of an export in an empty storage.
+    pub fn import_on<E: From<OpenError>>(
+        storage: &Arc<dyn Storage>,
+        config: EngineConfig,
+        head: &Head,
+        items: impl Iterator<Item = Result<Item, E>>,
+    ) -> Result<(), E> {
+        let EngineConfig {
+            journal,
+            retention,
+            clock,
+            meters,
+            ..
+        } = config;
+        let config = LedgerConfig { journal, retention };
+        EmbeddedLedger::import(storage, &config, clock, meters, head, items)
     }
 
     /// Opens the engine on any storage.

@@ -110,6 +110,12 @@ impl App {
         Names::new(&self.engine, self.owner)
     }
 
+    /// Asks for the names that other instances gave since; whether there may be any. A request that
+    /// names a node which is not known has done nothing yet, and is read again.
+    pub async fn learns_names(&self) -> bool {
+        Box::pin(self.engine.refresh_names()).await.unwrap_or(false)
+    }
+
     /// The level that acknowledged changes are durable at.
     pub const fn durability(&self) -> &'static str {
         self.durability

@@ -204,6 +204,16 @@ impl Problem {
         }
     }
 
+    /// Whether it is about a node that is not known here.
+    pub fn is_unknown_node(&self) -> bool {
+        match self {
+            Self::Invalid(issues) => issues.list.iter().any(|one| one.code == "unknown_node"),
+            Self::Refused(_) | Self::EventsGone { .. } | Self::Ledger(_) | Self::Plain(..) => {
+                *self.kind() == catalog::UNKNOWN_NODE
+            }
+        }
+    }
+
     /// Writes the problem; `instance` is the path, both are left out when empty.
     pub fn write(&self, json: &mut Json, instance: &str, request_id: &str, names: Names<'_>) {
         self.write_common(json, instance, request_id);

@@ -42,7 +42,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// What the router does not need to be asked for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
 enum Hot<'p> {
     Reserve,
     Batch,
@@ -161,15 +161,18 @@ pub async fn serve(
         (Err(problem), _) => Answer::Reply(problem.into()),
         (Ok(body), Some(hot)) => {
             state.body_done();
-            Answer::Reply(
-                run_hot(app, hot, &parts, &body)
-                    .await
-                    .unwrap_or_else(Reply::from),
-            )
+            let mut answer = run_hot(app, hot, &parts, &body).await;
+            if answer.as_ref().is_err_and(Problem::is_unknown_node) && app.learns_names().await {
+                answer = run_hot(app, hot, &parts, &body).await;
+            }
+            Answer::Reply(answer.unwrap_or_else(Reply::from))
         }
         (Ok(body), None) => {
             state.body_done();
-            let (found, answer) = run_cold(router, &parts, body).await;
+            let (found, mut answer) = run_cold(router, &parts, body.clone()).await;
+            if answer.is_unknown_node() && app.learns_names().await {
+                answer = run_cold(router, &parts, body).await.1;
+            }
             route = found;
             answer
         }
@@ -221,6 +224,18 @@ enum Answer {
     /// The router's own 405, whose `Allow` must be kept.
     NotAllowed(Option<HeaderValue>),
     Stream(axum::body::Body),
+}
+
+impl Answer {
+    fn is_unknown_node(&self) -> bool {
+        match self {
+            Self::Reply(reply) => match &reply.content {
+                Content::Problem(problem) => problem.is_unknown_node(),
+                Content::Json(_) | Content::Other(..) => false,
+            },
+            Self::NotAllowed(_) | Self::Stream(_) => false,
+        }
+    }
 }
 
 /// Through the router. Boxed, so that the future of a frequent request stays small.

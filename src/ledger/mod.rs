@@ -3,6 +3,7 @@
 mod answer;
 pub mod embedded;
 pub mod event;
+pub mod export;
 pub mod names;
 pub mod port;
 pub mod remote;
@@ -267,8 +268,8 @@ pub enum EventsError {
         /// How many.
         shards: u16,
     },
-    /// Events so old were dropped; the oldest kept is after this sequence.
-    #[error("events up to {oldest} are no longer kept")]
+    /// Events so old were dropped.
+    #[error("events before {oldest} are no longer kept")]
     Gone {
         /// Sequence of the oldest event kept.
         oldest: u64,

@@ -7,7 +7,7 @@ use super::event::{Cursor, EventPage};
 use super::remote::RemoteLedger;
 use super::{
     Answer, Availability, Consistency, EventsError, Health, LedgerError, Position, Recount,
-    StockView,
+    StockView, export,
 };
 use crate::blocking::wait_for;
 use crate::domain::command::Keyed;
@@ -167,6 +167,30 @@ impl Ledger {
         }
     }
 
+    /// Whether an export can hold it: one partition only.
+    pub fn is_exportable(&self) -> bool {
+        match self {
+            Self::Embedded(_) => true,
+            Self::Remote(ledger) => ledger.is_exportable(),
+        }
+    }
+
+    /// What an export of it is of.
+    pub async fn export_head(&self) -> Result<export::Head, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => Ok(ledger.export_head()),
+            Self::Remote(ledger) => ledger.export_head().await,
+        }
+    }
+
+    /// Part of what an export of it holds: see [`export::Walk`].
+    pub async fn export_page(&self, place: export::Place) -> Result<export::Page, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => ledger.export_page(place),
+            Self::Remote(ledger) => ledger.export_page(place).await,
+        }
+    }
+
     /// The last durable change of a shard, as far as it is known here.
     pub fn durable(&self, shard: u16) -> Position {
         match self {
@@ -196,6 +220,14 @@ impl Ledger {
         match self {
             Self::Embedded(ledger) => ledger.hasher(),
             Self::Remote(ledger) => ledger.hasher(),
+        }
+    }
+
+    /// Reads the names that others gave since; whether there may be any.
+    pub async fn refresh_names(&self) -> Result<bool, LedgerError> {
+        match self {
+            Self::Embedded(_) => Ok(false),
+            Self::Remote(ledger) => ledger.refresh_names().await.map(|()| true),
         }
     }
 

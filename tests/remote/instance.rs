@@ -127,6 +127,7 @@ pub(crate) fn config_at(address: &str, namespace: &str, clock: &Clock) -> Remote
             refusals_ms: i64::MAX / 4,
             records_max: u64::MAX,
         },
+        retain_events: u64::MAX,
         accept: Vec::new(),
         init: true,
         mirror: Duration::ZERO,

@@ -119,29 +119,30 @@ fn goes_on(one: &Instance, other: &Instance, place: &Place<'_>, loss: &str) {
     let again = one.execute("lost-1", &hold("A", 1, 60_000));
     assert!(!again.replayed && again.verdict.is_ok());
     assert_eq!(again.position.epoch, 2);
-    // A reader that saw what was lost is not given what now has the same sequence.
-    let sequence = again.position.sequence;
-    let after = |epoch| {
-        let epoch = Some(epoch);
-        wait_for(other.0.events(
-            Cursor {
-                shard: 0,
-                epoch,
-                sequence,
-            },
-            10,
-        ))
-    };
-    // Its connection for this may be one of those that were killed.
-    until("no events", || after(2).is_ok());
-    let told = after(1).unwrap_err();
-    assert!(matches!(told, EventsError::Lost { .. }), "{told:?}");
+    readers_are_told(other, again.position.sequence);
     until("the other does not go on", || other.0.health().is_safe);
     let seen = other.execute("lost-1", &hold("A", 1, 60_000));
     assert_eq!(seen.verdict, again.verdict);
     assert_eq!(metric(one, "holdfast_store_quarantined"), 0);
     one.recounts_clean();
     drop(open(place));
+}
+
+/// Where an event of the new epoch stands now, one stood that was lost: whoever has read that must
+/// read the state anew.
+fn readers_are_told(instance: &Instance, sequence: u64) {
+    let read = |epoch| {
+        let after = Cursor {
+            shard: 0,
+            epoch: Some(epoch),
+            sequence,
+        };
+        wait_for(instance.0.events(after, 10))
+    };
+    // Its connection for this may be one of those that were killed.
+    until("no events", || read(2).is_ok());
+    let lost = read(1).unwrap_err();
+    assert!(matches!(lost, EventsError::Lost { .. }), "{lost:?}");
 }
 
 #[test]

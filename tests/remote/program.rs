@@ -257,3 +257,120 @@ fn no_password_of_a_store_is_shown() {
         }
     }
 }
+
+/// It used to be unknown to the others until their next round.
+#[test]
+fn a_node_that_one_program_names_the_other_knows_at_once() {
+    let (inside, store) = (folder(), Server::start(Kind::Redis));
+    let (one, other) = (serve(inside.path(), &store), serve(inside.path(), &store));
+    for n in 0..30 {
+        let node = format!("node-{n}");
+        let stock =
+            format!(r#"{{"items":[{{"sku":"A","node":"{node}","on_hand":5}}],"reason":"test"}}"#);
+        assert_eq!(one.post("/v1/stock", &format!("s{n}"), &stock).0, 200);
+        let lines =
+            format!(r#""channel":"web","lines":[{{"sku":"A","quantity":1,"node":"{node}"}}]"#);
+        let (status, text) = match n % 3 {
+            0 => other.post(
+                "/v1/reservations",
+                &format!("r{n}"),
+                &format!("{{{lines}}}"),
+            ),
+            1 => {
+                let body = format!(r#"{{"reservations":[{{"key":"r{n}",{lines}}}]}}"#);
+                other.post("/v1/reservations/batch", "b", &body)
+            }
+            _ => other.get(&format!("/v1/atp/A?node={node}")),
+        };
+        assert!(
+            status < 300 && !text.contains("unknown_node"),
+            "{status} {text}"
+        );
+    }
+    let unknown = other.get("/v1/atp/A?node=nowhere");
+    assert_eq!(unknown.0, 404, "{}", unknown.1);
+}
+
+/// A command over a folder of this name.
+fn at(inside: &Path, command: &[&str], data: &str) -> Finished {
+    run(inside, &[command, &["--data", data, "--json"]].concat())
+}
+
+fn done(finished: &Finished) -> Value {
+    assert_eq!(finished.code, Some(0), "{}{}", finished.out, finished.err);
+    finished.json()
+}
+
+#[test]
+fn a_whole_ledger_moves_into_a_store_and_back() {
+    for kind in Kind::ALL {
+        let (inside, store) = (folder(), Server::start(kind));
+        let path = inside.path();
+        let mut first = Program::start(path, &["--data", "old"]);
+        assert_eq!(first.post("/v1/stock", "s1", STOCK).0, 200);
+        let (status, made) = first.post("/v1/reservations", "r1", HOLD);
+        assert_eq!(status, 201, "{made}");
+        assert_eq!(first.stop().code(), Some(0));
+
+        let out = done(&at(path, &["export", "--to", "ledger.gz"], "old"));
+        let import = ["import", "--ledger", "ledger.gz", "--json"];
+        let into = done(&over(path, &import, &store));
+        assert_eq!(out, into);
+        let verified = done(&over(path, &["verify", "--json"], &store));
+        assert_eq!(verified["content"], out["content"]);
+        assert_eq!(
+            at(path, &["verify"], "old").json()["content"],
+            out["content"]
+        );
+
+        // What was done under a key before is not done again.
+        let mut second = serve(path, &store);
+        assert_eq!(
+            second.post("/v1/reservations", "r1", HOLD),
+            (201, made.clone())
+        );
+        assert_eq!(second.post("/v1/stock", "s1", STOCK).0, 200);
+        let (status, gone) = second.get("/v1/events?after=0");
+        assert_eq!(status, 410, "{gone}");
+        assert_eq!(second.stop().code(), Some(0));
+
+        let back = done(&over(
+            path,
+            &["export", "--to", "back.ndjson", "--json"],
+            &store,
+        ));
+        assert_eq!(back["content"], out["content"]);
+        let import = ["import", "--ledger", "back.ndjson"];
+        assert_eq!(done(&at(path, &import, "new")), back);
+        let third = Program::start(path, &["--data", "new"]);
+        assert_eq!(third.post("/v1/reservations", "r1", HOLD), (201, made));
+        drop(third);
+
+        refusals(path, &store);
+    }
+}
+
+/// A whole ledger never goes where something is, and nothing comes of a damaged file.
+fn refusals(inside: &Path, store: &Server) {
+    let import = ["import", "--ledger", "ledger.gz"];
+    let taken = at(inside, &import, "old");
+    assert_eq!(taken.code, Some(2), "{}", taken.err);
+    let taken = over(inside, &import, store);
+    assert_eq!(taken.code, Some(4), "{}", taken.err);
+    assert!(taken.err.contains("remote.namespace"), "{}", taken.err);
+    let there = at(inside, &["export", "--to", "ledger.gz"], "old");
+    assert_eq!(there.code, Some(2), "{}", there.err);
+
+    let damaged = inside.join("damaged.ndjson");
+    let text = std::fs::read_to_string(inside.join("back.ndjson")).unwrap();
+    std::fs::write(&damaged, text.replace("\"on_hand\":5", "\"on_hand\":6")).unwrap();
+    let import = ["import", "--ledger", "damaged.ndjson"];
+    let refused = at(inside, &import, "nowhere");
+    assert_eq!(refused.code, Some(1), "{}", refused.err);
+    assert!(
+        refused.err.contains("damaged: what came before"),
+        "{}",
+        refused.err
+    );
+    assert!(!inside.join("nowhere").exists());
+}

@@ -1,4 +1,4 @@
-//! `holdfast import`: stock from a file into a data folder or a running server.
+//! `holdfast import`: stock from a file into a data folder or a running server, or a whole ledger.
 //!
 //! Each chunk, or each row where differences are imported, goes under a key made from the file's
 //! hash, so a broken import is simply started again: what was done already is answered from before
@@ -6,6 +6,7 @@
 
 pub mod parse;
 mod separated;
+mod whole;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,9 @@ const _: () = assert!(CHUNK <= STOCK_ITEMS_MAX);
 
 /// Imports a file and prints a summary.
 pub fn run(arguments: &Import) -> Result<(), Failure> {
+    if arguments.whole {
+        return whole::run(arguments);
+    }
     let bytes = read(&arguments.file)?;
     let format = format(&arguments.file);
     let parsed = parse::stock(&bytes, format, &arguments.node, arguments.mode)

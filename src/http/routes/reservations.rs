@@ -116,17 +116,30 @@ const BATCH_ISSUES_MAX: usize = 1_000;
 pub async fn batch(app: &Arc<App>, body: &Bytes) -> Result<Reply, Problem> {
     if body.len() <= BATCH_INLINE_BYTES {
         let items = batch_items(body)?;
-        let (early, commands) = batch_commands(app, &items);
+        let (mut early, mut commands) = batch_commands(app, &items);
+        if is_unknown_node(&early) && app.learns_names().await {
+            (early, commands) = batch_commands(app, &items);
+        }
         let answers = app.engine.execute_batch(&commands).await;
         return Ok(batch_reply(app, early, answers));
     }
-    let body = body.clone();
-    let submit = move |app: &App| {
-        let items = batch_items(&body)?;
-        let (early, commands) = batch_commands(app, &items);
-        Ok::<_, Problem>((early, app.engine.submit_batch(&commands)))
+    let submit = |is_last: bool| {
+        let body = body.clone();
+        move |app: &App| {
+            let items = batch_items(&body)?;
+            let (early, commands) = batch_commands(app, &items);
+            let goes = is_last || !is_unknown_node(&early);
+            let submitted = goes.then(|| app.engine.submit_batch(&commands));
+            Ok::<_, Problem>((early, submitted))
+        }
     };
-    let (early, submitted) = app.beside(submit).await??;
+    let (mut early, mut submitted) = app.beside(submit(false)).await??;
+    if submitted.is_none() {
+        app.learns_names().await;
+        (early, submitted) = app.beside(submit(true)).await??;
+    }
+    let nothing = || Problem::plain(&catalog::INTERNAL, "There is no answer.");
+    let submitted = submitted.ok_or_else(nothing)?;
     let answers = app.engine.finish_batch(submitted).await;
     app.beside(move |app| batch_reply(app, early, answers))
         .await
@@ -134,6 +147,10 @@ pub async fn batch(app: &Arc<App>, body: &Bytes) -> Result<Reply, Problem> {
 
 /// Per item: `None` has the next command's answer, a problem is the answer already.
 type Early = Vec<Option<Problem>>;
+
+fn is_unknown_node(early: &Early) -> bool {
+    early.iter().flatten().any(Problem::is_unknown_node)
+}
 
 type BatchItems<'b> = Vec<(Option<Text<'b>>, ReserveBody<'b>)>;
 

@@ -145,8 +145,12 @@ impl EmbeddedLedger {
             let read = self.journal.read(place, 1, PAGE_BYTES_MAX).ok()?;
             read.first().map(|(position, _)| position.epoch)
         });
+        self.begin_epoch(before.unwrap_or_default());
+    }
+
+    /// Writes the first record of this epoch, which names the epoch of the record before.
+    pub(super) fn begin_epoch(&self, before: u32) {
         let mut scratch = Scratch::new();
-        let before = before.unwrap_or_default();
         scratch.push(self.now(), &Body::Opened { before });
         scratch.commit(&self.journal);
     }

@@ -29,12 +29,32 @@ pub(super) fn read_or_make(storage: &dyn Storage) -> io::Result<u64> {
     // The standard library's hasher keys are random per process; no more than that is needed to
     // keep callers from aiming for collisions.
     let seed = RandomState::new().hash_one(MAGIC);
+    write(storage, seed)?;
+    Ok(seed)
+}
+
+/// Makes the identity of a folder that has none.
+pub(super) fn write(storage: &dyn Storage, seed: u64) -> io::Result<()> {
     let file = storage.create(DRAFT)?;
     file.write_at(&encode(seed), 0)?;
     file.sync_all()?;
     storage.rename(DRAFT, NAME)?;
-    storage.sync_dir()?;
-    Ok(seed)
+    storage.sync_dir()
+}
+
+/// Refuses a folder that has a ledger, or a part of one.
+pub(super) fn expect_none(storage: &dyn Storage) -> io::Result<()> {
+    let names = storage.list()?;
+    match names
+        .iter()
+        .find(|name| *name == NAME || parts_of_a_ledger(name))
+    {
+        None => Ok(()),
+        Some(name) => {
+            let what = format!("{name} is there: a whole ledger goes into an empty folder only");
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, what))
+        }
+    }
 }
 
 fn parts_of_a_ledger(name: &str) -> bool {

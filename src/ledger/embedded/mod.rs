@@ -5,6 +5,7 @@
 
 mod act;
 mod due;
+mod export;
 mod feed;
 mod identity;
 mod index;

@@ -1,6 +1,7 @@
 //! What is asked rarely or may take long: the stream of events, the recount. On a thread and a
 //! connection of its own, so that it holds up no command.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
@@ -16,22 +17,17 @@ use super::RemoteLedger;
 use super::format::Packed;
 use super::history::{Contact, History, Question};
 use super::link::{Connection, Endpoint, Target, primary};
-use super::recount::{RecountError, recount_with_parts};
 use super::script::{BadMeta, Keys, Meta};
-use super::several::Parts;
 use super::wire::event::Entry;
 use crate::ledger::embedded::record::encode;
 use crate::ledger::event::{Cursor, Event, EventPage};
-use crate::ledger::{EventsError, LedgerError, Position, Recount};
+use crate::ledger::{EventsError, LedgerError, Position};
 
 /// Entries of the stream that are read at once; each may hold the events of a whole batch.
 const ENTRIES: usize = 16;
 
-/// Times that a recount is begun anew because the ledger moved on.
-const RECOUNTS: usize = 5;
-
 /// Times that a question is asked anew because its slot is served elsewhere, and the pause before.
-const REDIRECTS_MAX: usize = 40;
+pub(super) const REDIRECTS_MAX: usize = 40;
 const REDIRECT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Bytes before an encoded record: its length.
@@ -151,8 +147,7 @@ impl Caller {
                 answer => return answer,
             }
         }
-        let kind = redis::ErrorKind::ClusterConnectionNotFound;
-        Err((kind, "no node of the cluster serves the slot").into())
+        Err(elsewhere())
     }
 
     /// Asks several questions at once; a connection that failed is not used again.
@@ -186,7 +181,7 @@ impl Caller {
     }
 
     /// The slot is served elsewhere, or not now: asks for the map again, a moment later.
-    async fn look_anew(&self) {
+    pub(super) async fn look_anew(&self) {
         self.target.cluster.doubt();
         tokio::time::sleep(REDIRECT_PAUSE).await;
     }
@@ -197,10 +192,15 @@ impl Caller {
     }
 }
 
+pub(super) fn elsewhere() -> RedisError {
+    let kind = redis::ErrorKind::ClusterConnectionNotFound;
+    (kind, "no node of the cluster serves the slot").into()
+}
+
 /// Whether the node that was asked does not serve the slot, or not now.
-fn is_elsewhere(error: &RedisError) -> bool {
+pub(super) fn is_elsewhere(error: &RedisError) -> bool {
     let code = error.code().unwrap_or_default();
-    ["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"].contains(&code)
+    ["EXECABORT", "MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"].contains(&code)
 }
 
 /// Entries of the stream from this id on.
@@ -222,12 +222,12 @@ fn unreadable(error: &RedisError) -> EventsError {
     EventsError::Unreadable(error.to_string())
 }
 
-/// Reads up to `limit` events after a place, none beyond `last`.
+/// Reads up to `limit` events after a place, none beyond the end.
 async fn page(
     caller: Caller,
-    stream: String,
+    keys: Keys,
     after: Cursor,
-    last: u64,
+    end: Position,
     limit: usize,
 ) -> Result<EventPage, EventsError> {
     let Cursor {
@@ -243,22 +243,20 @@ async fn page(
         },
         ..EventPage::default()
     };
+    let last = end.sequence;
     if sequence > last {
         return Err(EventsError::Lost { sequence });
     }
-    if let Some(epoch) = epoch
-        && !is_of_epoch(&caller, &stream, after.sequence, epoch).await?
-    {
-        return Err(EventsError::Lost { sequence });
-    }
-    if sequence == last {
+    if sequence == last && epoch.is_none_or(|epoch| epoch == end.epoch) {
         return Ok(page);
     }
-    // An entry has the sequence of its first event as its id.
-    let mut from = first_entry(&caller, &stream, sequence).await?;
-    while page.records.len() < limit {
+    let (there, mut from) = place(&caller, &keys, sequence, last).await?;
+    if epoch.is_some() && there.is_some() && epoch != there {
+        return Err(EventsError::Lost { sequence });
+    }
+    while page.records.len() < limit && from <= last {
         let mut question = redis::cmd("XRANGE");
-        question.arg(&stream).arg(from).arg("+");
+        question.arg(keys.events()).arg(from).arg("+");
         question.arg("COUNT").arg(ENTRIES);
         let found = entries(&caller, &mut question).await?;
         let Some(end) = found.last().map(|entry| entry.header().last) else {
@@ -267,53 +265,45 @@ async fn page(
         for entry in &found {
             add(&mut page, entry, last, limit)?;
         }
-        if end >= last {
-            break;
-        }
         from = end + 1;
     }
     Ok(page)
 }
 
-/// The entry that holds the event with this sequence; `None`: the stream begins later.
-async fn entry_with(
+/// The epoch of the event with this sequence, if there is one, and the id of the entry that holds
+/// the next. An entry has the sequence of its first event as its id.
+async fn place(
     caller: &Caller,
-    stream: &str,
+    keys: &Keys,
     sequence: u64,
-) -> Result<Option<Entry>, EventsError> {
+    last: u64,
+) -> Result<(Option<u32>, u64), EventsError> {
     let mut question = redis::cmd("XREVRANGE");
-    question.arg(stream).arg(sequence).arg("-");
+    question.arg(keys.events()).arg(sequence).arg("-");
     question.arg("COUNT").arg(1);
-    let found = entries(caller, &mut question).await?;
-    Ok(found.into_iter().next())
-}
-
-/// Whether the event with this sequence was written in that epoch: after a loss the same sequences
-/// are given out again, in the next one.
-async fn is_of_epoch(
-    caller: &Caller,
-    stream: &str,
-    sequence: u64,
-    epoch: u32,
-) -> Result<bool, EventsError> {
-    if sequence == 0 {
-        return Ok(true);
-    }
-    let entry = entry_with(caller, stream, sequence).await?;
-    // What is no longer kept cannot be compared.
-    Ok(entry.is_none_or(|entry| entry.header().epoch == epoch))
-}
-
-/// Id of the entry that holds the event after this sequence.
-async fn first_entry(caller: &Caller, stream: &str, sequence: u64) -> Result<u64, EventsError> {
-    if let Some(entry) = entry_with(caller, stream, sequence + 1).await? {
-        return Ok(entry.header().before + 1);
+    if let Some(entry) = entries(caller, &mut question).await?.first() {
+        let header = entry.header();
+        return match header.last.cmp(&sequence) {
+            Ordering::Greater => Ok((Some(header.epoch), header.before + 1)),
+            Ordering::Equal => Ok((Some(header.epoch), sequence + 1)),
+            Ordering::Less => {
+                let what = format!("the entry of event {sequence} is missing");
+                Err(EventsError::Unreadable(what))
+            }
+        };
     }
     let mut question = redis::cmd("XRANGE");
-    question.arg(stream).arg("-").arg("+").arg("COUNT").arg(1);
-    let oldest = entries(caller, &mut question).await?;
-    let oldest = oldest.first().map_or(0, |entry| entry.header().before);
-    Err(EventsError::Gone { oldest })
+    question.arg(keys.events()).arg("-").arg("+");
+    let oldest = entries(caller, question.arg("COUNT").arg(1)).await?;
+    // A ledger that came from elsewhere begins without a stream.
+    let before = oldest.first().map_or(last, |entry| entry.header().before);
+    if before != sequence {
+        return Err(EventsError::Gone { oldest: before + 1 });
+    }
+    let mut question = redis::cmd("HGET");
+    question.arg(keys.meta()).arg("base_epoch");
+    let epoch = caller.ask(&question).await;
+    Ok((epoch.map_err(|error| unreadable(&error))?, sequence + 1))
 }
 
 fn add(page: &mut EventPage, entry: &Entry, last: u64, limit: usize) -> Result<(), EventsError> {
@@ -349,10 +339,14 @@ impl RemoteLedger {
             return Err(EventsError::NoShard { shards });
         }
         let asked = self.batcher.submit(Packed::expire().to(after.shard)).await;
-        let last = asked.map_err(away)?.0.header().last;
-        let keys = self.partitions.keys(after.shard).map_err(away)?;
-        let stream = keys.events().to_owned();
-        let read = page(self.rare.caller(after.shard), stream, after, last, limit);
+        let reply = asked.map_err(away)?.0;
+        let end = Position {
+            shard: after.shard,
+            epoch: reply.header().epoch,
+            sequence: reply.header().last,
+        };
+        let keys = self.partitions.keys(after.shard).map_err(away)?.clone();
+        let read = page(self.rare.caller(after.shard), keys, after, end, limit);
         let page = self.rare.run(read).await.map_err(away)??;
         self.know_all_of(&page).await.map_err(away)?;
         Ok(page)
@@ -390,24 +384,6 @@ impl RemoteLedger {
         }
     }
 
-    /// Recounts everything against the records. Exact only while nothing is decided: a ledger that
-    /// does not rest for long enough is not counted.
-    pub async fn recount(&self) -> Result<Recount, LedgerError> {
-        let mut whole = Recount::default();
-        let mut parts = Parts::default();
-        for (partition, keys) in self.partitions.numbered() {
-            let part = counted(self.rare.caller(partition), keys.clone());
-            let (part, more) = self.rare.run(part).await?.map_err(|error| {
-                tracing::error!(%error, "no recount");
-                LedgerError::Unavailable
-            })?;
-            whole.add(part);
-            parts.join(more);
-        }
-        parts.compare(&self.partitions, &mut whole);
-        Ok(whole)
-    }
-
     /// Removes the ledger from the store.
     pub async fn discard(&self) -> Result<(), LedgerError> {
         for (partition, keys) in self.partitions.numbered() {
@@ -424,23 +400,6 @@ impl RemoteLedger {
         }
         Ok(())
     }
-}
-
-/// Counts a partition, anew while it moves on.
-async fn counted(caller: Caller, keys: Keys) -> Result<(Recount, Parts), RecountError> {
-    for _ in 0..RECOUNTS {
-        let mut connection = caller.connection().await?;
-        match recount_with_parts(&mut connection, &keys).await {
-            Err(RecountError::Moved) => {}
-            Err(RecountError::Store(error)) if is_elsewhere(&error) => caller.look_anew().await,
-            Err(error @ RecountError::Store(_)) => {
-                caller.forget();
-                return Err(error);
-            }
-            counted => return counted,
-        }
-    }
-    Err(RecountError::Moved)
 }
 
 /// Reads where a partition stands.

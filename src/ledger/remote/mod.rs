@@ -5,9 +5,12 @@
 //! instance packs concurrent commands into batches and reads the answers out of the replies.
 
 pub mod batcher;
+mod export;
 mod feed;
 mod format;
 pub mod history;
+mod import;
+mod lease;
 pub mod link;
 mod loss;
 mod mirror;
@@ -19,16 +22,19 @@ pub mod recount;
 pub mod script;
 mod several;
 mod stand;
+mod trim;
 mod upkeep;
 pub mod wire;
 
 use std::sync::{Arc, Mutex};
 
+pub use import::import;
 pub use open::{OpenError, RemoteConfig, accept_loss, inspect};
 
 use self::batcher::Batcher;
 use self::feed::Rare;
 use self::format::{Packed, WireFormat};
+use self::lease::Leases;
 use self::mirror::{Mirror, Seen, Way};
 use self::naming::Naming;
 use self::partitions::Partitions;
@@ -55,6 +61,9 @@ pub struct RemoteLedger {
     stand: Arc<Stand>,
     clock: Clock,
     retention: Retention,
+    /// Events that stay in the stream.
+    retain_events: u64,
+    leases: Leases,
     /// LOCK: held for the few lines that read or move it.
     upkeep: Mutex<upkeep::Rounds>,
 }

@@ -1,9 +1,12 @@
 //! Names of nodes and channels: the store gives the indexes, every instance remembers them.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use tokio::sync::Semaphore;
+
 use super::format::Packed;
-use super::wire::command::{Read, Table};
+use super::wire::command::{CHANNEL_LETTER, NODE_LETTER, Read, Table};
 use super::wire::reply::NamedIndexes;
 use super::{RemoteLedger, senseless};
 use crate::domain::{ChannelIx, NodeIx};
@@ -19,6 +22,9 @@ const AUTHORITY: u16 = 0;
 pub(super) struct Naming {
     nodes: RwLock<Names>,
     channels: RwLock<Names>,
+    /// Times that the store was asked for news, each by one caller for all who wait.
+    asked: AtomicU64,
+    turn: Semaphore,
 }
 
 fn with<T>(table: &RwLock<Names>, look: impl FnOnce(&Names) -> T) -> T {
@@ -30,7 +36,14 @@ impl Naming {
         Self {
             nodes: RwLock::new(Names::new(NODES_MAX)),
             channels: RwLock::new(Names::new(CHANNELS_MAX)),
+            asked: AtomicU64::new(0),
+            turn: Semaphore::new(1),
         }
+    }
+
+    /// How many names there are of each kind.
+    fn counts(&self) -> [usize; 2] {
+        [&self.nodes, &self.channels].map(|table| with(table, Names::len))
     }
 
     pub(super) fn knows_node(&self, node: NodeIx) -> bool {
@@ -62,6 +75,30 @@ impl RemoteLedger {
     pub(super) async fn read_names(&self) -> Result<(), LedgerError> {
         let (reply, at) = self.read(&Read::Names, AUTHORITY).await?;
         self.naming.take(reply.names(at).map_err(senseless)?);
+        Ok(())
+    }
+
+    /// Reads what names are new, for a caller that has come across one which this instance did not
+    /// know. However many ask, the store is asked by one at a time, and for two numbers. Others may
+    /// read the names meanwhile, so that nothing is new here says nothing to the caller.
+    pub async fn refresh_names(&self) -> Result<(), LedgerError> {
+        let came = self.naming.asked.load(Ordering::Acquire);
+        let turn = self.naming.turn.acquire().await;
+        let _turn = turn.or(Err(LedgerError::Unavailable))?;
+        if self.naming.asked.load(Ordering::Acquire) > came {
+            // Somebody asked after this caller came.
+            return Ok(());
+        }
+        self.naming.asked.fetch_add(1, Ordering::AcqRel);
+        let mut ask = redis::cmd("HMGET");
+        ask.arg(self.partitions.keys(AUTHORITY)?.names());
+        ask.arg(&[NODE_LETTER, CHANNEL_LETTER]);
+        let caller = self.rare.caller(AUTHORITY);
+        let counts = self.rare.run(async move { caller.ask(&ask).await }).await?;
+        let counts: [usize; 2] = counts.or(Err(LedgerError::Unavailable))?;
+        if counts != self.naming.counts() {
+            self.read_names().await?;
+        }
         Ok(())
     }
 

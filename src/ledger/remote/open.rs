@@ -12,12 +12,13 @@ use super::batcher::{Batcher, BatcherConfig};
 use super::feed::{Caller, MetaError, Rare, read_meta};
 use super::format::WireFormat;
 use super::history::History;
+use super::lease::Leases;
 use super::link::{Address, Cluster, Level, Moves, Patience, Place, Target, Why};
 use super::loss::{self, Losses};
 use super::mirror::{Mirror, MirrorConfig};
 use super::naming::Naming;
 use super::partitions::Partitions;
-use super::preflight::{self, Expected, Report};
+use super::preflight::{self, Expected, Facts, Report};
 use super::script::{
     BATCH, BATCH_OF_MANY, BadMeta, INIT, Identity, Keys, Meta, RELIEF, RELIEF_OF_MANY,
 };
@@ -32,7 +33,7 @@ use crate::ledger::embedded::Retention;
 use crate::telemetry::{Meters, Script};
 
 /// The partition that says what the ledger is.
-const FIRST: u16 = 0;
+pub(super) const FIRST: u16 = 0;
 
 /// Partitions of a new ledger in a cluster, where nobody has chosen: enough to spread over a dozen
 /// nodes, few enough that a batch of one of them is worth its call.
@@ -57,6 +58,8 @@ pub struct RemoteConfig {
     pub batcher: BatcherConfig,
     /// How long keys are remembered.
     pub retention: Retention,
+    /// Events that stay in the stream for readers.
+    pub retain_events: u64,
     /// Names of unsafe settings that the operator takes responsibility for.
     pub accept: Vec<String>,
     /// Make the ledger where there is none.
@@ -93,6 +96,12 @@ pub enum OpenError {
     /// There is no ledger.
     #[error("the store at {0} holds no ledger of this namespace")]
     Missing(String),
+    /// An import is on its way, or was broken off.
+    #[error("an import of a whole ledger into the store at {0} was not finished")]
+    Importing(String),
+    /// There is a ledger where one was to be made.
+    #[error("the store at {0} holds a ledger of this namespace already")]
+    Taken(String),
     /// The ledger is not one that this program can use.
     #[error("the ledger in the store cannot be used: {0}")]
     Unusable(String),
@@ -197,7 +206,7 @@ impl RemoteLedger {
         let rare = Rare::start(Arc::clone(&target), RARE_THREAD)?;
         wait_for(complete(&rare, &config, &keys, identity))?;
         let stand = Arc::new(Stand::new(expected(&config), Arc::clone(&target)));
-        wait_for(inspected(&rare, &target, &stand))?;
+        wait_for(inspected(&rare, &target, &stand, |facts| facts))?;
         watch(&rare, &target, &stand, config.look_every);
         for (partition, keys) in (0..).zip(&keys) {
             let losses = Losses {
@@ -212,7 +221,7 @@ impl RemoteLedger {
         let hasher = Hasher::new(identity.seed);
         let mirror = mirrored(&config, &target, &keys, hasher)?;
         let format = WireFormat {
-            meters: config.meters,
+            meters: config.meters.clone(),
             target: Arc::clone(&target),
             mirror: mirror.as_ref().map(|on| Arc::clone(&on.mirror)),
         };
@@ -225,6 +234,11 @@ impl RemoteLedger {
             stand,
             clock: config.clock,
             retention: config.retention,
+            retain_events: config.retain_events,
+            leases: Leases {
+                holder: format!("{:016x}", RandomState::new().hash_one(0_u8)),
+                meters: config.meters,
+            },
             upkeep: Mutex::new(Rounds::default()),
         };
         wait_for(ledger.read_names()).map_err(|error| OpenError::Unreachable {
@@ -233,6 +247,22 @@ impl RemoteLedger {
         })?;
         Ok(ledger)
     }
+}
+
+/// The thread and connection to a store where a ledger is to be made; only one that would keep
+/// what the level promises. Blocks.
+pub(super) fn for_import(config: &RemoteConfig, keys: &Keys) -> Result<Rare, OpenError> {
+    let target = Arc::new(target(config, std::slice::from_ref(keys)));
+    let rare = Rare::start(Arc::clone(&target), RARE_THREAD)?;
+    let to_be = |mut facts: Facts| {
+        for contact in &mut facts.contacts {
+            contact.marker.get_or_insert_default();
+        }
+        facts
+    };
+    let stand = Stand::new(expected(config), Arc::clone(&target));
+    wait_for(inspected(&rare, &target, &stand, to_be))?;
+    Ok(rare)
 }
 
 /// Begins to fill the mirror, if one is wanted.
@@ -364,18 +394,26 @@ async fn identified(
         Ok(Err(MetaError::Bad(BadMeta::Missing))) => {
             Err(OpenError::Missing(config.address.to_string()))
         }
+        Ok(Err(MetaError::Bad(BadMeta::Importing))) => {
+            Err(OpenError::Importing(config.address.to_string()))
+        }
         Ok(Err(MetaError::Bad(bad))) => Err(OpenError::Unusable(bad.to_string())),
         Err(error) => Err(unreachable(error.to_string())),
     }
 }
 
-async fn inspected(rare: &Rare, target: &Arc<Target>, stand: &Stand) -> Result<(), OpenError> {
+async fn inspected(
+    rare: &Rare,
+    target: &Arc<Target>,
+    stand: &Stand,
+    seen_as: impl FnOnce(Facts) -> Facts,
+) -> Result<(), OpenError> {
     let looked = Arc::clone(target);
     let looked = rare
         .run(async move { preflight::look(&looked).await })
         .await;
     let facts = looked.unwrap_or_else(|error: LedgerError| Err(Why(error.to_string())));
-    match stand.look(facts) {
+    match stand.look(facts.map(seen_as)) {
         Some(report) if !report.is_safe() => Err(OpenError::Unsafe(refusals(&report))),
         Some(_) => Ok(()),
         None => Err(OpenError::Unreachable {

@@ -120,6 +120,15 @@ pub const QUARANTINE: &str = lua!("quarantine");
 /// Accepts such a loss.
 pub const ACCEPT: &str = lua!("accept");
 
+/// Gives and takes back leases.
+pub const LEASE: &str = concat!("#!lua\n", files!("lib/lease" "lease"));
+
+/// Removes the oldest entries of the stream, under a lease.
+pub const TRIM: &str = concat!("#!lua flags=allow-oom\n", files!("lib/lease" "trim"));
+
+/// Makes a partition of an export, part by part.
+pub const IMPORT: &str = lua!("import");
+
 /// The keys of one partition. They share a hash tag, so that one script may have them all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys([String; 8]);
@@ -217,6 +226,11 @@ pub struct Meta {
     pub epoch: u32,
     /// Sequence of the last event.
     pub sequence: u64,
+    /// Sequence of the last event that is not in the stream by right: it came from elsewhere, or was
+    /// trimmed.
+    pub base: u64,
+    /// The chain there.
+    pub base_tip: String,
     /// The chain over all batches with events: 40 hex digits, empty before the first.
     pub tip: String,
     /// The latest moment anything was decided at.
@@ -231,6 +245,9 @@ pub enum BadMeta {
     /// Nothing is there.
     #[error("there is no ledger at this place of the store; initialise it first")]
     Missing,
+    /// It is being made of an export, or that was broken off.
+    #[error("an import into this ledger was not finished")]
+    Importing,
     /// Written by another version.
     #[error("the ledger has schema {0}, this program needs {SCHEMA}")]
     Schema(String),
@@ -244,6 +261,9 @@ impl Meta {
     pub fn parse(fields: &HashMap<String, String>) -> Result<Self, BadMeta> {
         if fields.is_empty() {
             return Err(BadMeta::Missing);
+        }
+        if fields.contains_key("importing") {
+            return Err(BadMeta::Importing);
         }
         let schema = fields.get("schema").ok_or(BadMeta::Damaged("schema"))?;
         if *schema != SCHEMA.to_string() {
@@ -259,6 +279,11 @@ impl Meta {
             },
             epoch: number(fields, "epoch")?,
             sequence: number(fields, "seq")?,
+            base: match fields.get("base") {
+                Some(_) => number(fields, "base")?,
+                None => 0,
+            },
+            base_tip: fields.get("base_tip").cloned().unwrap_or_default(),
             tip: fields.get("tip").ok_or(BadMeta::Damaged("tip"))?.clone(),
             now: number(fields, "now")?,
             open_lines: number(fields, "open")?,

@@ -88,7 +88,10 @@ impl RemoteLedger {
             let (caller, meta) = (self.rare.caller(partition), keys.meta().to_owned());
             let read = async move { read_meta(&caller, &meta).await };
             match self.rare.run(read).await? {
-                Ok(meta) => lines += meta.open_lines,
+                Ok(meta) => {
+                    lines += meta.open_lines;
+                    self.trim(partition, keys, &meta).await?;
+                }
                 Err(error) => {
                     tracing::warn!(%error, "the counters of the ledger cannot be read");
                     return Ok(());

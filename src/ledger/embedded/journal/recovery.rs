@@ -108,6 +108,13 @@ impl JournalRecovery {
             .map_or(self.tail.next_sequence, |header| header.first_sequence)
     }
 
+    /// Has a journal without any record go on after a place, in a later epoch.
+    pub fn begin_after(&mut self, place: Position) {
+        debug_assert!(self.headers.is_empty(), "only a new journal");
+        self.tail.next_sequence = place.sequence.saturating_add(1);
+        self.tail.epoch = place.epoch;
+    }
+
     /// The epoch that the journal will have once it is started.
     pub fn epoch(&self) -> u32 {
         self.tail.epoch.saturating_add(1)

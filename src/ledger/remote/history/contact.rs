@@ -9,7 +9,7 @@ use crate::ledger::remote::script::Keys;
 use crate::ledger::remote::wire::event::Entry;
 
 /// A place in the history of a ledger.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Marker {
     /// The change.
     pub position: Position,

@@ -1,13 +1,10 @@
 //! Whether the parts of reservations over several partitions are what their homes say.
 
-use std::collections::HashMap;
-
-use bytes::Bytes;
+use std::collections::{BTreeSet, HashMap};
 
 use super::super::partitions::Partitions;
 use super::super::wire::record::{Booking, Phase};
 use crate::domain::{Line, ReservationId, Sku};
-use crate::ledger::Recount;
 
 /// Lines, with their SKUs.
 type Lines = Vec<(String, Line)>;
@@ -23,9 +20,8 @@ pub(in crate::ledger::remote) struct Parts {
 
 impl Parts {
     /// Takes note of a record.
-    pub(in crate::ledger::remote) fn add(&mut self, id: &Bytes, booking: &Booking<'_>) {
+    pub(in crate::ledger::remote) fn add(&mut self, id: u128, booking: &Booking<'_>) {
         let Some(ties) = &booking.ties else { return };
-        let id = id.as_ref().try_into().map_or(0, u128::from_be_bytes);
         let lines = booking.lines.iter();
         let lines: Lines = lines
             .map(|(sku, _, line)| ((*sku).to_owned(), *line))
@@ -47,32 +43,60 @@ impl Parts {
         }
     }
 
-    /// Compares each part with its home.
-    pub(in crate::ledger::remote) fn compare(&self, partitions: &Partitions, found: &mut Recount) {
-        for (id, parts) in &self.parts {
-            for lines in parts.iter().flatten() {
-                let at_home = self.homes.get(id).map(|all| of_part(all, lines));
-                let agrees = match at_home {
-                    Some(at_home) => at_home.len() == lines.len() && agree(&at_home, lines),
-                    // It was refused, or is being placed: then nothing of it is firm.
-                    None => lines.iter().all(|(_, line)| line.committed.is_zero()),
-                };
-                if !agrees {
-                    let id = ReservationId(*id);
-                    found.violation(|| format!("reservation {id}: a part is not what home says"));
-                }
-            }
+    /// Reservations whose parts are not what their homes say, as far as each was read.
+    pub(in crate::ledger::remote) fn suspects(
+        &self,
+        partitions: &Partitions,
+    ) -> Vec<ReservationId> {
+        let ids: BTreeSet<u128> = self
+            .homes
+            .keys()
+            .chain(self.parts.keys())
+            .copied()
+            .collect();
+        ids.into_iter()
+            .map(ReservationId)
+            .filter(|id| self.wrong(*id, partitions).is_some())
+            .collect()
+    }
+
+    /// The partitions besides home in which it is known to have lines.
+    pub(in crate::ledger::remote) fn places(
+        &self,
+        id: ReservationId,
+        partitions: &Partitions,
+    ) -> Vec<u16> {
+        let lines = self.parts_of(id).iter().flatten();
+        others(partitions, id, lines.chain(self.homes.get(&id.0)).flatten())
+    }
+
+    fn parts_of(&self, id: ReservationId) -> &[Option<Lines>] {
+        self.parts.get(&id.0).map_or(&[], Vec::as_slice)
+    }
+
+    /// What is wrong with the parts of a reservation.
+    pub(in crate::ledger::remote) fn wrong(
+        &self,
+        id: ReservationId,
+        partitions: &Partitions,
+    ) -> Option<String> {
+        let (home, parts) = (self.homes.get(&id.0), self.parts_of(id));
+        if !parts.iter().flatten().all(|part| is_of(home, part)) {
+            return Some("a part is not what home says".to_owned());
         }
-        for (id, all) in &self.homes {
-            let parts = self.parts.get(id).map_or(0, Vec::len);
-            let elsewhere = elsewhere_open(partitions, *id, all);
-            if parts < elsewhere {
-                let id = ReservationId(*id);
-                found.violation(|| {
-                    format!("reservation {id}: {elsewhere} parts are open, {parts} are there")
-                });
-            }
-        }
+        let open = home.into_iter().flatten();
+        let open = open.filter(|(_, line)| !line.open().is_zero());
+        let (open, there) = (others(partitions, id, open).len(), parts.len());
+        (there < open).then(|| format!("{open} parts are open, {there} are there"))
+    }
+}
+
+/// Whether a part is as home has it.
+fn is_of(home: Option<&Lines>, part: &Lines) -> bool {
+    match home.map(|all| of_part(all, part)) {
+        Some(at_home) => at_home.len() == part.len() && agree(&at_home, part),
+        // It was refused, or is being placed: then nothing of it is firm.
+        None => part.iter().all(|(_, line)| line.committed.is_zero()),
     }
 }
 
@@ -91,15 +115,18 @@ fn agree(home: &Lines, part: &Lines) -> bool {
     })
 }
 
-/// Partitions besides home in which a reservation has open units.
-fn elsewhere_open(partitions: &Partitions, id: u128, all: &Lines) -> usize {
-    let home = partitions.of_id(ReservationId(id));
-    let open = all.iter().filter(|(_, line)| !line.open().is_zero());
-    let mut others: Vec<u16> = open
+/// Partitions of lines, besides home.
+fn others<'a>(
+    partitions: &Partitions,
+    id: ReservationId,
+    lines: impl Iterator<Item = &'a (String, Line)>,
+) -> Vec<u16> {
+    let home = partitions.of_id(id);
+    let mut others: Vec<u16> = lines
         .filter_map(|(sku, _)| Some(partitions.of_sku(Sku::new(sku).ok()?)))
         .filter(|partition| Some(*partition) != home)
         .collect();
     others.sort_unstable();
     others.dedup();
-    others.len()
+    others
 }

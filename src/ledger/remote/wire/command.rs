@@ -42,9 +42,10 @@ pub(super) const BUMP: u64 = 27;
 pub(super) const FOLLOW: u64 = 28;
 pub(super) const READ_TIES: u64 = 29;
 
-/// Letter of the table of nodes, and of that of channels.
-pub(super) const NODE_LETTER: &str = "n";
-pub(super) const CHANNEL_LETTER: &str = "c";
+/// Letter of the table of nodes.
+pub const NODE_LETTER: &str = "n";
+/// Letter of that of channels.
+pub const CHANNEL_LETTER: &str = "c";
 
 /// What is read in a batch; it sees what the commands before it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,6 +7,9 @@
 pub mod batch;
 pub mod command;
 pub mod event;
+pub mod export;
+pub mod import;
+mod kept;
 mod pack;
 pub mod record;
 mod refusal;

@@ -303,9 +303,14 @@ impl<'a> Booking<'a> {
         ties.is_none_or(|ties| ties.is_home && ties.phase == Phase::Bound)
     }
 
-    /// Its time to live when it was made.
+    /// Time to live that it was made with.
     pub const fn ttl(&self) -> Ttl {
         self.made.ttl
+    }
+
+    /// The pins that its lines were made with.
+    pub fn pins(&self) -> impl Iterator<Item = Option<NodeIx>> {
+        self.made.lines.iter().map(|line| line.pin)
     }
 
     /// As it stands.

@@ -51,10 +51,10 @@ pub(super) struct Packed<'a> {
     list: List<'a>,
 }
 
-const ACTED: i64 = 3;
-const CHANGED: i64 = 4;
-const SETTLED: i64 = 5;
-const REFUSED: i64 = 6;
+pub(super) const ACTED: i64 = 3;
+pub(super) const CHANGED: i64 = 4;
+pub(super) const SETTLED: i64 = 5;
+pub(super) const REFUSED: i64 = 6;
 
 impl<'a> Outcome<'a> {
     /// How many events were written.

@@ -1,0 +1,118 @@
+//! Reading a ledger item by item, page by page.
+
+use std::collections::HashSet;
+use std::io;
+
+use super::file::line;
+use super::{Head, Item, Tally};
+use crate::ledger::LedgerError;
+use crate::ledger::port::Ledger;
+
+/// Where a walk goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Names of nodes and channels.
+    Names,
+    /// SKUs, from here on: what the backend counts by.
+    Skus(u64),
+    /// Reservations and answers, from here on.
+    Records(u64),
+}
+
+/// What was read, and where to go on; `None`: that was all.
+pub type Page = (Vec<Item>, Option<Place>);
+
+/// Why a ledger was not read to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum WalkError {
+    /// The ledger does not answer.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A reservation may lie in several partitions, for which the file has no form.
+    #[error("a ledger of several partitions cannot be exported")]
+    Several,
+    /// Something was decided meanwhile.
+    #[error("the ledger moved on from {from} to {to} while it was read")]
+    Moved {
+        /// Sequence of the last change at the beginning.
+        from: u64,
+        /// And at the end.
+        to: u64,
+    },
+    /// An item has no text.
+    #[error(transparent)]
+    Text(#[from] io::Error),
+}
+
+/// A walk over everything that an export holds. It is exact, or ends in an error: what is read page
+/// by page belongs together only if nothing was decided meanwhile. Forgetting old records decides
+/// nothing, so it may go on.
+///
+/// Keeps the id of every record, since a store may show one twice: some 40 bytes each.
+pub struct Walk<'l> {
+    ledger: &'l Ledger,
+    head: Head,
+    next: Option<Place>,
+    records: HashSet<u128>,
+    skus: HashSet<String>,
+}
+
+impl<'l> Walk<'l> {
+    /// Begins at the beginning.
+    pub async fn begin(ledger: &'l Ledger) -> Result<Self, WalkError> {
+        if !ledger.is_exportable() {
+            return Err(WalkError::Several);
+        }
+        Ok(Self {
+            ledger,
+            head: ledger.export_head().await?,
+            next: Some(Place::Names),
+            records: HashSet::new(),
+            skus: HashSet::new(),
+        })
+    }
+
+    /// Where the ledger stands.
+    pub const fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The next items; `None`: that was all.
+    pub async fn next(&mut self) -> Result<Option<Vec<Item>>, WalkError> {
+        let Some(place) = self.next else {
+            let (from, to) = (
+                self.head.sequence,
+                self.ledger.export_head().await?.sequence,
+            );
+            return if from == to {
+                Ok(None)
+            } else {
+                Err(WalkError::Moved { from, to })
+            };
+        };
+        let (mut items, next) = self.ledger.export_page(place).await?;
+        self.next = next;
+        items.retain(|item| self.is_new(item));
+        Ok(Some(items))
+    }
+
+    fn is_new(&mut self, item: &Item) -> bool {
+        match item {
+            Item::Node(_) | Item::Channel(_) => true,
+            Item::Sku(sku) => self.skus.insert(sku.sku.clone()),
+            Item::Reservation(held) => self.records.insert(held.id.0),
+            Item::Answer(answer) => self.records.insert(answer.id.0),
+        }
+    }
+
+    /// Counts everything.
+    pub async fn tally(mut self) -> Result<Tally, WalkError> {
+        let mut tally = Tally::new(&self.head);
+        while let Some(items) = self.next().await? {
+            for item in &items {
+                tally.add(item, &line(item)?);
+            }
+        }
+        Ok(tally)
+    }
+}

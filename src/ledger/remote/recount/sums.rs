@@ -1,0 +1,57 @@
+//! Units of a SKU, summed over reservation lines, against its counters.
+
+use std::collections::HashMap;
+
+use crate::domain::{Line, NodeIx, Stock, Units};
+use crate::ledger::Recount;
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(super) struct Sums {
+    held: u64,
+    committed: u64,
+    pinned: HashMap<NodeIx, u64>,
+}
+
+impl Sums {
+    pub(super) fn add(&mut self, line: &Line) {
+        self.held += line.held.get();
+        self.committed += line.committed.get();
+        if let Some(node) = line.pin.filter(|_| !line.open().is_zero()) {
+            *self.pinned.entry(node).or_default() += line.open().get();
+        }
+    }
+
+    /// Says where they differ from the counters of the SKU, and counts it.
+    pub(super) fn judge(&self, sku: &str, stock: Option<&Stock>, found: &mut Recount) {
+        let Some(stock) = stock else {
+            if self.held + self.committed > 0 {
+                found.violation(|| format!("sku {sku}: reserved, but it has no stock"));
+            }
+            return;
+        };
+        for (what, counter, records) in [
+            ("held", stock.held(), self.held),
+            ("committed", stock.committed(), self.committed),
+        ] {
+            if counter.get() != records {
+                found.violation(|| {
+                    format!("sku {sku}: {what} counter is {counter}, its lines sum to {records}")
+                });
+            }
+        }
+        for place in stock.nodes() {
+            let records = self.pinned.get(&place.node).copied().unwrap_or(0);
+            if place.pinned.get() != records {
+                let (node, counter) = (place.node.0, place.pinned);
+                found.violation(|| {
+                    format!("sku {sku} node {node}: pinned is {counter}, lines sum to {records}")
+                });
+            }
+        }
+        found.skus += 1;
+        found.units_promised += stock.promised().get();
+        found.units_on_hand += stock.on_hand().get();
+        found.deficits += u64::from(stock.deficit() > Units::ZERO);
+    }
+}

@@ -1,0 +1,385 @@
+//! What the scripts keep, written by the program: the other half of [`record`](super::record) and
+//! [`result`](super::result), for ledgers that come from elsewhere.
+
+use super::command::{
+    CONFIRM, EXTEND, RELEASE, RETURN, SHIP, STOCK_ADJUST, STOCK_SET, STOCK_TRANSFER, TRANSFER, pin,
+};
+use super::pack::Writer;
+use super::result::{ACTED, CHANGED, REFUSED, SETTLED};
+use crate::domain::command::CommandKey;
+use crate::domain::line::Move;
+use crate::domain::stock::{Safety, Selling};
+use crate::domain::verdict::{Excess, Limit, Shortage, Stale};
+use crate::domain::{Line, NodeIx, Refusal, Settings, Stock, Ttl, Units, UnixMillis};
+use crate::ledger::event::{Acted, Body, Event, StockChanged, StockVerb, VerbKind};
+use crate::ledger::export::{BadItem, Held};
+
+const RESERVATION: u8 = 1;
+const ANSWER: u8 = 2;
+const REFUSAL: u8 = 3;
+
+/// Appends little-endian integers, each as wide as its field.
+#[derive(Debug, Default)]
+struct Integers(Vec<u8>);
+
+impl Integers {
+    fn put(&mut self, bytes: usize, number: u64) {
+        self.0.extend(number.to_le_bytes().iter().take(bytes));
+    }
+
+    /// A sequence or a version.
+    fn counter(&mut self, number: u64) {
+        self.put(6, number);
+    }
+
+    fn amount(&mut self, number: u64) {
+        self.put(5, number);
+    }
+
+    fn units(&mut self, units: Units) {
+        self.amount(units.get());
+    }
+
+    fn moment(&mut self, at: UnixMillis) {
+        self.put(6, u64::try_from(at.0).unwrap_or(0));
+    }
+
+    fn index(&mut self, number: u64) {
+        self.put(2, number);
+    }
+}
+
+/// Safety stock, flags, low-water mark plus one, version.
+fn settings(settings: Settings) -> [u64; 4] {
+    let (safety, is_share) = match settings.safety {
+        Safety::Units(units) => (units.get(), 0),
+        Safety::Percent(points) => (u64::from(points), 1),
+    };
+    let suspended = match settings.selling {
+        Selling::On => 0,
+        Selling::Suspended => 2,
+    };
+    let low = settings.low_water.map_or(0, |mark| mark.get() + 1);
+    [
+        safety,
+        is_share + suspended,
+        low,
+        u64::from(settings.version),
+    ]
+}
+
+/// The stock of a SKU.
+pub(super) fn stock(stock: &Stock) -> Vec<u8> {
+    let [safety, flags, low, version] = settings(stock.settings());
+    let mut out = Integers::default();
+    out.counter(stock.version());
+    out.units(stock.held());
+    out.units(stock.committed());
+    out.units(stock.on_hand());
+    out.put(1, flags);
+    out.amount(safety);
+    out.units(stock.unavailable());
+    out.amount(low);
+    out.put(4, version);
+    for place in stock.nodes() {
+        out.index(u64::from(place.node.0));
+        out.units(place.on_hand);
+        out.units(place.unavailable);
+        out.units(place.pinned);
+    }
+    out.0
+}
+
+/// The head of a record: kind, sequence, fingerprint.
+fn head(kind: u8, sequence: u64, fingerprint: u64) -> Vec<u8> {
+    let mut out = Integers(vec![kind]);
+    out.counter(sequence);
+    out.put(8, fingerprint);
+    out.0
+}
+
+/// One line of a reservation: what was asked for, the pin it was made with, and where it stands.
+struct Stored<'a> {
+    sku: &'a str,
+    requested: Units,
+    made_at: Option<NodeIx>,
+    state: Line,
+}
+
+impl Stored<'_> {
+    fn is_as_made(&self) -> bool {
+        let made = Line::pinned(self.made_at);
+        self.state
+            == Line {
+                held: self.requested,
+                ..made
+            }
+    }
+}
+
+/// What follows the fingerprint of a reservation's record.
+struct Booking<'a> {
+    channel: u16,
+    reference: Option<&'a str>,
+    ttl: Ttl,
+    created: UnixMillis,
+    touched: UnixMillis,
+    deadline: UnixMillis,
+    lines: Vec<Stored<'a>>,
+}
+
+impl Booking<'_> {
+    fn put(&self, record: Vec<u8>) -> Vec<u8> {
+        let mut w = Writer(record);
+        w.0.push(0xcd);
+        w.0.extend(self.channel.to_be_bytes());
+        w.array(2 + 3 * self.lines.len());
+        match self.reference {
+            Some(reference) => w.bytes(reference.as_bytes()),
+            None => w.flag(false),
+        }
+        w.uint(u64::from(self.ttl.as_millis()));
+        for line in &self.lines {
+            w.uint(pin(line.made_at));
+            w.uint(line.requested.get());
+            w.bytes(line.sku.as_bytes());
+        }
+        let mut out = Integers(w.0);
+        out.moment(self.created);
+        out.moment(self.touched);
+        out.moment(self.deadline);
+        if self.lines.iter().all(Stored::is_as_made) {
+            out.index(0);
+            return out.0;
+        }
+        out.index(u64::try_from(self.lines.len()).unwrap_or(0));
+        for Stored { state, .. } in &self.lines {
+            let units = [
+                state.held,
+                state.committed,
+                state.shipped,
+                state.released,
+                state.expired,
+                state.returned,
+            ];
+            out.index(pin(state.pin));
+            units.iter().for_each(|units| out.units(*units));
+        }
+        out.0
+    }
+}
+
+/// The record of a reservation.
+pub(super) fn reservation(held: &Held) -> Result<Vec<u8>, BadItem> {
+    let lines = held.lines.iter().map(|line| {
+        Ok(Stored {
+            sku: &line.sku,
+            requested: line.requested()?,
+            made_at: line.made_at(),
+            state: line.state()?,
+        })
+    });
+    let booking = Booking {
+        channel: held.channel,
+        reference: held.reference.as_deref(),
+        ttl: held.ttl()?,
+        created: UnixMillis(held.created_ms),
+        touched: UnixMillis(held.touched_ms),
+        deadline: UnixMillis(held.deadline_ms),
+        lines: lines.collect::<Result<_, BadItem>>()?,
+    };
+    let CommandKey { fingerprint, .. } = held.key();
+    Ok(booking.put(head(RESERVATION, held.sequence, fingerprint)))
+}
+
+/// The record of an answer; nothing for an event that is none.
+pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
+    let mut w = Writer::default();
+    let kind = match &event.body {
+        Body::Acted(acted) => put_acted(&mut w, acted),
+        Body::StockChanged(changed) => put_changed(&mut w, changed),
+        Body::SettingsPut {
+            sku, before, after, ..
+        } => {
+            w.array(4);
+            w.int(SETTLED);
+            w.bytes(sku.as_bytes());
+            for values in [*before, *after].map(settings) {
+                w.array(values.len());
+                values.iter().for_each(|value| w.uint(*value));
+            }
+            ANSWER
+        }
+        Body::Refused { refusal, .. } => {
+            put_refusal(&mut w, refusal);
+            REFUSAL
+        }
+        Body::Opened { .. }
+        | Body::NodeNamed { .. }
+        | Body::ChannelNamed { .. }
+        | Body::Reserved(_)
+        | Body::Expired { .. } => return None,
+    };
+    let mut out = Integers(head(kind, event.position.sequence, key.fingerprint));
+    out.moment(event.at);
+    out.0.extend(w.0);
+    Some(out.0)
+}
+
+/// The reservation in it is what readers are shown of it: nothing else of it is ever read.
+fn put_acted(w: &mut Writer, acted: &Acted<'_>) -> u8 {
+    w.array(5);
+    w.int(ACTED);
+    w.uint(match acted.verb {
+        VerbKind::Confirm => CONFIRM,
+        VerbKind::Release => RELEASE,
+        VerbKind::Extend => EXTEND,
+        VerbKind::Ship => SHIP,
+        VerbKind::Return => RETURN,
+        VerbKind::Transfer => TRANSFER,
+    });
+    w.bytes(&acted.id.0.to_be_bytes());
+    let lines = acted.lines.iter().map(|line| Stored {
+        sku: line.sku,
+        requested: line.requested,
+        made_at: line.after.pin,
+        state: line.after,
+    });
+    let booking = Booking {
+        channel: acted.channel.0,
+        reference: acted.reference,
+        ttl: Ttl::SHORTEST,
+        created: acted.created_at,
+        touched: acted.created_at,
+        deadline: acted.deadline,
+        lines: lines.collect(),
+    };
+    w.bytes(&booking.put(head(RESERVATION, 0, 0)));
+    let moves = (0_u64..).zip(&acted.lines);
+    let moves = moves.flat_map(|(at, line)| line.moves.iter().map(move |step| (at, *step)));
+    let moves: Vec<_> = moves
+        .filter_map(|(at, step)| Some((at, step_of(step)?)))
+        .collect();
+    w.array(4 * moves.len());
+    for (line, (kind, node, units)) in moves {
+        [line, kind, u64::from(node.0), units.get()]
+            .iter()
+            .for_each(|value| w.uint(*value));
+    }
+    ANSWER
+}
+
+/// `None` for moves that no command makes of a line that is there.
+const fn step_of(step: Move) -> Option<(u64, NodeIx, Units)> {
+    Some(match step {
+        Move::Hold(_) | Move::Expire(_) => return None,
+        Move::Commit(units) => (2, NodeIx::MAIN, units),
+        Move::ReleaseHeld(units) => (3, NodeIx::MAIN, units),
+        Move::ReleaseCommitted(units) => (4, NodeIx::MAIN, units),
+        Move::Ship(node, units) => (6, node, units),
+        Move::Restock(node, units) => (7, node, units),
+        Move::Quarantine(node, units) => (8, node, units),
+        Move::Repin(node) => (9, node, Units::ZERO),
+    })
+}
+
+fn put_changed(w: &mut Writer, changed: &StockChanged<'_>) -> u8 {
+    w.array(3);
+    w.int(CHANGED);
+    w.uint(match changed.verb {
+        StockVerb::Set => STOCK_SET,
+        StockVerb::Adjust => STOCK_ADJUST,
+        StockVerb::Transfer => STOCK_TRANSFER,
+    });
+    w.array(8 * changed.items.len());
+    for item in &changed.items {
+        w.bytes(item.sku.as_bytes());
+        w.uint(u64::from(item.node.0));
+        let units = [
+            item.on_hand_before,
+            item.on_hand,
+            item.unavailable_before,
+            item.unavailable,
+            item.available,
+        ];
+        units.iter().for_each(|units| w.uint(units.get()));
+        w.uint(item.version);
+    }
+    ANSWER
+}
+
+fn put_refusal(w: &mut Writer, refusal: &Refusal) {
+    let (tag, values) = match refusal {
+        Refusal::KeyReused => (1, Vec::new()),
+        Refusal::UnknownSku { sku } => (2, vec![Part::Text(sku)]),
+        Refusal::InsufficientStock { shortages } => {
+            (3, shortages.iter().flat_map(shortage).collect())
+        }
+        Refusal::UnknownReservation => (4, Vec::new()),
+        Refusal::UnknownLine { sku, node } => (5, vec![Part::Text(sku), Part::Number(pin(*node))]),
+        Refusal::Expired => (6, Vec::new()),
+        Refusal::Released => (7, Vec::new()),
+        Refusal::Shipped => (8, Vec::new()),
+        Refusal::NotHeld => (9, Vec::new()),
+        Refusal::NotConfirmed => (10, Vec::new()),
+        Refusal::NotShipped => (11, Vec::new()),
+        Refusal::OverConfirm { lines } => (12, lines.iter().flat_map(excess).collect()),
+        Refusal::OverRelease { lines } => (13, lines.iter().flat_map(excess).collect()),
+        Refusal::OverShip { lines } => (14, lines.iter().flat_map(excess).collect()),
+        Refusal::OverReturn { lines } => (15, lines.iter().flat_map(excess).collect()),
+        Refusal::PartialTransfer { lines } => (16, lines.iter().flat_map(excess).collect()),
+        Refusal::ChangeFromStale { items } => (17, items.iter().flat_map(stale).collect()),
+        Refusal::NegativeStock {
+            sku,
+            node,
+            on_hand,
+            unavailable,
+        } => {
+            let numbers = [u64::from(node.0), on_hand.get(), unavailable.get()];
+            (18, part(sku, &numbers).collect())
+        }
+        Refusal::TooMany { sku } => (19, vec![Part::Text(sku)]),
+        Refusal::VersionMismatch { actual } => (20, vec![Part::Number(u64::from(*actual))]),
+    };
+    w.array(2 + values.len());
+    w.int(REFUSED);
+    w.uint(tag);
+    for value in values {
+        match value {
+            Part::Text(text) => w.bytes(text.as_bytes()),
+            Part::Number(number) => w.uint(number),
+        }
+    }
+}
+
+/// A value of a refusal.
+enum Part<'a> {
+    Text(&'a str),
+    Number(u64),
+}
+
+fn part<'a>(sku: &'a str, numbers: &[u64]) -> impl Iterator<Item = Part<'a>> + use<'a> {
+    let numbers: Vec<_> = numbers.iter().map(|number| Part::Number(*number)).collect();
+    std::iter::once(Part::Text(sku)).chain(numbers)
+}
+
+fn shortage(short: &Shortage) -> impl Iterator<Item = Part<'_>> {
+    let limit = match short.limit {
+        Limit::Suspended => 1,
+        Limit::Stock => 2,
+        Limit::Safety => 3,
+        Limit::Node => 4,
+    };
+    let (requested, available) = (short.requested.get(), short.available.get());
+    part(&short.sku, &[pin(short.node), requested, available, limit])
+}
+
+fn excess(over: &Excess) -> impl Iterator<Item = Part<'_>> {
+    let (requested, possible) = (over.requested.get(), over.possible.get());
+    part(&over.sku, &[pin(over.node), requested, possible])
+}
+
+fn stale(stale: &Stale) -> impl Iterator<Item = Part<'_>> {
+    let (expected, found) = (stale.change_from.get(), stale.on_hand.get());
+    part(&stale.sku, &[u64::from(stale.node.0), expected, found])
+}
