@@ -7,6 +7,7 @@ use holdfast::clock::monotonic;
 use holdfast::domain::Sku;
 use holdfast::engine::Engine;
 use holdfast::ledger::LedgerError;
+use holdfast::ledger::remote::script::Keys;
 use holdfast::ledger::remote::{OpenError, inspect};
 
 use crate::instance::{Instance, Place, hold, set};
@@ -147,6 +148,29 @@ fn a_ledger_of_another_schema_or_size_is_left_alone() {
         let _old: u64 = place.ask(&["HSET", keys.meta(), field, &before]);
     }
     drop(place.open());
+}
+
+#[test]
+fn a_partition_that_a_used_ledger_lacks_is_not_made_anew() {
+    let server = Server::start(Kind::Redis);
+    let mut place = Place::new(&server);
+    place.partitions = Some(4);
+    // Whoever began to make it got no further than the first partition.
+    place.make(1);
+    let instance = place.open_named();
+    for sku in ["a", "b", "c", "d"] {
+        instance.execute(sku, &set(sku, 5));
+    }
+    drop(instance);
+    let third = Keys::new(&place.namespace, 2);
+    let _removed: u64 = place.ask(&["DEL", third.meta()]);
+    let refused = Place::refusal(place.config());
+    let OpenError::Unusable(text) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(text.contains("partition 2 is gone"), "{text}");
+    let found: u64 = place.ask(&["EXISTS", third.meta()]);
+    assert_eq!(found, 0);
 }
 
 #[test]

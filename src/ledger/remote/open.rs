@@ -346,7 +346,7 @@ fn learn_identity(config: &RemoteConfig) -> Result<Identity, OpenError> {
     let target = Arc::new(target(config, std::slice::from_ref(&keys)));
     let rare = Rare::start(target, RARE_THREAD)?;
     let made = config.init.then(|| new_identity(config));
-    let identity = wait_for(identified(&rare, config, &keys, FIRST, made))?;
+    let identity = wait_for(identified(&rare, config, &keys, FIRST, made))?.identity;
     let wanted = config.partitions.unwrap_or(identity.partitions);
     if identity.partitions == wanted && wanted > 0 {
         return Ok(identity);
@@ -357,22 +357,48 @@ fn learn_identity(config: &RemoteConfig) -> Result<Identity, OpenError> {
     )))
 }
 
-/// Makes sure that all partitions are of one ledger; makes those that are missing where that is
-/// wanted: whoever began may have got no further.
+/// Makes sure that all partitions are of one ledger. Makes those that are missing where that is
+/// wanted and nothing was ever decided: whoever began may have got no further. A ledger in use was
+/// complete, so a partition that it lacks was lost, and an empty one would hide that.
 async fn complete(
     rare: &Rare,
     config: &RemoteConfig,
     keys: &[Keys],
     identity: Identity,
 ) -> Result<(), OpenError> {
-    let made = config.init.then_some(identity);
-    for (partition, keys) in (0..).zip(keys).skip(1) {
-        if identified(rare, config, keys, partition, made).await? != identity {
-            let what = format!("partition {partition} belongs to another one");
-            return Err(OpenError::Unusable(what));
+    let mut missing = Vec::new();
+    let mut is_used = false;
+    for (partition, keys) in (0..).zip(keys) {
+        match identified(rare, config, keys, partition, None).await {
+            Ok(meta) => {
+                is_used |= meta.sequence > 0;
+                is_part_of(identity, &meta, partition)?;
+            }
+            Err(OpenError::Missing(_)) => missing.push((partition, keys)),
+            Err(error) => return Err(error),
+        }
+    }
+    let made = (config.init && !is_used).then_some(identity);
+    for (partition, keys) in missing {
+        // Another instance may just have made it.
+        match identified(rare, config, keys, partition, made).await {
+            Ok(meta) => is_part_of(identity, &meta, partition)?,
+            Err(OpenError::Missing(_)) if is_used => {
+                let what = format!("partition {partition} is gone from the store");
+                return Err(OpenError::Unusable(what));
+            }
+            Err(error) => return Err(error),
         }
     }
     Ok(())
+}
+
+fn is_part_of(identity: Identity, meta: &Meta, partition: u16) -> Result<(), OpenError> {
+    if meta.identity == identity {
+        return Ok(());
+    }
+    let what = format!("partition {partition} belongs to another one");
+    Err(OpenError::Unusable(what))
 }
 
 async fn identified(
@@ -381,7 +407,7 @@ async fn identified(
     keys: &Keys,
     partition: u16,
     made: Option<Identity>,
-) -> Result<Identity, OpenError> {
+) -> Result<Meta, OpenError> {
     let unreachable = |why: String| OpenError::Unreachable {
         place: config.address.to_string(),
         why,
@@ -389,7 +415,7 @@ async fn identified(
     let (caller, keys) = (rare.caller(partition), keys.clone());
     let found = rare.run(async move { identify(&caller, &keys, partition, made).await });
     match found.await {
-        Ok(Ok(meta)) => Ok(meta.identity),
+        Ok(Ok(meta)) => Ok(meta),
         Ok(Err(MetaError::Store(error))) => Err(unreachable(error.to_string())),
         Ok(Err(MetaError::Bad(BadMeta::Missing))) => {
             Err(OpenError::Missing(config.address.to_string()))
