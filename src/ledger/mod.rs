@@ -7,6 +7,7 @@ pub mod export;
 pub mod names;
 pub mod port;
 pub mod remote;
+mod sums;
 
 use std::time::Duration;
 

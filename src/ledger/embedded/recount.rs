@@ -5,34 +5,20 @@ use std::sync::atomic::Ordering;
 
 use super::EmbeddedLedger;
 use super::stock_shard::StockShard;
-use crate::domain::{NodeIx, Units};
+use crate::ledger::sums::Sums;
 use crate::ledger::{LedgerError, Recount};
 use crate::limits::{RECORD_SHARDS, STOCK_SHARDS};
-
-#[derive(Default, Clone, Copy)]
-struct Sums {
-    held: u64,
-    committed: u64,
-}
 
 /// Recounts one shard's stocks from its lines.
 pub(super) fn check_shard(shard: &StockShard) -> Recount {
     let mut found = Recount::default();
     let mut sums: HashMap<u32, Sums> = HashMap::new();
-    let mut pinned: HashMap<(u32, NodeIx), u64> = HashMap::new();
     let mut open_lines = 0;
     for (_, entry) in shard.lines.iter() {
         let line = entry.line();
-        let open = line.open();
-        if open.is_zero() {
-            continue;
-        }
-        open_lines += 1;
-        let sum = sums.entry(entry.stock).or_default();
-        sum.held += line.held.get();
-        sum.committed += line.committed.get();
-        if let Some(node) = line.pin {
-            *pinned.entry((entry.stock, node)).or_default() += open.get();
+        if !line.open().is_zero() {
+            open_lines += 1;
+            sums.entry(entry.stock).or_default().add(&line);
         }
     }
     if shard.open_lines != open_lines {
@@ -40,31 +26,8 @@ pub(super) fn check_shard(shard: &StockShard) -> Recount {
         found.violation(|| format!("open lines counter is {counter}, there are {open_lines}"));
     }
     for (slot, entry) in shard.stocks.iter() {
-        let (stock, sku) = (&entry.stock, entry.sku());
-        let sum = sums.get(&slot).copied().unwrap_or_default();
-        for (what, counter, records) in [
-            ("held", stock.held(), sum.held),
-            ("committed", stock.committed(), sum.committed),
-        ] {
-            if counter.get() != records {
-                found.violation(|| {
-                    format!("sku {sku}: {what} counter is {counter}, its lines sum to {records}")
-                });
-            }
-        }
-        for place in stock.nodes() {
-            let records = pinned.get(&(slot, place.node)).copied().unwrap_or(0);
-            if place.pinned.get() != records {
-                let (node, counter) = (place.node.0, place.pinned);
-                found.violation(|| {
-                    format!("sku {sku} node {node}: pinned is {counter}, lines sum to {records}")
-                });
-            }
-        }
-        found.skus += 1;
-        found.units_promised += stock.promised().get();
-        found.units_on_hand += stock.on_hand().get();
-        found.deficits += u64::from(stock.deficit() > Units::ZERO);
+        let sums = sums.remove(&slot).unwrap_or_default();
+        sums.judge(entry.sku(), Some(&entry.stock), &mut found);
     }
     found
 }

@@ -12,7 +12,7 @@ use crossbeam::utils::CachePadded;
 
 use crate::clock::{Monotonic, monotonic};
 
-const SHARDS: usize = 64;
+const SHARDS: u8 = 64;
 
 /// How long a command that was never answered is taken for one that may still be done: longer
 /// than an operating system keeps sending what it has of a connection that was given up.
@@ -47,7 +47,7 @@ impl Underway {
     }
 
     fn shard(&self, id: u128) -> Option<MutexGuard<'_, HashMap<u128, u32>>> {
-        let at = usize::try_from(id % 64).unwrap_or(0) % SHARDS;
+        let at = usize::try_from(id % u128::from(SHARDS)).ok()?;
         self.shards.get(at).map(|shard| locked(shard))
     }
 

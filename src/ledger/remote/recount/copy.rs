@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 
 use smallvec::SmallVec;
 
-use super::sums::Sums;
 use crate::domain::line::{Inconsistent, Move};
 use crate::domain::{Line, ReservationId, Stock, Units};
 use crate::ledger::Recount;
@@ -14,6 +13,7 @@ use crate::ledger::remote::script::Meta;
 use crate::ledger::remote::several::Parts;
 use crate::ledger::remote::wire::Malformed;
 use crate::ledger::remote::wire::record::{self, Booking, Kept, Record};
+use crate::ledger::sums::Sums;
 
 /// A reservation with open units.
 #[derive(Debug)]

@@ -11,7 +11,6 @@
 
 mod copy;
 mod course;
-mod sums;
 mod whole;
 
 use bytes::Bytes;

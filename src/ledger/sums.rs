@@ -1,9 +1,9 @@
-//! Units of a SKU, summed over reservation lines, against its counters.
+//! Units of a SKU, summed over reservation lines, against its counters: the same for every backend.
 
 use std::collections::HashMap;
 
+use super::Recount;
 use crate::domain::{Line, NodeIx, Stock, Units};
-use crate::ledger::Recount;
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
