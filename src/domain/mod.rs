@@ -19,6 +19,7 @@ pub mod line;
 pub mod stock;
 pub mod time;
 pub mod units;
+pub mod uses;
 pub mod verdict;
 
 pub use command::{Command, CommandKey};
@@ -27,4 +28,5 @@ pub use line::{Line, LineState};
 pub use stock::{Settings, Stock};
 pub use time::{HoldTtl, Ttl, UnixMillis};
 pub use units::Units;
+pub use uses::{ChannelUse, Uses};
 pub use verdict::{Outcome, Refusal, Reservation, Verdict};
