@@ -142,7 +142,10 @@ impl Uses {
     }
 
     fn entry(&mut self, channel: ChannelIx) -> &mut ChannelUse {
-        let at = match self.channels.binary_search_by_key(&channel, |of| of.channel) {
+        let at = match self
+            .channels
+            .binary_search_by_key(&channel, |of| of.channel)
+        {
             Ok(at) => at,
             Err(at) => {
                 self.channels.insert(at, ChannelUse::none(channel));

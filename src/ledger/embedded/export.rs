@@ -229,7 +229,14 @@ impl State {
         let mut stock = self.pool.stock_shard(shard)?;
         let owner = stock.find(hash, &line.sku).ok_or(BadItem::LINE)?;
         let deadline = UnixMillis(held.deadline_ms);
-        let entry = LineEntry::new(held.id(), number, owner, deadline, line.state()?);
+        let entry = LineEntry::new(
+            held.id(),
+            number,
+            held.channel(),
+            owner,
+            deadline,
+            line.state()?,
+        );
         let slot = stock.restore_line(entry)?;
         let shard = u16::try_from(shard).unwrap_or(u16::MAX);
         Ok(LineRef::missing(line.requested()?, line.made_at()).placed(shard, slot))

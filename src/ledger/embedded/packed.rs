@@ -1,8 +1,10 @@
 //! Quantities in five bytes, ids in two words: what there are millions of is kept in as few cache lines as possible.
 
+use std::num::NonZeroU16;
+
 use crate::domain::line::{Inconsistent, Move};
 use crate::domain::{Line, NodeIx, Units};
-use crate::limits::UNITS_MAX;
+use crate::limits::{NODES_MAX, UNITS_MAX};
 
 const BYTES: usize = 5;
 const _: () = assert!(UNITS_MAX < 1 << (8 * BYTES));
@@ -37,10 +39,29 @@ pub(super) fn joined([low, high]: [u64; 2]) -> u128 {
     (u128::from(high) << 64) | u128::from(low)
 }
 
+/// A pin in two bytes, of which zero is not one: an entry that is not there is told by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct PackedPin(NonZeroU16);
+
+const UNPINNED: PackedPin = PackedPin(NonZeroU16::MIN);
+const _: () = assert!(NODES_MAX <= (u16::MAX - 2) as usize);
+
+impl PackedPin {
+    fn new(pin: Option<NodeIx>) -> Self {
+        pin.map_or(UNPINNED, |NodeIx(node)| {
+            Self(UNPINNED.0.saturating_add(node.saturating_add(1)))
+        })
+    }
+
+    fn get(self) -> Option<NodeIx> {
+        self.0.get().checked_sub(2).map(NodeIx)
+    }
+}
+
 /// [`Line`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PackedLine {
-    pin: Option<NodeIx>,
+    pin: PackedPin,
     held: PackedUnits,
     committed: PackedUnits,
     shipped: PackedUnits,
@@ -61,7 +82,7 @@ impl PackedLine {
             returned,
         } = line;
         Self {
-            pin,
+            pin: PackedPin::new(pin),
             held: PackedUnits::new(held),
             committed: PackedUnits::new(committed),
             shipped: PackedUnits::new(shipped),
@@ -73,7 +94,7 @@ impl PackedLine {
 
     pub(super) fn get(&self) -> Line {
         Line {
-            pin: self.pin,
+            pin: self.pin.get(),
             held: self.held.get(),
             committed: self.committed.get(),
             shipped: self.shipped.get(),
@@ -104,7 +125,7 @@ mod tests {
         }
         let unit = |n| Units::new(UNITS_MAX - n).unwrap();
         let line = Line {
-            pin: Some(NodeIx(u16::MAX)),
+            pin: Some(NodeIx(u16::MAX - 2)),
             held: unit(1),
             committed: unit(2),
             shipped: unit(3),
@@ -113,5 +134,9 @@ mod tests {
             returned: unit(6),
         };
         assert_eq!(PackedLine::new(line).get(), line);
+        for pin in [None, Some(NodeIx::MAIN)] {
+            let line = Line { pin, ..line };
+            assert_eq!(PackedLine::new(line).get(), line);
+        }
     }
 }

@@ -138,7 +138,7 @@ impl Replica {
                     .await_stock(&mut stock, (shard, hash), &line.sku)?,
             };
             let (id, deadline) = (read.now.id, read.now.deadline);
-            let entry = LineEntry::new(id, number, owner, deadline, line.line);
+            let entry = LineEntry::new(id, number, read.now.channel, owner, deadline, line.line);
             let slot = stock.restore_line(entry)?;
             let shard = u16::try_from(shard).unwrap_or(u16::MAX);
             lines.push(LineRef::missing(line.requested, line.line.pin).placed(shard, slot));

@@ -171,7 +171,14 @@ impl EmbeddedLedger {
             let short_before = shard.stock(owner).map(crate::domain::Stock::deficit);
             let number = u16::try_from(at).unwrap_or(u16::MAX);
             let id = ReservationId(making.key.id);
-            let entry = LineEntry::new(id, number, owner, deadline, Line::pinned(line.node));
+            let entry = LineEntry::new(
+                id,
+                number,
+                making.channel,
+                owner,
+                deadline,
+                Line::pinned(line.node),
+            );
             let slot = shard
                 .hold(entry, *granted)
                 .map_err(|bad| self.broken(bad))?;

@@ -137,6 +137,7 @@ fn put_stock(w: &mut Writer<'_>, watermark: u64, shard: &StockShard) {
     for (_, entry) in shard.lines.iter() {
         w.wide(entry.reservation().0);
         w.number(u64::from(entry.number));
+        w.number(u64::from(entry.channel.0));
         let place = usize::try_from(entry.stock)
             .ok()
             .and_then(|slot| places.get(slot));
@@ -179,11 +180,12 @@ pub(super) fn get_stock<'a, E: From<BadRecord>>(
     }
     for _ in 0..r.count()? {
         let id = ReservationId(r.wide()?);
-        let (number, place) = (r.narrow()?, r.narrow()?);
+        let (number, channel, place) = (r.narrow()?, ChannelIx(r.narrow()?), r.narrow()?);
         let deadline = UnixMillis(r.signed()?);
         line(LineEntry::new(
             id,
             number,
+            channel,
             place,
             deadline,
             get_line(&mut r)?,

@@ -8,7 +8,7 @@ use super::index::Index;
 use super::packed::{PackedLine, halves, joined};
 use super::slab::Slab;
 use crate::domain::line::{Inconsistent, Move};
-use crate::domain::{Line, ReservationId, Stock, Units, UnixMillis};
+use crate::domain::{ChannelIx, Line, ReservationId, Stock, Units, UnixMillis};
 use crate::limits::STOCK_SHARDS;
 
 /// A SKU's name; in place as long as it is short, so that finding a SKU does not follow one more
@@ -79,6 +79,8 @@ pub(super) struct LineEntry {
     line: PackedLine,
     pub(super) stock: u32,
     pub(super) number: u16,
+    /// Who sells: its use of the SKU goes with the line's units.
+    pub(super) channel: ChannelIx,
 }
 
 const _: () = assert!(size_of::<Option<LineEntry>>() == 64);
@@ -87,6 +89,7 @@ impl LineEntry {
     pub(super) fn new(
         id: ReservationId,
         number: u16,
+        channel: ChannelIx,
         stock: u32,
         deadline: UnixMillis,
         line: Line,
@@ -97,6 +100,7 @@ impl LineEntry {
             line: PackedLine::new(line),
             stock,
             number,
+            channel,
         }
     }
 

@@ -158,7 +158,14 @@ impl State {
             None => loading.await_stock(&mut stock, (shard, hash), line.sku)?,
         };
         let empty = held_line(line.pin, Units::ZERO);
-        let entry = LineEntry::new(reserved.id, number, owner, deadline, empty);
+        let entry = LineEntry::new(
+            reserved.id,
+            number,
+            reserved.channel,
+            owner,
+            deadline,
+            empty,
+        );
         let slot = if loading.awaits(shard, owner) {
             stock.hold_line(entry, line.held)?
         } else {
