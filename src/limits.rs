@@ -28,6 +28,21 @@ pub const REFERENCE_BYTES_MAX: usize = 128;
 /// Longest free text (reason, operator) in bytes.
 pub const TEXT_BYTES_MAX: usize = 200;
 
+/// Most levels of a policy's tree of channels.
+pub const POLICY_LEVELS_MAX: usize = 16;
+
+/// Most sets of SKUs of a policy, and most tags.
+pub const POLICY_SETS_MAX: usize = 10_000;
+
+/// Most rules of a policy.
+pub const POLICY_RULES_MAX: usize = 10_000;
+
+/// Most SKUs that the sets and tags of a policy list, counted once for each time.
+pub const POLICY_SKUS_MAX: usize = 100_000;
+
+/// Most faults of a policy that are told at once.
+pub const POLICY_FAULTS_MAX: usize = 1_000;
+
 /// Most lines of one reservation, in a body also before equal lines are summed.
 pub const LINES_MAX: usize = 500;
 

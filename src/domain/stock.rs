@@ -4,7 +4,9 @@ use smallvec::SmallVec;
 
 use super::ids::NodeIx;
 use super::line::{Inconsistent, Move};
+use super::policy::{Claim, Supply};
 use super::units::Units;
+use super::uses::{Charge, Uses};
 use super::verdict::Limit;
 
 /// Units to keep back; no caller may hold them.
@@ -91,10 +93,19 @@ pub struct Stock {
     nodes: SmallVec<[NodeStock; 1]>,
     held: Units,
     committed: Units,
-    /// `None`: the defaults, as most SKUs have; a million of them then cost a pointer each.
-    settings: Option<Box<Settings>>,
     version: u64,
+    /// `None`: nothing of it; a million SKUs that nobody asks for cost a pointer each.
+    rest: Option<Box<Rest>>,
 }
+
+/// What not every SKU has.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Rest {
+    settings: Settings,
+    uses: Uses,
+}
+
+static NO_USES: Uses = Uses::EMPTY;
 
 impl Stock {
     /// Builds a stock from its stored parts; the nodes are sorted here.
@@ -103,15 +114,17 @@ impl Stock {
         held: Units,
         committed: Units,
         settings: Settings,
+        uses: Uses,
         version: u64,
     ) -> Self {
         nodes.sort_by_key(|n| n.node);
+        let rest = Rest { settings, uses };
         Self {
             nodes,
             held,
             committed,
-            settings: boxed(settings),
             version,
+            rest: (rest != Rest::default()).then(|| Box::new(rest)),
         }
     }
 
@@ -141,7 +154,15 @@ impl Stock {
 
     /// The settings.
     pub fn settings(&self) -> Settings {
-        self.settings.as_deref().copied().unwrap_or_default()
+        self.rest
+            .as_deref()
+            .map(|rest| rest.settings)
+            .unwrap_or_default()
+    }
+
+    /// What each channel uses.
+    pub fn uses(&self) -> &Uses {
+        self.rest.as_deref().map_or(&NO_USES, |rest| &rest.uses)
     }
 
     /// Counts the changes of this stock.
@@ -169,7 +190,7 @@ impl Stock {
 
     /// Units kept back now.
     pub fn safety(&self) -> Units {
-        match self.settings.as_deref().map(|settings| settings.safety) {
+        match self.rest.as_deref().map(|rest| rest.settings.safety) {
             None => Units::ZERO,
             Some(Safety::Units(units)) => units,
             Some(Safety::Percent(basis_points)) => self.on_hand().share_up(basis_points),
@@ -198,20 +219,25 @@ impl Stock {
     /// Whether available units are at or under the low-water threshold.
     pub fn is_low(&self) -> bool {
         let mark = self
-            .settings
+            .rest
             .as_deref()
-            .and_then(|settings| settings.low_water);
+            .and_then(|rest| rest.settings.low_water);
         mark.is_some_and(|mark| self.available() <= mark)
     }
 
     /// The most that one more line could take after `taken` units went to other lines of the same
     /// command, and what binds it. Lines of one command never share a pin, so what they took
-    /// matters only for the sum.
-    pub fn room(&self, pin: Option<NodeIx>, taken: Units) -> (Units, Limit) {
+    /// matters only for the sum. `claim` is the channel under the rule in force, where one is.
+    pub fn room(
+        &self,
+        pin: Option<NodeIx>,
+        taken: Units,
+        claim: Option<Claim<'_>>,
+    ) -> (Units, Limit) {
         if self
-            .settings
+            .rest
             .as_deref()
-            .is_some_and(|settings| settings.selling == Selling::Suspended)
+            .is_some_and(|rest| rest.settings.selling == Selling::Suspended)
         {
             return (Units::ZERO, Limit::Suspended);
         }
@@ -221,6 +247,19 @@ impl Stock {
         if above_safety < room.0 {
             room = (above_safety, Limit::Safety);
         }
+        if let Some(claim) = claim {
+            let shares = claim
+                .rule
+                .shares(claim.channel, self.supply(taken), self.uses(), taken);
+            for (bound, limit) in [
+                (shares.cap, Limit::Cap),
+                (shares.protection, Limit::Protection),
+            ] {
+                if let Some(bound) = bound.filter(|bound| bound.room < room.0) {
+                    room = (bound.room, limit);
+                }
+            }
+        }
         if let Some(node) = pin {
             let at_node = self.node(node).unpinned();
             if at_node < room.0 {
@@ -228,6 +267,14 @@ impl Stock {
             }
         }
         room
+    }
+
+    /// What there is after `taken` units went to other lines of the same command.
+    pub fn supply(&self, taken: Units) -> Supply {
+        Supply {
+            on_hand: self.on_hand(),
+            free: self.available().left_after(taken),
+        }
     }
 
     /// Whether the sums over all nodes stay within [`Units::MAX`].
@@ -268,9 +315,23 @@ impl Stock {
         Ok(())
     }
 
-    /// Does the move of a line, which is pinned to `pin` and has `open` units before the move.
-    /// On `Err` the stock may be half changed and must not be used any more.
+    /// Does the move of a line, which is pinned to `pin` and has `open` units before the move, and
+    /// charges its channel. On `Err` the stock may be half changed and must not be used any more.
     pub fn apply(
+        &mut self,
+        pin: Option<NodeIx>,
+        open: Units,
+        step: Move,
+        charge: Charge,
+    ) -> Result<(), Inconsistent> {
+        if Uses::is_changed_by(step) {
+            self.rest.get_or_insert_default().uses.apply(step, charge)?;
+        }
+        self.move_units(pin, open, step)
+    }
+
+    /// [`Self::apply`] without the channel: for a copy that is only tried on.
+    pub(crate) fn move_units(
         &mut self,
         pin: Option<NodeIx>,
         open: Units,
@@ -334,10 +395,6 @@ impl Stock {
 
     /// Puts these settings in force; their version is set by the caller.
     pub fn put_settings(&mut self, settings: Settings) {
-        self.settings = boxed(settings);
+        self.rest.get_or_insert_default().settings = settings;
     }
-}
-
-fn boxed(settings: Settings) -> Option<Box<Settings>> {
-    (settings != Settings::default()).then(|| Box::new(settings))
 }

@@ -54,6 +54,14 @@ impl Units {
         self.0.checked_add_signed(delta).and_then(Self::new)
     }
 
+    /// This share of the quantity in basis points (hundredths of a percent), rounded down.
+    #[must_use]
+    pub fn share_down(self, basis_points: u16) -> Self {
+        let product = u128::from(self.0).saturating_mul(u128::from(basis_points));
+        let share = product.checked_div(10_000).unwrap_or(0);
+        Self(u64::try_from(share).unwrap_or(UNITS_MAX).min(UNITS_MAX))
+    }
+
     /// This share of the quantity in basis points (hundredths of a percent), rounded up.
     #[must_use]
     pub fn share_up(self, basis_points: u16) -> Self {

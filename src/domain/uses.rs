@@ -7,6 +7,15 @@ use super::line::{Inconsistent, Move};
 use super::time::UnixMillis;
 use super::units::Units;
 
+/// Whose units move, and the beginning of the window in which they count if they are shipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Charge {
+    /// Who sells.
+    pub channel: ChannelIx,
+    /// Without a policy there is one window, which began long ago: [`UnixMillis::default`].
+    pub window: UnixMillis,
+}
+
 /// Units that a channel has taken of a SKU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChannelUse {
@@ -55,6 +64,12 @@ pub struct Uses {
 }
 
 impl Uses {
+    /// Nothing.
+    pub const EMPTY: Self = Self {
+        window: UnixMillis(0),
+        channels: SmallVec::new_const(),
+    };
+
     /// Builds them from their stored parts.
     pub fn from_parts(window: UnixMillis, channels: impl IntoIterator<Item = ChannelUse>) -> Self {
         let mut channels: SmallVec<[ChannelUse; 1]> = channels.into_iter().collect();
@@ -92,13 +107,25 @@ impl Uses {
         })
     }
 
-    /// Does the move of a line of that channel. What is shipped counts in `window`.
-    pub fn apply(
-        &mut self,
-        channel: ChannelIx,
-        step: Move,
-        window: UnixMillis,
-    ) -> Result<(), Inconsistent> {
+    /// Whether a move is one of units between used and not. Units that come back after shipping are
+    /// a receipt; they were used all the same.
+    pub const fn is_changed_by(step: Move) -> bool {
+        match step {
+            Move::Hold(q)
+            | Move::ReleaseHeld(q)
+            | Move::ReleaseCommitted(q)
+            | Move::Expire(q)
+            | Move::Ship(_, q) => !q.is_zero(),
+            Move::Commit(_) | Move::Restock(..) | Move::Quarantine(..) | Move::Repin(_) => false,
+        }
+    }
+
+    /// Does the move of a line.
+    pub fn apply(&mut self, step: Move, charge: Charge) -> Result<(), Inconsistent> {
+        let Charge { channel, window } = charge;
+        if !Self::is_changed_by(step) {
+            return Ok(());
+        }
         match step {
             Move::Hold(q) => {
                 let of = self.entry(channel);
@@ -113,7 +140,6 @@ impl Uses {
                 of.open = of.open.checked_sub(q).ok_or(Inconsistent)?;
                 of.shipped = of.shipped.checked_add(q).unwrap_or(Units::MAX);
             }
-            // Units that come back are a receipt; they were used all the same.
             Move::Commit(_) | Move::Restock(..) | Move::Quarantine(..) | Move::Repin(_) => {}
         }
         Ok(())
@@ -155,5 +181,73 @@ impl Uses {
         // The index was found or made above.
         #[expect(clippy::indexing_slicing, reason = "just found or inserted")]
         &mut self.channels[at]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::NodeIx;
+
+    const LIVE: ChannelIx = ChannelIx(3);
+    const SHOP: ChannelIx = ChannelIx(1);
+
+    fn units(n: u64) -> Units {
+        Units::new(n).unwrap()
+    }
+
+    fn charge(channel: ChannelIx, window: i64) -> Charge {
+        Charge {
+            channel,
+            window: UnixMillis(window),
+        }
+    }
+
+    fn used(uses: &Uses, window: i64) -> Vec<(u16, u64, u64)> {
+        let of = |of: ChannelUse| (of.channel.0, of.open.get(), of.shipped.get());
+        uses.in_window(UnixMillis(window)).map(of).collect()
+    }
+
+    #[test]
+    fn units_are_used_until_they_go_back_or_the_window_of_their_shipment_ends() {
+        let mut uses = Uses::default();
+        uses.apply(Move::Hold(units(5)), charge(LIVE, 7)).unwrap();
+        uses.apply(Move::Hold(units(2)), charge(SHOP, 7)).unwrap();
+        uses.apply(Move::Commit(units(4)), charge(LIVE, 7)).unwrap();
+        assert_eq!(used(&uses, 7), [(1, 2, 0), (3, 5, 0)]);
+        let ship = Move::Ship(NodeIx::MAIN, units(4));
+        uses.apply(ship, charge(LIVE, 7)).unwrap();
+        let back = Move::Restock(NodeIx::MAIN, units(4));
+        uses.apply(back, charge(LIVE, 7)).unwrap();
+        uses.apply(Move::Expire(units(1)), charge(LIVE, 7)).unwrap();
+        assert_eq!(used(&uses, 7), [(1, 2, 0), (3, 0, 4)]);
+        assert_eq!(used(&uses, 8), [(1, 2, 0), (3, 0, 0)]);
+
+        uses.apply(Move::ReleaseHeld(units(1)), charge(SHOP, 8))
+            .unwrap();
+        assert_eq!(
+            uses.window(),
+            UnixMillis(7),
+            "only a shipment begins a window"
+        );
+        let ship = Move::Ship(NodeIx::MAIN, units(1));
+        uses.apply(ship, charge(SHOP, 8)).unwrap();
+        assert_eq!(used(&uses, 8), [(1, 0, 1)]);
+    }
+
+    #[test]
+    fn nothing_more_goes_back_than_was_used() {
+        let mut uses = Uses::default();
+        let hold = Move::Hold(units(1));
+        uses.apply(hold, charge(LIVE, 0)).unwrap();
+        let too_much = Move::ReleaseHeld(units(2));
+        assert_eq!(
+            uses.clone().apply(too_much, charge(LIVE, 0)),
+            Err(Inconsistent)
+        );
+        assert_eq!(
+            uses.apply(Move::Expire(units(1)), charge(SHOP, 0)),
+            Err(Inconsistent)
+        );
     }
 }

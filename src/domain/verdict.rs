@@ -85,8 +85,9 @@ pub struct StockResult {
     pub version: u64,
 }
 
-/// Which limit bound. Ordered by precedence: where two limits bind alike, the first is named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Which limit bound. Where two bind alike, the first of suspended, stock, safety, cap, protection
+/// and node is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Limit {
     /// Selling is suspended.
@@ -97,6 +98,10 @@ pub enum Limit {
     Safety = 3,
     /// Nothing more is free at the node named.
     Node = 4,
+    /// The channel, or a group that it belongs to, may take no more.
+    Cap = 5,
+    /// What is left is kept for other channels.
+    Protection = 6,
 }
 
 impl Limit {
@@ -107,6 +112,8 @@ impl Limit {
             Self::Stock => "stock",
             Self::Safety => "safety",
             Self::Node => "node",
+            Self::Cap => "cap",
+            Self::Protection => "protection",
         }
     }
 }

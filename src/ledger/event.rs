@@ -157,6 +157,9 @@ pub struct ActedLine<'a> {
     pub after: Line,
     /// The moves that led there, in order; empty for a line that was not touched.
     pub moves: SmallVec<[Move; 1]>,
+    /// Beginning of the window in which units that were shipped count against caps; 0 where none is
+    /// in force, and for any other verb.
+    pub window: UnixMillis,
 }
 
 /// How stock was changed.

@@ -184,7 +184,7 @@ pub struct Availability {
 impl Availability {
     /// Of this stock at this moment, at a node or anywhere.
     pub fn of(stock: &Stock, node: Option<NodeIx>, as_of: UnixMillis) -> Self {
-        let (available, limit) = stock.room(node, Units::ZERO);
+        let (available, limit) = stock.room(node, Units::ZERO, None);
         Self {
             available,
             limit,

@@ -1,9 +1,9 @@
 //! Units of a SKU, summed over reservation lines, against its counters: the same for every backend.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::Recount;
-use crate::domain::{Line, NodeIx, Stock, Units};
+use crate::domain::{ChannelIx, Line, NodeIx, Stock, Units};
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
@@ -11,15 +11,17 @@ pub(super) struct Sums {
     held: u64,
     committed: u64,
     pinned: HashMap<NodeIx, u64>,
+    used: HashMap<ChannelIx, u64>,
 }
 
 impl Sums {
-    pub(super) fn add(&mut self, line: &Line) {
+    pub(super) fn add(&mut self, line: &Line, channel: ChannelIx) {
         self.held += line.held.get();
         self.committed += line.committed.get();
         if let Some(node) = line.pin.filter(|_| !line.open().is_zero()) {
             *self.pinned.entry(node).or_default() += line.open().get();
         }
+        *self.used.entry(channel).or_default() += line.open().get();
     }
 
     /// Says where they differ from the counters of the SKU, and counts it.
@@ -49,9 +51,29 @@ impl Sums {
                 });
             }
         }
+        self.judge_uses(sku, stock, found);
         found.skus += 1;
         found.units_promised += stock.promised().get();
         found.units_on_hand += stock.on_hand().get();
         found.deficits += u64::from(stock.deficit() > Units::ZERO);
+    }
+
+    fn judge_uses(&self, sku: &str, stock: &Stock, found: &mut Recount) {
+        let uses = stock.uses().channels();
+        let counted = |channel| { uses.iter() }.find(|of| of.channel == channel);
+        let known = uses.iter().map(|of| of.channel);
+        let all: BTreeSet<ChannelIx> = known.chain(self.used.keys().copied()).collect();
+        for channel in all {
+            let counter = counted(channel).map_or(0, |of| of.open.get());
+            let records = self.used.get(&channel).copied().unwrap_or(0);
+            if counter != records {
+                let channel = channel.0;
+                found.violation(|| {
+                    format!(
+                        "sku {sku} channel {channel}: used are {counter}, lines sum to {records}"
+                    )
+                });
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@ use holdfast::domain::hash::Hasher;
 use holdfast::domain::line::Move;
 use holdfast::domain::verdict::{Outcome, Refusal, ReservationLine, StockResult, Verdict};
 use holdfast::domain::{
-    Line, NodeIx, Reservation, ReservationId, Settings, Stock, Units, UnixMillis,
+    ChannelIx, Charge, Line, NodeIx, Reservation, ReservationId, Settings, Stock, Units, UnixMillis,
 };
 use holdfast::ledger::{Answer, Availability, Position, StockView};
 
@@ -53,7 +53,8 @@ impl Book {
             }
             for line in &mut reservation.lines {
                 if line.line.held > Units::ZERO {
-                    make(&mut self.stocks, line, Move::Expire(line.line.held));
+                    let step = Move::Expire(line.line.held);
+                    make(&mut self.stocks, reservation.channel, line, step);
                 }
             }
         }
@@ -71,7 +72,7 @@ impl Book {
     fn reserve(&mut self, id: u128, reserve: &Reserve<'_>) -> Verdict {
         let lines = reserve.lines.as_slice();
         let stock_of = |at: usize| self.stocks.get(lines[at].sku.as_str());
-        let grants = decide::reserve(&reserve.lines, reserve.allow_partial, stock_of)?;
+        let grants = decide::reserve(&reserve.lines, reserve.allow_partial, stock_of, |_| None)?;
         let channel = reserve.channel.index.unwrap();
         let now = UnixMillis(self.now);
         let mut reservation = Reservation {
@@ -90,7 +91,7 @@ impl Book {
                 .collect(),
         };
         for (line, granted) in reservation.lines.iter_mut().zip(grants) {
-            make(&mut self.stocks, line, Move::Hold(granted));
+            make(&mut self.stocks, channel, line, Move::Hold(granted));
         }
         if let Some(reference) = reserve.reference {
             self.references
@@ -114,7 +115,12 @@ impl Book {
         let now = UnixMillis(self.now);
         let plan = decide::act(act, reservation.deadline, now, &facts, stock_of)?;
         for (at, step) in plan.moves {
-            make(&mut self.stocks, &mut reservation.lines[at], step);
+            make(
+                &mut self.stocks,
+                reservation.channel,
+                &mut reservation.lines[at],
+                step,
+            );
         }
         reservation.deadline = plan.deadline.unwrap_or(reservation.deadline);
         Ok(Outcome::Reservation(reservation.clone()))
@@ -168,9 +174,18 @@ impl Book {
 }
 
 /// Does a move to a line and to its stock.
-fn make(stocks: &mut BTreeMap<String, Stock>, line: &mut ReservationLine, step: Move) {
+fn make(
+    stocks: &mut BTreeMap<String, Stock>,
+    channel: ChannelIx,
+    line: &mut ReservationLine,
+    step: Move,
+) {
     let stock = stocks.get_mut(&*line.sku).unwrap();
-    stock.apply(line.line.pin, line.line.open(), step).unwrap();
+    let window = UnixMillis::default();
+    let charge = Charge { channel, window };
+    stock
+        .apply(line.line.pin, line.line.open(), step, charge)
+        .unwrap();
     line.line.apply(step).unwrap();
 }
 

@@ -345,7 +345,7 @@ fn ship<'s>(
             Ok(steps) => {
                 for step in steps {
                     // Only tried on a copy here; the caller applies it for good and checks.
-                    let tried = stock.apply(fact.line.pin, fact.line.open(), step);
+                    let tried = stock.move_units(fact.line.pin, fact.line.open(), step);
                     debug_assert_eq!(tried, Ok(()), "shipping within what the node has");
                     moves.push((*at, step));
                 }
@@ -419,7 +419,7 @@ fn give_back<'s>(
             Move::Quarantine(node, *units)
         };
         let mut stock = running(&mut current, fact.sku, || stock_of(*at));
-        if stock.apply(fact.line.pin, Units::ZERO, step).is_err() || !stock.fits() {
+        if stock.move_units(fact.line.pin, Units::ZERO, step).is_err() || !stock.fits() {
             return Err(Refusal::TooMany {
                 sku: fact.sku.into(),
             });

@@ -13,6 +13,7 @@ pub use stock::{Place, stock};
 use smallvec::SmallVec;
 
 use super::command::{Lines, PutSettings};
+use super::policy::Claim;
 use super::stock::{Settings, Stock};
 use super::units::Units;
 use super::verdict::{Refusal, Shortage};
@@ -21,11 +22,13 @@ use super::verdict::{Refusal, Shortage};
 pub type Grants = SmallVec<[Units; 2]>;
 
 /// Decides a reservation. `stock_of` gives the stock of the line at a position; `None` there means
-/// the SKU is unknown. Each line is judged after the lines before it of the same SKU.
+/// the SKU is unknown. `claim_of` gives the channel under the rule in force for that SKU, where one
+/// is. Each line is judged after the lines before it of the same SKU.
 pub fn reserve<'s>(
     lines: &Lines<'_>,
     allow_partial: bool,
     stock_of: impl Fn(usize) -> Option<&'s Stock>,
+    claim_of: impl Fn(usize) -> Option<Claim<'s>>,
 ) -> Result<Grants, Refusal> {
     let lines = lines.as_slice();
     let mut grants = Grants::new();
@@ -47,7 +50,7 @@ pub fn reserve<'s>(
             before = Some(line.sku);
         }
         let Some(stock) = stock_of(at) else { continue };
-        let (room, limit) = stock.room(line.node, taken);
+        let (room, limit) = stock.room(line.node, taken, claim_of(at));
         let granted = line.quantity.min(room);
         if granted < line.quantity {
             shortages.push(Shortage {
@@ -98,6 +101,7 @@ mod tests {
     use crate::domain::command::LineRequest;
     use crate::domain::ids::{NodeIx, Sku};
     use crate::domain::stock::{NodeStock, Safety, Selling};
+    use crate::domain::uses::Uses;
     use crate::domain::verdict::Limit;
 
     fn units(n: u64) -> Units {
@@ -112,7 +116,7 @@ mod tests {
             ..NodeStock::empty(NodeIx(node))
         };
         let nodes = smallvec![place(1, 6, 0), place(2, 4, 1)];
-        Stock::from_parts(nodes, units(2), Units::ZERO, settings, 7)
+        Stock::from_parts(nodes, units(2), Units::ZERO, settings, Uses::EMPTY, 7)
     }
 
     fn ask(
@@ -126,7 +130,7 @@ mod tests {
             quantity: units(*quantity),
         });
         let lines = Lines::try_new(lines).unwrap();
-        let grants = reserve(&lines, partial, |_| Some(stock))?;
+        let grants = reserve(&lines, partial, |_| Some(stock), |_| None)?;
         Ok(grants.iter().map(|u| u.get()).collect())
     }
 
@@ -205,7 +209,7 @@ mod tests {
             quantity: units(1),
         }])
         .unwrap();
-        let refusal = reserve(&lines, true, |_| None).unwrap_err();
+        let refusal = reserve(&lines, true, |_| None, |_| None).unwrap_err();
         assert_eq!(refusal, Refusal::UnknownSku { sku: "nope".into() });
     }
 }

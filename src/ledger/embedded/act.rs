@@ -8,7 +8,7 @@ use super::record_shard::{LineRef, Record};
 use super::scratch::Scratch;
 use crate::domain::command::{Act, CommandKey, Verb};
 use crate::domain::decide::{self, ActPlan, LineFacts};
-use crate::domain::{Refusal, UnixMillis};
+use crate::domain::{Refusal, Stock, UnixMillis};
 use crate::ledger::event::{Acted, ActedLine, Body, VerbKind};
 use crate::ledger::{Answer, LedgerError};
 
@@ -78,8 +78,9 @@ impl EmbeddedLedger {
             let shard = stock
                 .shard_mut(usize::from(line.shard))
                 .ok_or(LedgerError::Unavailable)?;
+            let window = shard.window_of(line.slot, acting.now);
             shard
-                .step(line.slot, *step)
+                .step(line.slot, *step, window)
                 .map_err(|bad| self.broken(bad))?;
         }
         if let Some(deadline) = plan.deadline {
@@ -155,6 +156,18 @@ impl Acting<'_, '_> {
         })
     }
 
+    /// The window that was just shipped in.
+    fn window(&self, stock: &Stock) -> UnixMillis {
+        match self.act.verb {
+            Verb::Ship { .. } => stock.uses().window(),
+            Verb::Confirm
+            | Verb::Release
+            | Verb::Extend(_)
+            | Verb::Return { .. }
+            | Verb::Transfer { .. } => UnixMillis::default(),
+        }
+    }
+
     fn lines<'s>(
         &self,
         plan: &ActPlan,
@@ -173,6 +186,7 @@ impl Acting<'_, '_> {
                     requested: line.requested,
                     after: entry.line(),
                     moves: moves_of(at),
+                    window: self.window(&owner.stock),
                 })
             })
             .collect()

@@ -44,7 +44,7 @@ pub(super) fn joined([low, high]: [u64; 2]) -> u128 {
 struct PackedPin(NonZeroU16);
 
 const UNPINNED: PackedPin = PackedPin(NonZeroU16::MIN);
-const _: () = assert!(NODES_MAX <= (u16::MAX - 2) as usize);
+const _: () = assert!(NODES_MAX < 65_533);
 
 impl PackedPin {
     fn new(pin: Option<NodeIx>) -> Self {

@@ -18,7 +18,9 @@ pub(super) fn check_shard(shard: &StockShard) -> Recount {
         let line = entry.line();
         if !line.open().is_zero() {
             open_lines += 1;
-            sums.entry(entry.stock).or_default().add(&line);
+            sums.entry(entry.stock)
+                .or_default()
+                .add(&line, entry.channel);
         }
     }
     if shard.open_lines != open_lines {

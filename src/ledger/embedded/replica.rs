@@ -18,6 +18,7 @@ use crate::domain::command::{CommandKey, Reserve};
 use crate::domain::decide;
 use crate::domain::hash::Hasher;
 use crate::domain::line::Inconsistent;
+use crate::domain::policy::Claim;
 use crate::domain::{Refusal, Reservation, Sku, Stock, Ttl, UnixMillis};
 use crate::ledger::event::{Body, Event};
 use crate::ledger::{LedgerError, Position};
@@ -264,11 +265,18 @@ impl Replica {
         if stock.iter_mut().any(|(_, shard)| shard.has_overdue(by)) {
             return Ok(None);
         }
-        let verdict = decide::reserve(&reserve.lines, reserve.allow_partial, |at| {
+        let stock_of = |at: usize| {
             let (line, hash) = (lines.get(at)?, *hashes.get(at)?);
             let shard = stock.shard(shard_of(hash))?;
             shard.stock(shard.find(hash, line.sku.as_str())?)
-        });
+        };
+        let claim_of = |at: usize| {
+            let shard = stock.shard(shard_of(*hashes.get(at)?))?;
+            let rule = shard.rule(lines.get(at)?.sku.as_str(), by)?;
+            let channel = reserve.channel.index;
+            Some(Claim { channel, rule })
+        };
+        let verdict = decide::reserve(&reserve.lines, reserve.allow_partial, stock_of, claim_of);
         Ok(match verdict {
             Err(refusal @ Refusal::InsufficientStock { .. }) => Some(refusal),
             Ok(_) | Err(_) => None,

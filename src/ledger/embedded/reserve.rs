@@ -13,8 +13,9 @@ use crate::domain::command::{CommandKey, LineRequest, Reserve};
 use crate::domain::decide;
 use crate::domain::decide::Grants;
 use crate::domain::line::Inconsistent;
+use crate::domain::policy::Claim;
 use crate::domain::verdict::{Outcome, Reservation, ReservationLine};
-use crate::domain::{ChannelIx, Line, ReservationId, Units, UnixMillis};
+use crate::domain::{ChannelIx, Line, Refusal, ReservationId, Units, UnixMillis};
 use crate::ledger::event::{Body, Reserved, ReservedLine};
 use crate::ledger::{Answer, LedgerError, Position, answer};
 
@@ -66,10 +67,7 @@ impl EmbeddedLedger {
             let shard = stock.shard(place.shard);
             place.slot = shard.and_then(|shard| shard.find(place.hash, line.sku.as_str()));
         }
-        let verdict = decide::reserve(&reserve.lines, reserve.allow_partial, |at| {
-            let place = places.get(at)?;
-            stock.shard(place.shard)?.stock(place.slot?)
-        });
+        let verdict = self.judge(reserve, now, &places, &stock);
         match verdict {
             Err(refusal) => {
                 let refused = self.refuse(&mut records, key, now, refusal, scratch);
@@ -102,6 +100,32 @@ impl EmbeddedLedger {
                 })
             }
         }
+    }
+
+    fn judge(
+        &self,
+        reserve: &Reserve<'_>,
+        now: UnixMillis,
+        places: &Places,
+        stock: &StockGuards<'_>,
+    ) -> Result<Grants, Refusal> {
+        let lines = &reserve.lines;
+        let shard_of = |at: usize| {
+            let place = places.get(at)?;
+            Some((stock.shard(place.shard)?, place.slot?))
+        };
+        let stock_of = |at| {
+            let (shard, slot) = shard_of(at)?;
+            shard.stock(slot)
+        };
+        let claim_of = |at| {
+            let (shard, _) = shard_of(at)?;
+            let rule = shard.rule(lines.as_slice().get(at)?.sku.as_str(), now)?;
+            let named = reserve.channel.index;
+            let channel = named.or_else(|| self.find_channel(reserve.channel.name));
+            Some(Claim { channel, rule })
+        };
+        decide::reserve(lines, reserve.allow_partial, stock_of, claim_of)
     }
 
     /// The shard of a line; its slot is found under the locks.

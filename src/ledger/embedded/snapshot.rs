@@ -19,7 +19,7 @@ use super::snapshot_file::SnapshotWriter;
 use super::stock_shard::{LineEntry, StockShard};
 use crate::domain::command::CommandKey;
 use crate::domain::stock::NodeStock;
-use crate::domain::{ChannelIx, NodeIx, ReservationId, Stock, Ttl, UnixMillis};
+use crate::domain::{ChannelIx, ChannelUse, NodeIx, ReservationId, Stock, Ttl, UnixMillis, Uses};
 use crate::ledger::{LedgerError, Position};
 use crate::limits::{RECORD_SHARDS, STOCK_SHARDS};
 
@@ -132,6 +132,7 @@ fn put_stock(w: &mut Writer<'_>, watermark: u64, shard: &StockShard) {
             w.units(node.unavailable);
             w.units(node.pinned);
         }
+        put_uses(w, stock.uses());
     }
     w.count(shard.lines.len());
     for (_, entry) in shard.lines.iter() {
@@ -145,6 +146,38 @@ fn put_stock(w: &mut Writer<'_>, watermark: u64, shard: &StockShard) {
         w.signed(entry.deadline.0);
         put_line(w, &entry.line());
     }
+}
+
+fn put_uses(w: &mut Writer<'_>, uses: &Uses) {
+    w.count(uses.channels().len());
+    if uses.is_empty() {
+        return;
+    }
+    w.signed(uses.window().0);
+    for of in uses.channels() {
+        w.number(u64::from(of.channel.0));
+        w.units(of.open);
+        w.units(of.shipped);
+        w.signed(of.moved);
+    }
+}
+
+fn get_uses(r: &mut Reader<'_>) -> Result<Uses, BadRecord> {
+    let count = r.count()?;
+    if count == 0 {
+        return Ok(Uses::EMPTY);
+    }
+    let window = UnixMillis(r.signed()?);
+    let mut uses: SmallVec<[ChannelUse; 1]> = SmallVec::new();
+    for _ in 0..count {
+        uses.push(ChannelUse {
+            channel: ChannelIx(r.narrow()?),
+            open: r.units()?,
+            shipped: r.units()?,
+            moved: r.signed()?,
+        });
+    }
+    Ok(Uses::from_parts(window, uses))
 }
 
 /// A stock of a snapshot.
@@ -175,7 +208,8 @@ pub(super) fn get_stock<'a, E: From<BadRecord>>(
                 pinned: r.units()?,
             });
         }
-        let parts = Stock::from_parts(nodes, held, committed, settings, version);
+        let uses = get_uses(&mut r)?;
+        let parts = Stock::from_parts(nodes, held, committed, settings, uses, version);
         stock(StoredStock { sku, stock: parts })?;
     }
     for _ in 0..r.count()? {

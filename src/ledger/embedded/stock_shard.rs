@@ -3,13 +3,19 @@
 //! Stock and lines of a SKU are in one shard, under one lock, so that a deadline that passed is
 //! honoured by whoever touches the SKU next, without asking anyone else.
 
+use std::sync::Arc;
+
 use super::due::DueQueue;
 use super::index::Index;
 use super::packed::{PackedLine, halves, joined};
 use super::slab::Slab;
 use crate::domain::line::{Inconsistent, Move};
-use crate::domain::{ChannelIx, Line, ReservationId, Stock, Units, UnixMillis};
+use crate::domain::policy::{InForce, Policy};
+use crate::domain::{ChannelIx, Charge, Line, ReservationId, Stock, Units, UnixMillis};
 use crate::limits::STOCK_SHARDS;
+
+/// For moves that count in no window: only what is shipped does.
+const ANY_WINDOW: UnixMillis = UnixMillis(0);
 
 /// A SKU's name; in place as long as it is short, so that finding a SKU does not follow one more
 /// pointer.
@@ -133,6 +139,9 @@ pub(super) struct StockShard {
     /// Sequence of the last command that changed anything here since the start. Expiries do not
     /// count: after a crash, time makes the lost ones again.
     pub(super) changed: u64,
+    /// The channel policy. Each shard has it, so that to look at it is to look at what the lock
+    /// covers anyway.
+    pub(super) policy: Option<Arc<Policy>>,
 }
 
 /// The shard of a SKU's hash: its top bits, since the table uses the low ones.
@@ -181,9 +190,13 @@ impl StockShard {
     /// Adds a line and takes its held units. Returns the line's slot.
     pub(super) fn hold(&mut self, entry: LineEntry, units: Units) -> Result<u32, Inconsistent> {
         let stock = self.stocks.get_mut(entry.stock).ok_or(Inconsistent)?;
+        let charge = Charge {
+            channel: entry.channel,
+            window: ANY_WINDOW,
+        };
         stock
             .stock
-            .apply(entry.line().pin, Units::ZERO, Move::Hold(units))?;
+            .apply(entry.line().pin, Units::ZERO, Move::Hold(units), charge)?;
         self.hold_line(entry, units)
     }
 
@@ -212,12 +225,35 @@ impl StockShard {
         Ok(slot)
     }
 
-    /// Does one move of a line, on the line and on its SKU's stock.
-    pub(super) fn step(&mut self, slot: u32, step: Move) -> Result<(), Inconsistent> {
+    /// The rule in force for a SKU.
+    pub(super) fn rule(&self, sku: &str, now: UnixMillis) -> Option<InForce<'_>> {
+        self.policy.as_deref()?.in_force(sku, now)
+    }
+
+    /// Beginning of the window in force for the SKU of a line.
+    pub(super) fn window_of(&self, slot: u32, now: UnixMillis) -> UnixMillis {
+        let owner = self.lines.get(slot).map(|line| line.stock);
+        let sku = owner.and_then(|owner| self.stocks.get(owner));
+        let rule = sku.and_then(|entry| self.rule(entry.sku(), now));
+        rule.map_or(ANY_WINDOW, |rule| rule.window())
+    }
+
+    /// Does one move of a line, on the line and on its SKU's stock. What is shipped counts in the
+    /// window that began then.
+    pub(super) fn step(
+        &mut self,
+        slot: u32,
+        step: Move,
+        window: UnixMillis,
+    ) -> Result<(), Inconsistent> {
         let entry = self.lines.get_mut(slot).ok_or(Inconsistent)?;
         let stock = self.stocks.get_mut(entry.stock).ok_or(Inconsistent)?;
         let line = entry.line();
-        stock.stock.apply(line.pin, line.open(), step)?;
+        let charge = Charge {
+            channel: entry.channel,
+            window,
+        };
+        stock.stock.apply(line.pin, line.open(), step, charge)?;
         entry.line.apply(step)?;
         let after = entry.line();
         self.count_open(&line, &after);
@@ -276,7 +312,7 @@ impl StockShard {
             if units.is_zero() || !entry.deadline.is_due(now) {
                 continue;
             }
-            self.step(slot, Move::Expire(units))?;
+            self.step(slot, Move::Expire(units), ANY_WINDOW)?;
             return Ok(Some(Expiry { slot, units }));
         }
         Ok(None)

@@ -7,7 +7,8 @@ use crate::domain::command::CommandKey;
 use crate::domain::stock::{NodeStock, Safety, Selling};
 use crate::domain::verdict::Reservation;
 use crate::domain::{
-    self, ChannelIx, NodeIx, ReservationId, Settings, Stock, Ttl, Units, UnixMillis,
+    self, ChannelIx, ChannelUse, NodeIx, ReservationId, Settings, Stock, Ttl, Units, UnixMillis,
+    Uses,
 };
 use crate::ledger::Position;
 use crate::ledger::embedded::record::{decode, encode};
@@ -74,6 +75,24 @@ pub struct Sku {
     pub settings_version: u32,
     /// What each node has.
     pub nodes: Vec<Node>,
+    /// Beginning of the window that `shipped` and `moved` of the uses belong to.
+    pub window_ms: i64,
+    /// What each channel uses, sorted.
+    pub uses: Vec<Use>,
+}
+
+/// What a channel uses of a SKU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Use {
+    /// Index of its name.
+    pub channel: u16,
+    /// Held and committed units.
+    pub open: u64,
+    /// Units shipped in the window.
+    pub shipped: u64,
+    /// Units by which its share was moved in the window.
+    pub moved: i64,
 }
 
 /// What a node has of a SKU.
@@ -118,6 +137,8 @@ impl Sku {
             low_water: settings.low_water.map(Units::get),
             settings_version: settings.version,
             nodes: stock.nodes().iter().map(node).collect(),
+            window_ms: stock.uses().window().0,
+            uses: stock.uses().channels().iter().map(Use::new).collect(),
         }
     }
 
@@ -154,8 +175,33 @@ impl Sku {
             .map(node)
             .collect::<Result<_, BadItem>>()?;
         let (held, committed) = (units(self.held)?, units(self.committed)?);
-        let stock = Stock::from_parts(nodes, held, committed, settings, self.version);
+        let uses = self.uses.iter().map(Use::read);
+        let uses = Uses::from_parts(
+            UnixMillis(self.window_ms),
+            uses.collect::<Result<Vec<_>, BadItem>>()?,
+        );
+        let stock = Stock::from_parts(nodes, held, committed, settings, uses, self.version);
         Some(stock).filter(Stock::fits).ok_or(BadItem("a stock"))
+    }
+}
+
+impl Use {
+    fn new(of: &ChannelUse) -> Self {
+        Self {
+            channel: of.channel.0,
+            open: of.open.get(),
+            shipped: of.shipped.get(),
+            moved: of.moved,
+        }
+    }
+
+    fn read(&self) -> Result<ChannelUse, BadItem> {
+        Ok(ChannelUse {
+            channel: ChannelIx(self.channel),
+            open: units(self.open)?,
+            shipped: units(self.shipped)?,
+            moved: self.moved,
+        })
     }
 }
 

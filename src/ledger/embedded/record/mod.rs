@@ -332,6 +332,7 @@ pub(super) fn put_acted(w: &mut Writer<'_>, acted: &Acted<'_>) {
         put_line(w, &line.after);
         w.count(line.moves.len());
         line.moves.iter().for_each(|step| put_move(w, *step));
+        w.signed(line.window.0);
     }
 }
 
@@ -361,11 +362,13 @@ pub(super) fn get_acted<'a>(r: &mut Reader<'a>) -> Result<Acted<'a>, BadRecord> 
         for _ in 0..r.count()? {
             moves.push(get_move(r)?);
         }
+        let window = UnixMillis(r.signed()?);
         lines.push(ActedLine {
             sku,
             requested,
             after,
             moves,
+            window,
         });
     }
     Ok(Acted {

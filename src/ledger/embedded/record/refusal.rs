@@ -143,6 +143,8 @@ fn put_shortages(w: &mut Writer<'_>, shortages: &[Shortage]) {
             Limit::Stock => 2,
             Limit::Safety => 3,
             Limit::Node => 4,
+            Limit::Cap => 5,
+            Limit::Protection => 6,
         });
     }
 }
@@ -160,6 +162,8 @@ fn get_shortages(r: &mut Reader<'_>) -> Result<Box<[Shortage]>, BadRecord> {
                 2 => Limit::Stock,
                 3 => Limit::Safety,
                 4 => Limit::Node,
+                5 => Limit::Cap,
+                6 => Limit::Protection,
                 _ => return Err(BadRecord),
             },
         })

@@ -31,15 +31,22 @@ fn refusals() -> Vec<Refusal> {
         Refusal::KeyReused,
         Refusal::UnknownSku { sku: "x".into() },
         Refusal::InsufficientStock {
-            shortages: [Limit::Suspended, Limit::Stock, Limit::Safety, Limit::Node]
-                .map(|limit| Shortage {
-                    sku: "x".into(),
-                    node: None,
-                    requested: Units::MAX,
-                    available: units(0),
-                    limit,
-                })
-                .into(),
+            shortages: [
+                Limit::Suspended,
+                Limit::Stock,
+                Limit::Safety,
+                Limit::Node,
+                Limit::Cap,
+                Limit::Protection,
+            ]
+            .map(|limit| Shortage {
+                sku: "x".into(),
+                node: None,
+                requested: Units::MAX,
+                available: units(0),
+                limit,
+            })
+            .into(),
         },
         Refusal::UnknownReservation,
         Refusal::UnknownLine {
@@ -106,7 +113,8 @@ fn acted() -> Body<'static> {
             sku: "a",
             requested: units(10),
             after,
-            moves
+            moves,
+            window: UnixMillis(-3),
         }],
     })
 }

@@ -10,7 +10,7 @@ use super::super::stock_shard::{LineEntry, StockShard, shard_of};
 use super::{Loading, OpenError, covered};
 use crate::domain::command::CommandKey;
 use crate::domain::line::{Inconsistent, Move};
-use crate::domain::{ReservationId, Stock, Ttl, Units, UnixMillis};
+use crate::domain::{ChannelIx, Charge, ReservationId, Stock, Ttl, Units, UnixMillis};
 use crate::ledger::Position;
 use crate::ledger::answer::held_line;
 use crate::ledger::event::{Acted, ActedLine, Body, Event, Reserved, StockItem};
@@ -246,13 +246,13 @@ impl State {
                 Found::At(found) => found,
                 Found::Covered => continue,
                 Found::Nowhere => {
-                    self.replay_forgotten(sequence, line, loading)?;
+                    self.replay_forgotten(sequence, acted.channel, line, loading)?;
                     continue;
                 }
             };
             let mut shard = self.pool.stock_shard(usize::from(found.shard))?;
             for step in &line.moves {
-                replay_step(&mut shard, found, *step, loading)?;
+                replay_step(&mut shard, found, *step, line.window, loading)?;
             }
             let entry = shard.lines.get(found.slot).ok_or(Inconsistent)?;
             if entry.line() != line.after {
@@ -282,6 +282,7 @@ impl State {
                     &mut shard,
                     found,
                     Move::Expire(units),
+                    UnixMillis::default(),
                     loading,
                 )?)
             }
@@ -298,6 +299,7 @@ impl State {
     fn replay_forgotten(
         &self,
         sequence: u64,
+        channel: ChannelIx,
         line: &ActedLine<'_>,
         loading: &mut Loading,
     ) -> Result<(), OpenError> {
@@ -306,7 +308,10 @@ impl State {
         }
         self.replay_stock(sequence, line.sku, loading, |stock| {
             let mut moves = line.moves.iter();
-            Ok(moves.try_for_each(|step| stock.apply(line.after.pin, Units::ZERO, *step))?)
+            let window = line.window;
+            let charge = Charge { channel, window };
+            Ok(moves
+                .try_for_each(|step| stock.apply(line.after.pin, Units::ZERO, *step, charge))?)
         })
     }
 
@@ -371,13 +376,14 @@ fn replay_step(
     shard: &mut StockShard,
     at: LineRef,
     step: Move,
+    window: UnixMillis,
     loading: &Loading,
 ) -> Result<(), Inconsistent> {
     let owner = shard.lines.get(at.slot).ok_or(Inconsistent)?.stock;
     if loading.awaits(usize::from(at.shard), owner) {
         shard.step_line(at.slot, step)
     } else {
-        shard.step(at.slot, step)
+        shard.step(at.slot, step, window)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use smallvec::SmallVec;
 
 use crate::domain::line::{Inconsistent, Move};
-use crate::domain::{Line, ReservationId, Stock, Units};
+use crate::domain::{ChannelIx, Charge, Line, ReservationId, Stock, Units, UnixMillis};
 use crate::ledger::Recount;
 use crate::ledger::answer::held_line;
 use crate::ledger::event::{Acted, Body, Event, Reserved, StockItem};
@@ -23,6 +23,7 @@ struct Open {
     is_due_there: bool,
     /// It is part of one whose home is elsewhere, and counted there.
     is_part: bool,
+    channel: ChannelIx,
     lines: SmallVec<[OpenLine; 1]>,
 }
 
@@ -108,6 +109,7 @@ impl Copy {
             deadline: booking.deadline.0,
             is_due_there: false,
             is_part,
+            channel: booking.channel(),
             lines: here
                 .map(|(number, (sku, _, line))| OpenLine {
                     number,
@@ -184,7 +186,7 @@ impl Copy {
                 units,
             } => {
                 let at = self.expiring(id.0, *line, sku, *units);
-                self.step(id.0, at, sku, Move::Expire(*units))
+                self.step(id.0, at, sku, Move::Expire(*units), UnixMillis::default())
             }
             Body::StockChanged(changed) => {
                 changed.items.iter().try_for_each(|item| self.item(item))
@@ -230,6 +232,10 @@ impl Copy {
 
     fn reserved(&mut self, at: i64, reserved: &Reserved<'_>) -> Result<(), Inconsistent> {
         let mut lines = SmallVec::new();
+        let charge = Charge {
+            channel: reserved.channel,
+            window: UnixMillis::default(),
+        };
         for (number, line) in (0_u16..).zip(&reserved.lines) {
             let place = self.place(line.sku);
             lines.push(OpenLine {
@@ -238,7 +244,7 @@ impl Copy {
                 line: held_line(line.pin, line.held),
             });
             if let Some(stock) = self.known(place) {
-                stock.apply(line.pin, Units::ZERO, Move::Hold(line.held))?;
+                stock.apply(line.pin, Units::ZERO, Move::Hold(line.held), charge)?;
             }
         }
         self.seen.insert(reserved.id.0);
@@ -246,6 +252,7 @@ impl Copy {
             deadline: at.saturating_add(i64::from(reserved.ttl_ms)),
             is_due_there: false,
             is_part: false,
+            channel: reserved.channel,
             lines,
         };
         self.keep(reserved.id.0, open);
@@ -260,7 +267,7 @@ impl Copy {
         let id = acted.id.0;
         for (at, line) in acted.lines.iter().enumerate() {
             for step in &line.moves {
-                self.step(id, at, line.sku, *step)?;
+                self.step(id, at, line.sku, *step, line.window)?;
             }
             let lines = self.open.get(&id).map(|open| &open.lines);
             let after = lines.and_then(|lines| lines.get(at));
@@ -291,16 +298,26 @@ impl Copy {
 
     /// One move of a line, on the line and on the stock, as far as each was seen. A line that is not
     /// among the open ones has no open units: only moves that need none are made of it.
-    fn step(&mut self, id: u128, at: usize, sku: &str, step: Move) -> Result<(), Inconsistent> {
+    fn step(
+        &mut self,
+        id: u128,
+        at: usize,
+        sku: &str,
+        step: Move,
+        window: UnixMillis,
+    ) -> Result<(), Inconsistent> {
         let place = self.place(sku);
         let open = self.open.get_mut(&id);
+        let channel = open.as_ref().map(|open| open.channel);
         let line = open.and_then(|open| open.lines.get_mut(at));
         let before = line.as_ref().map(|open| open.line).unwrap_or_default();
         if let Some(open) = line {
             open.line.apply(step)?;
         }
         if let Some(stock) = self.known(place) {
-            stock.apply(before.pin, before.open(), step)?;
+            // Nothing that is not open moves between used and not.
+            let channel = channel.unwrap_or(ChannelIx(0));
+            stock.apply(before.pin, before.open(), step, Charge { channel, window })?;
         }
         Ok(())
     }
@@ -324,7 +341,8 @@ impl Copy {
         for open in self.open.values() {
             for OpenLine { place, line, .. } in &open.lines {
                 open_lines += u64::from(!line.open().is_zero());
-                sums.entry(*place).or_default().add(line);
+                let sums = sums.entry(*place).or_default();
+                sums.add(line, open.channel);
             }
         }
         for (place, named) in (0_u32..).zip(&self.skus) {

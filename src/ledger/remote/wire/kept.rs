@@ -369,6 +369,8 @@ fn shortage(short: &Shortage) -> impl Iterator<Item = Part<'_>> {
         Limit::Stock => 2,
         Limit::Safety => 3,
         Limit::Node => 4,
+        Limit::Cap => 5,
+        Limit::Protection => 6,
     };
     let (requested, available) = (short.requested.get(), short.available.get());
     part(&short.sku, &[pin(short.node), requested, available, limit])

@@ -8,7 +8,7 @@ use super::pack::Reader;
 use crate::domain::stock::{NodeStock, Safety, Selling};
 use crate::domain::verdict::{Reservation, ReservationLine};
 use crate::domain::{
-    ChannelIx, Line, NodeIx, ReservationId, Settings, Stock, Ttl, Units, UnixMillis,
+    ChannelIx, Line, NodeIx, ReservationId, Settings, Stock, Ttl, Units, UnixMillis, Uses,
 };
 use crate::ledger::event::{Reserved, ReservedLine};
 
@@ -105,7 +105,7 @@ pub fn stock(bytes: &[u8]) -> Result<Stock, Malformed> {
             pinned: from.units()?,
         });
     }
-    let stock = Stock::from_parts(nodes, held, committed, settings, version);
+    let stock = Stock::from_parts(nodes, held, committed, settings, Uses::EMPTY, version);
     if stock.on_hand() == on_hand && stock.unavailable() == unavailable {
         Ok(stock)
     } else {

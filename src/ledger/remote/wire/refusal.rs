@@ -88,6 +88,8 @@ fn shortage(r: &mut Reader<'_>) -> Result<Shortage, Malformed> {
             2 => Limit::Stock,
             3 => Limit::Safety,
             4 => Limit::Node,
+            5 => Limit::Cap,
+            6 => Limit::Protection,
             _ => return Err(Malformed),
         },
     })
@@ -131,6 +133,8 @@ pub(super) fn put_shortage(w: &mut Writer, short: &Shortage) {
         Limit::Stock => 2,
         Limit::Safety => 3,
         Limit::Node => 4,
+        Limit::Cap => 5,
+        Limit::Protection => 6,
     });
 }
 

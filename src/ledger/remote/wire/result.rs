@@ -8,7 +8,7 @@ use super::record::{Booking, Kept, Record, settings};
 use super::refusal::{self, units};
 use crate::domain::command::CommandKey;
 use crate::domain::line::Move;
-use crate::domain::{ChannelIx, NodeIx, Refusal, ReservationId, Units};
+use crate::domain::{ChannelIx, NodeIx, Refusal, ReservationId, Units, UnixMillis};
 use crate::ledger::event::{Acted, ActedLine, Body, StockChanged, StockItem, StockVerb, VerbKind};
 
 /// One result.
@@ -205,6 +205,7 @@ fn lines<'a>(booking: &Booking<'a>) -> SmallVec<[ActedLine<'a>; 1]> {
             requested: *requested,
             after: *after,
             moves: SmallVec::new(),
+            window: UnixMillis::default(),
         })
         .collect()
 }
