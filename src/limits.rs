@@ -19,6 +19,15 @@ pub const NODES_MAX: usize = 4_096;
 /// Most different channel names a ledger keeps; channels are a metric label.
 pub const CHANNELS_MAX: usize = 1_024;
 
+/// Most levels of the tree of channels; what a hold costs grows with them.
+pub const POLICY_LEVELS_MAX: usize = 16;
+
+/// Most rules of a policy, and most sets and most tags: it is checked and compiled whole.
+pub const POLICY_RULES_MAX: usize = 10_000;
+
+/// Most SKUs that a policy lists in all its sets, tags and rules together.
+pub const POLICY_SKUS_MAX: usize = 100_000;
+
 /// Longest idempotency key in bytes.
 pub const KEY_BYTES_MAX: usize = 255;
 
@@ -27,21 +36,6 @@ pub const REFERENCE_BYTES_MAX: usize = 128;
 
 /// Longest free text (reason, operator) in bytes.
 pub const TEXT_BYTES_MAX: usize = 200;
-
-/// Most levels of a policy's tree of channels.
-pub const POLICY_LEVELS_MAX: usize = 16;
-
-/// Most sets of SKUs of a policy, and most tags.
-pub const POLICY_SETS_MAX: usize = 10_000;
-
-/// Most rules of a policy.
-pub const POLICY_RULES_MAX: usize = 10_000;
-
-/// Most SKUs that the sets and tags of a policy list, counted once for each time.
-pub const POLICY_SKUS_MAX: usize = 100_000;
-
-/// Most faults of a policy that are told at once.
-pub const POLICY_FAULTS_MAX: usize = 1_000;
 
 /// Most lines of one reservation, in a body also before equal lines are summed.
 pub const LINES_MAX: usize = 500;

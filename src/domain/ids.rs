@@ -85,6 +85,11 @@ impl NodeIx {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChannelIx(pub u16);
 
+impl ChannelIx {
+    /// Stands for a channel whose name has no index yet: no policy names it. There are far fewer.
+    pub const UNNAMED: Self = Self(u16::MAX);
+}
+
 /// Identity of a reservation; its text form is `rsv_` and 26 characters of Crockford base 32.
 ///
 /// It is the keyed hash of the idempotency key that created the reservation, so that a caller who

@@ -247,17 +247,12 @@ impl Stock {
         if above_safety < room.0 {
             room = (above_safety, Limit::Safety);
         }
-        if let Some(claim) = claim {
-            let shares = claim
-                .rule
-                .shares(claim.channel, self.supply(taken), self.uses(), taken);
-            for (bound, limit) in [
-                (shares.cap, Limit::Cap),
-                (shares.protection, Limit::Protection),
-            ] {
-                if let Some(bound) = bound.filter(|bound| bound.room < room.0) {
-                    room = (bound.room, limit);
-                }
+        if let Some(Claim { channel, rule }) = claim {
+            let supply = self.supply(taken);
+            if let Some(bound) = rule.room(channel, supply, self.uses(), taken)
+                && bound.room < room.0
+            {
+                room = (bound.room, bound.limit);
             }
         }
         if let Some(node) = pin {

@@ -54,20 +54,24 @@ impl Units {
         self.0.checked_add_signed(delta).and_then(Self::new)
     }
 
-    /// This share of the quantity in basis points (hundredths of a percent), rounded down.
-    #[must_use]
-    pub fn share_down(self, basis_points: u16) -> Self {
-        let product = u128::from(self.0).saturating_mul(u128::from(basis_points));
-        let share = product.checked_div(10_000).unwrap_or(0);
-        Self(u64::try_from(share).unwrap_or(UNITS_MAX).min(UNITS_MAX))
-    }
-
     /// This share of the quantity in basis points (hundredths of a percent), rounded up.
     #[must_use]
     pub fn share_up(self, basis_points: u16) -> Self {
-        let product = u128::from(self.0).saturating_mul(u128::from(basis_points));
-        let share = product.div_ceil(10_000);
-        Self(u64::try_from(share).unwrap_or(UNITS_MAX).min(UNITS_MAX))
+        Self::clamped(self.ten_thousandths(basis_points).div_ceil(10_000))
+    }
+
+    /// The same, rounded down.
+    #[must_use]
+    pub fn share_down(self, basis_points: u16) -> Self {
+        Self::clamped(self.ten_thousandths(basis_points) / 10_000)
+    }
+
+    fn ten_thousandths(self, basis_points: u16) -> u128 {
+        u128::from(self.0).saturating_mul(u128::from(basis_points))
+    }
+
+    fn clamped(value: u128) -> Self {
+        Self(u64::try_from(value).unwrap_or(UNITS_MAX).min(UNITS_MAX))
     }
 }
 
@@ -94,8 +98,10 @@ mod tests {
     }
 
     #[test]
-    fn share_rounds_up() {
+    fn share_rounds_as_its_name_says() {
         let units = |n| Units::new(n).unwrap();
+        assert_eq!(units(101).share_down(500), units(5));
+        assert_eq!(Units::MAX.share_down(10_000), Units::MAX);
         assert_eq!(units(100).share_up(500), units(5));
         assert_eq!(units(101).share_up(500), units(6));
         assert_eq!(Units::MAX.share_up(10_000), Units::MAX);

@@ -85,23 +85,21 @@ pub struct StockResult {
     pub version: u64,
 }
 
-/// Which limit bound. Where two bind alike, the first of suspended, stock, safety, cap, protection
-/// and node is named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u8)]
+/// Which limit bound. Ordered by precedence: where two limits bind alike, the first is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Limit {
     /// Selling is suspended.
-    Suspended = 1,
+    Suspended,
     /// Nothing more is there, over all nodes.
-    Stock = 2,
+    Stock,
     /// What is left is safety stock.
-    Safety = 3,
-    /// Nothing more is free at the node named.
-    Node = 4,
-    /// The channel, or a group that it belongs to, may take no more.
-    Cap = 5,
+    Safety,
+    /// The channel, or a group that it belongs to, uses all that it may.
+    Cap,
     /// What is left is kept for other channels.
-    Protection = 6,
+    Protection,
+    /// Nothing more is free at the node named.
+    Node,
 }
 
 impl Limit {
@@ -111,9 +109,9 @@ impl Limit {
             Self::Suspended => "suspended",
             Self::Stock => "stock",
             Self::Safety => "safety",
-            Self::Node => "node",
             Self::Cap => "cap",
             Self::Protection => "protection",
+            Self::Node => "node",
         }
     }
 }

@@ -1,333 +1,287 @@
-//! A policy made ready for questions: the tree as intervals, SKUs by their classes.
-//!
-//! Entries are numbered in preorder, so that an entry and all below it are an interval of numbers:
-//! whether a channel belongs to a group is two comparisons, at any depth.
+//! The policy as the ledger asks it: resolved, numbered, and never changed again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
-use xxhash_rust::xxh3::Xxh3Builder;
+use super::check::{self, Fault};
+use super::document::{Amount, Document, Every, LimitOn, Protection, Rule, Scope, Selector};
+use super::tree::{LAST, Place, Tree};
+use crate::domain::ids::ChannelIx;
+use crate::domain::time::UnixMillis;
 
-use super::super::ids::ChannelIx;
-use super::super::time::UnixMillis;
-use super::check::{Fault, check};
-use super::document::{Against, Amount, Document, Rule, Scope, Selector};
-
-type ByText = HashMap<Box<str>, Class, Xxh3Builder>;
-
-/// Rules that are about a SKU, the first that is in force counts: places in [`Policy::rules`].
-type Class = Box<[usize]>;
-
-/// Where an entry stands in the tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Standing {
-    /// Its number, and that after the last one below it.
-    pub(super) low: u16,
-    pub(super) high: u16,
-    pub(super) rank: u16,
-}
-
-impl Standing {
-    pub(super) const fn contains(self, number: u16) -> bool {
-        self.low <= number && number < self.high
-    }
-}
-
-/// A limit of a rule.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limited {
-    pub(super) at: Standing,
-    /// The place of the next limited entry above it.
-    pub(super) parent: Option<usize>,
-    pub(super) cap: Option<Amount>,
-    pub(super) protection: Option<(Amount, Against)>,
-}
-
-/// A rule with its limits in preorder.
-#[derive(Debug)]
-pub(super) struct Ready {
-    id: Box<str>,
-    from: Option<UnixMillis>,
-    until: Option<UnixMillis>,
-    every: Option<i64>,
-    pub(super) limits: Box<[Limited]>,
-}
-
-impl Ready {
-    fn is_in_force(&self, now: UnixMillis) -> bool {
-        self.from.is_none_or(|from| from <= now) && self.until.is_none_or(|until| now < until)
-    }
-
-    fn window(&self, now: UnixMillis) -> UnixMillis {
-        let from = self.from.unwrap_or_default();
-        let since = now.0.saturating_sub(from.0);
-        let into = self.every.and_then(|every| since.checked_rem(every));
-        UnixMillis(into.map_or(from.0, |into| now.0.saturating_sub(into)))
-    }
-}
-
-/// A policy that can be asked. Does not change any more.
+/// A policy without faults.
 #[derive(Debug)]
 pub struct Policy {
-    /// Names of the entries, by number.
-    names: Box<[Box<str>]>,
-    channels: HashMap<ChannelIx, Standing>,
-    rules: Box<[Ready]>,
-    skus: ByText,
-    /// Longest first.
-    prefixes: Box<[(usize, ByText)]>,
-    default: Class,
+    /// By number.
+    entries: Box<[Named]>,
+    /// By channel.
+    numbers: Box<[Option<u16>]>,
+    scopes: Box<[ScopeRules]>,
+    listed: HashMap<Box<str>, Listed>,
+    prefixes: HashMap<Box<str>, usize>,
+    /// Lengths of the prefixes, longest first.
+    prefix_lengths: Box<[usize]>,
+    default: Option<usize>,
 }
 
-/// The rule that counts for a SKU at a moment.
+#[derive(Debug)]
+struct Named {
+    name: Box<str>,
+    place: Place,
+}
+
+/// The scopes that name a SKU.
+#[derive(Debug, Default)]
+struct Listed {
+    sku: Option<usize>,
+    list: Option<usize>,
+}
+
+/// The rules of one scope, of which one at most is in force at a time.
+#[derive(Debug, Default)]
+struct ScopeRules {
+    /// In order of their periods, which do not overlap.
+    dated: Vec<RuleInTime>,
+    always: Option<Box<[EntryLimit]>>,
+}
+
+#[derive(Debug)]
+struct RuleInTime {
+    from: UnixMillis,
+    until: UnixMillis,
+    every: Option<i64>,
+    limits: Box<[EntryLimit]>,
+}
+
+/// An entry of the tree, by which a limit is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntryIx(pub(super) u16);
+
+/// The limits of one entry in one rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct EntryLimit {
+    pub place: Place,
+    /// The nearest entry above it that has limits in this rule, by position there.
+    pub parent: Option<u16>,
+    /// How many such entries are above it.
+    pub depth: u16,
+    pub cap: Option<Amount>,
+    pub protection: Option<Protection>,
+}
+
+/// The rule that is in force for a SKU at a moment.
 #[derive(Debug, Clone, Copy)]
-pub struct InForce<'a> {
-    pub(super) policy: &'a Policy,
-    pub(super) rule: &'a Ready,
+pub struct InForce<'p> {
+    pub(super) policy: &'p Policy,
+    /// In preorder.
+    pub(super) limits: &'p [EntryLimit],
     window: UnixMillis,
 }
 
-impl<'a> InForce<'a> {
-    /// Beginning of the window.
+impl InForce<'_> {
+    /// The beginning of the window that use and supply are counted in; 0 without a period.
     pub const fn window(&self) -> UnixMillis {
         self.window
-    }
-
-    /// The rule's name.
-    pub fn rule(&self) -> &'a str {
-        &self.rule.id
     }
 }
 
 impl Policy {
-    /// Checks a document and makes it ready. `index` gives the index of a channel's name; a channel
-    /// without one has not sold yet and never will under another name.
+    /// Checks and compiles a document.
+    ///
+    /// `channel_index` knows the channels that have sold so far. A channel that gets its index
+    /// later has no limits of its own before the document is compiled again.
     pub fn compile(
         document: &Document,
-        index: impl Fn(&str) -> Option<ChannelIx>,
+        channel_index: impl Fn(&str) -> Option<ChannelIx>,
     ) -> Result<Self, Vec<Fault>> {
-        let faults = check(document);
+        let tree = Tree::new(&document.channels);
+        let faults = check::check(document, &tree);
         if !faults.is_empty() {
             return Err(faults);
         }
-        let tree = Tree::of(document);
-        let standings = tree.standings();
-        let known = standings
-            .iter()
-            .filter_map(|(name, at)| Some((index(name)?, *at)));
-        let rules = document.rules.iter().map(|rule| ready(rule, &standings));
-        let scopes = Scopes::of(document);
-        Ok(Self {
-            names: tree.names().map(Into::into).collect(),
-            channels: known.collect(),
-            rules: rules.collect(),
-            skus: scopes.skus(),
-            prefixes: scopes.prefixes(),
-            default: scopes.default.as_slice().into(),
-        })
+        let mut policy = Self {
+            entries: names(document, &tree),
+            numbers: numbers(document, &tree, channel_index),
+            scopes: Box::default(),
+            listed: HashMap::new(),
+            prefixes: HashMap::new(),
+            prefix_lengths: Box::default(),
+            default: None,
+        };
+        policy.add_rules(document, &tree);
+        Ok(policy)
     }
 
-    /// The rule that counts for a SKU now; `None`: nothing is limited.
+    /// The name of an entry.
+    pub fn name(&self, entry: EntryIx) -> &str {
+        let named = self.entries.get(usize::from(entry.0));
+        named.map_or("", |named| &named.name)
+    }
+
+    /// The rule in force: of the most specific scope that has one at that moment.
     pub fn in_force(&self, sku: &str, now: UnixMillis) -> Option<InForce<'_>> {
-        let mut rules = self.class(sku).iter().filter_map(|at| self.rules.get(*at));
-        let rule = rules.find(|rule| rule.is_in_force(now))?;
+        let listed = self.listed.get(sku);
+        let named = listed.into_iter().flat_map(|of| [of.sku, of.list]);
+        let prefixes = self.prefix_lengths.iter().map(|length| {
+            let prefix = sku.get(..*length)?;
+            self.prefixes.get(prefix).copied()
+        });
+        let mut scopes = named.chain(prefixes).chain([self.default]).flatten();
+        let (window, limits) = scopes.find_map(|scope| self.scopes.get(scope)?.at(now))?;
         Some(InForce {
             policy: self,
-            rule,
-            window: rule.window(now),
+            limits,
+            window,
         })
     }
 
-    fn class(&self, sku: &str) -> &[usize] {
-        if let Some(class) = self.skus.get(sku) {
-            return class;
-        }
-        let by_prefix = self.prefixes.iter().find_map(|(length, classes)| {
-            let prefix = sku.get(..*length)?;
-            classes.get(prefix)
-        });
-        by_prefix.unwrap_or(&self.default)
+    /// The number of a channel, if it is an entry of the tree, and its rank.
+    pub(super) fn find(&self, channel: ChannelIx) -> (Option<u16>, u16) {
+        let number = self.numbers.get(usize::from(channel.0)).copied().flatten();
+        let place = number.and_then(|number| self.place(number));
+        (number, place.map_or(LAST, |place| place.rank))
     }
 
-    pub(super) fn standing(&self, channel: ChannelIx) -> Option<Standing> {
-        self.channels.get(&channel).copied()
+    /// Where the entry of that number stands.
+    pub(super) fn place(&self, number: u16) -> Option<Place> {
+        let named = self.entries.get(usize::from(number))?;
+        Some(named.place)
     }
 
-    pub(super) fn name(&self, number: u16) -> &str {
-        self.names.get(usize::from(number)).map_or("", |name| name)
-    }
-}
-
-/// The entries with those below each.
-struct Tree<'a> {
-    /// In preorder: name, first number after all below it, rank.
-    entries: Vec<(&'a str, u16, u16)>,
-}
-
-impl<'a> Tree<'a> {
-    /// Of a document without faults: no cycles, every parent there.
-    fn of(document: &'a Document) -> Self {
-        let mut below: BTreeMap<Option<&str>, Vec<(&str, Option<u16>)>> = BTreeMap::new();
-        for entry in &document.channels {
-            let parent = entry.parent.as_deref();
-            below
-                .entry(parent)
-                .or_default()
-                .push((&entry.name, entry.rank));
-        }
-        let mut tree = Self {
-            entries: Vec::new(),
-        };
-        tree.add(&below, None, u16::MAX);
-        tree
-    }
-
-    /// Adds what is below a parent. As deep as the check allows.
-    fn add(
-        &mut self,
-        below: &BTreeMap<Option<&'a str>, Vec<(&'a str, Option<u16>)>>,
-        parent: Option<&'a str>,
-        rank: u16,
-    ) {
-        for (name, own) in below.get(&parent).into_iter().flatten() {
-            let rank = own.unwrap_or(rank);
-            let at = self.entries.len();
-            self.entries.push((name, 0, rank));
-            self.add(below, Some(name), rank);
-            let high = u16::try_from(self.entries.len()).unwrap_or(u16::MAX);
-            if let Some(entry) = self.entries.get_mut(at) {
-                entry.1 = high;
+    fn add_rules(&mut self, document: &Document, tree: &Tree<'_>) {
+        let mut scopes: Vec<ScopeRules> = Vec::new();
+        let mut known: HashMap<&Scope, usize> = HashMap::new();
+        for rule in &document.rules {
+            let at = *known.entry(&rule.scope).or_insert_with(|| {
+                scopes.push(ScopeRules::default());
+                scopes.len().saturating_sub(1)
+            });
+            if let Some(scope) = scopes.get_mut(at) {
+                scope.add(rule, tree);
             }
         }
+        for scope in &mut scopes {
+            scope.dated.sort_by_key(|rule| rule.from);
+        }
+        for (scope, at) in known {
+            self.add_scope(document, scope, at);
+        }
+        let lengths: BTreeSet<_> = self.prefixes.keys().map(|prefix| prefix.len()).collect();
+        self.prefix_lengths = lengths.into_iter().rev().collect();
+        self.scopes = scopes.into();
     }
 
-    fn names(&self) -> impl Iterator<Item = &'a str> {
-        self.entries.iter().map(|(name, ..)| *name)
-    }
-
-    fn standings(&self) -> HashMap<&'a str, Standing> {
-        let entries = (0_u16..).zip(&self.entries);
-        let standing = |(low, (name, high, rank)): (u16, &(&'a str, u16, u16))| {
-            let (high, rank) = (*high, *rank);
-            (*name, Standing { low, high, rank })
-        };
-        entries.map(standing).collect()
+    fn add_scope(&mut self, document: &Document, scope: &Scope, at: usize) {
+        match scope {
+            Scope::Sku(sku) => self.listed.entry(sku.as_str().into()).or_default().sku = Some(at),
+            Scope::Default => self.default = Some(at),
+            Scope::Set(name) => match document.set(name).map(|set| &set.selector) {
+                Some(Selector::Prefix(prefix)) => {
+                    self.prefixes.insert(prefix.as_str().into(), at);
+                }
+                Some(selector) => {
+                    for sku in document.listed(selector) {
+                        self.listed.entry(sku.as_str().into()).or_default().list = Some(at);
+                    }
+                }
+                None => {}
+            },
+        }
     }
 }
 
-fn ready(rule: &Rule, standings: &HashMap<&str, Standing>) -> Ready {
-    let mut limits: Vec<Limited> = Vec::with_capacity(rule.limits.len());
-    for limit in &rule.limits {
-        let Some(at) = standings.get(limit.channel.as_str()) else {
+impl ScopeRules {
+    fn add(&mut self, rule: &Rule, tree: &Tree<'_>) {
+        let limits = limits(&rule.limits, tree);
+        match rule.from {
+            None => self.always = Some(limits),
+            Some(from) => self.dated.push(RuleInTime {
+                from,
+                until: rule.until.unwrap_or(UnixMillis(i64::MAX)),
+                every: rule.every.map(Every::as_millis),
+                limits,
+            }),
+        }
+    }
+
+    /// The window and the limits of the rule in force.
+    fn at(&self, now: UnixMillis) -> Option<(UnixMillis, &[EntryLimit])> {
+        let begun = self.dated.partition_point(|rule| rule.from <= now);
+        let last = begun.checked_sub(1).and_then(|at| self.dated.get(at));
+        if let Some(rule) = last.filter(|rule| now < rule.until) {
+            return Some((rule.window(now), &rule.limits));
+        }
+        let always = self.always.as_deref()?;
+        Some((UnixMillis::default(), always))
+    }
+}
+
+impl RuleInTime {
+    fn window(&self, now: UnixMillis) -> UnixMillis {
+        let since = now.0.saturating_sub(self.from.0);
+        let into = self.every.and_then(|every| since.checked_rem(every));
+        UnixMillis(into.map_or(self.from.0, |into| now.0.saturating_sub(into)))
+    }
+}
+
+fn names(document: &Document, tree: &Tree<'_>) -> Box<[Named]> {
+    let named = document
+        .channels
+        .iter()
+        .enumerate()
+        .filter_map(|(at, entry)| {
+            Some(Named {
+                name: entry.name.as_str().into(),
+                place: tree.place(at)?,
+            })
+        });
+    let mut entries: Vec<_> = named.collect();
+    entries.sort_by_key(|named| named.place.low);
+    entries.into()
+}
+
+fn numbers(
+    document: &Document,
+    tree: &Tree<'_>,
+    channel_index: impl Fn(&str) -> Option<ChannelIx>,
+) -> Box<[Option<u16>]> {
+    let mut numbers = Vec::new();
+    for (at, entry) in document.channels.iter().enumerate() {
+        let Some(ChannelIx(channel)) = channel_index(&entry.name) else {
             continue;
         };
-        limits.push(Limited {
-            at: *at,
+        let channel = usize::from(channel);
+        if numbers.len() <= channel {
+            numbers.resize(channel.saturating_add(1), None);
+        }
+        if let Some(number) = numbers.get_mut(channel) {
+            *number = tree.place(at).map(|place| place.low);
+        }
+    }
+    numbers.into()
+}
+
+/// The limits of a rule in preorder, each with the nearest one above it.
+fn limits(limits: &[LimitOn], tree: &Tree<'_>) -> Box<[EntryLimit]> {
+    let placed = limits.iter().filter_map(|limit| {
+        Some(EntryLimit {
+            place: tree.find(&limit.channel).and_then(|at| tree.place(at))?,
             parent: None,
+            depth: 0,
             cap: limit.cap,
-            protection: limit.protection.map(|kept| (kept.amount, kept.against)),
-        });
+            protection: limit.protection,
+        })
+    });
+    let mut placed: Vec<_> = placed.collect();
+    placed.sort_by_key(|limit| limit.place.low);
+    let mut path: Vec<(u16, Place)> = Vec::new();
+    for (at, limit) in placed.iter_mut().enumerate() {
+        while path
+            .pop_if(|(_, above)| !above.contains(limit.place.low))
+            .is_some()
+        {}
+        limit.parent = path.last().map(|(above, _)| *above);
+        limit.depth = u16::try_from(path.len()).unwrap_or(u16::MAX);
+        path.push((u16::try_from(at).unwrap_or(u16::MAX), limit.place));
     }
-    limits.sort_by_key(|limit| limit.at.low);
-    let mut open: Vec<(usize, Standing)> = Vec::new();
-    for (place, limit) in limits.iter_mut().enumerate() {
-        while open
-            .last()
-            .is_some_and(|(_, above)| !above.contains(limit.at.low))
-        {
-            open.pop();
-        }
-        limit.parent = open.last().map(|(place, _)| *place);
-        open.push((place, limit.at));
-    }
-    Ready {
-        id: rule.id.as_str().into(),
-        from: rule.from,
-        until: rule.until,
-        every: rule.every.map(super::Every::millis),
-        limits: limits.into(),
-    }
-}
-
-/// Rules by what they are about, those with a period before those without.
-struct Scopes<'a> {
-    /// Of single SKUs, then of the list or tag that each is in.
-    listed: BTreeMap<&'a str, Vec<usize>>,
-    prefixes: BTreeMap<&'a str, Vec<usize>>,
-    default: Vec<usize>,
-}
-
-impl<'a> Scopes<'a> {
-    fn of(document: &'a Document) -> Self {
-        let mut rules: Vec<(usize, &Rule)> = document.rules.iter().enumerate().collect();
-        rules.sort_by_key(|(_, rule)| (rule.from.is_none() && rule.until.is_none(), rule.from));
-        let mut scopes = Self {
-            listed: BTreeMap::new(),
-            prefixes: BTreeMap::new(),
-            default: Vec::new(),
-        };
-        for (at, rule) in &rules {
-            match &rule.scope {
-                Scope::Sku(sku) => scopes.listed.entry(sku).or_default().push(*at),
-                Scope::Default => scopes.default.push(*at),
-                Scope::Set(_) => {}
-            }
-        }
-        for (at, rule) in &rules {
-            if let Scope::Set(name) = &rule.scope {
-                scopes.add_set(document, name, *at);
-            }
-        }
-        scopes
-    }
-
-    fn add_set(&mut self, document: &'a Document, name: &str, rule: usize) {
-        let set = document.sets.iter().find(|set| set.name == name);
-        let skus: &[String] = match set.map(|set| &set.selector) {
-            Some(Selector::Prefix(prefix)) => {
-                self.prefixes.entry(prefix).or_default().push(rule);
-                &[]
-            }
-            Some(Selector::Skus(skus)) => skus,
-            Some(Selector::Tag(tag)) => {
-                let tag = document.tags.iter().find(|known| known.name == *tag);
-                tag.map_or(&[], |tag| &tag.skus)
-            }
-            None => &[],
-        };
-        for sku in skus {
-            self.listed.entry(sku).or_default().push(rule);
-        }
-    }
-
-    /// The rules of all prefixes of a text, the longest first, then those of everything.
-    fn beneath(&self, text: &str) -> impl Iterator<Item = usize> {
-        let mut fitting: Vec<_> = self
-            .prefixes
-            .iter()
-            .filter(|(prefix, _)| text.starts_with(**prefix))
-            .collect();
-        fitting.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
-        let rules: Vec<usize> = fitting
-            .into_iter()
-            .flat_map(|(_, rules)| rules.iter().copied())
-            .collect();
-        rules.into_iter().chain(self.default.iter().copied())
-    }
-
-    fn skus(&self) -> ByText {
-        let class = |(sku, own): (&&str, &Vec<usize>)| {
-            let class = own.iter().copied().chain(self.beneath(sku));
-            (Box::from(*sku), class.collect())
-        };
-        self.listed.iter().map(class).collect()
-    }
-
-    fn prefixes(&self) -> Box<[(usize, ByText)]> {
-        let mut by_length: BTreeMap<usize, ByText> = BTreeMap::new();
-        for prefix in self.prefixes.keys() {
-            let classes = by_length.entry(prefix.len()).or_default();
-            classes.insert(Box::from(*prefix), self.beneath(prefix).collect());
-        }
-        by_length.into_iter().rev().collect()
-    }
+    placed.into()
 }

@@ -1,33 +1,33 @@
-//! The policy document as it is written.
+//! The policy as its author writes it: names and amounts, nothing resolved, nothing checked.
 
-use super::super::time::UnixMillis;
-use super::super::units::Units;
+use crate::domain::time::UnixMillis;
+use crate::domain::units::Units;
 
-/// A whole policy.
+/// All channels with their tree, all rules.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Document {
-    /// The tree of channels and groups of channels.
+    /// The tree of channels.
     pub channels: Vec<Entry>,
     /// Sets of SKUs that rules may name.
     pub sets: Vec<Set>,
-    /// Named lists of SKUs that sets may name.
+    /// Lists of SKUs that sets may name.
     pub tags: Vec<Tag>,
-    /// What is allowed.
+    /// The rules, in any order.
     pub rules: Vec<Rule>,
 }
 
-/// A channel, or a group of them: a group is what others name as their parent. Each may sell.
+/// A channel, or a group: an entry that others name as their parent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Its name.
     pub name: String,
-    /// The group that it belongs to.
+    /// The entry that it belongs to.
     pub parent: Option<String>,
-    /// 1 comes first; without one, that of its parent, and last of all where there is none.
+    /// 1 is first. Without one: that of the nearest entry above that has one, or last.
     pub rank: Option<u16>,
 }
 
-/// SKUs that belong together.
+/// A set of SKUs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Set {
     /// Its name.
@@ -36,10 +36,10 @@ pub struct Set {
     pub selector: Selector,
 }
 
-/// Which SKUs are in a set.
+/// What a set contains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
-    /// All that begin with this.
+    /// Every SKU that begins so.
     Prefix(String),
     /// These.
     Skus(Vec<String>),
@@ -56,87 +56,107 @@ pub struct Tag {
     pub skus: Vec<String>,
 }
 
-/// Limits of some SKUs for some time.
+/// Limits for some SKUs, for some time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     /// Its name.
     pub id: String,
-    /// Which SKUs.
+    /// For which SKUs.
     pub scope: Scope,
-    /// From when on it is in force; without one, when no other rule of its scope is.
+    /// The first moment of its period.
     pub from: Option<UnixMillis>,
-    /// When it ends.
+    /// The first moment after its period.
     pub until: Option<UnixMillis>,
-    /// How often its window begins anew.
+    /// How often a new window begins inside the period.
     pub every: Option<Every>,
     /// The limits.
     pub limits: Vec<LimitOn>,
 }
 
-/// Which SKUs a rule is about.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// The SKUs that a rule is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Scope {
-    /// One.
+    /// One SKU.
     Sku(String),
     /// Those of a set.
     Set(String),
-    /// All that no other rule in force is about.
+    /// All that have no other rule in force.
     Default,
 }
 
-/// How often a window begins anew, counted from the beginning of the rule.
+/// How often a window begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Every {
-    /// 24 hours.
+    /// Every 24 hours.
     Day,
-    /// Seven of them.
+    /// Every seven days.
     Week,
 }
 
 impl Every {
-    /// In milliseconds.
-    pub const fn millis(self) -> i64 {
+    /// Its length.
+    pub const fn as_millis(self) -> i64 {
         match self {
-            Self::Day => 24 * 3_600_000,
-            Self::Week => 7 * 24 * 3_600_000,
+            Self::Day => 24 * 3_600 * 1_000,
+            Self::Week => 7 * 24 * 3_600 * 1_000,
         }
     }
 }
 
-/// What a channel or group may take at most, and what is kept for it at least.
+/// The limits of one entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitOn {
-    /// Who.
+    /// Which entry of the tree.
     pub channel: String,
-    /// At most.
+    /// The most that it may use.
     pub cap: Option<Amount>,
-    /// At least.
+    /// The least that is kept for it.
     pub protection: Option<Protection>,
 }
 
-/// A part of the supply of a window.
+/// How much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Amount {
-    /// In basis points: hundredths of a percent.
+    /// That share of the supply of the window, in basis points (6,000 = 60 %).
     Percent(u16),
-    /// In units.
+    /// That many.
     Units(Units),
 }
 
-/// Units that are kept for somebody.
+/// A minimum that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Protection {
-    /// How many.
+    /// How much.
     pub amount: Amount,
     /// From whom.
     pub against: Against,
 }
 
 /// Whom a protection binds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Against {
-    /// Everybody else.
+    /// All other entries.
+    #[default]
     All,
-    /// Those whose rank comes after.
+    /// Only those with a larger rank number.
     LowerRanks,
+}
+
+impl Document {
+    /// The set of that name.
+    pub fn set(&self, name: &str) -> Option<&Set> {
+        self.sets.iter().find(|set| set.name == name)
+    }
+
+    /// The SKUs that a selector lists, by itself or through its tag; a prefix lists none.
+    pub fn listed<'a>(&'a self, selector: &'a Selector) -> &'a [String] {
+        match selector {
+            Selector::Prefix(_) => &[],
+            Selector::Skus(skus) => skus,
+            Selector::Tag(name) => {
+                let tag = self.tags.iter().find(|tag| tag.name == *name);
+                tag.map_or(&[], |tag| &tag.skus)
+            }
+        }
+    }
 }

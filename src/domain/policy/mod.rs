@@ -1,8 +1,7 @@
-//! Channel policy: what each channel may take of a SKU at most, and what is kept for it at least.
+//! Which channel may take how much of a SKU: caps and protections, over a tree of channels.
 //!
-//! A policy is one document that is checked and put in force as a whole. `docs/POLICY.md` has its
-//! meaning; here are the document, the check that finds every fault at once, and what the rule
-//! book asks of a policy in force.
+//! A [`Document`] is what an author writes, a [`Policy`] is what a ledger asks. What they mean is
+//! in `docs/POLICY.md`.
 
 mod check;
 mod compile;
@@ -10,10 +9,11 @@ mod document;
 mod room;
 #[cfg(test)]
 mod tests;
+mod tree;
 
-pub use check::{Fault, check};
-pub use compile::{InForce, Policy};
+pub use check::Fault;
+pub use compile::{EntryIx, InForce, Policy};
 pub use document::{
     Against, Amount, Document, Entry, Every, LimitOn, Protection, Rule, Scope, Selector, Set, Tag,
 };
-pub use room::{Bound, Claim, Shares, Supply};
+pub use room::{Bound, Claim, Standing, Supply};

@@ -1,193 +1,403 @@
-//! How much a channel may take under the rule in force.
+//! How much a channel may still take of a SKU, and what says so.
 //!
-//! Caps: what an entry and all below it use, with the units asked for, stays within its cap, for
-//! every entry on the way from the channel to the root. Protections: a subtree that the channel is
-//! not in still needs `max(protection - use, what the entries below it need)`; what all of them need
-//! together is not free for the channel. It needs no more than that, since one unit that is kept for
-//! an entry serves its groups as well.
+//! Everything here looks at the entries that have limits in the rule in force and at nothing else:
+//! "above", "below" and "siblings" are meant among those.
 
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
-use super::super::ids::ChannelIx;
-use super::super::units::Units;
-use super::super::uses::Uses;
-use super::compile::{InForce, Limited};
+use super::compile::{EntryIx, EntryLimit, InForce};
 use super::document::{Against, Amount};
-
-/// What there is of a SKU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Supply {
-    /// Usable units, over all nodes.
-    pub on_hand: Units,
-    /// Of them those that are neither promised nor kept back as safety stock.
-    pub free: Units,
-}
+use crate::domain::ids::ChannelIx;
+use crate::domain::units::Units;
+use crate::domain::uses::{ChannelUse, Uses};
+use crate::domain::verdict::Limit;
 
 /// A channel that wants units under the rule in force.
 #[derive(Debug, Clone, Copy)]
 pub struct Claim<'a> {
-    /// Who; `None`: a channel that no policy names.
-    pub channel: Option<ChannelIx>,
+    /// Who.
+    pub channel: ChannelIx,
     /// The rule.
     pub rule: InForce<'a>,
 }
 
-/// What is left for a channel, and the entry of the policy that says so.
+/// What there is of a SKU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bound<'a> {
-    /// Units.
+pub struct Supply {
+    /// Usable units over all nodes.
+    pub on_hand: Units,
+    /// What nobody has and anybody might: on hand less safety, less held, less committed, less
+    /// what earlier lines of the same command took.
+    pub free: Units,
+}
+
+/// A limit that lets a channel take less than what is free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bound {
+    /// The most that it lets pass.
     pub room: Units,
-    /// The name of the entry.
-    pub entry: &'a str,
+    /// [`Limit::Cap`] or [`Limit::Protection`].
+    pub limit: Limit,
+    /// Whose cap, or for whom units are kept. Where they are kept for several, the entry that most
+    /// are kept for.
+    pub entry: EntryIx,
+    /// The cap or protection as it is written.
+    pub amount: Amount,
+    /// What a percentage is taken of: the supply of the window.
+    pub supply: Units,
+    /// The cap or protection in units.
+    pub units: Units,
+    /// What the entry uses.
+    pub used: Units,
 }
 
-/// What the rule in force leaves to a channel.
+/// How a channel stands with a SKU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shares<'a> {
-    /// By the tightest cap over it.
-    pub cap: Option<Bound<'a>>,
-    /// By what is kept for others; the entry is the one that most is kept for.
-    pub protection: Option<Bound<'a>>,
+pub struct Standing {
+    /// What it uses, with all below it.
+    pub used: Units,
+    /// Its own cap in units.
+    pub cap: Option<Units>,
+    /// Its own protection in units.
+    pub protected: Option<Units>,
+    /// The most that it could take now.
+    pub left: Units,
+    /// What keeps it from all that is free.
+    pub bound: Option<Bound>,
 }
 
-/// Units of a channel that is in the tree.
-struct Used {
-    number: u16,
-    total: u64,
-    moved: i64,
-}
-
-/// Everything that one question is about.
-struct Asked {
-    by: Option<(u16, u16)>,
-    /// On hand, and what has left in the window.
-    supply: Units,
-    used: SmallVec<[Used; 8]>,
-}
-
-impl<'a> InForce<'a> {
-    /// What is left for a channel that got `taken` units for other lines of the same command.
-    pub fn shares(
+impl InForce<'_> {
+    /// The most that a channel may take, and what says so; `None` where it may have all that is
+    /// free. `taken` is what earlier lines of the same command took for the same channel.
+    pub fn room(
         &self,
-        channel: Option<ChannelIx>,
+        channel: ChannelIx,
         supply: Supply,
         uses: &Uses,
         taken: Units,
-    ) -> Shares<'a> {
-        let asked = self.asked(channel, supply, uses, taken);
-        let mut cap: Option<Bound<'a>> = None;
-        let mut kept: Option<(Units, &'a str)> = None;
-        let mut blocked = Units::ZERO;
-        let limits = &self.rule.limits;
-        let mut needed: SmallVec<[Units; 16]> = smallvec![Units::ZERO; limits.len()];
-        for (place, limit) in limits.iter().enumerate().rev() {
-            let below = needed.get(place).copied().unwrap_or_default();
-            let is_over = asked.is_over_the_channel(limit);
-            if is_over
-                && let Some(room) = asked.cap_left(limit)
-                && cap.is_none_or(|tightest| room <= tightest.room)
-            {
-                let entry = self.policy.name(limit.at.low);
-                cap = Some(Bound { room, entry });
-            }
-            let need = if is_over {
-                below
-            } else {
-                asked.need(limit).max(below)
-            };
-            if !is_over && kept.is_none_or(|(most, _)| need >= most) && !need.is_zero() {
-                kept = Some((need, self.policy.name(limit.at.low)));
-            }
-            let sum = match limit.parent.and_then(|parent| needed.get_mut(parent)) {
-                Some(above) => above,
-                None => &mut blocked,
-            };
-            *sum = sum.checked_add(need).unwrap_or(Units::MAX);
+    ) -> Option<Bound> {
+        if self.limits.is_empty() {
+            return None;
         }
-        let protection = kept.map(|(_, entry)| Bound {
-            room: supply.free.left_after(blocked),
-            entry,
-        });
-        Shares { cap, protection }
+        self.accounts(channel, supply, uses, taken)
+            .bound(supply.free)
     }
 
-    fn asked(
+    /// How a channel stands.
+    pub fn standing(&self, channel: ChannelIx, supply: Supply, uses: &Uses) -> Standing {
+        let accounts = self.accounts(channel, supply, uses, Units::ZERO);
+        let bound = accounts.bound(supply.free);
+        let (number, _) = self.policy.find(channel);
+        let own = accounts.of(number);
+        Standing {
+            used: self.used(channel, number, uses),
+            cap: own.and_then(|(limit, account)| limit.cap.map(|_| account.cap)),
+            protected: own.and_then(|(limit, account)| limit.protection.map(|_| account.kept)),
+            left: bound.map_or(supply.free, |bound| bound.room),
+            bound,
+        }
+    }
+
+    /// What a channel uses with all below it, whether or not it has limits in this rule.
+    fn used(&self, channel: ChannelIx, number: Option<u16>, uses: &Uses) -> Units {
+        let below = number.and_then(|number| self.policy.place(number));
+        let counts = |of: &ChannelUse| {
+            let number = self.policy.find(of.channel).0;
+            let inside = below
+                .zip(number)
+                .is_some_and(|(place, number)| place.contains(number));
+            inside || of.channel == channel
+        };
+        let counted = uses.in_window(self.window()).filter(counts);
+        counted.fold(Units::ZERO, |sum, of| add(sum, of.total()))
+    }
+
+    /// Sums up what every limit stands at, as it looks to that channel.
+    fn accounts(
         &self,
-        channel: Option<ChannelIx>,
+        channel: ChannelIx,
         supply: Supply,
         uses: &Uses,
         taken: Units,
-    ) -> Asked {
-        let by = channel.and_then(|channel| self.policy.standing(channel));
-        let mut shipped = Units::ZERO;
-        let mut used: SmallVec<[Used; 8]> = SmallVec::new();
+    ) -> Accounts<'_> {
+        let (number, rank) = self.policy.find(channel);
+        let mut accounts = Accounts {
+            limits: self.limits,
+            supply: supply.on_hand,
+            each: self.limits.iter().map(|_| Account::default()).collect(),
+            path: path(self.limits, number),
+        };
         for of in uses.in_window(self.window()) {
-            shipped = shipped.checked_add(of.shipped).unwrap_or(Units::MAX);
-            if let Some(at) = self.policy.standing(of.channel) {
-                used.push(Used {
-                    number: at.low,
-                    total: of.total().get(),
-                    moved: of.moved,
-                });
-            }
+            accounts.supply = add(accounts.supply, of.shipped);
+            let (number, _) = self.policy.find(of.channel);
+            accounts.charge(number, of.total(), of.moved);
         }
-        if let (Some(at), false) = (by, taken.is_zero()) {
-            used.push(Used {
-                number: at.low,
-                total: taken.get(),
-                moved: 0,
-            });
-        }
-        Asked {
-            by: by.map(|at| (at.low, at.rank)),
-            supply: supply.on_hand.checked_add(shipped).unwrap_or(Units::MAX),
-            used,
+        accounts.charge(number, taken, 0);
+        accounts.sum(rank);
+        accounts
+    }
+}
+
+/// What one limit stands at.
+#[derive(Debug, Clone, Copy, Default)]
+struct Account {
+    used: Units,
+    moved: i64,
+    /// The cap in units; everything there can be where it has none.
+    cap: Units,
+    cap_left: Units,
+    /// The protection in units.
+    kept: Units,
+    /// Units that must stay there for this entry and those below it: against the channel that
+    /// asks, and against anybody.
+    need: Needs,
+    /// The needs of those right below it.
+    below: Needs,
+    /// The largest protection that is still open here or below, with its position.
+    largest: Largest,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Needs {
+    binding: Units,
+    core: Units,
+}
+
+impl Needs {
+    fn add(&mut self, other: Self) {
+        self.binding = add(self.binding, other.binding);
+        self.core = add(self.core, other.core);
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Largest {
+    open: Units,
+    at: usize,
+}
+
+impl Largest {
+    /// Of two that are alike the first in the tree is kept.
+    fn or(&mut self, other: Self) {
+        if (other.open, self.at) > (self.open, other.at) {
+            *self = other;
         }
     }
 }
 
-impl Asked {
-    fn is_over_the_channel(&self, limit: &Limited) -> bool {
-        self.by.is_some_and(|(number, _)| limit.at.contains(number))
+/// What a channel must leave to the siblings of an entry on its path.
+#[derive(Debug, Clone, Copy, Default)]
+struct Siblings {
+    /// To all of them.
+    all: Units,
+    /// To those that come before, by protections against anybody.
+    before: Units,
+    largest: Largest,
+}
+
+struct Accounts<'p> {
+    limits: &'p [EntryLimit],
+    /// The supply of the window.
+    supply: Units,
+    /// As `limits`.
+    each: SmallVec<[Account; 32]>,
+    /// The positions of the limits that apply to the channel that asks, outermost first.
+    path: SmallVec<[usize; 16]>,
+}
+
+impl Accounts<'_> {
+    /// The limits of exactly that entry.
+    fn of(&self, number: Option<u16>) -> Option<(&EntryLimit, &Account)> {
+        let at = *self.path.last()?;
+        let (limit, account) = (self.limits.get(at)?, self.each.get(at)?);
+        (Some(limit.place.low) == number).then_some((limit, account))
     }
 
-    fn use_of(&self, limit: &Limited) -> Units {
-        let below = self.used.iter().filter(|of| limit.at.contains(of.number));
-        let sum = below.fold(0_u64, |sum, of| sum.saturating_add(of.total));
-        Units::new(sum).unwrap_or(Units::MAX)
-    }
-
-    /// A share in units, with what was moved to it and away from it.
-    fn share(&self, limit: &Limited, share: Units) -> Units {
-        let below = self.used.iter().filter(|of| limit.at.contains(of.number));
-        let moved = below.fold(0_i64, |sum, of| sum.saturating_add(of.moved));
-        let floor = if moved < 0 { Units::ZERO } else { Units::MAX };
-        share.checked_add_signed(moved).unwrap_or(floor)
-    }
-
-    /// At most: rounded down.
-    fn cap_left(&self, limit: &Limited) -> Option<Units> {
-        let cap = match limit.cap? {
-            Amount::Units(units) => units,
-            Amount::Percent(points) => self.supply.share_down(points),
-        };
-        Some(self.share(limit, cap).left_after(self.use_of(limit)))
-    }
-
-    /// Units that are still kept for an entry: at least, so rounded up. No more than its cap leaves.
-    fn need(&self, limit: &Limited) -> Units {
-        let Some((amount, against)) = limit.protection else {
-            return Units::ZERO;
-        };
-        let rank = self.by.map_or(u16::MAX, |(_, rank)| rank);
-        if against == Against::LowerRanks && rank <= limit.at.rank {
-            return Units::ZERO;
+    /// Counts units for the innermost entry with limits that contains that number; [`Self::sum`]
+    /// carries them outwards.
+    fn charge(&mut self, number: Option<u16>, units: Units, moved: i64) {
+        let at = number.and_then(|number| innermost(self.limits, number));
+        if let Some(account) = at.and_then(|at| self.each.get_mut(at)) {
+            account.used = add(account.used, units);
+            account.moved = account.moved.saturating_add(moved);
         }
-        let kept = match amount {
-            Amount::Units(units) => units,
-            Amount::Percent(points) => self.supply.share_up(points),
-        };
-        let need = self.share(limit, kept).left_after(self.use_of(limit));
-        self.cap_left(limit).map_or(need, |left| need.min(left))
     }
+
+    /// Innermost first: whatever is below an entry is settled when its turn comes.
+    fn sum(&mut self, rank: u16) {
+        for (at, limit) in self.limits.iter().enumerate().rev() {
+            let supply = self.supply;
+            let Some(account) = self.each.get_mut(at) else {
+                continue;
+            };
+            account.settle(at, limit, supply, rank);
+            let settled = *account;
+            let parent = limit.parent.map(usize::from);
+            if let Some(above) = parent.and_then(|parent| self.each.get_mut(parent)) {
+                above.used = add(above.used, settled.used);
+                above.moved = above.moved.saturating_add(settled.moved);
+                above.below.add(settled.need);
+                above.largest.or(settled.largest);
+            }
+        }
+    }
+
+    /// Walks from all that is free down to the channel and takes away, level by level, what the
+    /// others need and what the caps forbid.
+    fn bound(&self, free: Units) -> Option<Bound> {
+        let mut room = free;
+        let mut bound = None;
+        for (level, siblings) in self.siblings().into_iter().enumerate() {
+            let next = self.path.get(level).copied();
+            let account = next.and_then(|at| self.each.get(at));
+            let left = match account {
+                Some(account) => siblings.leave(room, account.need.core),
+                None => room.left_after(siblings.all),
+            };
+            if left < room {
+                room = left;
+                bound = Some((Limit::Protection, siblings.largest.at));
+            }
+            let (Some(at), Some(account)) = (next, account) else {
+                break;
+            };
+            // Where both bind alike the cap is named, unless a cap further out is already.
+            let cap_first = matches!(bound, Some((Limit::Protection, _)));
+            if account.cap_left < room || (cap_first && account.cap_left == room) {
+                room = account.cap_left;
+                bound = Some((Limit::Cap, at));
+            }
+        }
+        let (limit, at) = bound?;
+        self.describe(room, limit, at)
+    }
+
+    /// For each level of the path: what is next to it.
+    fn siblings(&self) -> SmallVec<[Siblings; 17]> {
+        let levels = self.path.len().saturating_add(1);
+        let mut siblings: SmallVec<[Siblings; 17]> =
+            smallvec::smallvec![Siblings::default(); levels];
+        for (at, (limit, account)) in self.limits.iter().zip(&self.each).enumerate() {
+            let level = usize::from(limit.depth);
+            let on_path = level.checked_sub(1).and_then(|above| self.path.get(above));
+            let is_next_to = limit.parent.map(usize::from) == on_path.copied();
+            let next = self.path.get(level).copied();
+            let Some(here) = siblings
+                .get_mut(level)
+                .filter(|_| is_next_to && next != Some(at))
+            else {
+                continue;
+            };
+            here.all = add(here.all, account.need.binding);
+            if next.is_some_and(|next| at < next) {
+                here.before = add(here.before, account.need.core);
+            }
+            here.largest.or(account.largest);
+        }
+        siblings
+    }
+
+    fn describe(&self, room: Units, limit: Limit, at: usize) -> Option<Bound> {
+        let (on, account) = (self.limits.get(at)?, self.each.get(at)?);
+        let (amount, units) = if limit == Limit::Cap {
+            (on.cap?, account.cap)
+        } else {
+            (on.protection?.amount, account.kept)
+        };
+        Some(Bound {
+            room,
+            limit,
+            entry: EntryIx(on.place.low),
+            amount,
+            supply: self.supply,
+            units,
+            used: account.used,
+        })
+    }
+}
+
+impl Account {
+    fn settle(&mut self, at: usize, limit: &EntryLimit, supply: Units, rank: u16) {
+        self.cap = match limit.cap {
+            None => Units::MAX,
+            Some(Amount::Percent(share)) => moved(supply.share_down(share), self.moved),
+            Some(Amount::Units(units)) => moved(units, self.moved),
+        };
+        self.cap_left = match limit.cap {
+            None => Units::MAX,
+            Some(_) => self.cap.left_after(self.used),
+        };
+        let mut open = Needs::default();
+        if let Some(protection) = limit.protection {
+            self.kept = match protection.amount {
+                Amount::Percent(share) => moved(supply.share_up(share), self.moved),
+                Amount::Units(units) => moved(units, self.moved),
+            };
+            let rest = self.kept.left_after(self.used);
+            match protection.against {
+                Against::All => {
+                    open = Needs {
+                        binding: rest,
+                        core: rest,
+                    }
+                }
+                Against::LowerRanks if rank > limit.place.rank => open.binding = rest,
+                Against::LowerRanks => {}
+            }
+        }
+        // What its cap would not let it take need not be kept for it.
+        self.need = Needs {
+            binding: open.binding.max(self.below.binding).min(self.cap_left),
+            core: open.core.max(self.below.core).min(self.cap_left),
+        };
+        self.largest.or(Largest {
+            open: open.binding,
+            at,
+        });
+        self.largest.open = self.largest.open.min(self.need.binding);
+    }
+}
+
+impl Siblings {
+    /// What is left of `room` to an entry with that much kept for it.
+    ///
+    /// The rest after all others, in general. Where more is kept in sum than there is, that would
+    /// be nothing for anybody; so an entry may always take what is kept for it and what the
+    /// entries before it do not need.
+    fn leave(self, room: Units, kept: Units) -> Units {
+        let first = room.left_after(self.before).min(kept);
+        room.left_after(self.all).max(first)
+    }
+}
+
+fn add(a: Units, b: Units) -> Units {
+    a.checked_add(b).unwrap_or(Units::MAX)
+}
+
+/// A share, changed by what was moved to it or away from it.
+fn moved(share: Units, by: i64) -> Units {
+    let limit = if by < 0 { Units::ZERO } else { Units::MAX };
+    share.checked_add_signed(by).unwrap_or(limit)
+}
+
+/// The position of the innermost limit that contains a number.
+fn innermost(limits: &[EntryLimit], number: u16) -> Option<usize> {
+    let begun = limits.partition_point(|limit| limit.place.low <= number);
+    let mut at = begun.checked_sub(1)?;
+    loop {
+        let limit = limits.get(at)?;
+        if limit.place.contains(number) {
+            return Some(at);
+        }
+        at = usize::from(limit.parent?);
+    }
+}
+
+/// The positions of the limits that contain a number, outermost first.
+fn path(limits: &[EntryLimit], number: Option<u16>) -> SmallVec<[usize; 16]> {
+    let innermost = number.and_then(|number| innermost(limits, number));
+    let parent = |at: &usize| limits.get(*at)?.parent.map(usize::from);
+    let mut path: SmallVec<_> = std::iter::successors(innermost, parent).collect();
+    path.reverse();
+    path
 }

@@ -19,7 +19,7 @@ use crate::domain::decide;
 use crate::domain::hash::Hasher;
 use crate::domain::line::Inconsistent;
 use crate::domain::policy::Claim;
-use crate::domain::{Refusal, Reservation, Sku, Stock, Ttl, UnixMillis};
+use crate::domain::{ChannelIx, Refusal, Reservation, Sku, Stock, Ttl, UnixMillis};
 use crate::ledger::event::{Body, Event};
 use crate::ledger::{LedgerError, Position};
 use crate::limits::{RECORD_SHARDS, STOCK_SHARDS};
@@ -273,7 +273,7 @@ impl Replica {
         let claim_of = |at: usize| {
             let shard = stock.shard(shard_of(*hashes.get(at)?))?;
             let rule = shard.rule(lines.get(at)?.sku.as_str(), by)?;
-            let channel = reserve.channel.index;
+            let channel = reserve.channel.index.unwrap_or(ChannelIx::UNNAMED);
             Some(Claim { channel, rule })
         };
         let verdict = decide::reserve(&reserve.lines, reserve.allow_partial, stock_of, claim_of);

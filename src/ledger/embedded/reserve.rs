@@ -123,6 +123,7 @@ impl EmbeddedLedger {
             let rule = shard.rule(lines.as_slice().get(at)?.sku.as_str(), now)?;
             let named = reserve.channel.index;
             let channel = named.or_else(|| self.find_channel(reserve.channel.name));
+            let channel = channel.unwrap_or(ChannelIx::UNNAMED);
             Some(Claim { channel, rule })
         };
         decide::reserve(lines, reserve.allow_partial, stock_of, claim_of)

@@ -1,0 +1,247 @@
+//! Each fault alone, and all of them together.
+
+use super::*;
+use crate::domain::time::UnixMillis;
+use crate::limits::{CHANNELS_MAX, POLICY_RULES_MAX, POLICY_SKUS_MAX};
+
+const DAY: i64 = 24 * 3_600 * 1_000;
+
+/// One change that makes one fault: its path, its code, the change.
+type Case = (&'static str, &'static str, fn(&mut Document));
+
+fn faults(document: &Document) -> Vec<(String, &'static str)> {
+    let faults = Policy::compile(document, index_of)
+        .err()
+        .unwrap_or_default();
+    let found = faults.into_iter().map(|fault| (fault.path, fault.code));
+    found.collect()
+}
+
+fn percent(share: u16) -> Option<Amount> {
+    Some(Amount::Percent(share))
+}
+
+fn count(n: u64) -> Option<Amount> {
+    Some(Amount::Units(units(n)))
+}
+
+/// `c0` with `c1` and `c2` below it, two lists, and a rule for a SKU for each case to change.
+fn base() -> Document {
+    let channels = vec![
+        entry("c0", None, Some(1)),
+        entry("c1", Some("c0"), None),
+        entry("c2", Some("c0"), Some(2)),
+    ];
+    let list = |name: &str, sku: &str| Set {
+        name: name.into(),
+        selector: Selector::Skus(vec![sku.into()]),
+    };
+    let mut first = rule("first", Scope::Sku("S".into()));
+    first.limits = vec![limit("c0", percent(6_000), percent(2_000))];
+    Document {
+        channels,
+        sets: vec![list("one", "L1"), list("two", "L2")],
+        tags: Vec::new(),
+        rules: vec![first],
+    }
+}
+
+fn add_rule(document: &mut Document, scope: Scope, limits: Vec<LimitOn>) {
+    let id = format!("r{}", document.rules.len());
+    let mut added = rule(&id, scope);
+    added.limits = limits;
+    document.rules.push(added);
+}
+
+fn add_period(
+    document: &mut Document,
+    from: Option<i64>,
+    until: Option<i64>,
+    every: Option<Every>,
+) {
+    let scope = Scope::Sku("P".into());
+    add_rule(document, scope, Vec::new());
+    let added = document.rules.last_mut().unwrap();
+    added.from = from.map(UnixMillis);
+    added.until = until.map(UnixMillis);
+    added.every = every;
+}
+
+fn limits(document: &mut Document, limits: Vec<LimitOn>) {
+    add_rule(document, Scope::Sku("X".into()), limits);
+}
+
+const CASES: &[Case] = &[
+    ("channels[3].name", "bad_name", |d| {
+        d.channels.push(entry("c 3", None, None))
+    }),
+    ("channels[3].name", "duplicate_name", |d| {
+        d.channels.push(entry("c1", None, None))
+    }),
+    ("channels[1].rank", "bad_rank", |d| {
+        d.channels[1].rank = Some(0)
+    }),
+    ("channels[3].parent", "unknown_channel", |d| {
+        d.channels.push(entry("c3", Some("nobody"), None));
+    }),
+    ("channels[3].parent", "cycle", |d| {
+        d.channels.push(entry("c4", Some("c4"), None))
+    }),
+    ("channels[19].parent", "too_deep", |d| {
+        d.channels.push(entry("d0", None, None));
+        for at in 1..17 {
+            let parent = format!("d{}", at - 1);
+            d.channels
+                .push(entry(&format!("d{at}"), Some(&parent), None));
+        }
+    }),
+    ("sets[0].skus[1]", "bad_sku", |d| {
+        d.sets[0].selector = Selector::Skus(vec!["L1".into(), "".into()])
+    }),
+    ("sets[2].tag", "unknown_tag", |d| {
+        d.sets.push(Set {
+            name: "t".into(),
+            selector: Selector::Tag("gone".into()),
+        });
+    }),
+    ("sets[2].name", "duplicate_name", |d| {
+        d.sets.push(Set {
+            name: "one".into(),
+            selector: Selector::Prefix("p".into()),
+        });
+    }),
+    ("sets[3].prefix", "duplicate_prefix", |d| {
+        for name in ["p1", "p2"] {
+            d.sets.push(Set {
+                name: name.into(),
+                selector: Selector::Prefix("p".into()),
+            });
+            add_rule(d, Scope::Set(name.into()), Vec::new());
+        }
+    }),
+    ("sets[1]", "sku_in_two_sets", |d| {
+        d.sets[1].selector = Selector::Skus(vec!["L1".into()]);
+        add_rule(d, Scope::Set("one".into()), Vec::new());
+        add_rule(d, Scope::Set("two".into()), Vec::new());
+    }),
+    ("rules[1].set", "unknown_set", |d| {
+        add_rule(d, Scope::Set("gone".into()), Vec::new())
+    }),
+    ("rules[1].sku", "bad_sku", |d| {
+        add_rule(d, Scope::Sku("a b".into()), Vec::new())
+    }),
+    ("rules[1].id", "duplicate_name", |d| {
+        d.rules.push(rule("first", Scope::Default))
+    }),
+    ("rules[1]", "duplicate_scope", |d| {
+        add_rule(d, Scope::Sku("S".into()), Vec::new())
+    }),
+    ("rules[2]", "overlapping_periods", |d| {
+        add_period(d, Some(1), Some(10), None);
+        add_period(d, Some(9), None, None);
+    }),
+    ("rules[1].until", "empty_period", |d| {
+        add_period(d, Some(5), Some(5), None)
+    }),
+    ("rules[1].until", "missing_from", |d| {
+        add_period(d, None, Some(5), None)
+    }),
+    ("rules[1].every", "missing_from", |d| {
+        add_period(d, None, None, Some(Every::Day))
+    }),
+    ("rules[1].every", "period_too_short", |d| {
+        add_period(d, Some(0), Some(DAY - 1), Some(Every::Day));
+    }),
+    ("rules[1].limits[0].cap.percent", "percent_over_100", |d| {
+        limits(d, vec![limit("c1", percent(10_001), None)]);
+    }),
+    ("rules[1].limits[0].channel", "unknown_channel", |d| {
+        limits(d, vec![limit("c77", count(1), None)]);
+    }),
+    ("rules[1].limits[1].channel", "duplicate_limit", |d| {
+        limits(
+            d,
+            vec![limit("c1", count(1), None), limit("c1", count(1), None)],
+        );
+    }),
+    ("rules[1].limits[0]", "empty_limit", |d| {
+        limits(d, vec![limit("c1", None, None)])
+    }),
+    (
+        "rules[1].limits[0].protection",
+        "protection_over_cap",
+        |d| {
+            limits(d, vec![limit("c1", count(5), count(6))]);
+        },
+    ),
+    ("rules[1].limits[1].cap", "protections_over_cap", |d| {
+        let below = |name| limit(name, None, percent(3_000));
+        limits(
+            d,
+            vec![below("c1"), limit("c0", percent(5_000), None), below("c2")],
+        );
+    }),
+    ("rules[1].limits", "protections_over_100", |d| {
+        let half = |name| limit(name, None, percent(5_001));
+        limits(d, vec![half("c1"), half("c2")]);
+    }),
+];
+
+#[test]
+fn document_without_faults_has_none() {
+    assert_eq!(faults(&base()), []);
+}
+
+#[test]
+fn each_fault_is_found_alone() {
+    for (path, code, change) in CASES {
+        let mut document = base();
+        change(&mut document);
+        let found = faults(&document);
+        assert!(
+            found.contains(&((*path).to_owned(), *code)),
+            "{path} {code}: {found:?}"
+        );
+        let unexpected = found.iter().filter(|(_, other)| other != code);
+        assert_eq!(unexpected.count(), 0, "{path} {code}: {found:?}");
+    }
+}
+
+#[test]
+fn all_faults_are_found_at_once() {
+    let mut document = base();
+    for (_, _, change) in CASES {
+        change(&mut document);
+    }
+    let found = faults(&document);
+    for (_, code, _) in CASES {
+        assert!(
+            found.iter().any(|(_, other)| other == code),
+            "{code}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn too_much_of_anything_is_found() {
+    let mut document = base();
+    for at in 3..=CHANNELS_MAX {
+        document.channels.push(entry(&format!("c{at}"), None, None));
+    }
+    for at in 0..POLICY_RULES_MAX {
+        document
+            .rules
+            .push(rule(&format!("s{at}"), Scope::Sku(format!("K{at}"))));
+    }
+    let skus = (0..POLICY_SKUS_MAX).map(|at| format!("M{at}")).collect();
+    let name = "many".to_owned();
+    document.tags.push(Tag { name, skus });
+    let codes: Vec<_> = faults(&document)
+        .into_iter()
+        .map(|(_, code)| code)
+        .collect();
+    assert_eq!(
+        codes,
+        ["too_many_channels", "too_many_skus", "too_many_rules"]
+    );
+}

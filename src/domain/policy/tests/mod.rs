@@ -1,0 +1,112 @@
+//! The policy against its own definitions, done naively.
+
+mod faults;
+mod oracle;
+mod resolution;
+mod selling;
+
+use super::*;
+use crate::domain::ids::ChannelIx;
+use crate::domain::units::Units;
+
+/// xorshift64*, as the other random tests use.
+struct Rng(u64);
+
+impl Rng {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) % end
+    }
+
+    fn index(&mut self, len: usize) -> usize {
+        usize::try_from(self.below(u64::try_from(len).unwrap())).unwrap()
+    }
+
+    fn one_in(&mut self, of: u64) -> bool {
+        self.below(of) == 0
+    }
+}
+
+fn units(n: u64) -> Units {
+    Units::new(n).unwrap()
+}
+
+fn entry(name: &str, parent: Option<&str>, rank: Option<u16>) -> Entry {
+    Entry {
+        name: name.into(),
+        parent: parent.map(Into::into),
+        rank,
+    }
+}
+
+/// A rule without a period and without limits.
+fn rule(id: &str, scope: Scope) -> Rule {
+    Rule {
+        id: id.into(),
+        scope,
+        from: None,
+        until: None,
+        every: None,
+        limits: Vec::new(),
+    }
+}
+
+fn limit(channel: &str, cap: Option<Amount>, protection: Option<Amount>) -> LimitOn {
+    LimitOn {
+        channel: channel.into(),
+        cap,
+        protection: protection.map(|amount| Protection {
+            amount,
+            against: Against::All,
+        }),
+    }
+}
+
+/// Channels are named by their index: `c7` is number 7.
+fn index_of(name: &str) -> Option<ChannelIx> {
+    name.strip_prefix('c')?.parse().ok().map(ChannelIx)
+}
+
+fn random_amount(rng: &mut Rng, percent_max: u64) -> Amount {
+    if rng.one_in(2) {
+        Amount::Units(units(rng.below(40)))
+    } else {
+        Amount::Percent(u16::try_from(rng.below(percent_max + 1)).unwrap())
+    }
+}
+
+/// A tree of up to `max` entries, of which parents may come after their children, with one rule
+/// without a period for everything. It may have faults.
+fn random_document(rng: &mut Rng, max: usize) -> Document {
+    let count = 1 + rng.index(max);
+    let mut channels: Vec<Entry> = Vec::new();
+    for at in 0..count {
+        let parent = (at > 0 && !rng.one_in(3)).then(|| format!("c{}", rng.index(at)));
+        let rank = rng
+            .one_in(2)
+            .then(|| 1 + u16::try_from(rng.below(3)).unwrap());
+        channels.push(entry(&format!("c{at}"), parent.as_deref(), rank));
+    }
+    let mut only = rule("only", Scope::Default);
+    for entry in &channels {
+        if rng.one_in(3) {
+            continue;
+        }
+        let cap = rng.one_in(2).then(|| random_amount(rng, 10_000));
+        let kept = (cap.is_none() || rng.one_in(2)).then(|| random_amount(rng, 4_000));
+        let mut limit = limit(&entry.name, cap, kept);
+        if let Some(protection) = limit.protection.as_mut().filter(|_| rng.one_in(3)) {
+            protection.against = Against::LowerRanks;
+        }
+        only.limits.push(limit);
+    }
+    let turn = rng.index(count);
+    channels.rotate_left(turn);
+    Document {
+        channels,
+        rules: vec![only],
+        ..Document::default()
+    }
+}
