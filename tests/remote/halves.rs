@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
@@ -14,8 +15,10 @@ use holdfast::domain::hash::Hasher;
 use holdfast::domain::line::LineState;
 use holdfast::domain::{Outcome, Reservation, ReservationId, UnixMillis};
 use holdfast::ledger::Answer;
+use holdfast::ledger::export::WalkError;
 
 use crate::instance::{Instance, Place, set};
+use crate::moving::{export, into_store, tally};
 use crate::server::{Kind, Server};
 use crate::support::check::START;
 use crate::support::script::{Ask, Script};
@@ -267,6 +270,54 @@ fn what_was_confirmed_half_way_is_not_given_back_by_the_deadline() {
         assert_eq!(found.state(), early, "decided once");
         assert!([LineState::Committed, LineState::Expired].contains(&early));
         scene.agrees(Some(&found));
+        done
+    });
+}
+
+/// Whatever was left half way, an export has all of it or nothing.
+fn moves_whole(scene: &Scene<'_>, id: u128) {
+    wait_for(scene.other.0.settle_all()).unwrap();
+    let (bytes, _, counted) = export(&scene.other.0);
+    scene.agrees(scene.find(id).as_ref());
+    let mut place = Place::new(scene.place.server);
+    place.clock = scene.place.clock.clone();
+    place.partitions = Some(3);
+    into_store(&place, &bytes, false).unwrap();
+    let moved = place.open();
+    assert_eq!(tally(&moved.0), counted);
+    let found = wait_for(moved.0.reservation(ReservationId(id))).unwrap();
+    assert_eq!(found, scene.find(id));
+    moved.recounts_clean();
+}
+
+#[test]
+fn a_reservation_left_half_way_moves_whole_or_not_at_all() {
+    let id = {
+        let server = Server::start(Kind::Redis);
+        Scene::new(&server).made()
+    };
+    let underway = AtomicUsize::new(0);
+    at_every_step(|scene, steps| {
+        let done = scene.cut_off("k", &reserve(), 0, steps);
+        let counted = wait_for(async { scene.other.0.walk().await?.tally().await });
+        if let Err(error) = counted {
+            assert!(matches!(error, WalkError::Underway(_)), "{error}");
+            underway.fetch_add(1, Ordering::Relaxed);
+        }
+        moves_whole(scene, id);
+        done
+    });
+    assert!(underway.into_inner() > 0, "no half was seen");
+}
+
+#[test]
+fn an_act_left_half_way_moves_whole() {
+    at_every_step(|scene, steps| {
+        let id = scene.made();
+        let done = scene.cut_off("act", &act(Verb::Confirm), id, steps);
+        moves_whole(scene, id);
+        let again = scene.other.try_execute("act", &act(Verb::Confirm), id);
+        assert_eq!(reservation(&again.unwrap()).state(), LineState::Committed);
         done
     });
 }

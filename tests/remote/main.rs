@@ -38,6 +38,7 @@ mod mirror;
 mod mirror_faults;
 mod model;
 mod moving;
+mod moving_parts;
 mod nodes;
 mod program;
 mod safety;

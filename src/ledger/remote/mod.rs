@@ -14,6 +14,7 @@ mod lease;
 pub mod link;
 mod loss;
 mod mirror;
+mod moved;
 mod naming;
 mod open;
 mod partitions;
@@ -57,6 +58,8 @@ pub struct RemoteLedger {
     rare: Rare,
     mirror: Option<Mirrored>,
     partitions: Partitions,
+    /// Until then keys are looked for that were used before the ledger moved here.
+    moved_until: Option<UnixMillis>,
     naming: Naming,
     stand: Arc<Stand>,
     clock: Clock,
@@ -81,9 +84,14 @@ impl RemoteLedger {
     /// Executes one command; returns when its answer is as durable as the level says.
     ///
     /// The command is on its way when this is first polled: a caller that goes away afterwards only
-    /// misses the answer, or leaves a command over several partitions to whoever comes next.
+    /// misses the answer, or leaves a command over several partitions to whoever comes next. Where
+    /// keys from before the ledger moved are looked for, its key is on its way, and if the caller
+    /// goes away then, nothing happens.
     pub async fn execute(&self, keyed: &Keyed<'_>) -> Result<Answer, LedgerError> {
         self.stand.admit()?;
+        if let Some(answer) = self.answer_of_before(keyed).await? {
+            return Ok(answer);
+        }
         if self.partitions.count() > 1 {
             return self.execute_in_some(keyed).await;
         }
@@ -115,6 +123,13 @@ impl RemoteLedger {
         if let Err(error) = self.stand.admit() {
             return vec![Err(error); commands.len()];
         }
+        if self.remembers_moved_keys() {
+            return self.execute_all_as_moved(commands).await;
+        }
+        self.execute_all(commands).await
+    }
+
+    async fn execute_all(&self, commands: &[Keyed<'_>]) -> Vec<Result<Answer, LedgerError>> {
         if self.partitions.count() > 1 {
             return self.execute_all_in_some(commands).await;
         }
@@ -232,9 +247,7 @@ impl RemoteLedger {
 
     /// A reservation; `None`: unknown or forgotten.
     pub async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, LedgerError> {
-        let Some(home) = self.partitions.of_id(id) else {
-            return Ok(None);
-        };
+        let home = self.partitions.of_id(id);
         let (reply, at) = self.read(&Read::Reservation(id), home).await?;
         self.shown(reply.reservation(at, id.0).map_err(senseless)?)
             .await
@@ -275,6 +288,9 @@ impl RemoteLedger {
     /// What the command with this identity was answered; `None`: nothing is known of it. Every
     /// partition is asked: the key alone does not say where it was decided.
     pub async fn settle(&self, id: u128) -> Result<Option<Answer>, LedgerError> {
+        if let Some((_, answer)) = self.moved_answer(id).await? {
+            return Ok(Some(answer));
+        }
         let submit = |at| {
             let read = Read::Settle(self.partitions.id_at(id, at));
             self.batcher.submit(Packed::read(&read).to(at))

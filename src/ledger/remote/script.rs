@@ -237,6 +237,9 @@ pub struct Meta {
     pub now: i64,
     /// Reservation lines with held or committed units.
     pub open_lines: u64,
+    /// The latest decision of the ledger that it came from, where some keys lead to ids that they do
+    /// not name.
+    pub moved: Option<i64>,
 }
 
 /// Why a partition cannot be used.
@@ -287,6 +290,10 @@ impl Meta {
             tip: fields.get("tip").ok_or(BadMeta::Damaged("tip"))?.clone(),
             now: number(fields, "now")?,
             open_lines: number(fields, "open")?,
+            moved: match fields.get("moved") {
+                Some(_) => Some(number(fields, "moved")?),
+                None => None,
+            },
         })
     }
 }

@@ -18,15 +18,15 @@ use std::task::Poll;
 
 use super::format::Packed;
 use super::wire::command::Read;
-use super::wire::reply::{Item, unrecorded};
+use super::wire::reply::Item;
 use super::{Place, RemoteLedger, senseless};
+use crate::domain::Outcome;
 use crate::domain::command::{Command, CommandKey, Keyed, Reserve};
-use crate::domain::{Outcome, Refusal};
 use crate::ledger::{Answer, LedgerError};
 use crate::telemetry::Script;
 
 /// Commands of a batch that are on their way at once.
-const AT_ONCE: usize = 64;
+pub(super) const AT_ONCE: usize = 64;
 
 /// Times that a command begins anew because another one was faster.
 const ATTEMPTS: usize = 8;
@@ -34,9 +34,7 @@ const ATTEMPTS: usize = 8;
 impl RemoteLedger {
     /// Executes a command in the partitions that it needs.
     pub(super) async fn execute_in_some(&self, keyed: &Keyed<'_>) -> Result<Answer, LedgerError> {
-        let Some(partitions) = self.partitions.of_command(&keyed.command) else {
-            return Ok(unrecorded(Refusal::UnknownReservation));
-        };
+        let partitions = self.partitions.of_command(&keyed.command);
         let home = partitions.first().copied().unwrap_or_default();
         let keyed = Keyed {
             key: CommandKey {
@@ -123,7 +121,7 @@ impl RemoteLedger {
 }
 
 /// Waits for all, which go on side by side.
-async fn all_of<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+pub(super) async fn all_of<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut waiting: Vec<Result<F::Output, Pin<Box<F>>>> =
         futures.map(|future| Err(Box::pin(future))).collect();
     std::future::poll_fn(|context| {
