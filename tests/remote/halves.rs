@@ -21,7 +21,7 @@ use crate::instance::{Instance, Place, set};
 use crate::moving::{export, into_store, tally};
 use crate::server::{Kind, Server};
 use crate::support::check::START;
-use crate::support::script::{Ask, Script};
+use crate::support::script::{Ask, Script, SetAsk};
 
 const SKUS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 const PARTITIONS: u16 = 4;
@@ -274,20 +274,27 @@ fn what_was_confirmed_half_way_is_not_given_back_by_the_deadline() {
     });
 }
 
-/// Whatever was left half way, an export has all of it or nothing.
-fn moves_whole(scene: &Scene<'_>, id: u128) {
+/// The ledger in another store, once what was left half way has been brought to an end.
+fn moved(scene: &Scene<'_>) -> Instance {
     wait_for(scene.other.0.settle_all()).unwrap();
     let (bytes, _, counted) = export(&scene.other.0);
-    scene.agrees(scene.find(id).as_ref());
     let mut place = Place::new(scene.place.server);
     place.clock = scene.place.clock.clone();
     place.partitions = Some(3);
     into_store(&place, &bytes, false).unwrap();
     let moved = place.open();
     assert_eq!(tally(&moved.0), counted);
-    let found = wait_for(moved.0.reservation(ReservationId(id))).unwrap();
-    assert_eq!(found, scene.find(id));
     moved.recounts_clean();
+    moved
+}
+
+/// Whatever was left half way, an export has all of it or nothing.
+fn moves_whole(scene: &Scene<'_>, id: u128) {
+    let moved = moved(scene);
+    let stayed = scene.find(id);
+    scene.agrees(stayed.as_ref());
+    let found = wait_for(moved.0.reservation(ReservationId(id))).unwrap();
+    assert_eq!(found, stayed);
 }
 
 #[test]
@@ -318,6 +325,35 @@ fn an_act_left_half_way_moves_whole() {
         moves_whole(scene, id);
         let again = scene.other.try_execute("act", &act(Verb::Confirm), id);
         assert_eq!(reservation(&again.unwrap()).state(), LineState::Committed);
+        done
+    });
+}
+
+#[test]
+fn a_change_of_stock_left_half_way_moves_as_what_was_done() {
+    let items = SKUS.map(|sku| SetAsk {
+        sku: sku.to_owned(),
+        node: 0,
+        on_hand: Some(ON_HAND + 1),
+        unavailable: None,
+        change_from: None,
+    });
+    let change = Script::Set {
+        reason: "count".to_owned(),
+        items: items.to_vec(),
+    };
+    at_every_step(|scene, steps| {
+        let done = scene.cut_off("count", &change, 0, steps);
+        let moved = moved(scene);
+        let answer = moved.try_execute("count", &change, 0).unwrap();
+        let Ok(Outcome::Stock(results)) = answer.verdict else {
+            panic!("{answer:?}");
+        };
+        for sku in SKUS {
+            let is_told = results.iter().any(|one| &*one.sku == sku);
+            let on_hand = ON_HAND + u64::from(is_told);
+            assert_eq!(moved.units(sku), [on_hand, 0, 0], "{sku}");
+        }
         done
     });
 }

@@ -98,10 +98,11 @@ impl Ledger {
         let references = CHANNEL_NAMES
             .into_iter()
             .flat_map(|channel| REFERENCES.map(|name| (channel, name)));
+        // Of those that were made in one moment in several partitions, none is the latest.
         let references = references.map(|(channel, name)| {
             let found = wait_for(self.engine.0.by_reference(channel, name)).unwrap();
-            let found = found.map(|found| self.shown(Ok(Outcome::Reservation(found))));
-            format!("{channel} {name} is {found:?}")
+            let made = found.map(|found| found.created_at);
+            format!("{channel} {name} was made at {made:?}")
         });
         settled.chain(stands).chain(references).collect()
     }

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use redis::FromRedisValue;
 
 use super::feed::read_meta;
-use super::format::Packed;
 use super::script::Meta;
 use super::wire::export::{self, Found};
 use super::wire::record::Booking;
@@ -93,7 +92,12 @@ impl RemoteLedger {
             return Ok(());
         }
         for _ in 0..LOOKS {
-            if self.is_even().await? {
+            let latest = loop {
+                if let Some(latest) = self.expire().await? {
+                    break latest;
+                }
+            };
+            if !self.is_any_due(latest).await? {
                 return Ok(());
             }
             self.rare.run(tokio::time::sleep(PAUSE)).await?;
@@ -101,21 +105,15 @@ impl RemoteLedger {
         Err(WalkError::Uneven)
     }
 
-    async fn is_even(&self) -> Result<bool, LedgerError> {
-        let submit = |partition| self.batcher.submit(Packed::expire().to(partition));
-        let waits: Vec<_> = self.partitions.numbers().map(submit).collect();
-        let mut latest = UnixMillis::default();
-        for wait in waits {
-            latest = latest.max(wait.await?.0.header().now);
-        }
+    async fn is_any_due(&self, at: UnixMillis) -> Result<bool, LedgerError> {
         for (partition, keys) in self.partitions.numbered() {
             let mut question = redis::cmd("ZCOUNT");
-            question.arg(keys.due()).arg("-inf").arg(latest.0);
+            question.arg(keys.due()).arg("-inf").arg(at.0);
             if self.asked::<u64>(partition, question).await? > 0 {
-                return Ok(false);
+                return Ok(true);
             }
         }
-        Ok(true)
+        Ok(false)
     }
 
     /// Part of what an export holds.

@@ -63,23 +63,28 @@ impl RemoteLedger {
         self.upkeep.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn expire(&self) -> Result<(), LedgerError> {
+    /// Has expire what is past its deadline; the latest moment that any partition went by, or nothing
+    /// where more is left than one round takes.
+    pub(super) async fn expire(&self) -> Result<Option<UnixMillis>, LedgerError> {
         let mut left: Vec<u16> = self.partitions.numbers().collect();
+        let mut latest = UnixMillis::default();
         for _ in 0..EXPIRE_CALLS {
             let submit = |partition| self.batcher.submit(Packed::expire().to(partition));
             let waits: Vec<_> = left.iter().copied().map(submit).collect();
             let mut backlog = Vec::new();
             for (partition, wait) in left.into_iter().zip(waits) {
-                if wait.await?.0.header().backlog {
+                let (reply, _) = wait.await?;
+                latest = latest.max(reply.header().now);
+                if reply.header().backlog {
                     backlog.push(partition);
                 }
             }
             if backlog.is_empty() {
-                break;
+                return Ok(Some(latest));
             }
             left = backlog;
         }
-        Ok(())
+        Ok(None)
     }
 
     async fn look_at_counters(&self) -> Result<(), LedgerError> {
