@@ -20,7 +20,7 @@ use super::naming::Naming;
 use super::partitions::Partitions;
 use super::preflight::{self, Expected, Facts, Report};
 use super::script::{
-    BATCH, BATCH_OF_MANY, BadMeta, INIT, Identity, Keys, Meta, RELIEF, RELIEF_OF_MANY,
+    BATCH, BATCH_OF_MANY, BadMeta, INIT, Identity, Keys, Meta, RELIEF, RELIEF_OF_MANY, inlined,
 };
 use super::stand::Stand;
 use super::upkeep::Rounds;
@@ -113,12 +113,12 @@ pub enum OpenError {
 
 fn target(config: &RemoteConfig, keys: &[Keys]) -> Target {
     let source = |script: &Script| {
-        Cow::Borrowed(match (script, keys.len()) {
+        Cow::Owned(inlined(match (script, keys.len()) {
             (Script::Batch, 1) => BATCH,
             (Script::Relief, 1) => RELIEF,
             (Script::Batch, _) => BATCH_OF_MANY,
             (Script::Relief, _) => RELIEF_OF_MANY,
-        })
+        }))
     };
     Target {
         address: config.address.clone(),

@@ -2,9 +2,14 @@
 //!
 //! A family of commands is made by a function, which itself is made when the first of them comes: a
 //! function's price is that of finding what it uses of its surroundings. Within a family each
-//! file stands in a block of its own, because a Lua function has room for 200 names.
+//! file stands in a block of its own, because a Lua function has room for 200 names. What is sent to
+//! the store are the scripts with their constants [`inlined`].
+
+mod constants;
 
 use std::collections::HashMap;
+
+pub use constants::inlined;
 
 use crate::limits::CHANNELS_MAX;
 

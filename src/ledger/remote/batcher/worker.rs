@@ -53,6 +53,7 @@ impl<F: Format, C: Caller> Worker<F, C> {
                 return;
             }
             self.settle(batch).await;
+            self.queue.settled();
         }
     }
 
