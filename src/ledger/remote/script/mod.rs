@@ -19,7 +19,7 @@ pub const SCHEMA: u32 = 1;
 /// The text of a file under `lua/`.
 macro_rules! lua {
     ($name:literal) => {
-        include_str!(concat!("../../../lua/", $name, ".lua"))
+        include_str!(concat!("../../../../lua/", $name, ".lua"))
     };
 }
 
@@ -317,7 +317,7 @@ mod tests {
 
     #[test]
     fn the_readme_lists_the_keys_in_the_order_of_the_scripts() {
-        let readme = include_str!("../../../lua/README.md");
+        let readme = include_str!("../../../../lua/README.md");
         let rows = readme.lines().filter_map(|line| line.strip_prefix("| `"));
         let listed: Vec<&str> = rows.filter_map(|row| row.split('`').next()).collect();
         assert_eq!(listed, NAMES);
