@@ -24,6 +24,10 @@ mod program_support;
 #[expect(dead_code, reason = "the tests of links use the rest of it")]
 mod store;
 
+#[path = "../support/nodes.rs"]
+#[expect(dead_code, reason = "the tests of faults fail nodes over")]
+mod nodes;
+
 mod alike;
 mod cluster;
 mod crowd;
@@ -38,7 +42,6 @@ mod mirror;
 mod mirror_faults;
 mod model;
 mod moving;
-mod nodes;
 mod program;
 mod safety;
 mod several;

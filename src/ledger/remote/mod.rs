@@ -38,6 +38,7 @@ use self::lease::Leases;
 use self::mirror::{Mirror, Seen, Way};
 use self::naming::Naming;
 use self::partitions::Partitions;
+use self::several::Leftovers;
 use self::stand::Stand;
 use self::wire::command::Read;
 use self::wire::reply::{BatchReply, Item};
@@ -64,6 +65,7 @@ pub struct RemoteLedger {
     /// Events that stay in the stream.
     retain_events: u64,
     leases: Leases,
+    leftovers: Leftovers,
     /// LOCK: held for the few lines that read or move it.
     upkeep: Mutex<upkeep::Rounds>,
 }
