@@ -238,6 +238,7 @@ impl RemoteLedger {
             retain_events: config.retain_events,
             leases: Leases {
                 holder: format!("{:016x}", RandomState::new().hash_one(0_u8)),
+                level: config.level,
                 meters: config.meters,
             },
             leftovers: Leftovers::default(),
