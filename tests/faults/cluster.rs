@@ -100,18 +100,20 @@ fn under_load(nodes: &mut Nodes, instances: [SocketAddr; 2], clients: &mut [Clie
     });
 }
 
-/// What the store keeps of a reservation under its id: whether it is a part, whether home has made
-/// it a reservation, whether a part waits for home, and whether it holds anything.
-struct Kept {
-    id: u128,
-    is_part: bool,
-    is_whole: bool,
-    is_tied: bool,
-    holds: bool,
+/// What the store keeps of a reservation over several partitions under its id.
+enum Kept {
+    /// The reservation itself, which home has made.
+    Whole,
+    /// A part that follows its home.
+    Part,
+    /// A part that waits for its home.
+    Tied,
+    /// What was placed at home, and is no reservation yet or any more.
+    Placed,
 }
 
-/// All reservations over several partitions that are in the store.
-fn kept(nodes: &Nodes) -> Vec<Kept> {
+/// All of them, and whether each holds anything.
+fn kept(nodes: &Nodes) -> Vec<(u128, Kept, bool)> {
     let mut all = Vec::new();
     for (id, record) in nodes.records() {
         let Ok(Record {
@@ -122,35 +124,34 @@ fn kept(nodes: &Nodes) -> Vec<Kept> {
             continue;
         };
         let Some(ties) = &booking.ties else { continue };
-        all.push(Kept {
-            id,
-            is_part: !ties.is_home,
-            is_whole: booking.is_whole(),
-            is_tied: !ties.is_home && ties.phase == Phase::Bound,
-            holds: booking
-                .lines
-                .iter()
-                .any(|(_, _, line)| !line.held.is_zero()),
-        });
+        let kept = match (ties.is_home, ties.phase) {
+            (true, Phase::Bound) => Kept::Whole,
+            (true, Phase::Loose) => Kept::Placed,
+            (false, Phase::Bound) => Kept::Tied,
+            (false, Phase::Loose) => Kept::Part,
+        };
+        let mut lines = booking.lines.iter();
+        all.push((id, kept, lines.any(|(_, _, line)| !line.held.is_zero())));
     }
     all
 }
 
-/// Waits until whatever was left half-way is moved on: no part waits for its home, and none holds
-/// anything for what is no reservation. Returns how many parts there are.
+/// Waits until whatever was left half-way is moved on: no part waits for its home, and nothing is
+/// held for what is no reservation. Returns how many parts there are.
 fn until_moved_on(nodes: &Nodes) -> usize {
     let begun = monotonic();
     loop {
         let all = kept(nodes);
-        let whole: HashSet<u128> = all
-            .iter()
-            .filter(|it| it.is_whole)
-            .map(|it| it.id)
+        let whole: HashSet<u128> = { all.iter() }
+            .filter(|(_, kept, _)| matches!(kept, Kept::Whole))
+            .map(|(id, ..)| *id)
             .collect();
-        let is_half = |it: &&Kept| it.is_tied || (it.holds && !whole.contains(&it.id));
+        let is_half = |(id, kept, holds): &&(u128, Kept, bool)| {
+            matches!(kept, Kept::Tied) || (*holds && !whole.contains(id))
+        };
         let half = all.iter().filter(is_half).count();
         if half == 0 {
-            return all.iter().filter(|it| it.is_part).count();
+            return all.len() - whole.len();
         }
         assert!(begun.elapsed() < PATIENCE, "{half} are left half-way");
         pause(Duration::from_millis(50));
