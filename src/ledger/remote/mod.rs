@@ -307,7 +307,11 @@ impl RemoteLedger {
 
     /// How it is, as far as this instance has seen.
     pub fn health(&self) -> Health {
-        self.stand.health()
+        let mirror = self.mirror.as_ref().map(|on| on.mirror.health());
+        Health {
+            mirror,
+            ..self.stand.health()
+        }
     }
 
     /// Now, by the clock of this instance; what is decided goes by the store's.
