@@ -8,6 +8,7 @@
     clippy::panic,
     reason = "test code"
 )]
+#![expect(clippy::print_stdout, reason = "what was measured is shown on request")]
 
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "the model tests use the rest of it")]
@@ -43,6 +44,7 @@ mod mirror_faults;
 mod model;
 mod moving;
 mod program;
+mod restock;
 mod safety;
 mod several;
 mod twins;
