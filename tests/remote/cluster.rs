@@ -130,6 +130,35 @@ fn client(number: usize, instance: &Instance, told: &Told, goes_on: &AtomicBool)
     }
 }
 
+/// Whichever node it is, also the one that the address names first.
+#[test]
+fn a_node_that_is_silent_holds_up_none_but_its_own_partitions() {
+    let nodes = Nodes::start(Kind::Redis);
+    let mut config = config_at(&nodes.address(), "silent", &Clock::system());
+    config.batcher.settling.limit = Duration::from_secs(1);
+    // Whoever waited for the silent one would wait for this long.
+    config.patience.connect = Duration::from_secs(20);
+    config.batcher.queue.age = Duration::from_secs(20);
+    let instance = Instance(Engine::open_remote(config).unwrap());
+    driven::give_names(&instance.0);
+    let skus: Vec<String> = (0..SKUS).map(|sku| format!("s{sku}")).collect();
+    for sku in &skus {
+        answered(&instance, sku, &set(sku, ON_HAND), 0);
+    }
+    let (own, others) = nodes.split(0, "silent1:*:stock", &skus);
+    nodes.nodes[0].freeze();
+    // From now on the map is in doubt.
+    let failed = instance.try_execute("own", &set(&own[0], 1), 0);
+    assert!(failed.is_err(), "the node answers");
+    for sku in &others {
+        let key = format!("{sku}-again");
+        let answer = instance.try_execute(&key, &set(sku, ON_HAND + 1), 0);
+        assert!(answer.unwrap().verdict.is_ok());
+    }
+    nodes.nodes[0].thaw();
+    answered(&instance, "own", &set(&own[0], 1), 0);
+}
+
 #[test]
 fn slots_move_under_a_crowd_on_three_instances_and_nothing_acknowledged_is_lost() {
     std::thread::scope(|scope| {

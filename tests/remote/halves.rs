@@ -13,11 +13,11 @@ use holdfast::blocking::wait_for;
 use holdfast::domain::command::{Keyed, Verb};
 use holdfast::domain::hash::Hasher;
 use holdfast::domain::line::LineState;
-use holdfast::domain::{Outcome, Reservation, ReservationId, UnixMillis};
+use holdfast::domain::{Line, NodeIx, Outcome, Reservation, ReservationId, Sku, UnixMillis};
 use holdfast::ledger::Answer;
 use holdfast::ledger::export::WalkError;
 
-use crate::instance::{Instance, Place, set};
+use crate::instance::{Instance, Place, set, set_at};
 use crate::moving::{export, into_store, tally};
 use crate::server::{Kind, Server};
 use crate::support::check::START;
@@ -127,12 +127,30 @@ impl<'s> Scene<'s> {
         self.place.clock.set(UnixMillis(START + at));
     }
 
+    /// What a node holds back for lines that are pinned to it is what this reservation says.
+    fn holds_at(&self, found: &Reservation, node: NodeIx) {
+        for line in &found.lines {
+            let stock = wait_for(self.other.0.stock(Sku::new(&line.sku).unwrap()));
+            let stock = stock.unwrap().unwrap();
+            let pinned = { stock.nodes.iter() }
+                .find(|there| there.node == node)
+                .map_or(0, |there| there.pinned.get());
+            let wanted = if line.line.pin == Some(node) {
+                line.line.held.get()
+            } else {
+                0
+            };
+            assert_eq!(pinned, wanted, "{}", line.sku);
+        }
+        self.other.recounts_clean();
+    }
+
     /// Units of every SKU are where the lines of this reservation say, or where nothing is held.
     fn agrees(&self, found: Option<&Reservation>) {
         for sku in SKUS {
             let line = found.map(|found| found.lines.iter().find(|line| &*line.sku == sku));
             let line = line.map(|line| line.unwrap().line).unwrap_or_default();
-            let there = ON_HAND - line.shipped.get();
+            let there = ON_HAND + line.returned.get() - line.shipped.get();
             let units = [there, line.held.get(), line.committed.get()];
             assert_eq!(self.other.units(sku), units, "{sku}");
         }
@@ -237,6 +255,9 @@ fn act_left_half_way(before: &[Verb], verb: Verb, after: LineState) {
         assert_eq!(reservation(&again).state(), after);
         let found = scene.find(id).unwrap();
         assert_eq!(found.state(), after);
+        let is_return = matches!(verb, Verb::Return { .. });
+        let is_back = |line: &Line| line.returned == line.shipped;
+        assert!(!is_return || found.lines.iter().all(|it| is_back(&it.line)));
         scene.agrees(Some(&found));
         done
     });
@@ -256,6 +277,43 @@ fn a_release_left_half_way_is_all_or_nothing() {
 fn a_shipment_left_half_way_is_all_or_nothing() {
     let ship = Verb::Ship { from: None };
     act_left_half_way(&[Verb::Confirm], ship, LineState::Shipped);
+}
+
+#[test]
+fn a_return_left_half_way_is_all_or_nothing() {
+    let before = [Verb::Confirm, Verb::Ship { from: None }];
+    let give_back = Verb::Return {
+        restock: true,
+        to: None,
+    };
+    act_left_half_way(&before, give_back, LineState::Shipped);
+}
+
+#[test]
+fn a_transfer_left_half_way_moves_all_lines_or_none() {
+    const OTHER: NodeIx = NodeIx(1);
+    let to_other = Verb::Transfer { to: OTHER };
+    at_every_step(|scene, steps| {
+        for sku in SKUS {
+            scene
+                .first
+                .execute(&format!("{sku}+"), &set_at(sku, OTHER.0, ON_HAND));
+        }
+        let id = scene.made();
+        let done = scene.cut_off("act", &act(to_other), id, steps);
+        scene.now(10_000);
+        wait_for(scene.other.0.tick()).unwrap();
+        let pins = |found: &Reservation| -> BTreeSet<Option<NodeIx>> {
+            found.lines.iter().map(|line| line.line.pin).collect()
+        };
+        let found = scene.find(id).unwrap();
+        assert_eq!(pins(&found).len(), 1, "some lines are moved: {found:?}");
+        scene.holds_at(&found, OTHER);
+        let again = scene.other.try_execute("act", &act(to_other), id).unwrap();
+        assert_eq!(pins(reservation(&again)), [Some(OTHER)].into());
+        scene.holds_at(&scene.find(id).unwrap(), OTHER);
+        done
+    });
 }
 
 #[test]

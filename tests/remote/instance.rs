@@ -190,11 +190,16 @@ impl Drop for Instance {
 
 /// Units of a SKU at the first node.
 pub(crate) fn set(sku: &str, on_hand: u64) -> Script {
+    set_at(sku, 0, on_hand)
+}
+
+/// Units of a SKU at a node.
+pub(crate) fn set_at(sku: &str, node: u16, on_hand: u64) -> Script {
     Script::Set {
         reason: "count".to_owned(),
         items: vec![SetAsk {
             sku: sku.to_owned(),
-            node: 0,
+            node,
             on_hand: Some(on_hand),
             unavailable: None,
             change_from: None,

@@ -80,7 +80,7 @@ pub(crate) fn filled(instance: &Instance, sku: &str) -> Availability {
 }
 
 /// Units more of a SKU.
-fn restock(sku: &str, units: i64) -> Script {
+pub(crate) fn restock(sku: &str, units: i64) -> Script {
     Script::Adjust {
         reason: "restock".to_owned(),
         items: vec![AdjustAsk {
@@ -189,7 +189,7 @@ fn what_an_instance_did_its_mirror_shows_at_once() {
     }
 }
 
-fn is_refused(answer: &Answer) -> bool {
+pub(crate) fn is_refused(answer: &Answer) -> bool {
     matches!(answer.verdict, Err(Refusal::InsufficientStock { .. }))
 }
 

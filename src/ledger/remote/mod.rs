@@ -39,6 +39,7 @@ use self::lease::Leases;
 use self::mirror::{Mirror, Seen, Way};
 use self::naming::Naming;
 use self::partitions::Partitions;
+use self::several::Leftovers;
 use self::stand::Stand;
 use self::wire::command::Read;
 use self::wire::reply::{BatchReply, Item};
@@ -67,6 +68,7 @@ pub struct RemoteLedger {
     /// Events that stay in the stream.
     retain_events: u64,
     leases: Leases,
+    leftovers: Leftovers,
     /// LOCK: held for the few lines that read or move it.
     upkeep: Mutex<upkeep::Rounds>,
 }
@@ -321,7 +323,11 @@ impl RemoteLedger {
 
     /// How it is, as far as this instance has seen.
     pub fn health(&self) -> Health {
-        self.stand.health()
+        let mirror = self.mirror.as_ref().map(|on| on.mirror.health());
+        Health {
+            mirror,
+            ..self.stand.health()
+        }
     }
 
     /// Now, by the clock of this instance; what is decided goes by the store's.

@@ -22,6 +22,7 @@ use super::preflight::{self, Expected, Facts, Report};
 use super::script::{
     BATCH, BATCH_OF_MANY, BadMeta, INIT, Identity, Keys, Meta, RELIEF, RELIEF_OF_MANY, inlined,
 };
+use super::several::Leftovers;
 use super::stand::Stand;
 use super::upkeep::Rounds;
 use super::{Mirrored, RemoteLedger};
@@ -246,8 +247,10 @@ impl RemoteLedger {
             retain_events: config.retain_events,
             leases: Leases {
                 holder: format!("{:016x}", RandomState::new().hash_one(0_u8)),
+                level: config.level,
                 meters: config.meters,
             },
+            leftovers: Leftovers::default(),
             upkeep: Mutex::new(Rounds::default()),
         };
         wait_for(ledger.read_names()).map_err(|error| OpenError::Unreachable {

@@ -38,8 +38,9 @@ impl RemoteLedger {
     /// One round: what is past its deadline goes back, some old records are forgotten, names and
     /// counters are looked at now and then.
     pub async fn tick(&self) -> Result<(), LedgerError> {
-        self.expire().await?;
+        let expired = self.expire().await;
         self.recover().await?;
+        expired?;
         let (is_seldom, partition, cursor) = {
             let mut rounds = self.rounds();
             rounds.count = rounds.count.wrapping_add(1);

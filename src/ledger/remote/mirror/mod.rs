@@ -36,9 +36,9 @@ use crate::clock::{Clock, Monotonic, monotonic};
 use crate::domain::command::{CommandKey, Reserve};
 use crate::domain::hash::Hasher;
 use crate::domain::{NodeIx, Refusal, Sku, UnixMillis};
-use crate::ledger::Availability;
 use crate::ledger::embedded::Retention;
 use crate::ledger::embedded::replica::{Replica, Unfit};
+use crate::ledger::{Availability, MirrorHealth};
 use crate::telemetry::{Meters, MirrorAnswer};
 
 /// The mirror is of a ledger that is one partition.
@@ -105,6 +105,11 @@ impl Mirror {
             tracing::warn!(%why, "the mirror does not fit the store; it is read anew");
         }
         self.tell_the_age();
+    }
+
+    pub(super) fn health(&self) -> MirrorHealth {
+        let age = self.feed.fresh.age();
+        age.map_or(MirrorHealth::Filling, MirrorHealth::Whole)
     }
 
     fn tell_the_age(&self) {

@@ -5,11 +5,13 @@
 //! others goes through steps that anybody may repeat: see `lua/several.lua`.
 
 mod act;
+mod leftovers;
 mod parts;
 mod recover;
 mod reserve;
 mod stock;
 
+pub(super) use leftovers::Leftovers;
 pub(super) use parts::Parts;
 
 use std::future::Future;

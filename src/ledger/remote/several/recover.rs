@@ -1,7 +1,7 @@
-//! Moving on what others have left half way.
+//! Moving on what was left half way, by others or by this instance.
 
 use super::super::wire::several::{encode_ties, encode_undo};
-use super::super::{RemoteLedger, senseless};
+use super::super::{Place, RemoteLedger, senseless};
 use super::all_of;
 use crate::domain::ReservationId;
 use crate::domain::command::CommandKey;
@@ -15,30 +15,48 @@ use crate::telemetry::Script;
 const PATIENCE_MS: u64 = 3_000;
 
 impl RemoteLedger {
-    /// Has parts that have waited for long follow their home. Any number of instances may do it.
+    /// Has parts that have waited for long follow their home, and undoes what could not be undone
+    /// before. Any number of instances may do it. A partition that cannot be reached holds up no
+    /// other.
     pub(in crate::ledger::remote) async fn recover(&self) -> Result<(), LedgerError> {
         if self.partitions.count() > 1 {
+            self.undo_leftovers().await;
             self.follow_homes(PATIENCE_MS).await?;
         }
         Ok(())
     }
 
     /// Has parts follow their home that have waited for this long; which they were, at most some of
-    /// each partition.
+    /// each partition. What fails in one partition is told when all others were looked at.
     async fn follow_homes(&self, patience_ms: u64) -> Result<Vec<u128>, LedgerError> {
         let ties = encode_ties(patience_ms);
         let read = |partition| self.step(partition, ties.clone(), 1, Script::Relief);
         let all = all_of(self.partitions.numbers().map(read)).await;
-        let mut found = Vec::new();
+        let (mut found, mut failed) = (Vec::new(), None);
         for (partition, read) in self.partitions.numbers().zip(all) {
-            let (reply, at) = read?;
-            for id in reply.ties(at).map_err(senseless)? {
-                tracing::info!(id = %ReservationId(id), partition, "a part was left waiting");
-                self.settle_part(ReservationId(id), partition).await?;
-                found.push(id);
+            let settled = match read {
+                Ok(place) => self.settle_ties(partition, place).await,
+                Err(error) => Err(error),
+            };
+            match settled {
+                Ok(some) => found.extend(some),
+                Err(error) => failed = Some(error),
             }
         }
-        Ok(found)
+        failed.map_or(Ok(found), Err)
+    }
+
+    async fn settle_ties(
+        &self,
+        partition: u16,
+        (reply, at): Place,
+    ) -> Result<Vec<u128>, LedgerError> {
+        let ids = reply.ties(at).map_err(senseless)?;
+        for id in &ids {
+            tracing::info!(id = %ReservationId(*id), partition, "a part was left waiting");
+            self.settle_part(ReservationId(*id), partition).await?;
+        }
+        Ok(ids)
     }
 
     /// Brings to an end whatever is on its way between partitions: acts as home decided, and what was
@@ -70,16 +88,14 @@ impl RemoteLedger {
             partition,
         } = loose;
         tracing::info!(%id, partition, "what was placed of no reservation is given back");
-        let home = self.partitions.of_id(id);
-        let mut places = vec![home, partition];
-        places.dedup();
         let key = CommandKey {
             id: id.0,
             fingerprint,
         };
-        for place in places {
+        let is_dead = self.undo_at_home(key, deadline).await?;
+        if is_dead && self.partitions.of_id(id) != partition {
             let undo = encode_undo(key, deadline);
-            self.step(place, undo, 1, Script::Relief).await?;
+            self.step(partition, undo, 1, Script::Relief).await?;
         }
         Ok(())
     }
