@@ -5,6 +5,8 @@ use super::ONLY_PARTITION;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
+
 use super::course::{Astray, Course};
 use super::freshness::Freshness;
 use crate::clock::{Monotonic, monotonic};
@@ -44,6 +46,8 @@ pub(super) struct Feed {
     /// LOCK: for as long as it takes to put in a batch, or to see that it is in. `None`: the
     /// content has to be read from the store.
     following: Mutex<Option<Following>>,
+    /// A reply spoke of changes that were not in, or the content was given up.
+    behind: Notify,
     pub(super) fresh: Freshness,
 }
 
@@ -51,6 +55,7 @@ impl Feed {
     pub(super) fn new() -> Self {
         Self {
             following: Mutex::new(None),
+            behind: Notify::new(),
             fresh: Freshness::new(),
         }
     }
@@ -78,6 +83,11 @@ impl Feed {
         self.lock().as_ref().map(|one| one.course.sequence)
     }
 
+    /// Waits until a reply has spoken of changes that were not in, or the content was given up.
+    pub(super) async fn is_behind(&self) {
+        self.behind.notified().await;
+    }
+
     /// A batch of this instance was answered, as durably as the level says. What it did is in when
     /// this returns, or nobody sees the mirror before it is.
     pub(super) fn heard(
@@ -94,6 +104,9 @@ impl Feed {
             Some(one) => one.heard(header, sent).and_then(|()| {
                 one.take(replica, argument, reply, &self.fresh)?;
                 one.prove(header, sent, &self.fresh);
+                if one.course.sequence < header.last {
+                    self.behind.notify_one();
+                }
                 Ok(())
             }),
             None => Ok(()),
@@ -144,6 +157,7 @@ impl Feed {
         let why = took.err()?;
         self.fresh.end();
         *following = None;
+        self.behind.notify_one();
         Some(why)
     }
 }

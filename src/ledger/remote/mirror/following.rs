@@ -1,8 +1,14 @@
 //! Keeping the mirror up: reading the content when there is none, the stream when there is.
+//!
+//! The stream is read at a pace, not whenever it has something: most of what it has the mirror took
+//! from this instance's own replies, and a question would only fetch that again. Where a reply shows
+//! that others have done something, the stream is read at once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
 
 use super::Mirror;
 use super::course::Astray;
@@ -14,8 +20,13 @@ use crate::ledger::remote::script::Keys;
 /// Entries of the stream that are read at once.
 const ENTRIES: usize = 64;
 
-/// How long the store keeps a question for what is next.
-const WAIT: Duration = Duration::from_millis(200);
+/// From one look at the stream to the next: this part of the mirror's bound, and these limits.
+const LOOKS_IN_BOUND: u32 = 4;
+const PACE_MIN: Duration = Duration::from_millis(5);
+const PACE_MAX: Duration = Duration::from_millis(50);
+
+/// What a reply shows to be missing may be another batch of our own, whose reply is on its way.
+const GRACE: Duration = Duration::from_millis(1);
 
 /// Pauses after failures: each is twice the one before.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -29,8 +40,10 @@ type Next = Option<HashMap<String, Entries>>;
 
 /// Keeps a mirror up for as long as the ledger is open.
 pub(super) async fn follow(mirror: Arc<Mirror>, caller: Caller, keys: Keys) {
+    let pace = (mirror.bound / LOOKS_IN_BOUND).clamp(PACE_MIN, PACE_MAX);
     let mut follower = Follower {
         mirror,
+        pace,
         caller,
         keys,
         tidied: monotonic(),
@@ -49,7 +62,7 @@ pub(super) async fn follow(mirror: Arc<Mirror>, caller: Caller, keys: Keys) {
             Err(why) => {
                 tracing::warn!(%why, "the mirror cannot follow the store");
                 follower.caller.forget();
-                tokio::time::sleep(pause).await;
+                sleep(pause).await;
                 pause = (pause * 2).min(PAUSE_MAX);
             }
         }
@@ -58,6 +71,7 @@ pub(super) async fn follow(mirror: Arc<Mirror>, caller: Caller, keys: Keys) {
 
 struct Follower {
     mirror: Arc<Mirror>,
+    pace: Duration,
     caller: Caller,
     keys: Keys,
     tidied: Monotonic,
@@ -91,12 +105,12 @@ impl Follower {
         Ok(())
     }
 
+    /// Reads what follows in the stream; to its end, or as much as one answer may have.
     async fn read_next(&self, after: u64) -> Result<(), Unreadable> {
         let Mirror { feed, replica, .. } = &*self.mirror;
         let known = feed.fresh.told();
         let mut question = redis::cmd("XREAD");
         question.arg("COUNT").arg(ENTRIES);
-        question.arg("BLOCK").arg(WAIT.as_millis());
         question.arg("STREAMS").arg(self.keys.events()).arg(after);
         let next: Next = self.caller.ask(&question).await?;
         let entries = next.into_iter().flatten().flat_map(|(_, entries)| entries);
@@ -107,11 +121,28 @@ impl Follower {
                 lost(feed.read(replica, &entry(fields)?))?;
             }
         }
+        self.mirror.tell_the_age();
         if count < ENTRIES {
             lost(feed.read_to_the_end(known))?;
+            self.rest().await;
         }
-        self.mirror.tell_the_age();
         Ok(())
+    }
+
+    /// Waits until the stream is to be looked at again.
+    async fn rest(&self) {
+        let feed = &self.mirror.feed;
+        let begun = monotonic();
+        while let Some(left) = self.pace.checked_sub(begun.elapsed()) {
+            if timeout(left, feed.is_behind()).await.is_err() {
+                return;
+            }
+            let told = feed.fresh.told().sequence;
+            sleep(GRACE).await;
+            if feed.sequence().is_none_or(|sequence| sequence < told) {
+                return;
+            }
+        }
     }
 }
 
