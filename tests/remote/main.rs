@@ -39,6 +39,7 @@ mod mirror_faults;
 mod model;
 mod moving;
 mod nodes;
+mod panes;
 mod program;
 mod safety;
 mod several;

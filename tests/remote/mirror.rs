@@ -55,7 +55,7 @@ fn availability(
     }))
 }
 
-fn strong(instance: &Instance, sku: &str, node: Option<u16>) -> Option<Availability> {
+pub(crate) fn strong(instance: &Instance, sku: &str, node: Option<u16>) -> Option<Availability> {
     availability(instance, sku, node, Consistency::Strong).unwrap()
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn filled(instance: &Instance, sku: &str) -> Availability {
 }
 
 /// Units more of a SKU.
-fn restock(sku: &str, units: i64) -> Script {
+pub(crate) fn restock(sku: &str, units: i64) -> Script {
     Script::Adjust {
         reason: "restock".to_owned(),
         items: vec![AdjustAsk {

@@ -1,7 +1,6 @@
 //! What feeds the mirror of one partition: this instance's own batches as they are answered, and
 //! the stream of events, which has those of all instances.
 
-use super::ONLY_PARTITION;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -52,11 +51,11 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(partition: u16) -> Self {
         Self {
             following: Mutex::new(None),
             behind: Notify::new(),
-            fresh: Freshness::new(),
+            fresh: Freshness::new(partition),
         }
     }
 
@@ -111,11 +110,7 @@ impl Feed {
             }),
             None => Ok(()),
         };
-        self.fresh.tell(Position {
-            shard: ONLY_PARTITION,
-            epoch: header.epoch,
-            sequence: header.last,
-        });
+        self.fresh.tell(reply.position(header.last));
         self.keep(following, took)
     }
 

@@ -10,20 +10,16 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use super::Mirror;
 use super::course::Astray;
-use super::reading::{Entries, Unreadable, entry, read};
+use super::pane::Pane;
+use super::reading::{Entries, Unreadable, entry};
+use super::{Mirror, Turns};
 use crate::clock::{Monotonic, monotonic};
-use crate::ledger::remote::feed::Caller;
+use crate::ledger::remote::feed::{Caller, is_elsewhere};
 use crate::ledger::remote::script::Keys;
 
 /// Entries of the stream that are read at once.
 const ENTRIES: usize = 64;
-
-/// From one look at the stream to the next: this part of the mirror's bound, and these limits.
-const LOOKS_IN_BOUND: u32 = 4;
-const PACE_MIN: Duration = Duration::from_millis(5);
-const PACE_MAX: Duration = Duration::from_millis(50);
 
 /// What a reply shows to be missing may be another batch of our own, whose reply is on its way.
 const GRACE: Duration = Duration::from_millis(1);
@@ -38,12 +34,14 @@ const TIDY_PAUSE: Duration = Duration::from_millis(50);
 /// The answer to a question for what is next.
 type Next = Option<HashMap<String, Entries>>;
 
-/// Keeps a mirror up for as long as the ledger is open.
-pub(super) async fn follow(mirror: Arc<Mirror>, caller: Caller, keys: Keys) {
-    let pace = (mirror.bound / LOOKS_IN_BOUND).clamp(PACE_MIN, PACE_MAX);
+/// Keeps a pane of the mirror up for as long as the ledger is open.
+pub(super) async fn follow(mirror: Arc<Mirror>, partition: u16, caller: Caller, keys: Keys) {
+    let Some(pane) = mirror.pane(partition) else {
+        return;
+    };
     let mut follower = Follower {
-        mirror,
-        pace,
+        mirror: &mirror,
+        pane,
         caller,
         keys,
         tidied: monotonic(),
@@ -54,13 +52,17 @@ pub(super) async fn follow(mirror: Arc<Mirror>, caller: Caller, keys: Keys) {
             Ok(()) => pause = PAUSE_MIN,
             Err(Unreadable::Astray(Astray::TooMuch(most))) => {
                 tracing::error!(
+                    partition,
                     most,
                     "too many records to mirror: the store answers everything"
                 );
                 return;
             }
+            Err(Unreadable::Store(error)) if is_elsewhere(&error) => {
+                follower.caller.look_anew().await;
+            }
             Err(why) => {
-                tracing::warn!(%why, "the mirror cannot follow the store");
+                tracing::warn!(partition, %why, "the mirror cannot follow the store");
                 follower.caller.forget();
                 sleep(pause).await;
                 pause = (pause * 2).min(PAUSE_MAX);
@@ -69,45 +71,43 @@ pub(super) async fn follow(mirror: Arc<Mirror>, caller: Caller, keys: Keys) {
     }
 }
 
-struct Follower {
-    mirror: Arc<Mirror>,
-    pace: Duration,
+struct Follower<'m> {
+    mirror: &'m Mirror,
+    pane: &'m Pane,
     caller: Caller,
     keys: Keys,
     tidied: Monotonic,
 }
 
-impl Follower {
+impl Follower<'_> {
     async fn step(&mut self) -> Result<(), Unreadable> {
-        match self.mirror.feed.sequence() {
-            Some(sequence) => self.read_next(sequence).await?,
-            None => self.read_all().await?,
+        if self.pane.feed.sequence().is_some() {
+            self.read_next().await?;
+        } else {
+            let _permit = self.turns().fill().await;
+            self.pane.fill(&self.caller, &self.keys).await?;
+            self.mirror.meters.mirror().filled();
         }
         if self.tidied.elapsed() >= TIDY_PAUSE {
             self.tidied = monotonic();
-            self.mirror.tidy()?;
+            self.mirror.underway.tidy(self.tidied);
+            self.pane.tidy()?;
         }
         Ok(())
     }
 
-    async fn read_all(&self) -> Result<(), Unreadable> {
-        let Mirror { feed, replica, .. } = &*self.mirror;
-        let told = feed.fresh.told();
-        let records_max = self.mirror.retention.records_max;
-        let course = read(&self.caller, &self.keys, replica, records_max).await?;
-        if course.position() < told {
-            return Err(Unreadable::Lost(course.sequence));
-        }
-        let sequence = course.sequence;
-        feed.begin(course);
-        self.mirror.meters.mirror().filled();
-        tracing::info!(sequence, "the mirror is there");
-        Ok(())
+    const fn turns(&self) -> &Turns {
+        &self.mirror.turns
     }
 
     /// Reads what follows in the stream; to its end, or as much as one answer may have.
-    async fn read_next(&self, after: u64) -> Result<(), Unreadable> {
-        let Mirror { feed, replica, .. } = &*self.mirror;
+    async fn read_next(&self) -> Result<(), Unreadable> {
+        self.turns().look().await;
+        let Pane { feed, replica, .. } = self.pane;
+        // It may have moved on, or have been given up.
+        let Some(after) = feed.sequence() else {
+            return Ok(());
+        };
         let known = feed.fresh.told();
         let mut question = redis::cmd("XREAD");
         question.arg("COUNT").arg(ENTRIES);
@@ -131,9 +131,9 @@ impl Follower {
 
     /// Waits until the stream is to be looked at again.
     async fn rest(&self) {
-        let feed = &self.mirror.feed;
+        let feed = &self.pane.feed;
         let begun = monotonic();
-        while let Some(left) = self.pace.checked_sub(begun.elapsed()) {
+        while let Some(left) = self.turns().pace.checked_sub(begun.elapsed()) {
             if timeout(left, feed.is_behind()).await.is_err() {
                 return;
             }
