@@ -11,7 +11,7 @@ use holdfast::engine::Engine;
 use holdfast::ledger::Answer;
 use holdfast::ledger::remote::RemoteConfig;
 
-use crate::instance::{Instance, Place, config_at, hold, set};
+use crate::instance::{Instance, Place, config_at, hold, patient, set};
 use crate::mirror::{answers, filled, fills, mirrored, restock, strong, until};
 use crate::nodes::Nodes;
 use crate::server::{Kind, Server};
@@ -41,11 +41,11 @@ impl Ground {
 
     /// An instance whose mirror may be as old as it likes: what it has not heard of decides.
     fn open(&self) -> Instance {
-        let mut config = RemoteConfig {
+        let mut config = patient(RemoteConfig {
             mirror: Duration::from_hours(1),
             partitions: Some(PARTITIONS),
             ..config_at(&self.address, &self.namespace, &self.clock)
-        };
+        });
         config.batcher.settling.clock = Some(self.clock.clone());
         Instance(Engine::open_remote(config).unwrap())
     }
