@@ -16,7 +16,7 @@ use holdfast::ledger::LedgerError;
 use holdfast::ledger::embedded::storage::Storage;
 use serde_json::Value;
 
-use crate::instance::{Instance, config_at, set};
+use crate::instance::{Instance, config_at, patient, set};
 use crate::moving::{export, into, into_storage, tally};
 use crate::nodes::Nodes;
 use crate::program_support::{folder, run};
@@ -171,11 +171,7 @@ fn slots_move_under_a_crowd_on_three_instances_and_nothing_acknowledged_is_lost(
 fn slots_move_under_a_crowd(kind: Kind) {
     let nodes = Nodes::start(kind);
     let open = |_| {
-        let mut config = config_at(&nodes.address(), "crowd", &Clock::system());
-        // A machine that is busy is no reason to fail.
-        config.patience.connect = Duration::from_secs(20);
-        config.patience.reply = Duration::from_secs(20);
-        config.batcher.queue.age = Duration::from_secs(20);
+        let config = patient(config_at(&nodes.address(), "crowd", &Clock::system()));
         Instance(Engine::open_remote(config).unwrap())
     };
     let instances: Vec<Instance> = (0..3).map(open).collect();

@@ -13,11 +13,12 @@ use holdfast::blocking::wait_for;
 use holdfast::domain::command::{Keyed, Verb};
 use holdfast::domain::hash::Hasher;
 use holdfast::domain::line::LineState;
-use holdfast::domain::{Line, NodeIx, Outcome, Reservation, ReservationId, Sku, UnixMillis};
+use holdfast::domain::{Line, NodeIx, Outcome, Reservation, ReservationId, Sku, Ttl, UnixMillis};
 use holdfast::ledger::Answer;
 use holdfast::ledger::export::WalkError;
 
 use crate::instance::{Instance, Place, set, set_at};
+use crate::mirror::{filled, fills, strong};
 use crate::moving::{export, into_store, tally};
 use crate::server::{Kind, Server};
 use crate::support::check::START;
@@ -101,7 +102,7 @@ impl<'s> Scene<'s> {
         place.partitions = Some(PARTITIONS);
         place.make(seed());
         let first = place.open_named();
-        let other = place.open();
+        let other = place.open_mirrored();
         for sku in SKUS {
             first.execute(sku, &set(sku, ON_HAND));
         }
@@ -153,7 +154,10 @@ impl<'s> Scene<'s> {
             let there = ON_HAND + line.returned.get() - line.shipped.get();
             let units = [there, line.held.get(), line.committed.get()];
             assert_eq!(self.other.units(sku), units, "{sku}");
+            let mirrored = filled(&self.other, sku);
+            assert_eq!(Some(mirrored), strong(&self.other, sku, None), "{sku}");
         }
+        assert_eq!(fills(&self.other), u64::from(PARTITIONS), "all fitted");
         self.other.recounts_clean();
     }
 
@@ -277,6 +281,23 @@ fn a_release_left_half_way_is_all_or_nothing() {
 fn a_shipment_left_half_way_is_all_or_nothing() {
     let ship = Verb::Ship { from: None };
     act_left_half_way(&[Verb::Confirm], ship, LineState::Shipped);
+}
+
+/// What follows later does so under no key of its own, and is still held until the new deadline.
+#[test]
+fn an_extension_left_half_way_ends_by_its_deadline() {
+    let longer = Verb::Extend(Ttl::from_millis(2 * TTL).unwrap());
+    at_every_step(|scene, steps| {
+        let id = scene.made();
+        let done = scene.cut_off("act", &act(longer), id, steps);
+        for at in [10_000, i64::from(2 * TTL) + 1] {
+            scene.now(at);
+            wait_for(scene.other.0.tick()).unwrap();
+            scene.agrees(scene.find(id).as_ref());
+        }
+        assert_eq!(scene.find(id).unwrap().state(), LineState::Expired);
+        done
+    });
 }
 
 #[test]

@@ -65,10 +65,10 @@ impl<'s> Place<'s> {
     /// An instance with a mirror that may be as old as it likes: what it has not heard of decides.
     pub(crate) fn open_mirrored(&self) -> Instance {
         let mirror = Duration::from_hours(1);
-        let config = RemoteConfig {
+        let config = patient(RemoteConfig {
             mirror,
             ..self.config()
-        };
+        });
         Instance(Engine::open_remote(config).unwrap())
     }
 
@@ -137,6 +137,14 @@ pub(crate) fn config_at(address: &str, namespace: &str, clock: &Clock) -> Remote
         clock: clock.clone(),
         meters: Meters::new(),
     }
+}
+
+/// The same for a machine that is busy, which is no reason to fail.
+pub(crate) fn patient(mut config: RemoteConfig) -> RemoteConfig {
+    config.patience.connect = Duration::from_secs(20);
+    config.patience.reply = Duration::from_secs(20);
+    config.batcher.queue.age = Duration::from_secs(20);
+    config
 }
 
 /// One instance, which is closed when it is dropped.

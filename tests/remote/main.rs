@@ -44,6 +44,7 @@ mod mirror_faults;
 mod model;
 mod moving;
 mod moving_parts;
+mod panes;
 mod program;
 mod restock;
 mod safety;

@@ -38,6 +38,7 @@ use self::format::{Packed, WireFormat};
 use self::lease::Leases;
 use self::mirror::{Mirror, Seen, Way};
 use self::naming::Naming;
+use self::open::FIRST;
 use self::partitions::Partitions;
 use self::several::Leftovers;
 use self::stand::Stand;
@@ -97,25 +98,32 @@ impl RemoteLedger {
         if self.partitions.count() > 1 {
             return self.execute_in_some(keyed).await;
         }
-        match self.pack(keyed) {
-            Way::Store(packed) => {
-                let place = self.batcher.submit(packed).await?;
-                self.answer(place, keyed).await
-            }
+        match self.decide(keyed, FIRST).await? {
+            Way::Store(place) => self.answer(place, keyed).await,
             Way::Refused(seen) => Ok(refused(seen)),
         }
     }
 
+    /// Has a command that needs no other partition decided in this one, unless the mirror refuses
+    /// it.
+    async fn decide(&self, keyed: &Keyed<'_>, partition: u16) -> Result<Way<Place>, LedgerError> {
+        Ok(match self.pack(keyed, partition) {
+            Way::Store(packed) => Way::Store(self.batcher.submit(packed).await?),
+            Way::Refused(seen) => Way::Refused(seen),
+        })
+    }
+
     /// A command for the store, unless the mirror refuses it.
-    fn pack(&self, keyed: &Keyed<'_>) -> Way<Packed> {
+    fn pack(&self, keyed: &Keyed<'_>, partition: u16) -> Way<Packed> {
+        let packed = || Packed::command(keyed).to(partition);
         match (&self.mirror, &keyed.command) {
             (Some(Mirrored { mirror, .. }), Command::Reserve(reserve)) => {
-                match mirror.admit(keyed.key, reserve) {
-                    Way::Store(ticket) => Way::Store(Packed::command(keyed).with(ticket)),
+                match mirror.admit(partition, keyed.key, reserve) {
+                    Way::Store(ticket) => Way::Store(packed().with(ticket)),
                     Way::Refused(seen) => Way::Refused(seen),
                 }
             }
-            _ => Way::Store(Packed::command(keyed)),
+            _ => Way::Store(packed()),
         }
     }
 
@@ -135,7 +143,7 @@ impl RemoteLedger {
         if self.partitions.count() > 1 {
             return self.execute_all_in_some(commands).await;
         }
-        let submit = |keyed| match self.pack(keyed) {
+        let submit = |keyed| match self.pack(keyed, FIRST) {
             Way::Store(packed) => Way::Store(self.batcher.submit(packed)),
             Way::Refused(seen) => Way::Refused(seen),
         };
@@ -239,7 +247,7 @@ impl RemoteLedger {
         consistency: Consistency,
     ) -> Result<Option<Availability>, LedgerError> {
         if let (Some(Mirrored { mirror, .. }), Consistency::Mirror) = (&self.mirror, consistency)
-            && let Some(seen) = mirror.availability(sku, node)
+            && let Some(seen) = mirror.availability(self.partitions.of_sku(sku), sku, node)
         {
             return Ok(Some(seen));
         }

@@ -284,16 +284,14 @@ fn mirrored(
     keys: &[Keys],
     hasher: Hasher,
 ) -> io::Result<Option<Mirrored>> {
-    let [keys] = keys else {
-        tracing::info!("a ledger of several partitions has no mirror");
-        return Ok(None);
-    };
     if config.mirror.is_zero() {
         return Ok(None);
     }
+    let partitions = u16::try_from(keys.len()).unwrap_or(u16::MAX);
     let mirror = Arc::new(Mirror::new(
         hasher,
-        MirrorConfig {
+        partitions,
+        &MirrorConfig {
             bound: config.mirror,
             clock: config.batcher.settling.clock.clone(),
             retention: config.retention,
@@ -301,7 +299,7 @@ fn mirrored(
         },
     ));
     let thread = Rare::start(Arc::clone(target), MIRROR_THREAD)?;
-    mirror.start(&thread, keys.clone());
+    mirror.start(&thread, keys);
     Ok(Some(Mirrored { mirror, thread }))
 }
 

@@ -225,8 +225,13 @@ impl EmbeddedLedger {
 impl State {
     /// Without any content.
     pub(super) fn new(hasher: Hasher, meters: Meters) -> Self {
+        Self::over(Pool::new(meters), hasher)
+    }
+
+    /// Over a pool without any content.
+    pub(super) fn over(pool: Pool, hasher: Hasher) -> Self {
         Self {
-            pool: Pool::new(meters),
+            pool,
             hasher,
             nodes: RwLock::new(Names::new(NODES_MAX)),
             channels: RwLock::new(Names::new(CHANNELS_MAX)),

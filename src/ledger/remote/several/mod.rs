@@ -19,9 +19,10 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use super::format::Packed;
+use super::mirror::Way;
 use super::wire::command::Read;
 use super::wire::reply::Item;
-use super::{Place, RemoteLedger, senseless};
+use super::{Place, RemoteLedger, refused, senseless};
 use crate::domain::Outcome;
 use crate::domain::command::{Command, CommandKey, Keyed, Reserve};
 use crate::ledger::{Answer, LedgerError};
@@ -61,7 +62,10 @@ impl RemoteLedger {
 
     /// Executes a command in its home.
     async fn execute_at(&self, keyed: &Keyed<'_>, home: u16) -> Result<Answer, LedgerError> {
-        let (reply, at) = self.batcher.submit(Packed::command(keyed).to(home)).await?;
+        let (reply, at) = match self.decide(keyed, home).await? {
+            Way::Store(place) => place,
+            Way::Refused(seen) => return Ok(refused(seen)),
+        };
         match (reply.answer(at, keyed).map_err(senseless)?, &keyed.command) {
             (Item::Several, Command::Act(act)) => {
                 let record = reply.record(at).map_err(senseless)?.to_vec();
@@ -73,8 +77,10 @@ impl RemoteLedger {
                     command: Command::Reserve(self.with_channel(reserve).await?),
                     ..*keyed
                 };
-                let submitted = self.batcher.submit(Packed::command(&keyed).to(home));
-                self.answer(submitted.await?, &keyed).await
+                match self.decide(&keyed, home).await? {
+                    Way::Store(place) => self.answer(place, &keyed).await,
+                    Way::Refused(seen) => Ok(refused(seen)),
+                }
             }
             _ => self.answer((reply, at), keyed).await,
         }
