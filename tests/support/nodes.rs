@@ -179,6 +179,9 @@ impl Nodes {
     /// Cuts a primary off from its replica for good; both go on.
     pub(crate) fn go_on_alone(&self, primary: usize) {
         let (leader, replica) = (&self.nodes[primary], &self.nodes[Self::partner(primary)]);
+        // A link that is up carries nothing yet before the replica has said for the first time, once
+        // a second, how far it is.
+        replica.until(&["DBSIZE"], |keys: &u64| *keys > 0);
         leader.tell(&["ACL", "SETUSER", "default", "-psync", "-sync"]);
         leader.tell(&["CLIENT", "KILL", "TYPE", "REPLICA"]);
         let is_alone = |info: &String| info.contains("master_link_status:down");
