@@ -19,7 +19,7 @@ pub type Place<R> = (Arc<R>, usize);
 /// So many commands that would be a batch alone become two. Callers that wait for one batch come
 /// back together; without this they would stay together, and the store and this program would take
 /// turns instead of working at the same time.
-const HALVED: RangeInclusive<usize> = 16..=STORE_BATCH_COMMANDS_MAX;
+const HALVED: RangeInclusive<usize> = 48..=STORE_BATCH_COMMANDS_MAX;
 
 /// What a batch may not have too much of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

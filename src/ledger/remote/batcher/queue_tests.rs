@@ -76,8 +76,8 @@ fn half_stays_for_the_next_batch_while_nothing_is_in_flight() {
     );
     queue.settled();
     queue.settled();
-    push(15);
-    assert_eq!(queue.take().len(), 15, "too few for two");
+    push(47);
+    assert_eq!(queue.take().len(), 47, "too few for two");
     queue.settled();
     push(300);
     let first = queue.take().len();
