@@ -16,7 +16,7 @@ use crate::ledger::LedgerError;
 /// Calls of one round that give back what is past its deadline; the next round goes on.
 const EXPIRE_CALLS: usize = 16;
 
-/// Rounds from one look at names and counters to the next.
+/// Rounds from one look at names, counters and what was left half way to the next.
 const SELDOM: u32 = 4;
 
 /// Records looked at in one round for what may be forgotten.
@@ -35,18 +35,20 @@ pub(super) struct Rounds {
 }
 
 impl RemoteLedger {
-    /// One round: what is past its deadline goes back, some old records are forgotten, names and
-    /// counters are looked at now and then.
+    /// One round: what is past its deadline goes back, some old records are forgotten; names, counters
+    /// and what was left half way are looked at now and then.
     pub async fn tick(&self) -> Result<(), LedgerError> {
-        let expired = self.expire().await;
-        self.recover().await?;
-        expired?;
         let (is_seldom, partition, cursor) = {
             let mut rounds = self.rounds();
             rounds.count = rounds.count.wrapping_add(1);
             let is_seldom = rounds.count % SELDOM == 1;
             (is_seldom, rounds.partition, rounds.cursor.clone())
         };
+        let expired = self.expire().await;
+        if is_seldom {
+            self.recover().await?;
+        }
+        expired?;
         if is_seldom {
             self.read_names().await?;
             self.look_at_counters().await?;
