@@ -1,7 +1,7 @@
 #!lua
 -- PURPOSE    make a partition of an export, part by part: begin, put, finish
 -- KEYS       meta, stock, records, refs, names, due, events, ties
--- ARGV       step, token of the import (hex digits), what the step needs (see each)
+-- ARGV       step, token of the import (hex digits), what the step needs (see each), partitions
 -- REPLY      1; or an error EXISTS, IMPORTING, MALFORMED, SHORT
 -- WHY ATOMIC nobody may take a part for the whole: until the last step there is no epoch, and every
 --            other script refuses a partition without one
@@ -9,8 +9,8 @@
 local call = redis.call
 local META, STOCK, RECORDS, REFS, NAMES, DUE =
   KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local step, token, given = ARGV[1], ARGV[2], ARGV[3]
-local STACK = 4000
+local step, token, given, partitions = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local STACK, CHANNEL_END = 4000, 18
 
 -- Writes fields and values into a hash.
 local function put(key, args)
@@ -19,64 +19,76 @@ local function put(key, args)
   end
 end
 
--- begin: 1 where an import that was not finished is to be thrown away.
+-- begin: empty, or `again` and the token of an import that is to be thrown away. Where the ledger has
+-- several partitions, some of them may be finished already.
 local function begin()
+  local again, previous = given ~= '', string.sub(given, #'again' + 1)
   local unfinished = call('HEXISTS', META, 'importing') == 1
-  if unfinished and given ~= '1' then
+    or previous ~= '' and call('HGET', META, 'import') == previous
+  if unfinished and not again then
     return redis.error_reply('IMPORTING an earlier import was not finished')
   end
   if not unfinished and call('EXISTS', unpack(KEYS)) > 0 then
     return redis.error_reply('EXISTS there is a ledger already')
   end
   call('UNLINK', unpack(KEYS))
-  call('HSET', META, 'importing', token)
+  call('HSET', META, 'importing', token, 'partitions', partitions)
   return 1
 end
 
+-- When the reservation in a record was made, and its sequence.
+local function made(record)
+  local _, sequence = struct.unpack('<BI6', record)
+  local stop = cmsgpack.unpack_one(record, CHANNEL_END)
+  return (struct.unpack('<I6', record, stop + 1)), sequence
+end
+
 -- Which id each channel and reference stands for: that of the latest reservation. `found` has
--- channel and reference, id and sequence, three by three.
+-- channel and reference, id, when it was made and sequence, four by four.
 local function latest(found)
-  local ids, sequences, args = {}, {}, {}
-  for i = 1, #found, 3 do
-    local field, id, sequence = found[i], found[i + 1], found[i + 2]
-    if not sequences[field] then
+  local ids, times, sequences, args = {}, {}, {}, {}
+  for i = 1, #found, 4 do
+    local field, id, time, sequence = found[i], found[i + 1], found[i + 2], found[i + 3]
+    if not times[field] then
       local known = call('HGET', REFS, field)
       local record = known and call('HGET', RECORDS, known)
-      ids[field], sequences[field] = known, -1
-      if record then
-        local _, number = struct.unpack('<BI6', record)
-        sequences[field] = number
-      end
+      ids[field], times[field], sequences[field] = known, -1, -1
+      if record then times[field], sequences[field] = made(record) end
     end
-    if sequence >= sequences[field] then ids[field], sequences[field] = id, sequence end
+    local is_later = time > times[field] or time == times[field] and sequence >= sequences[field]
+    if is_later then ids[field], times[field], sequences[field] = id, time, sequence end
   end
   for field, id in pairs(ids) do args[#args + 1], args[#args + 2] = field, id end
   return args
 end
 
--- put: fields and values of stock, names and records; references as above; deadlines and ids.
+-- put: fields and values of stock, names, records and signposts; references as above; deadlines and
+-- ids. A signpost gives way to whatever has its id.
 local function put_part()
-  local stock, names, records, references, deadlines = cmsgpack.unpack(given)
-  if #stock % 2 + #names % 2 + #records % 2 + #references % 3 + #deadlines % 2 > 0 then
-    return redis.error_reply('MALFORMED part')
-  end
+  local stock, names, records, signposts, references, deadlines = cmsgpack.unpack(given)
+  local odd = #stock % 2 + #names % 2 + #records % 2 + #signposts % 2 + #references % 4
+  if odd + #deadlines % 2 > 0 then return redis.error_reply('MALFORMED part') end
   local refs = latest(references)
   put(STOCK, stock)
   put(NAMES, names)
   put(RECORDS, records)
+  for i = 1, #signposts, 2 do call('HSETNX', RECORDS, signposts[i], signposts[i + 1]) end
   put(REFS, refs)
   for i = 1, #deadlines, 2 do call('ZADD', DUE, deadlines[i], deadlines[i + 1]) end
   return 1
 end
 
--- finish: fields and values of the meta; how many stocks, names and records there must be.
+-- finish: fields and values of the meta; how many stocks and records there must be, least and most.
 local function finish()
   local fields, counts = cmsgpack.unpack(given)
-  local there = { call('HLEN', STOCK), call('HLEN', NAMES), call('HLEN', RECORDS) }
-  for i = 1, 3 do
-    if there[i] ~= counts[i] then return redis.error_reply('SHORT a part of the import is missing') end
+  local there = { call('HLEN', STOCK), call('HLEN', RECORDS) }
+  for i = 1, 2 do
+    if there[i] < counts[i] or there[i] > counts[i + 2] then
+      return redis.error_reply('SHORT a part of the import is missing')
+    end
   end
   put(META, fields)
+  call('HSET', META, 'import', token)
   call('HDEL', META, 'importing')
   return 1
 end

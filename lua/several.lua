@@ -78,12 +78,13 @@ commands[STEP.REFUSE] = function(at)
   return at + 5, { ACTED, RELEASE, ids[slot], after, moves }
 end
 
--- undo: what was placed here of a reservation that was refused or given up. Id, fingerprint, deadline of the attempt.
+-- undo: what was placed here of a reservation that was refused or given up. Id, fingerprint, deadline
+-- of the attempt. A whole reservation is answered and stays.
 commands[STEP.UNDO] = function(at)
   local slot, deadline = cmds[at + 1], cmds[at + 3]
   local booking = booking_of(slot)
-  local is_held = booking and booking.kind == ties.WHOLE and booking.phase ~= ties.PLACING
-  if not booking or not booking.kind or is_held or booking.deadline ~= deadline then
+  if is_held_whole(booking) then return at + 4, record_of(slot) end
+  if not booking or not booking.kind or booking.deadline ~= deadline then
     return at + 4, { VALUE, 0 }
   end
   local moves = give_back(booking)

@@ -1,16 +1,16 @@
 -- PURPOSE    remove the oldest entries of the stream, under the lease of this job
 -- KEYS       meta, events
--- ARGV       token of the lease, number of events that stay
+-- ARGV       token and holder of the lease, number of events that stay
 -- REPLY      entries removed; or an error FENCED
 -- WHY ATOMIC the meta says up to where the stream was trimmed, and how the chain stood there
 
 local EVENTS = KEYS[2]
-local token, stay = tonumber(ARGV[1]), tonumber(ARGV[2])
+local token, holder, stay = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 -- Entries looked at in one call: each may hold a whole batch.
 local MOST = 16
 
-if is_fenced('trim', token) then
-  return redis.error_reply('FENCED a later holder has this job')
+if is_fenced('trim', token, holder) then
+  return redis.error_reply('FENCED another holder has this job')
 end
 local last = tonumber(redis.call('HGET', META, 'seq') or 0) - stay
 if last < 1 then return 0 end

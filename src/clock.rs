@@ -92,7 +92,6 @@ impl Monotonic {
     }
 
     /// The point this much later.
-    #[cfg(test)]
     pub(crate) fn after(self, time: Duration) -> Self {
         Self(self.0 + time)
     }

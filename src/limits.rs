@@ -89,8 +89,9 @@ pub const STORE_BATCH_LINES_MAX: usize = 2_000;
 /// Most bytes of one batch for the remote store, but for a single command that has more.
 pub const STORE_BATCH_BYTES_MAX: usize = 256 * 1024;
 
-/// Most partitions of a remote ledger. The id of a reservation has room for the number of one.
-pub const PARTITIONS_MAX: u16 = 1_024;
+/// Most partitions of a remote ledger. The id of a reservation has room for the number of one, and
+/// for another that stands for none.
+pub const PARTITIONS_MAX: u16 = 1_023;
 
 /// Batches that each lane has in flight: one that the store works on, and one on its way.
 pub const STORE_BATCHES_IN_FLIGHT: usize = 2;

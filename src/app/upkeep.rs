@@ -69,6 +69,8 @@ struct Upkeep<'e> {
     engine: &'e Engine,
     snapshot: Option<JoinHandle<Result<bool, LedgerError>>>,
     pace: SnapshotPace,
+    /// How the last round failed.
+    failing: Option<LedgerError>,
 }
 
 impl<'e> Upkeep<'e> {
@@ -77,7 +79,20 @@ impl<'e> Upkeep<'e> {
             engine,
             snapshot: None,
             pace: SnapshotPace::default(),
+            failing: None,
         }
+    }
+
+    /// Once for as long as rounds fail alike: they come twenty times a second.
+    fn tell(&mut self, failing: Option<LedgerError>) {
+        if failing == self.failing {
+            return;
+        }
+        match failing {
+            Some(error) => tracing::warn!(%error, "upkeep fails"),
+            None => tracing::info!("upkeep goes on"),
+        }
+        self.failing = failing;
     }
 
     /// One round; fails when the ledger has failed.
@@ -87,9 +102,9 @@ impl<'e> Upkeep<'e> {
         }
         match self.engine.tick().await {
             // A loss is told once, where it is found.
-            Ok(()) | Err(LedgerError::Quarantined) => {}
+            Ok(()) | Err(LedgerError::Quarantined) => self.tell(None),
             Err(LedgerError::Poisoned) => return Err(out_of_service()),
-            Err(error) => tracing::warn!(%error, "upkeep failed"),
+            Err(error) => self.tell(Some(error)),
         }
         if let Some(ended) = self.snapshot.take_if(|snapshot| snapshot.is_finished()) {
             self.note(ended.await, now)?;

@@ -97,6 +97,7 @@ fn copy(
     to: impl Write,
     failed: impl Fn(FileError) -> Failure,
 ) -> Result<(Head, Tally), Failure> {
+    wait_for(engine.settle_all())?;
     let mut walk = wait_for(engine.walk())?;
     let head = walk.head().clone();
     let mut writer = Writer::new(to, &head).map_err(&failed)?;

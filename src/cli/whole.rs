@@ -14,8 +14,12 @@ impl From<WalkError> for Failure {
     fn from(error: WalkError) -> Self {
         let fix = match error {
             WalkError::Ledger(error) => return error.into(),
-            WalkError::Moved { .. } => "; stop all instances first",
-            WalkError::Several | WalkError::Text(_) => "",
+            WalkError::Moved => "; stop all instances first",
+            WalkError::Underway(_) => {
+                "; stop all instances, start one alone for a minute, stop it, and try again"
+            }
+            WalkError::Uneven => "; set them by a time server, and try again",
+            WalkError::Text(_) => "",
         };
         Self::new(Exit::Failed, format!("{error}{fix}"))
     }
@@ -32,7 +36,7 @@ pub(super) fn tally(engine: &Engine) -> Result<Option<Tally>, Failure> {
     let counted = wait_for(async { engine.walk().await?.tally().await });
     match counted {
         Ok(tally) => Ok(Some(tally)),
-        Err(WalkError::Moved { .. } | WalkError::Several) => Ok(None),
+        Err(WalkError::Moved | WalkError::Underway(_) | WalkError::Uneven) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

@@ -190,7 +190,16 @@ pub enum StockChange<'a> {
     Transfer(Vec<TransferItem<'a>>),
 }
 
-impl StockChange<'_> {
+impl<'a> StockChange<'a> {
+    /// The SKU of each item.
+    pub fn skus(&self) -> Vec<Sku<'a>> {
+        match self {
+            Self::Set(items) => items.iter().map(|item| item.sku).collect(),
+            Self::Adjust(items) => items.iter().map(|item| item.sku).collect(),
+            Self::Transfer(items) => items.iter().map(|item| item.sku).collect(),
+        }
+    }
+
     /// Number of items.
     pub fn len(&self) -> usize {
         match self {

@@ -143,6 +143,15 @@ impl fmt::Display for ReservationId {
     }
 }
 
+/// The lowest bits of a command's id. Where a ledger has several partitions they are the number of
+/// the one that decided the command; elsewhere they are of the hash as all others.
+pub const LABEL_BITS: u32 = 10;
+
+/// What an idempotency key says of its command's id, wherever that was decided.
+pub const fn stem(id: u128) -> u128 {
+    id >> LABEL_BITS
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

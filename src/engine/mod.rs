@@ -222,6 +222,12 @@ impl Engine {
         self.parts.ledger.recount().await
     }
 
+    /// Brings to an end what others have left half done between partitions. Nobody else may serve
+    /// the ledger: what they have on its way may be taken back.
+    pub async fn settle_all(&self) -> Result<(), WalkError> {
+        self.parts.ledger.settle_all().await
+    }
+
     /// Reads everything that an export holds. May take long, and block for as long.
     pub async fn walk(&self) -> Result<Walk<'_>, WalkError> {
         Walk::begin(&self.parts.ledger).await

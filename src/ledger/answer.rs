@@ -1,9 +1,11 @@
 //! The answer that an event stands for. One function serves the first answer, every repetition of
 //! it, and recovery, so they cannot differ.
 
+use crate::domain::command::StockChange;
 use crate::domain::line::Move;
 use crate::domain::verdict::{Outcome, Reservation, ReservationLine, StockResult, Verdict};
 use crate::domain::{Line, Units, UnixMillis};
+use crate::ledger::Answer;
 use crate::ledger::event::{Acted, Body, Reserved, StockChanged, StockVerb};
 
 /// The verdict of the command that caused this event; `None` for events without a command.
@@ -69,6 +71,23 @@ fn moved(acted: &Acted<'_>) -> Reservation {
                 line: line.after,
             })
             .collect(),
+    }
+}
+
+impl Answer {
+    /// The same, with the results of a change of stock in the order of its items: what is read back
+    /// has that of the places where they were decided.
+    #[must_use]
+    pub(super) fn in_order_of(mut self, change: &StockChange<'_>) -> Self {
+        if let Ok(Outcome::Stock(results)) = &mut self.verdict {
+            let mut ordered = Vec::with_capacity(results.len());
+            for sku in change.skus() {
+                let found = results.iter().position(|one| &*one.sku == sku.as_str());
+                ordered.extend(found.map(|at| results.remove(at)));
+            }
+            *results = ordered;
+        }
+        self
     }
 }
 

@@ -211,6 +211,17 @@ pub struct Health {
     /// Whether the store is set up to keep what the level promises. Always so in this process's
     /// own journal.
     pub is_safe: bool,
+    /// How the mirror is, where there is one. The ledger serves without it as well.
+    pub mirror: Option<MirrorHealth>,
+}
+
+/// How the mirror of a ledger is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MirrorHealth {
+    /// It is being filled: the store answers everything.
+    Filling,
+    /// It was whole this long ago.
+    Whole(Duration),
 }
 
 /// What a full recount found.

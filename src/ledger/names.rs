@@ -6,6 +6,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// The first node of every ledger, with index 0.
+pub const DEFAULT_NODE: &str = "main";
+
 /// A table of names. Index 0 may be given by the owner at the start.
 #[derive(Debug, Default)]
 pub struct Names {

@@ -167,11 +167,27 @@ impl Ledger {
         }
     }
 
-    /// Whether an export can hold it: one partition only.
-    pub fn is_exportable(&self) -> bool {
+    /// Brings to an end what others have left half done.
+    pub async fn settle_all(&self) -> Result<(), export::WalkError> {
         match self {
-            Self::Embedded(_) => true,
-            Self::Remote(ledger) => ledger.is_exportable(),
+            Self::Embedded(_) => Ok(()),
+            Self::Remote(ledger) => ledger.settle_all().await,
+        }
+    }
+
+    /// Has everything expire that is past its deadline, so that all parts of it say the same.
+    pub async fn even_out(&self) -> Result<(), export::WalkError> {
+        match self {
+            Self::Embedded(_) => Ok(()),
+            Self::Remote(ledger) => ledger.even_out().await,
+        }
+    }
+
+    /// Where it stands: numbers that are the same as long as nothing is decided.
+    pub async fn export_stand(&self) -> Result<Vec<u64>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => Ok(ledger.export_stand()),
+            Self::Remote(ledger) => ledger.export_stand().await,
         }
     }
 
@@ -184,9 +200,12 @@ impl Ledger {
     }
 
     /// Part of what an export of it holds: see [`export::Walk`].
-    pub async fn export_page(&self, place: export::Place) -> Result<export::Page, LedgerError> {
+    pub async fn export_page(
+        &self,
+        place: export::Place,
+    ) -> Result<export::Page, export::WalkError> {
         match self {
-            Self::Embedded(ledger) => ledger.export_page(place),
+            Self::Embedded(ledger) => Ok(ledger.export_page(place)?),
             Self::Remote(ledger) => ledger.export_page(place).await,
         }
     }

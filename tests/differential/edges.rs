@@ -7,7 +7,7 @@ use holdfast::domain::command::{
 };
 use holdfast::domain::{HoldTtl, NodeIx, Outcome, ReservationId, Sku, Ttl, Units};
 use holdfast::ledger::event::Body;
-use holdfast::ledger::remote::script::{BATCH, Identity, RELIEF};
+use holdfast::ledger::remote::script::{BATCH, Identity, RELIEF, inlined};
 use holdfast::ledger::remote::wire::command::{Read, encode, encode_read};
 use holdfast::ledger::remote::wire::reply::Item;
 
@@ -151,7 +151,7 @@ fn without_memory_what_was_promised_can_still_be_confirmed() {
             lines: None,
         };
         let confirm = keyed(3, Command::Act(act));
-        partition.script = redis::Script::new(RELIEF);
+        partition.script = redis::Script::new(&inlined(RELIEF));
         let reply = partition.call(START, &[encode(&confirm)]).unwrap();
         assert!(answer(&reply, 0, &confirm).verdict.is_ok());
         let refused = partition.call(START, &[encode(&reserve(2, 1))]);

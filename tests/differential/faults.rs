@@ -2,7 +2,7 @@
 //! refuses to go on.
 
 use holdfast::domain::hash::Hasher;
-use holdfast::ledger::remote::script::{BATCH, RELIEF};
+use holdfast::ledger::remote::script::{BATCH, RELIEF, inlined};
 use holdfast::ledger::remote::wire::command::encode;
 
 use crate::batches::keyed;
@@ -62,7 +62,7 @@ fn fail_everywhere(kind: Kind, source: &str, before: &[Vec<u8>], last: &[Vec<u8>
     let prepare = |source: &str| {
         let mut partition = Partition::fresh(&server, BATCH, 0);
         partition.call(START, before).unwrap();
-        partition.script = redis::Script::new(source);
+        partition.script = redis::Script::new(&inlined(source));
         partition
     };
     let mut whole = prepare(source);
@@ -89,7 +89,7 @@ fn fail_everywhere(kind: Kind, source: &str, before: &[Vec<u8>], last: &[Vec<u8>
             continue;
         }
         stopped += 1;
-        partition.script = redis::Script::new(BATCH);
+        partition.script = redis::Script::new(&inlined(BATCH));
         let refused = partition.call(LATER, &anything).unwrap_err();
         let code = refused.code();
         assert!(

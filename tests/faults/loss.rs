@@ -10,9 +10,11 @@ use std::time::Duration;
 use holdfast::clock::monotonic;
 use serde_json::{Value, json};
 
+use crate::cluster::until_worked;
 use crate::net::CLIENT;
 use crate::server::{Server, pause, run};
 use crate::stack::Stack;
+use crate::support::nodes::Nodes;
 use crate::support::server::Kind;
 use crate::wire::{Reply, Wire};
 use crate::{Load, rounds_wanted, stock_up};
@@ -102,48 +104,12 @@ fn name_of_the_loss(said: &str) -> String {
     rest.split_whitespace().next().unwrap().to_owned()
 }
 
-/// What loses something.
-#[derive(Debug, Clone, Copy)]
-enum Control {
-    /// Level `memory`, and a primary that is cut off together with the client.
-    Memory,
-    /// Level `replica` with one replica waited for where two could be promoted, accepted by name:
-    /// the primary's machine dies while the one that will be promoted lags.
-    TooFewReplicas,
-}
-
-impl Control {
-    fn serve(self, stack: &Stack) -> (Server, SocketAddr) {
-        let accepted = [
-            ("HOLDFAST_REMOTE__REPLICAS", "1"),
-            ("HOLDFAST_REMOTE__ACCEPT", "promotable"),
-        ];
-        match self {
-            Self::Memory => stack.serve("memory", &[]),
-            Self::TooFewReplicas => stack.serve("replica", &accepted),
-        }
-    }
-
-    fn strike(self, stack: &mut Stack) {
-        let primary = stack.stores[0].address;
-        match self {
-            Self::Memory => {
-                let side = [primary, CLIENT];
-                stack.net.cut(&side, &stack.others(&side));
-                stack.moved();
-            }
-            Self::TooFewReplicas => {
-                let lagging = stack.stores[2].address;
-                stack.net.cut(&[primary], &[lagging]);
-                stack.until_behind(lagging);
-                pause(Duration::from_millis(300));
-                stack.die();
-                stack.net.heal();
-                assert_eq!(stack.moved(), 2, "the complete one was promoted");
-            }
-        }
-        stack.net.heal();
-    }
+/// A ledger that is made to lose something.
+struct Scene<'a> {
+    name: String,
+    url: String,
+    level: &'a str,
+    settings: &'a [(&'a str, &'a str)],
 }
 
 /// Whether a reservation is not there.
@@ -158,9 +124,10 @@ fn is_missing(wire: &mut Wire, id: &str) -> bool {
     }
 }
 
-fn lose_and_name(kind: Kind, control: Control) {
-    let mut stack = Stack::start(kind);
-    let (mut server, address) = control.serve(&stack);
+/// Load, a fault, and the end of it: what is missing is what was named.
+fn lose_and_name(scene: &Scene<'_>, strike: impl FnOnce()) {
+    let Scene { name, url, .. } = scene;
+    let (mut server, address) = Server::spawn_at(scene.level, url, scene.settings).until_ready();
     stock_up(address, OPENING);
     let is_over = AtomicBool::new(false);
     let granted: Vec<String> = std::thread::scope(|scope| {
@@ -171,7 +138,7 @@ fn lose_and_name(kind: Kind, control: Control) {
             })
             .collect();
         pause(Duration::from_millis(500));
-        control.strike(&mut stack);
+        strike();
         until("the loss is not noticed", || is_quarantined(address));
         assert_eq!(status(address, "/readyz"), 503);
         drop(load);
@@ -180,13 +147,12 @@ fn lose_and_name(kind: Kind, control: Control) {
             .flat_map(|caller| caller.join().unwrap())
             .collect()
     });
-    let url = stack.url();
-    let look = || doctor(&["--store", &url]);
+    let look = || doctor(&["--store", url]);
     until("doctor does not name it", || look().1.contains("lost: "));
     let (is_well, said) = look();
     assert!(!is_well, "{said}");
     let loss = name_of_the_loss(&said);
-    let (is_well, said) = doctor(&["--store", &url, "--accept-loss", &loss]);
+    let (is_well, said) = doctor(&["--store", url, "--accept-loss", &loss]);
     assert!(is_well, "{said}");
     until("it does not go on", || status(address, "/readyz") == 200);
     let mut wire = Wire::connect(address).unwrap();
@@ -197,11 +163,7 @@ fn lose_and_name(kind: Kind, control: Control) {
     assert_eq!(reserve(&mut wire, "afterwards").unwrap().status, 201);
     let (ended, log) = server.stop();
     assert!(ended.success(), "{ended}:\n{log}");
-    println!(
-        "{kind:?}, {control:?}: {} granted, {} lost",
-        granted.len(),
-        lost.len()
-    );
+    println!("{name}: {} granted, {} lost", granted.len(), lost.len());
     assert!(!lost.is_empty(), "the control must lose something:\n{log}");
     assert!(lost.len() < granted.len(), "what was copied is there");
     let named = named(&log);
@@ -217,16 +179,82 @@ fn lose_and_name(kind: Kind, control: Control) {
     );
 }
 
+/// Level `memory`, and a primary that is cut off together with the client.
+fn memory(kind: Kind) {
+    let stack = Stack::start(kind);
+    let scene = Scene {
+        name: format!("{kind:?}, memory"),
+        url: stack.url(),
+        level: "memory",
+        settings: &[],
+    };
+    lose_and_name(&scene, || {
+        let side = [stack.stores[0].address, CLIENT];
+        stack.net.cut(&side, &stack.others(&side));
+        stack.moved();
+        stack.net.heal();
+    });
+}
+
+/// Level `replica` with one replica waited for where two could be promoted, accepted by name: the
+/// primary's machine dies while the one that will be promoted lags.
+fn too_few_replicas(kind: Kind) {
+    let mut stack = Stack::start(kind);
+    let scene = Scene {
+        name: format!("{kind:?}, too few replicas"),
+        url: stack.url(),
+        level: "replica",
+        settings: &[
+            ("HOLDFAST_REMOTE__REPLICAS", "1"),
+            ("HOLDFAST_REMOTE__ACCEPT", "promotable"),
+        ],
+    };
+    lose_and_name(&scene, || {
+        let lagging = stack.stores[2].address;
+        stack.net.cut(&[stack.stores[0].address], &[lagging]);
+        stack.until_behind(lagging);
+        pause(Duration::from_millis(300));
+        stack.die();
+        stack.net.heal();
+        assert_eq!(stack.moved(), 2, "the complete one was promoted");
+    });
+}
+
+/// Level `memory` over a cluster: a primary that has gone on alone dies, and its replica takes over.
+fn memory_in_a_cluster(kind: Kind) {
+    let mut nodes = Nodes::start_replicated(kind);
+    let scene = Scene {
+        name: format!("{kind:?}, memory in a cluster"),
+        url: nodes.address(),
+        level: "memory",
+        settings: &[],
+    };
+    lose_and_name(&scene, || {
+        let at = nodes.holder("hot");
+        nodes.go_on_alone(at);
+        until_worked(&nodes, at);
+        nodes.nodes[at].kill();
+        nodes.until_promoted(at);
+    });
+}
+
 #[test]
 fn memory_loses_what_a_cut_off_primary_acknowledged_and_every_command_is_named() {
     for round in 0..rounds_wanted() {
-        lose_and_name(Kind::ALL[round % 2], Control::Memory);
+        memory(Kind::ALL[round % 2]);
     }
 }
 
 #[test]
 fn waiting_for_fewer_replicas_than_could_be_promoted_loses_and_every_command_is_named() {
     for round in 0..rounds_wanted() {
-        lose_and_name(Kind::ALL[(round + 1) % 2], Control::TooFewReplicas);
+        too_few_replicas(Kind::ALL[(round + 1) % 2]);
+    }
+}
+
+#[test]
+fn a_replica_that_lags_in_a_cluster_loses_and_every_command_is_named() {
+    for round in 0..rounds_wanted() {
+        memory_in_a_cluster(Kind::ALL[round % 2]);
     }
 }

@@ -13,6 +13,7 @@
 #[path = "../crash/client.rs"]
 #[expect(dead_code, reason = "the tests of crashes use the rest of it")]
 mod client;
+mod cluster;
 mod commands;
 mod disk;
 mod failover;
@@ -31,6 +32,8 @@ mod wire;
 /// What these tests share with others.
 #[path = "../support"]
 mod support {
+    #[expect(dead_code, reason = "the tests of the remote ledger move slots")]
+    pub(crate) mod nodes;
     pub(crate) mod rng;
     #[expect(dead_code, reason = "only its programs are started, by `store`")]
     pub(crate) mod server;

@@ -2,8 +2,8 @@
 //! and a crowd on three instances while slots move.
 
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use holdfast::blocking::wait_for;
@@ -13,12 +13,16 @@ use holdfast::domain::line::LineState;
 use holdfast::domain::{Outcome, ReservationId, Sku};
 use holdfast::engine::Engine;
 use holdfast::ledger::LedgerError;
+use holdfast::ledger::embedded::storage::Storage;
 use serde_json::Value;
 
-use crate::instance::{Instance, config_at, set};
+use crate::instance::{Instance, config_at, patient, set};
+use crate::moving::{export, into, into_storage, tally};
 use crate::nodes::Nodes;
 use crate::program_support::{folder, run};
 use crate::server::Kind;
+use crate::support::driven;
+use crate::support::memory::Memory;
 use crate::support::script::{Ask, Script};
 
 #[test]
@@ -126,6 +130,35 @@ fn client(number: usize, instance: &Instance, told: &Told, goes_on: &AtomicBool)
     }
 }
 
+/// Whichever node it is, also the one that the address names first.
+#[test]
+fn a_node_that_is_silent_holds_up_none_but_its_own_partitions() {
+    let nodes = Nodes::start(Kind::Redis);
+    let mut config = config_at(&nodes.address(), "silent", &Clock::system());
+    config.batcher.settling.limit = Duration::from_secs(1);
+    // Whoever waited for the silent one would wait for this long.
+    config.patience.connect = Duration::from_secs(20);
+    config.batcher.queue.age = Duration::from_secs(20);
+    let instance = Instance(Engine::open_remote(config).unwrap());
+    driven::give_names(&instance.0);
+    let skus: Vec<String> = (0..SKUS).map(|sku| format!("s{sku}")).collect();
+    for sku in &skus {
+        answered(&instance, sku, &set(sku, ON_HAND), 0);
+    }
+    let (own, others) = nodes.split(0, "silent1:*:stock", &skus);
+    nodes.nodes[0].freeze();
+    // From now on the map is in doubt.
+    let failed = instance.try_execute("own", &set(&own[0], 1), 0);
+    assert!(failed.is_err(), "the node answers");
+    for sku in &others {
+        let key = format!("{sku}-again");
+        let answer = instance.try_execute(&key, &set(sku, ON_HAND + 1), 0);
+        assert!(answer.unwrap().verdict.is_ok());
+    }
+    nodes.nodes[0].thaw();
+    answered(&instance, "own", &set(&own[0], 1), 0);
+}
+
 #[test]
 fn slots_move_under_a_crowd_on_three_instances_and_nothing_acknowledged_is_lost() {
     std::thread::scope(|scope| {
@@ -138,15 +171,11 @@ fn slots_move_under_a_crowd_on_three_instances_and_nothing_acknowledged_is_lost(
 fn slots_move_under_a_crowd(kind: Kind) {
     let nodes = Nodes::start(kind);
     let open = |_| {
-        let mut config = config_at(&nodes.address(), "crowd", &Clock::system());
-        // A machine that is busy is no reason to fail.
-        config.patience.connect = Duration::from_secs(20);
-        config.patience.reply = Duration::from_secs(20);
-        config.batcher.queue.age = Duration::from_secs(20);
+        let config = patient(config_at(&nodes.address(), "crowd", &Clock::system()));
         Instance(Engine::open_remote(config).unwrap())
     };
     let instances: Vec<Instance> = (0..3).map(open).collect();
-    crate::support::driven::give_names(&instances[0].0);
+    driven::give_names(&instances[0].0);
     for sku in 0..SKUS {
         let stock = set(&format!("s{sku}"), ON_HAND * 100);
         answered(&instances[0], &format!("stock{sku}"), &stock, 0);
@@ -187,4 +216,66 @@ fn slots_move_under_a_crowd(kind: Kind) {
         assert_eq!(stock.held.get() + stock.committed.get(), 0, "{name}");
     }
     instances[2].recounts_clean();
+}
+
+#[test]
+fn a_ledger_moves_between_a_cluster_and_a_folder() {
+    const HELD: usize = 20;
+    let nodes = Nodes::start(Kind::Redis);
+    let config = |namespace: &str| config_at(&nodes.address(), namespace, &Clock::system());
+    let stayed = Instance(Engine::open_remote(config("stayed")).unwrap());
+    driven::give_names(&stayed.0);
+    for sku in 0..SKUS {
+        stayed.execute(&format!("stock{sku}"), &set(&format!("s{sku}"), ON_HAND));
+    }
+    let reserve = |number: usize| Script::Reserve {
+        channel: 0,
+        reference: None,
+        ttl: 3_600_000,
+        partial: false,
+        lines: (0..4)
+            .map(|line| Ask {
+                sku: format!("s{}", (number + line * 5) % SKUS),
+                node: None,
+                quantity: 1,
+            })
+            .collect(),
+    };
+    let held = |instance: &Instance| -> Vec<u128> {
+        let made = (0..HELD).map(|number| {
+            let answer = answered(instance, &format!("k{number}"), &reserve(number), 0);
+            let Outcome::Reservation(made) = answer else {
+                panic!("a reservation");
+            };
+            made.id.0
+        });
+        made.collect()
+    };
+    let ids = held(&stayed);
+    wait_for(stayed.0.settle_all()).unwrap();
+    let (bytes, _, counted) = export(&stayed.0);
+    let folder: Arc<dyn Storage> = Arc::new(Memory::default());
+    into_storage(&folder, Clock::system(), &bytes).unwrap();
+    let folder = Instance(driven::open(folder, Clock::system(), None));
+    assert_eq!(tally(&folder.0), counted);
+
+    let (bytes, ..) = export(&folder.0);
+    let mut place = config("moved");
+    place.partitions = Some(17);
+    into(&place, &bytes, false).unwrap();
+    let moved = Instance(Engine::open_remote(place).unwrap());
+    assert_eq!(tally(&moved.0), counted);
+    assert_eq!(held(&moved), ids, "each key stands for what it made");
+    let confirm = Script::Act {
+        target: String::new(),
+        verb: Verb::Confirm,
+        lines: None,
+    };
+    for (number, id) in ids.into_iter().enumerate() {
+        let after = answered(&moved, &format!("c{number}"), &confirm, id);
+        assert!(
+            matches!(after, Outcome::Reservation(after) if after.state() == LineState::Committed)
+        );
+    }
+    moved.recounts_clean();
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
@@ -12,13 +13,16 @@ use holdfast::blocking::wait_for;
 use holdfast::domain::command::{Keyed, Verb};
 use holdfast::domain::hash::Hasher;
 use holdfast::domain::line::LineState;
-use holdfast::domain::{Outcome, Reservation, ReservationId, UnixMillis};
+use holdfast::domain::{Line, NodeIx, Outcome, Reservation, ReservationId, Sku, Ttl, UnixMillis};
 use holdfast::ledger::Answer;
+use holdfast::ledger::export::WalkError;
 
-use crate::instance::{Instance, Place, set};
+use crate::instance::{Instance, Place, set, set_at};
+use crate::mirror::{filled, fills, strong};
+use crate::moving::{export, into_store, tally};
 use crate::server::{Kind, Server};
 use crate::support::check::START;
-use crate::support::script::{Ask, Script};
+use crate::support::script::{Ask, Script, SetAsk};
 
 const SKUS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 const PARTITIONS: u16 = 4;
@@ -98,7 +102,7 @@ impl<'s> Scene<'s> {
         place.partitions = Some(PARTITIONS);
         place.make(seed());
         let first = place.open_named();
-        let other = place.open();
+        let other = place.open_mirrored();
         for sku in SKUS {
             first.execute(sku, &set(sku, ON_HAND));
         }
@@ -124,15 +128,36 @@ impl<'s> Scene<'s> {
         self.place.clock.set(UnixMillis(START + at));
     }
 
+    /// What a node holds back for lines that are pinned to it is what this reservation says.
+    fn holds_at(&self, found: &Reservation, node: NodeIx) {
+        for line in &found.lines {
+            let stock = wait_for(self.other.0.stock(Sku::new(&line.sku).unwrap()));
+            let stock = stock.unwrap().unwrap();
+            let pinned = { stock.nodes.iter() }
+                .find(|there| there.node == node)
+                .map_or(0, |there| there.pinned.get());
+            let wanted = if line.line.pin == Some(node) {
+                line.line.held.get()
+            } else {
+                0
+            };
+            assert_eq!(pinned, wanted, "{}", line.sku);
+        }
+        self.other.recounts_clean();
+    }
+
     /// Units of every SKU are where the lines of this reservation say, or where nothing is held.
     fn agrees(&self, found: Option<&Reservation>) {
         for sku in SKUS {
             let line = found.map(|found| found.lines.iter().find(|line| &*line.sku == sku));
             let line = line.map(|line| line.unwrap().line).unwrap_or_default();
-            let there = ON_HAND - line.shipped.get();
+            let there = ON_HAND + line.returned.get() - line.shipped.get();
             let units = [there, line.held.get(), line.committed.get()];
             assert_eq!(self.other.units(sku), units, "{sku}");
+            let mirrored = filled(&self.other, sku);
+            assert_eq!(Some(mirrored), strong(&self.other, sku, None), "{sku}");
         }
+        assert_eq!(fills(&self.other), u64::from(PARTITIONS), "all fitted");
         self.other.recounts_clean();
     }
 
@@ -234,6 +259,9 @@ fn act_left_half_way(before: &[Verb], verb: Verb, after: LineState) {
         assert_eq!(reservation(&again).state(), after);
         let found = scene.find(id).unwrap();
         assert_eq!(found.state(), after);
+        let is_return = matches!(verb, Verb::Return { .. });
+        let is_back = |line: &Line| line.returned == line.shipped;
+        assert!(!is_return || found.lines.iter().all(|it| is_back(&it.line)));
         scene.agrees(Some(&found));
         done
     });
@@ -255,6 +283,60 @@ fn a_shipment_left_half_way_is_all_or_nothing() {
     act_left_half_way(&[Verb::Confirm], ship, LineState::Shipped);
 }
 
+/// What follows later does so under no key of its own, and is still held until the new deadline.
+#[test]
+fn an_extension_left_half_way_ends_by_its_deadline() {
+    let longer = Verb::Extend(Ttl::from_millis(2 * TTL).unwrap());
+    at_every_step(|scene, steps| {
+        let id = scene.made();
+        let done = scene.cut_off("act", &act(longer), id, steps);
+        for at in [10_000, i64::from(2 * TTL) + 1] {
+            scene.now(at);
+            wait_for(scene.other.0.tick()).unwrap();
+            scene.agrees(scene.find(id).as_ref());
+        }
+        assert_eq!(scene.find(id).unwrap().state(), LineState::Expired);
+        done
+    });
+}
+
+#[test]
+fn a_return_left_half_way_is_all_or_nothing() {
+    let before = [Verb::Confirm, Verb::Ship { from: None }];
+    let give_back = Verb::Return {
+        restock: true,
+        to: None,
+    };
+    act_left_half_way(&before, give_back, LineState::Shipped);
+}
+
+#[test]
+fn a_transfer_left_half_way_moves_all_lines_or_none() {
+    const OTHER: NodeIx = NodeIx(1);
+    let to_other = Verb::Transfer { to: OTHER };
+    at_every_step(|scene, steps| {
+        for sku in SKUS {
+            scene
+                .first
+                .execute(&format!("{sku}+"), &set_at(sku, OTHER.0, ON_HAND));
+        }
+        let id = scene.made();
+        let done = scene.cut_off("act", &act(to_other), id, steps);
+        scene.now(10_000);
+        wait_for(scene.other.0.tick()).unwrap();
+        let pins = |found: &Reservation| -> BTreeSet<Option<NodeIx>> {
+            found.lines.iter().map(|line| line.line.pin).collect()
+        };
+        let found = scene.find(id).unwrap();
+        assert_eq!(pins(&found).len(), 1, "some lines are moved: {found:?}");
+        scene.holds_at(&found, OTHER);
+        let again = scene.other.try_execute("act", &act(to_other), id).unwrap();
+        assert_eq!(pins(reservation(&again)), [Some(OTHER)].into());
+        scene.holds_at(&scene.find(id).unwrap(), OTHER);
+        done
+    });
+}
+
 #[test]
 fn what_was_confirmed_half_way_is_not_given_back_by_the_deadline() {
     at_every_step(|scene, steps| {
@@ -267,6 +349,90 @@ fn what_was_confirmed_half_way_is_not_given_back_by_the_deadline() {
         assert_eq!(found.state(), early, "decided once");
         assert!([LineState::Committed, LineState::Expired].contains(&early));
         scene.agrees(Some(&found));
+        done
+    });
+}
+
+/// The ledger in another store, once what was left half way has been brought to an end.
+fn moved(scene: &Scene<'_>) -> Instance {
+    wait_for(scene.other.0.settle_all()).unwrap();
+    let (bytes, _, counted) = export(&scene.other.0);
+    let mut place = Place::new(scene.place.server);
+    place.clock = scene.place.clock.clone();
+    place.partitions = Some(3);
+    into_store(&place, &bytes, false).unwrap();
+    let moved = place.open();
+    assert_eq!(tally(&moved.0), counted);
+    moved.recounts_clean();
+    moved
+}
+
+/// Whatever was left half way, an export has all of it or nothing.
+fn moves_whole(scene: &Scene<'_>, id: u128) {
+    let moved = moved(scene);
+    let stayed = scene.find(id);
+    scene.agrees(stayed.as_ref());
+    let found = wait_for(moved.0.reservation(ReservationId(id))).unwrap();
+    assert_eq!(found, stayed);
+}
+
+#[test]
+fn a_reservation_left_half_way_moves_whole_or_not_at_all() {
+    let id = {
+        let server = Server::start(Kind::Redis);
+        Scene::new(&server).made()
+    };
+    let underway = AtomicUsize::new(0);
+    at_every_step(|scene, steps| {
+        let done = scene.cut_off("k", &reserve(), 0, steps);
+        let counted = wait_for(async { scene.other.0.walk().await?.tally().await });
+        if let Err(error) = counted {
+            assert!(matches!(error, WalkError::Underway(_)), "{error}");
+            underway.fetch_add(1, Ordering::Relaxed);
+        }
+        moves_whole(scene, id);
+        done
+    });
+    assert!(underway.into_inner() > 0, "no half was seen");
+}
+
+#[test]
+fn an_act_left_half_way_moves_whole() {
+    at_every_step(|scene, steps| {
+        let id = scene.made();
+        let done = scene.cut_off("act", &act(Verb::Confirm), id, steps);
+        moves_whole(scene, id);
+        let again = scene.other.try_execute("act", &act(Verb::Confirm), id);
+        assert_eq!(reservation(&again.unwrap()).state(), LineState::Committed);
+        done
+    });
+}
+
+#[test]
+fn a_change_of_stock_left_half_way_moves_as_what_was_done() {
+    let items = SKUS.map(|sku| SetAsk {
+        sku: sku.to_owned(),
+        node: 0,
+        on_hand: Some(ON_HAND + 1),
+        unavailable: None,
+        change_from: None,
+    });
+    let change = Script::Set {
+        reason: "count".to_owned(),
+        items: items.to_vec(),
+    };
+    at_every_step(|scene, steps| {
+        let done = scene.cut_off("count", &change, 0, steps);
+        let moved = moved(scene);
+        let answer = moved.try_execute("count", &change, 0).unwrap();
+        let Ok(Outcome::Stock(results)) = answer.verdict else {
+            panic!("{answer:?}");
+        };
+        for sku in SKUS {
+            let is_told = results.iter().any(|one| &*one.sku == sku);
+            let on_hand = ON_HAND + u64::from(is_told);
+            assert_eq!(moved.units(sku), [on_hand, 0, 0], "{sku}");
+        }
         done
     });
 }

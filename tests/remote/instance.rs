@@ -65,10 +65,10 @@ impl<'s> Place<'s> {
     /// An instance with a mirror that may be as old as it likes: what it has not heard of decides.
     pub(crate) fn open_mirrored(&self) -> Instance {
         let mirror = Duration::from_hours(1);
-        let config = RemoteConfig {
+        let config = patient(RemoteConfig {
             mirror,
             ..self.config()
-        };
+        });
         Instance(Engine::open_remote(config).unwrap())
     }
 
@@ -139,6 +139,14 @@ pub(crate) fn config_at(address: &str, namespace: &str, clock: &Clock) -> Remote
     }
 }
 
+/// The same for a machine that is busy, which is no reason to fail.
+pub(crate) fn patient(mut config: RemoteConfig) -> RemoteConfig {
+    config.patience.connect = Duration::from_secs(20);
+    config.patience.reply = Duration::from_secs(20);
+    config.batcher.queue.age = Duration::from_secs(20);
+    config
+}
+
 /// One instance, which is closed when it is dropped.
 pub(crate) struct Instance(pub(crate) Engine);
 
@@ -190,11 +198,16 @@ impl Drop for Instance {
 
 /// Units of a SKU at the first node.
 pub(crate) fn set(sku: &str, on_hand: u64) -> Script {
+    set_at(sku, 0, on_hand)
+}
+
+/// Units of a SKU at a node.
+pub(crate) fn set_at(sku: &str, node: u16, on_hand: u64) -> Script {
     Script::Set {
         reason: "count".to_owned(),
         items: vec![SetAsk {
             sku: sku.to_owned(),
-            node: 0,
+            node,
             on_hand: Some(on_hand),
             unavailable: None,
             change_from: None,

@@ -8,6 +8,7 @@
     clippy::panic,
     reason = "test code"
 )]
+#![expect(clippy::print_stdout, reason = "what was measured is shown on request")]
 
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "the model tests use the rest of it")]
@@ -24,6 +25,10 @@ mod program_support;
 #[expect(dead_code, reason = "the tests of links use the rest of it")]
 mod store;
 
+#[path = "../support/nodes.rs"]
+#[expect(dead_code, reason = "the tests of faults fail nodes over")]
+mod nodes;
+
 mod alike;
 mod cluster;
 mod crowd;
@@ -38,8 +43,10 @@ mod mirror;
 mod mirror_faults;
 mod model;
 mod moving;
-mod nodes;
+mod moving_parts;
+mod panes;
 mod program;
+mod restock;
 mod safety;
 mod several;
 mod twins;

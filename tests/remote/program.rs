@@ -374,3 +374,17 @@ fn refusals(inside: &Path, store: &Server) {
     );
     assert!(!inside.join("nowhere").exists());
 }
+
+/// What somebody who asks whether this instance is ready is told of its mirror.
+#[test]
+fn readiness_tells_how_old_the_mirror_is() {
+    let (inside, store) = (folder(), Server::start(Kind::Redis));
+    let program = serve(inside.path(), &store);
+    until("the mirror is whole", || {
+        let (status, text) = program.get("/readyz?verbose");
+        assert_eq!(status, 200, "{text}");
+        text.contains("[+]mirror ok, whole ").then_some(())
+    });
+    let (_, text) = program.get("/readyz");
+    assert!(!text.contains("mirror"), "{text}");
+}

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use holdfast::domain::command::Keyed;
 use holdfast::ledger::Recount;
 use holdfast::ledger::remote::recount::recount;
-use holdfast::ledger::remote::script::{self, Identity, Keys, Meta};
+use holdfast::ledger::remote::script::{self, Identity, Keys, Meta, inlined};
 use holdfast::ledger::remote::wire::batch::batch;
 use holdfast::ledger::remote::wire::command::{Table, encode_name};
 use holdfast::ledger::remote::wire::event::Entry;
@@ -30,7 +30,7 @@ impl Partition {
             connection: server.connect(),
             url: server.url(),
             keys: Keys::new("hf", 0),
-            script: Script::new(source),
+            script: Script::new(&inlined(source)),
             calls: 0,
         };
         partition.clear(seed);

@@ -10,6 +10,7 @@ use crate::http::app::{App, Reply};
 use crate::http::catalog::{self, Kind};
 use crate::http::error::Problem;
 use crate::http::{openapi as document, request};
+use crate::ledger::MirrorHealth;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
@@ -23,8 +24,8 @@ fn is_verbose(query: Option<&str>) -> bool {
     request::pairs(query).any(|(name, _)| name == "verbose")
 }
 
-/// One line per check, as Kubernetes answers them.
-fn report(checks: &[(&str, bool)], verbose: bool) -> Reply {
+/// One line per check, as Kubernetes answers them, and remarks where all is listed.
+fn report(checks: &[(&str, bool)], remark: Option<&str>, verbose: bool) -> Reply {
     let good = checks.iter().all(|(_, good)| *good);
     let mut text = String::new();
     if verbose || !good {
@@ -33,6 +34,7 @@ fn report(checks: &[(&str, bool)], verbose: bool) -> Reply {
             text.push_str(name);
             text.push_str(if *good { " ok\n" } else { " failed\n" });
         }
+        text.extend(remark);
     }
     text.push_str(if good { "ok\n" } else { "not ready\n" });
     let status = if good {
@@ -49,7 +51,7 @@ fn report(checks: &[(&str, bool)], verbose: bool) -> Reply {
 /// `GET /livez`: the process answers. That the journal failed is for `/readyz`: restarting is the
 /// operator's decision, and the process ends by itself when it cannot go on.
 pub async fn livez(RawQuery(query): RawQuery) -> Reply {
-    report(&[("http", true)], is_verbose(query.as_deref()))
+    report(&[("http", true)], None, is_verbose(query.as_deref()))
 }
 
 /// `GET /readyz`: new requests are welcome.
@@ -61,7 +63,16 @@ pub async fn readyz(State(app): Shared, RawQuery(query): RawQuery) -> Reply {
         ("store", health.is_safe),
         ("not-draining", !app.is_draining()),
     ];
-    report(&checks, is_verbose(query.as_deref()))
+    let mirror = health.mirror.map(remark);
+    report(&checks, mirror.as_deref(), is_verbose(query.as_deref()))
+}
+
+/// The mirror makes nobody wait: without it the store is asked.
+fn remark(mirror: MirrorHealth) -> String {
+    match mirror {
+        MirrorHealth::Filling => "[+]mirror filling\n".to_owned(),
+        MirrorHealth::Whole(age) => format!("[+]mirror ok, whole {} ms ago\n", age.as_millis()),
+    }
 }
 
 /// `GET /metrics`
@@ -148,10 +159,11 @@ mod tests {
 
     #[test]
     fn a_failed_check_is_named_and_not_ready() {
-        let reply = report(&[("http", true), ("journal", false)], false);
+        let reply = report(&[("http", true), ("journal", false)], None, false);
         assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(text(&reply), "[+]http ok\n[-]journal failed\nnot ready\n");
-        assert_eq!(text(&report(&[("http", true)], false)), "ok\n");
-        assert_eq!(text(&report(&[("http", true)], true)), "[+]http ok\nok\n");
+        assert_eq!(text(&report(&[("http", true)], None, false)), "ok\n");
+        let listed = text(&report(&[("http", true)], Some("more\n"), true));
+        assert_eq!(listed, "[+]http ok\nmore\nok\n");
     }
 }

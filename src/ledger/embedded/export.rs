@@ -27,6 +27,11 @@ impl From<BadItem> for OpenError {
 }
 
 impl EmbeddedLedger {
+    /// Where it stands: the same as long as nothing is decided.
+    pub fn export_stand(&self) -> Vec<u64> {
+        vec![self.journal.last()]
+    }
+
     /// What an export is of.
     pub fn export_head(&self) -> export::Head {
         export::Head {
@@ -34,21 +39,23 @@ impl EmbeddedLedger {
             epoch: self.journal.epoch(),
             sequence: self.journal.last(),
             now_ms: self.latest.load(Ordering::Relaxed),
+            labelled: self.labelled,
         }
     }
 
     /// Part of what an export holds: names, then a shard each.
     pub fn export_page(&self, place: Place) -> Result<Page, LedgerError> {
         Ok(match place {
-            Place::Names => (self.names_of_export(), Some(Place::Skus(0))),
-            Place::Skus(shard) => {
+            Place::Names => (self.names_of_export(), Some(Place::Skus(0, 0))),
+            Place::Skus(_, shard) => {
                 let next = Some(shard + 1).filter(|next| at(*next) < STOCK_SHARDS);
-                let next = next.map_or(Place::Records(0), Place::Skus);
+                let next = next.map_or(Place::Records(0, 0), |next| Place::Skus(0, next));
                 (self.skus_of_export(at(shard))?, Some(next))
             }
-            Place::Records(shard) => {
+            Place::Records(_, shard) => {
                 let next = Some(shard + 1).filter(|next| at(*next) < RECORD_SHARDS);
-                (self.records_of_export(at(shard))?, next.map(Place::Records))
+                let next = next.map(|next| Place::Records(0, next));
+                (self.records_of_export(at(shard))?, next)
             }
         })
     }
@@ -119,9 +126,12 @@ impl EmbeddedLedger {
         head: &export::Head,
         items: impl Iterator<Item = Result<Item, E>>,
     ) -> Result<(), E> {
-        let seed = head.seed.0;
+        let identity = identity::Identity {
+            seed: head.seed.0,
+            labelled: head.labelled,
+        };
         identity::expect_none(&**storage).map_err(OpenError::from)?;
-        let state = State::new(Hasher::new(seed), meters.clone());
+        let state = State::new(Hasher::new(identity.seed), meters.clone());
         for item in items {
             state.take_item(head.epoch, &item?)?;
         }
@@ -131,7 +141,7 @@ impl EmbeddedLedger {
         ledger.begin_epoch(head.epoch);
         let written = snapshot.and_then(|_| ledger.close());
         written.map_err(OpenError::from)?;
-        identity::write(&**storage, seed).map_err(OpenError::from)?;
+        identity::write(&**storage, identity).map_err(OpenError::from)?;
         Ok(())
     }
 
@@ -151,6 +161,7 @@ impl EmbeddedLedger {
             sequence: head.sequence,
         });
         Ok(Self {
+            labelled: head.labelled,
             state,
             journal: recovery.start(meters.clone())?,
             clock,

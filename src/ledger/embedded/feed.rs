@@ -248,6 +248,7 @@ impl EmbeddedLedger {
             queued_bytes: self.journal.queued_bytes(),
             poisoned: self.journal.is_poisoned() || self.state.pool.is_poisoned(),
             is_safe: true,
+            mirror: None,
         }
     }
 

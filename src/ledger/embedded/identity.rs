@@ -1,8 +1,9 @@
 //! The identity of a data folder: the seed of its hashes, made once.
 //!
-//! File `ledger.id`: 8 bytes magic, 4 bytes format version, 4 bytes zero, 8 bytes seed, 4 bytes
-//! CRC32C over all that; little-endian. The seed is part of every stored key and of the choice of
-//! shards, so a folder whose identity is gone cannot be read.
+//! File `ledger.id`: 8 bytes magic, 4 bytes format version, 4 bytes that are 1 where ids came from a
+//! ledger of partitions and 0 elsewhere, 8 bytes seed, 4 bytes CRC32C over all that; little-endian.
+//! The seed is part of every stored key and of the choice of shards, so a folder whose identity is
+//! gone cannot be read.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -15,8 +16,17 @@ const MAGIC: &[u8; 8] = b"HOLDFAST";
 const VERSION: u32 = 1;
 const BYTES: usize = 28;
 
-/// Reads the seed, or makes the identity of an empty folder.
-pub(super) fn read_or_make(storage: &dyn Storage) -> io::Result<u64> {
+/// What makes a ledger this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// Of its hashes.
+    pub(super) seed: u64,
+    /// See [`Head::labelled`](crate::ledger::export::Head::labelled).
+    pub(super) labelled: bool,
+}
+
+/// Reads the identity, or makes that of an empty folder.
+pub(super) fn read_or_make(storage: &dyn Storage) -> io::Result<Identity> {
     let names = storage.list()?;
     if names.iter().any(|name| name == NAME) {
         return read(storage);
@@ -28,15 +38,18 @@ pub(super) fn read_or_make(storage: &dyn Storage) -> io::Result<u64> {
     }
     // The standard library's hasher keys are random per process; no more than that is needed to
     // keep callers from aiming for collisions.
-    let seed = RandomState::new().hash_one(MAGIC);
-    write(storage, seed)?;
-    Ok(seed)
+    let identity = Identity {
+        seed: RandomState::new().hash_one(MAGIC),
+        labelled: false,
+    };
+    write(storage, identity)?;
+    Ok(identity)
 }
 
 /// Makes the identity of a folder that has none.
-pub(super) fn write(storage: &dyn Storage, seed: u64) -> io::Result<()> {
+pub(super) fn write(storage: &dyn Storage, identity: Identity) -> io::Result<()> {
     let file = storage.create(DRAFT)?;
-    file.write_at(&encode(seed), 0)?;
+    file.write_at(&encode(identity), 0)?;
     file.sync_all()?;
     storage.rename(DRAFT, NAME)?;
     storage.sync_dir()
@@ -62,14 +75,14 @@ fn parts_of_a_ledger(name: &str) -> bool {
     extension.is_some_and(|ext| ext == "seg" || ext == "snapshot")
 }
 
-fn encode(seed: u64) -> [u8; BYTES] {
+fn encode(identity: Identity) -> [u8; BYTES] {
     let mut bytes = [0; BYTES];
     let parts = MAGIC
         .iter()
         .copied()
         .chain(VERSION.to_le_bytes())
-        .chain([0; 4]);
-    let parts = parts.chain(seed.to_le_bytes());
+        .chain(u32::from(identity.labelled).to_le_bytes());
+    let parts = parts.chain(identity.seed.to_le_bytes());
     bytes
         .iter_mut()
         .zip(parts)
@@ -79,20 +92,19 @@ fn encode(seed: u64) -> [u8; BYTES] {
     bytes
 }
 
-fn read(storage: &dyn Storage) -> io::Result<u64> {
+fn read(storage: &dyn Storage) -> io::Result<Identity> {
     let mut bytes = [0; BYTES];
     let read = storage.open(NAME)?.read_at(&mut bytes, 0)?;
-    let seed = bytes
-        .get(16..24)
-        .and_then(|part| part.try_into().ok())
-        .map(u64::from_le_bytes);
-    match seed {
-        Some(seed) if read == BYTES && bytes == encode(seed) => Ok(seed),
-        _ => {
-            let what = format!("{NAME} is damaged or of another version; restore it from a backup");
-            Err(io::Error::new(io::ErrorKind::InvalidData, what))
-        }
-    }
+    let seed = bytes.get(16..24).and_then(|part| part.try_into().ok());
+    let seed = seed.map(u64::from_le_bytes).unwrap_or_default();
+    let known = [false, true].map(|labelled| Identity { seed, labelled });
+    let found = known
+        .into_iter()
+        .find(|identity| read == BYTES && bytes == encode(*identity));
+    found.ok_or_else(|| {
+        let what = format!("{NAME} is damaged or of another version; restore it from a backup");
+        io::Error::new(io::ErrorKind::InvalidData, what)
+    })
 }
 
 #[cfg(test)]
@@ -115,7 +127,12 @@ mod tests {
     #[test]
     fn the_identity_is_made_once() {
         let storage = SimStorage::new();
-        let seed = read_or_make(&storage).unwrap();
-        assert_eq!(read_or_make(&storage).unwrap(), seed);
+        let made = read_or_make(&storage).unwrap();
+        assert_eq!(read_or_make(&storage).unwrap(), made);
+        for labelled in [true, false] {
+            let identity = Identity { labelled, ..made };
+            write(&storage, identity).unwrap();
+            assert_eq!(read_or_make(&storage).unwrap(), identity);
+        }
     }
 }

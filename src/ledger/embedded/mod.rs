@@ -73,6 +73,8 @@ impl Default for Retention {
 
 /// The embedded ledger. See the module's documentation.
 pub struct EmbeddedLedger {
+    /// See [`identity::Identity`].
+    labelled: bool,
     state: State,
     journal: Journal,
     clock: Clock,
@@ -288,7 +290,7 @@ impl EmbeddedLedger {
         records: &RecordGuards<'_>,
         key: CommandKey,
     ) -> Option<Result<Answer, LedgerError>> {
-        let record = records.of(key.id)?.get(key.id)?;
+        let record = records.of(key.id)?.of_key(key.id)?;
         if record.fingerprint != key.fingerprint {
             return Some(Ok(unrecorded(Refusal::KeyReused)));
         }
@@ -324,7 +326,7 @@ impl EmbeddedLedger {
     /// What the command with this key was answered; `None` when nothing is known of it.
     pub fn settle(&self, id: u128) -> Result<Option<Answer>, LedgerError> {
         let records = self.state.pool.records(&[id])?;
-        let Some(record) = records.of(id).and_then(|shard| shard.get(id)) else {
+        let Some(record) = records.of(id).and_then(|shard| shard.of_key(id)) else {
             return Ok(None);
         };
         self.replay(record).map(Some)

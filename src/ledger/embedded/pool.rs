@@ -22,6 +22,10 @@ use crate::telemetry::{LockKind, Meters};
 /// Shards of the index of references.
 const REFERENCE_SHARDS: usize = 64;
 
+/// Fewest places for shards of a kind: enough that threads rarely meet.
+const PLACES_MIN: usize = 16;
+const _: () = assert!(STOCK_SHARDS == RECORD_SHARDS, "one mask for both");
+
 /// One in this many lock holds is timed; reading the clock costs as much as a short hold.
 const HOLD_SAMPLE: u32 = 64;
 
@@ -42,6 +46,8 @@ pub(super) struct Pool {
     stock: Shards<StockShard>,
     records: Shards<RecordShard>,
     references: Shards<ReferenceShard>,
+    /// A shard stands at its number under this mask: small pools have fewer places.
+    mask: usize,
     meters: Meters,
     /// Somebody met a lock that a panic left behind.
     poisoned: AtomicBool,
@@ -60,10 +66,18 @@ fn shards<T: Default>(count: usize) -> Shards<T> {
 
 impl Pool {
     pub(super) fn new(meters: Meters) -> Self {
+        Self::one_of(1, meters)
+    }
+
+    /// For one of so many pools, which share what locks and tables one pool would have.
+    pub(super) fn one_of(pools: u16, meters: Meters) -> Self {
+        let share = STOCK_SHARDS / usize::from(pools).next_power_of_two();
+        let places = share.max(PLACES_MIN);
         Self {
-            stock: shards(STOCK_SHARDS),
-            records: shards(RECORD_SHARDS),
-            references: shards(REFERENCE_SHARDS),
+            stock: shards(places),
+            records: shards(places),
+            references: shards(places.min(REFERENCE_SHARDS)),
+            mask: places - 1,
             meters,
             poisoned: AtomicBool::new(false),
         }
@@ -71,16 +85,19 @@ impl Pool {
 
     /// Empties all shards, one after the other.
     pub(super) fn clear(&self) -> Result<(), LedgerError> {
-        for shard in 0..STOCK_SHARDS {
+        for shard in 0..self.places() {
             *self.stock_shard(shard)? = StockShard::default();
-        }
-        for shard in 0..RECORD_SHARDS {
             *self.record_shard(shard)? = RecordShard::default();
         }
         for shard in &self.references {
             *self.lock(shard)? = ReferenceShard::default();
         }
         Ok(())
+    }
+
+    /// Places for shards of either kind.
+    pub(super) const fn places(&self) -> usize {
+        self.mask + 1
     }
 
     /// A panic left half-done work in memory; true once that was noticed.
@@ -135,20 +152,24 @@ impl Pool {
         &self,
         shard: usize,
     ) -> Result<MutexGuard<'_, RecordShard>, LedgerError> {
-        self.lock(self.records.get(shard).ok_or(LedgerError::Unavailable)?)
+        let place = self.records.get(shard & self.mask);
+        self.lock(place.ok_or(LedgerError::Unavailable)?)
     }
 
     /// Locks the record shards of these commands.
     pub(super) fn records(&self, ids: &[u128]) -> Result<RecordGuards<'_>, LedgerError> {
-        let mut wanted: SmallVec<[usize; 2]> =
-            ids.iter().map(|id| record_shard::shard_of(*id)).collect();
+        let place = |id: &u128| record_shard::shard_of(*id) & self.mask;
+        let mut wanted: SmallVec<[usize; 2]> = ids.iter().map(place).collect();
         wanted.sort_unstable();
         wanted.dedup();
         let mut guards = SmallVec::new();
         for shard in wanted {
             guards.push((shard, self.record_shard(shard)?));
         }
-        Ok(RecordGuards(guards))
+        Ok(RecordGuards {
+            guards,
+            mask: self.mask,
+        })
     }
 
     /// Locks stock shards; sorts and dedups what it is given.
@@ -156,6 +177,9 @@ impl Pool {
         &self,
         mut wanted: SmallVec<[usize; 2]>,
     ) -> Result<StockGuards<'_>, LedgerError> {
+        for shard in &mut wanted {
+            *shard &= self.mask;
+        }
         if wanted.len() > 1 {
             wanted.sort_unstable();
             wanted.dedup();
@@ -164,7 +188,10 @@ impl Pool {
         for shard in wanted {
             guards.push((shard, self.stock_shard(shard)?));
         }
-        Ok(StockGuards(guards))
+        Ok(StockGuards {
+            guards,
+            mask: self.mask,
+        })
     }
 
     /// Locks one stock shard.
@@ -172,7 +199,8 @@ impl Pool {
         &self,
         shard: usize,
     ) -> Result<MutexGuard<'_, StockShard>, LedgerError> {
-        self.lock(self.stock.get(shard).ok_or(LedgerError::Unavailable)?)
+        let place = self.stock.get(shard & self.mask);
+        self.lock(place.ok_or(LedgerError::Unavailable)?)
     }
 
     /// Locks the reference shard of a hash.
@@ -180,7 +208,7 @@ impl Pool {
         &self,
         hash: u64,
     ) -> Result<MutexGuard<'_, ReferenceShard>, LedgerError> {
-        let shard = usize::try_from(hash % 64).unwrap_or(0) % REFERENCE_SHARDS;
+        let shard = usize::try_from(hash % 64).unwrap_or(0) % self.references.len();
         self.lock(self.references.get(shard).ok_or(LedgerError::Unavailable)?)
     }
 }
@@ -199,14 +227,17 @@ impl Drop for HoldTimer<'_> {
     }
 }
 
-/// Locked record shards, ascending.
-pub(super) struct RecordGuards<'p>(SmallVec<[(usize, MutexGuard<'p, RecordShard>); 2]>);
+/// Locked record shards by their places, ascending.
+pub(super) struct RecordGuards<'p> {
+    guards: SmallVec<[(usize, MutexGuard<'p, RecordShard>); 2]>,
+    mask: usize,
+}
 
 impl RecordGuards<'_> {
     /// The locked shard of a command.
     pub(super) fn of(&self, id: u128) -> Option<&RecordShard> {
-        let wanted = record_shard::shard_of(id);
-        self.0
+        let wanted = record_shard::shard_of(id) & self.mask;
+        self.guards
             .iter()
             .find(|(shard, _)| *shard == wanted)
             .map(|(_, guard)| &**guard)
@@ -214,25 +245,29 @@ impl RecordGuards<'_> {
 
     /// The locked shard of a command.
     pub(super) fn of_mut(&mut self, id: u128) -> Option<&mut RecordShard> {
-        let wanted = record_shard::shard_of(id);
-        self.0
+        let wanted = record_shard::shard_of(id) & self.mask;
+        self.guards
             .iter_mut()
             .find(|(shard, _)| *shard == wanted)
             .map(|(_, guard)| &mut **guard)
     }
 }
 
-/// Locked stock shards, ascending.
-pub(super) struct StockGuards<'p>(SmallVec<[(usize, MutexGuard<'p, StockShard>); 2]>);
+/// Locked stock shards by their places, ascending.
+pub(super) struct StockGuards<'p> {
+    guards: SmallVec<[(usize, MutexGuard<'p, StockShard>); 2]>,
+    mask: usize,
+}
 
 impl StockGuards<'_> {
     /// A locked shard by number.
     pub(super) fn shard(&self, number: usize) -> Option<&StockShard> {
-        match self.0.as_slice() {
-            [(shard, guard)] if *shard == number => Some(guard),
+        let wanted = number & self.mask;
+        match self.guards.as_slice() {
+            [(shard, guard)] if *shard == wanted => Some(guard),
             many => {
                 let at = many
-                    .binary_search_by_key(&number, |(shard, _)| *shard)
+                    .binary_search_by_key(&wanted, |(shard, _)| *shard)
                     .ok()?;
                 many.get(at).map(|(_, guard)| &**guard)
             }
@@ -241,29 +276,30 @@ impl StockGuards<'_> {
 
     /// A locked shard by number.
     pub(super) fn shard_mut(&mut self, number: usize) -> Option<&mut StockShard> {
+        let wanted = number & self.mask;
         let at = self
-            .0
-            .binary_search_by_key(&number, |(shard, _)| *shard)
+            .guards
+            .binary_search_by_key(&wanted, |(shard, _)| *shard)
             .ok()?;
-        self.0.get_mut(at).map(|(_, guard)| &mut **guard)
+        self.guards.get_mut(at).map(|(_, guard)| &mut **guard)
     }
 
     /// Notes that the command at this place of the journal changed what is locked.
     pub(super) fn note_change(&mut self, sequence: u64) {
-        for (_, guard) in &mut self.0 {
+        for (_, guard) in &mut self.guards {
             guard.changed = sequence;
         }
     }
 
     /// The last place of the journal at which a command changed anything of what is locked.
     pub(super) fn changed(&self) -> u64 {
-        let changed = self.0.iter().map(|(_, guard)| guard.changed);
+        let changed = self.guards.iter().map(|(_, guard)| guard.changed);
         changed.max().unwrap_or(0)
     }
 
-    /// All locked shards with their numbers.
+    /// All locked shards with their places.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut StockShard)> {
-        self.0
+        self.guards
             .iter_mut()
             .map(|(shard, guard)| (*shard, &mut **guard))
     }

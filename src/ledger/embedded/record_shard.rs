@@ -10,6 +10,7 @@ use super::index::Index;
 use super::packed::{PackedUnits, halves, joined};
 use super::slab::Slab;
 use crate::domain::command::CommandKey;
+use crate::domain::ids::stem;
 use crate::domain::line::Inconsistent;
 use crate::domain::{ChannelIx, NodeIx, Ttl, Units, UnixMillis};
 use crate::ledger::Position;
@@ -322,23 +323,40 @@ pub(super) fn shard_of(id: u128) -> usize {
     usize::try_from(id >> (128 - bits)).unwrap_or(0)
 }
 
+/// What the table goes by: the same for all ids that one key can have.
+fn hash(id: u128) -> u64 {
+    halves(stem(id))[0]
+}
+
 impl RecordShard {
     /// The slot of a command's record.
     pub(super) fn find(&self, id: u128) -> Option<u32> {
         let wanted = halves(id);
         let same = |slot| self.records.get(slot).is_some_and(|r| r.id == wanted);
-        self.index.find(wanted[0], same)
+        self.index.find(hash(id), same)
+    }
+
+    /// The slot of what a key stands for. In a ledger that had partitions before it moved, the id
+    /// of the record may have another label than the one that the key has here.
+    pub(super) fn find_key(&self, id: u128) -> Option<u32> {
+        let same = |slot| self.records.get(slot).map(|r| stem(r.id())) == Some(stem(id));
+        self.find(id).or_else(|| self.index.find(hash(id), same))
     }
 
     /// Fetches what looking for this command and adding its record will need.
     pub(super) fn warm(&self, id: u128) {
-        self.index.warm(halves(id)[0]);
+        self.index.warm(hash(id));
         self.records.warm_next();
     }
 
     /// Whether there is a record of this command.
     pub(super) fn has(&self, id: u128) -> bool {
         self.find(id).is_some()
+    }
+
+    /// What a key stands for.
+    pub(super) fn of_key(&self, id: u128) -> Option<&Record> {
+        self.records.get(self.find_key(id)?)
     }
 
     /// The record of a command.
@@ -354,7 +372,7 @@ impl RecordShard {
 
     /// Adds a record; its id must not be there yet.
     pub(super) fn insert(&mut self, record: Record) -> Result<u32, Inconsistent> {
-        let hash = record.id[0];
+        let hash = hash(record.id());
         let slot = self.records.insert(record).ok_or(Inconsistent)?;
         self.index.insert(hash, slot);
         Ok(slot)
@@ -363,7 +381,7 @@ impl RecordShard {
     /// Removes a record.
     pub(super) fn remove(&mut self, slot: u32) -> Option<Record> {
         let record = self.records.remove(slot)?;
-        self.index.remove(record.id[0], slot);
+        self.index.remove(hash(record.id()), slot);
         Some(record)
     }
 }

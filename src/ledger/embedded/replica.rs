@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use super::Retention;
 use super::State;
+use super::pool::Pool;
 use super::record;
 use super::record_shard::{Head, LineRef, LineRefs, Record, shard_of as record_shard_of};
 use super::recover::{Loading, OpenError};
@@ -19,10 +20,9 @@ use crate::domain::decide;
 use crate::domain::hash::Hasher;
 use crate::domain::line::Inconsistent;
 use crate::domain::policy::Claim;
-use crate::domain::{ChannelIx, Refusal, Reservation, Sku, Stock, Ttl, UnixMillis};
+use crate::domain::{ChannelIx, Refusal, Reservation, ReservationId, Sku, Stock, Ttl, UnixMillis};
 use crate::ledger::event::{Body, Event};
 use crate::ledger::{LedgerError, Position};
-use crate::limits::{RECORD_SHARDS, STOCK_SHARDS};
 use crate::telemetry::Meters;
 
 /// The events do not fit what is there.
@@ -88,9 +88,10 @@ pub(in crate::ledger) struct Replica {
 }
 
 impl Replica {
-    pub(in crate::ledger) fn new(hasher: Hasher, meters: Meters) -> Self {
+    /// One of so many, each of which has a part of the SKUs.
+    pub(in crate::ledger) fn one_of(replicas: u16, hasher: Hasher, meters: Meters) -> Self {
         Self {
-            state: State::new(hasher, meters),
+            state: State::over(Pool::one_of(replicas, meters), hasher),
         }
     }
 
@@ -108,14 +109,49 @@ impl Replica {
         match event.body {
             // Names have their own place, next to the ledger that they are of.
             Body::NodeNamed { .. } | Body::ChannelNamed { .. } => Ok(()),
+            Body::Expired {
+                id,
+                line,
+                sku,
+                units,
+            } => {
+                let line = self.expiring(id, sku)?.unwrap_or(line);
+                let body = Body::Expired {
+                    id,
+                    line,
+                    sku,
+                    units,
+                };
+                let event = Event { body, ..*event };
+                Ok(self.state.replay_event(&event, &mut progress.0)?)
+            }
             Body::Opened { .. }
             | Body::Reserved(_)
             | Body::Acted(_)
-            | Body::Expired { .. }
             | Body::StockChanged(_)
             | Body::SettingsPut { .. }
             | Body::Refused { .. } => Ok(self.state.replay_event(event, &mut progress.0)?),
         }
+    }
+
+    /// Which of the lines here gives its units back. The event has its place among all lines of the
+    /// reservation, some of which may lie in other partitions; but they expire in their order.
+    fn expiring(&self, id: ReservationId, sku: &str) -> Result<Option<u16>, LedgerError> {
+        let records = self.state.pool.record_shard(record_shard_of(id.0))?;
+        let Some(head) = records.get(id.0).and_then(Record::head) else {
+            return Ok(None);
+        };
+        for (number, line) in (0_u16..).zip(&head.lines) {
+            let shard = self.state.pool.stock_shard(usize::from(line.shard))?;
+            let Some(entry) = shard.lines.get(line.slot) else {
+                continue;
+            };
+            let owner = shard.stocks.get(entry.stock);
+            if owner.is_some_and(|owner| owner.sku() == sku) && !entry.line().held.is_zero() {
+                return Ok(Some(number));
+            }
+        }
+        Ok(None)
     }
 
     /// Puts in a reservation that was read, as it stands after every event so far.
@@ -297,7 +333,7 @@ impl Replica {
     }
 
     /// Shards that [`Self::tidy`] knows.
-    pub(in crate::ledger) const SHARDS: usize = RECORD_SHARDS;
+    pub(in crate::ledger) const fn shards(&self) -> usize {
+        self.state.pool.places()
+    }
 }
-
-const _: () = assert!(RECORD_SHARDS == STOCK_SHARDS, "a shard has a number");

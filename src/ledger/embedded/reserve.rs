@@ -46,7 +46,10 @@ impl EmbeddedLedger {
             .pool
             .stock(places.iter().map(|p| p.shard).collect())?;
         warm(key, &places, &records, &stock);
-        if records.of(key.id).is_some_and(|shard| shard.has(key.id)) {
+        if records
+            .of(key.id)
+            .is_some_and(|shard| shard.find_key(key.id).is_some())
+        {
             // The answer is read from the lines, under their own locks.
             drop(stock);
             return self

@@ -20,10 +20,10 @@ impl EmbeddedLedger {
         key: CommandKey,
         command: &StockCommand<'_>,
     ) -> Result<Answer, LedgerError> {
-        let skus = skus(&command.change);
+        let skus = command.change.skus();
         let mut records = self.state.pool.records(&[key.id])?;
         if let Some(answer) = self.answered(&records, key) {
-            return answer;
+            return answer.map(|answer| answer.in_order_of(&command.change));
         }
         let mut stock = self
             .state
@@ -153,14 +153,6 @@ impl EmbeddedLedger {
             }
         };
         places.iter().map(&mut item).collect()
-    }
-}
-
-fn skus<'a>(change: &StockChange<'a>) -> Vec<Sku<'a>> {
-    match change {
-        StockChange::Set(items) => items.iter().map(|item| item.sku).collect(),
-        StockChange::Adjust(items) => items.iter().map(|item| item.sku).collect(),
-        StockChange::Transfer(items) => items.iter().map(|item| item.sku).collect(),
     }
 }
 

@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 use super::{Head, Item, Tally, hex};
 
 const FORMAT: &str = "holdfast ledger";
-const VERSION: u32 = 1;
+/// Version 1 knows no labels of partitions; whoever reads this one reads that, too.
+const VERSION: u32 = 2;
 
 /// Longest line: a reservation has bounds, and so have the nodes of a SKU.
 const LINE_BYTES_MAX: u64 = 1024 * 1024;
@@ -147,7 +148,7 @@ impl<R: BufRead> Reader<R> {
         if known.format != FORMAT {
             return Err(FileError::Other);
         }
-        if known.version != VERSION {
+        if !(1..=VERSION).contains(&known.version) {
             return Err(FileError::Version(known.version));
         }
         hash.update(&first);
@@ -244,6 +245,7 @@ mod tests {
             epoch: 3,
             sequence: 9,
             now_ms: 1_000,
+            labelled: true,
         };
         let mut writer = Writer::new(Vec::new(), &head).unwrap();
         for (index, name) in ["main", "north"].into_iter().enumerate() {
@@ -277,8 +279,22 @@ mod tests {
     #[test]
     fn another_version_is_named() {
         let text = String::from_utf8(written()).unwrap();
-        let newer = text.replace("\"version\":1", "\"version\":2");
-        assert!(matches!(read(newer.as_bytes()), Err(FileError::Version(2))));
+        let newer = text.replace("\"version\":2", "\"version\":3");
+        assert!(matches!(read(newer.as_bytes()), Err(FileError::Version(3))));
+    }
+
+    #[test]
+    fn a_file_of_the_first_version_is_read() {
+        let text = String::from_utf8(written()).unwrap();
+        let older = text.replace("\"version\":2", "\"version\":1");
+        let older = older.replace(",\"labelled\":true", "");
+        let (body, _) = older.rsplit_once("{\"end\"").unwrap();
+        let hash = hex::text(&Sha256::digest(body));
+        let (front, _) = older.rsplit_once("\"sha256\":").unwrap();
+        let whole = format!("{front}\"sha256\":\"{hash}\"}}}}\n");
+        assert_eq!(read(whole.as_bytes()).unwrap().names, 2);
+        let reader = Reader::new(whole.as_bytes()).unwrap();
+        assert!(!reader.head().labelled);
     }
 
     #[test]

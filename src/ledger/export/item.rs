@@ -360,6 +360,10 @@ pub struct Answer {
 const LENGTH_BYTES: usize = 4;
 
 impl Answer {
+    pub(in crate::ledger) const fn id(&self) -> ReservationId {
+        ReservationId(self.id.0)
+    }
+
     /// `None` for an event that is no command's, or that made a reservation.
     pub(in crate::ledger) fn new(
         sequence: u64,

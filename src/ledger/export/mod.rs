@@ -26,8 +26,13 @@ pub struct Head {
     pub seed: Print,
     /// The epoch in force.
     pub epoch: u32,
-    /// Sequence of the last change; the ledger that is made of it goes on after it.
+    /// Sequence of the last change, the highest of all partitions; the ledger that is made of it goes
+    /// on after it, in each of its own.
     pub sequence: u64,
     /// The latest moment anything was decided at, milliseconds.
     pub now_ms: i64,
+    /// Some ids come from a ledger of several partitions: their lowest bits name one, and are not of
+    /// their keys' hashes. Exports of version 1 hold none.
+    #[serde(default)]
+    pub labelled: bool,
 }

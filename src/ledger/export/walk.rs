@@ -5,6 +5,7 @@ use std::io;
 
 use super::file::line;
 use super::{Head, Item, Tally};
+use crate::domain::ReservationId;
 use crate::ledger::LedgerError;
 use crate::ledger::port::Ledger;
 
@@ -13,10 +14,10 @@ use crate::ledger::port::Ledger;
 pub enum Place {
     /// Names of nodes and channels.
     Names,
-    /// SKUs, from here on: what the backend counts by.
-    Skus(u64),
-    /// Reservations and answers, from here on.
-    Records(u64),
+    /// SKUs of a partition, from here on: what the backend counts by.
+    Skus(u16, u64),
+    /// Reservations and answers of a partition, from here on.
+    Records(u16, u64),
 }
 
 /// What was read, and where to go on; `None`: that was all.
@@ -28,17 +29,15 @@ pub enum WalkError {
     /// The ledger does not answer.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// A reservation may lie in several partitions, for which the file has no form.
-    #[error("a ledger of several partitions cannot be exported")]
-    Several,
+    /// A command over several partitions is half done.
+    #[error("reservation {0} is on its way between partitions")]
+    Underway(ReservationId),
+    /// Some partitions are behind others for long.
+    #[error("the clocks of the store's nodes differ too much")]
+    Uneven,
     /// Something was decided meanwhile.
-    #[error("the ledger moved on from {from} to {to} while it was read")]
-    Moved {
-        /// Sequence of the last change at the beginning.
-        from: u64,
-        /// And at the end.
-        to: u64,
-    },
+    #[error("the ledger moved on while it was read")]
+    Moved,
     /// An item has no text.
     #[error(transparent)]
     Text(#[from] io::Error),
@@ -52,6 +51,8 @@ pub enum WalkError {
 pub struct Walk<'l> {
     ledger: &'l Ledger,
     head: Head,
+    /// Numbers that change with everything that counts.
+    stand: Vec<u64>,
     next: Option<Place>,
     records: HashSet<u128>,
     skus: HashSet<String>,
@@ -60,12 +61,12 @@ pub struct Walk<'l> {
 impl<'l> Walk<'l> {
     /// Begins at the beginning.
     pub async fn begin(ledger: &'l Ledger) -> Result<Self, WalkError> {
-        if !ledger.is_exportable() {
-            return Err(WalkError::Several);
-        }
+        ledger.even_out().await?;
+        let stand = ledger.export_stand().await?;
         Ok(Self {
             ledger,
             head: ledger.export_head().await?,
+            stand,
             next: Some(Place::Names),
             records: HashSet::new(),
             skus: HashSet::new(),
@@ -80,14 +81,11 @@ impl<'l> Walk<'l> {
     /// The next items; `None`: that was all.
     pub async fn next(&mut self) -> Result<Option<Vec<Item>>, WalkError> {
         let Some(place) = self.next else {
-            let (from, to) = (
-                self.head.sequence,
-                self.ledger.export_head().await?.sequence,
-            );
-            return if from == to {
+            let stand = self.ledger.export_stand().await?;
+            return if stand == self.stand {
                 Ok(None)
             } else {
-                Err(WalkError::Moved { from, to })
+                Err(WalkError::Moved)
             };
         };
         let (mut items, next) = self.ledger.export_page(place).await?;

@@ -155,7 +155,7 @@ impl Format for WireFormat {
         let goes_on =
             history.is_some_and(|history| history.note(before, reply.header(), acknowledged));
         if goes_on && let Some(mirror) = &self.mirror {
-            mirror.heard(asked.argument, reply, asked.at);
+            mirror.heard(asked.partition, asked.argument, reply, asked.at);
         }
         goes_on
     }

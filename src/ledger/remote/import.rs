@@ -1,17 +1,28 @@
 //! A ledger in a store, made of the items of an export.
+//!
+//! Each partition is made by itself, the first one last at every step, since whoever opens the ledger
+//! asks that one what it is. Records stand where their ids say; the lines of a reservation where their
+//! SKUs are; and signposts where keys do not name the ids of their records.
 
+use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 
 use redis::RedisError;
 
-use super::feed::Rare;
-use super::open::{self, FIRST, OpenError, RemoteConfig};
-use super::script::{IMPORT, Keys, SCHEMA};
-use super::wire::import::{Counts, Part};
+use super::feed::{Caller, MetaError, Rare, read_meta};
+use super::open::{self, FIRST, OpenError, RemoteConfig, partitions_of_new};
+use super::partitions::Partitions;
+use super::script::{BadMeta, IMPORT, Keys, SCHEMA};
+use super::wire::import::{Counts, Made, Part};
 use crate::blocking::wait_for;
-use crate::ledger::export::{Head, Item};
+use crate::domain::command::CommandKey;
+use crate::domain::hash::Hasher;
+use crate::domain::{Sku, UnixMillis};
+use crate::ledger::LedgerError;
+use crate::ledger::export::{BadItem, Head, Held, Item, Line};
+use crate::limits::CHANNELS_MAX;
 
-/// Most items, and about the most bytes, that go into the store with one call.
+/// Most items, and about the most bytes, that go into the store between two calls.
 const PART_ITEMS: usize = 500;
 const PART_BYTES: usize = 256 * 1024;
 
@@ -19,10 +30,13 @@ const PART_BYTES: usize = 256 * 1024;
 struct Import<'c> {
     rare: Rare,
     config: &'c RemoteConfig,
-    keys: Keys,
+    partitions: Partitions,
     /// Tells this import from any other.
     token: String,
-    counts: Counts,
+    /// Whether keys may not name the ids of their records.
+    has_signposts: bool,
+    /// What goes in next, and what went in, of each partition.
+    parts: Vec<(Part, Counts)>,
 }
 
 /// Makes a ledger where there is none. `again` throws away what an import that was broken off has
@@ -33,18 +47,16 @@ pub fn import<E: From<OpenError>>(
     items: impl Iterator<Item = Result<Item, E>>,
     again: bool,
 ) -> Result<(), E> {
-    let mut import = Import::begin(config, again)?;
-    let mut part = Part::default();
+    let mut import = Import::begin(config, head, again)?;
     for (count, item) in (1..).zip(items) {
-        import.add(&mut part, &item?)?;
-        if count % PART_ITEMS == 0 || part.bytes() >= PART_BYTES {
-            import.call("put", &std::mem::take(&mut part).pack())?;
+        let added = import.add(&item?);
+        added.map_err(|bad| OpenError::Unusable(bad.to_string()))?;
+        if count % PART_ITEMS == 0 || import.bytes() >= PART_BYTES {
+            import.put()?;
         }
     }
-    import.call("put", &part.pack())?;
-    import.call("put", &import.counts.last_part().pack())?;
-    let counts = &import.counts;
-    import.call("finish", &counts.finish(head, random(), SCHEMA, 1))?;
+    import.put()?;
+    import.finish(head)?;
     Ok(())
 }
 
@@ -55,44 +67,216 @@ fn random() -> u128 {
 }
 
 impl<'c> Import<'c> {
-    fn begin(config: &'c RemoteConfig, again: bool) -> Result<Self, OpenError> {
-        if config.partitions.is_some_and(|count| count != 1) {
-            let what = "a whole ledger is imported into one partition";
-            return Err(OpenError::Unusable(what.to_owned()));
-        }
-        let keys = Keys::new(&config.namespace, FIRST);
+    fn begin(config: &'c RemoteConfig, head: &Head, again: bool) -> Result<Self, OpenError> {
+        let count = partitions_of_new(config);
+        let keys: Vec<Keys> = (0..count)
+            .map(|partition| Keys::new(&config.namespace, partition))
+            .collect();
+        let at = UnixMillis(head.now_ms.max(0));
         let import = Self {
             rare: open::for_import(config, &keys)?,
             config,
-            keys,
+            parts: keys
+                .iter()
+                .map(|_| (Part::default(), Counts::at(at)))
+                .collect(),
+            partitions: Partitions::new(keys, Hasher::new(head.seed.0)),
             token: format!("{:032x}", random()),
-            counts: Counts::default(),
+            // A label that came with the export may be any here, and one of the hash is lost as soon
+            // as there are several partitions.
+            has_signposts: head.labelled || count > 1,
         };
-        import.call("begin", if again { b"1" } else { b"" })?;
+        let given = match (import.previous()?, again) {
+            (Some(_), false) => return Err(OpenError::Importing(config.address.to_string())),
+            (None, false) => String::new(),
+            (previous, true) => format!("again{}", previous.unwrap_or_default()),
+        };
+        for partition in import.first_last() {
+            import.call(partition, "begin", given.as_bytes())?;
+        }
         Ok(import)
     }
 
-    fn add(&mut self, part: &mut Part, item: &Item) -> Result<(), OpenError> {
-        let added = part.add(item, &mut self.counts);
-        added.map_err(|bad| OpenError::Unusable(bad.to_string()))
+    /// All partitions, the first one last.
+    fn first_last(&self) -> impl Iterator<Item = u16> + use<> {
+        (0..self.partitions.count()).rev()
     }
 
-    fn call(&self, step: &str, given: &[u8]) -> Result<(), OpenError> {
-        let mut call = redis::cmd("EVAL");
-        call.arg(IMPORT).arg(self.keys.all().len());
-        call.arg(&self.keys.all()[..]);
-        call.arg(step).arg(&self.token).arg(given);
+    /// The token of an import that was not finished; an error where there is a ledger.
+    fn previous(&self) -> Result<Option<String>, OpenError> {
+        let place = || self.config.address.to_string();
+        let meta = self.meta_key(FIRST)?;
         let caller = self.rare.caller(FIRST);
-        let called = self.rare.run(async move { caller.ask::<u64>(&call).await });
-        let place = self.config.address.to_string();
-        match wait_for(called) {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(refused(place, &error)),
-            Err(error) => Err(OpenError::Unreachable {
-                place,
-                why: error.to_string(),
-            }),
+        match self.run(async move { left_by(&caller, &meta).await })? {
+            Ok(Left::Nothing) => Ok(None),
+            Ok(Left::Import(token, of)) if of == self.partitions.count() => Ok(Some(token)),
+            Ok(Left::Import(_, of)) => Err(OpenError::Unusable(format!(
+                "the import that was not finished is into {of} partitions; choose as many again"
+            ))),
+            Ok(Left::Ledger) => Err(OpenError::Taken(place())),
+            Err(error) => Err(refused(place(), &error)),
         }
+    }
+
+    fn meta_key(&self, partition: u16) -> Result<String, OpenError> {
+        let keys = self.partitions.keys(partition);
+        let keys = keys.map_err(|error| self.unreachable(error))?;
+        Ok(keys.meta().to_owned())
+    }
+
+    fn add(&mut self, item: &Item) -> Result<(), BadItem> {
+        match item {
+            Item::Node(name) => self.on(FIRST, |part, counts| part.node(name, counts)),
+            Item::Channel(name) => self.on(FIRST, |part, counts| part.channel(name, counts)),
+            Item::Sku(sku) => {
+                let partition = self.of_sku(&sku.sku)?;
+                self.on(partition, |part, counts| part.sku(sku, counts))
+            }
+            Item::Reservation(held) => {
+                self.reservation(held)?;
+                self.signpost(held.key(), held.sequence)
+            }
+            Item::Answer(answer) => {
+                let partition = self.partitions.of_id(answer.id());
+                let key = self.on(partition, |part, counts| part.answer(answer, counts))?;
+                self.signpost(key, answer.sequence)
+            }
+        }
+    }
+
+    /// Does something to what goes into a partition.
+    fn on<T>(
+        &mut self,
+        partition: u16,
+        add: impl FnOnce(&mut Part, &mut Counts) -> Result<T, BadItem>,
+    ) -> Result<T, BadItem> {
+        let into = self.parts.get_mut(usize::from(partition));
+        let (part, counts) = into.ok_or(BadItem::LINE)?;
+        add(part, counts)
+    }
+
+    fn of_sku(&self, sku: &str) -> Result<u16, BadItem> {
+        let sku = Sku::new(sku).or(Err(BadItem::LINE))?;
+        Ok(self.partitions.of_sku(sku))
+    }
+
+    /// Home has all lines and says what becomes of them; each other partition has its own.
+    fn reservation(&mut self, held: &Held) -> Result<(), BadItem> {
+        let home = self.partitions.of_id(held.id());
+        let of = |line: &Line| self.of_sku(&line.sku);
+        let places: Vec<u16> = held.lines.iter().map(of).collect::<Result<_, _>>()?;
+        let elsewhere = places.iter().map(|place| *place != home).collect();
+        self.on(home, |part, counts| part.home(held, elsewhere, counts))?;
+        let mut others: Vec<u16> = places.iter().copied().filter(|at| *at != home).collect();
+        others.sort_unstable();
+        others.dedup();
+        for other in others {
+            let lines = held.lines.iter().zip(&places);
+            let lines: Vec<&Line> = lines
+                .filter_map(|(line, place)| (*place == other).then_some(line))
+                .collect();
+            self.on(other, |part, counts| part.part(held, &lines, counts))?;
+        }
+        Ok(())
+    }
+
+    fn signpost(&mut self, key: CommandKey, sequence: u64) -> Result<(), BadItem> {
+        let (partition, id) = self.partitions.signpost(key.id);
+        if !self.has_signposts || id == key.id {
+            return Ok(());
+        }
+        self.on(partition, |part, counts| {
+            part.signpost(id, key, sequence, counts);
+            Ok(())
+        })
+    }
+
+    fn bytes(&self) -> usize {
+        self.parts.iter().map(|(part, _)| part.bytes()).sum()
+    }
+
+    /// Writes what was added.
+    fn put(&mut self) -> Result<(), OpenError> {
+        for partition in self.first_last() {
+            let Some((part, _)) = self.parts.get_mut(usize::from(partition)) else {
+                continue;
+            };
+            let part = std::mem::take(part);
+            if part.bytes() > 0 {
+                self.call(partition, "put", &part.pack())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a ledger of what was written.
+    fn finish(&self, head: &Head) -> Result<(), OpenError> {
+        let made = Made {
+            head,
+            has_signposts: self.has_signposts,
+            ledger: random(),
+            schema: SCHEMA,
+            partitions: self.partitions.count(),
+        };
+        for partition in self.first_last() {
+            let Some((_, counts)) = self.parts.get(usize::from(partition)) else {
+                continue;
+            };
+            let given = (partition != FIRST).then_some(CHANNELS_MAX);
+            self.call(partition, "put", &counts.last_part(given).pack())?;
+            self.call(partition, "finish", &counts.finish(&made))?;
+        }
+        Ok(())
+    }
+
+    fn call(&self, partition: u16, step: &str, given: &[u8]) -> Result<(), OpenError> {
+        let keys = self.partitions.keys(partition);
+        let keys = keys.map_err(|error| self.unreachable(error))?;
+        let mut call = redis::cmd("EVAL");
+        call.arg(IMPORT).arg(keys.all().len());
+        call.arg(&keys.all()[..]);
+        call.arg(step).arg(&self.token).arg(given);
+        call.arg(self.partitions.count());
+        let caller = self.rare.caller(partition);
+        let called = self.run(async move { caller.ask::<u64>(&call).await })?;
+        let done = called.map(|_one| ());
+        done.map_err(|error| refused(self.config.address.to_string(), &error))
+    }
+
+    fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, OpenError> {
+        wait_for(self.rare.run(work)).map_err(|error| self.unreachable(error))
+    }
+
+    fn unreachable(&self, error: LedgerError) -> OpenError {
+        OpenError::Unreachable {
+            place: self.config.address.to_string(),
+            why: error.to_string(),
+        }
+    }
+}
+
+/// What stands where a ledger is to be made.
+enum Left {
+    Nothing,
+    /// A part of the import with this token, into so many partitions.
+    Import(String, u16),
+    Ledger,
+}
+
+async fn left_by(caller: &Caller, meta: &str) -> Result<Left, RedisError> {
+    match read_meta(caller, meta).await {
+        Err(MetaError::Bad(BadMeta::Missing)) => Ok(Left::Nothing),
+        Err(MetaError::Bad(BadMeta::Importing)) => {
+            let mut question = redis::cmd("HMGET");
+            question.arg(meta).arg("importing").arg("partitions");
+            let (token, of) = caller.ask(&question).await?;
+            Ok(Left::Import(token, of))
+        }
+        Err(MetaError::Store(error)) => Err(error),
+        Ok(_) | Err(MetaError::Bad(_)) => Ok(Left::Ledger),
     }
 }
 

@@ -18,6 +18,9 @@ use crate::domain::ReservationId;
 /// Before the store is asked again.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Attempts to name a loss that somebody has accepted already.
+const ATTEMPTS: u32 = 600;
+
 /// Records that are asked for at once.
 const RECORDS: usize = 1_000;
 
@@ -64,20 +67,24 @@ impl Losses {
         }
     }
 
+    /// What is missing is named also where somebody accepted it before this instance could look.
     async fn deal_with(&self, history: &History, seen: &Marker) {
         let remembered = history.take_remembered();
         let loss = format!("{}.{}", self.partition, seen.position);
-        while history.is_lost() {
+        let mut attempts = ATTEMPTS;
+        while attempts > 0 {
             // The connection may lead to the old primary, which has everything.
             self.caller.forget();
-            match self.stop_and_name(history, &loss, &remembered).await {
+            match self.stop_and_name(history, seen, &loss, &remembered).await {
                 Ok(Some(missing)) => {
                     self.target.meters.lost_commands(missing.commands.len());
                     return tell(&loss, &missing);
                 }
+                Ok(None) if !history.is_lost() => return,
                 Ok(None) => {}
                 Err(error) => tracing::warn!(%error, "a loss cannot be looked into yet"),
             }
+            attempts -= u32::from(!history.is_lost());
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -86,24 +93,31 @@ impl Losses {
     async fn stop_and_name(
         &self,
         history: &History,
+        seen: &Marker,
         loss: &str,
         remembered: &Remembered,
     ) -> RedisResult<Option<Missing>> {
         let contact = self.caller.meet(history, self.partition).await?;
-        let Some(seen) = contact.missing() else {
+        if let Some(missing) = contact.missing() {
+            self.stop(loss, missing).await?;
+        } else if !contact.is_accepted(seen) {
             return Ok(None);
-        };
+        }
+        self.missing(remembered).await.map(Some)
+    }
+
+    async fn stop(&self, loss: &str, missing: &Marker) -> RedisResult<()> {
         let mut stop = redis::cmd("EVAL");
         stop.arg(QUARANTINE).arg(1).arg(self.keys.meta());
         stop.arg(format!("{:032x}", self.identity.ledger));
-        stop.arg(seen.position.epoch).arg(loss);
+        stop.arg(missing.position.epoch).arg(loss);
         let stopped: String = self.caller.ask(&stop).await?;
         tracing::error!(
             loss,
             stopped_for = stopped,
             "acknowledged changes are missing in the store: no promises until somebody accepts that"
         );
-        self.missing(remembered).await.map(Some)
+        Ok(())
     }
 
     async fn missing(&self, remembered: &Remembered) -> RedisResult<Missing> {

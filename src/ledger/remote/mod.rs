@@ -14,6 +14,7 @@ mod lease;
 pub mod link;
 mod loss;
 mod mirror;
+mod moved;
 mod naming;
 mod open;
 mod partitions;
@@ -37,7 +38,9 @@ use self::format::{Packed, WireFormat};
 use self::lease::Leases;
 use self::mirror::{Mirror, Seen, Way};
 use self::naming::Naming;
+use self::open::FIRST;
 use self::partitions::Partitions;
+use self::several::Leftovers;
 use self::stand::Stand;
 use self::wire::command::Read;
 use self::wire::reply::{BatchReply, Item};
@@ -57,6 +60,8 @@ pub struct RemoteLedger {
     rare: Rare,
     mirror: Option<Mirrored>,
     partitions: Partitions,
+    /// Until then keys are looked for that were used before the ledger moved here.
+    moved_until: Option<UnixMillis>,
     naming: Naming,
     stand: Arc<Stand>,
     clock: Clock,
@@ -64,6 +69,7 @@ pub struct RemoteLedger {
     /// Events that stay in the stream.
     retain_events: u64,
     leases: Leases,
+    leftovers: Leftovers,
     /// LOCK: held for the few lines that read or move it.
     upkeep: Mutex<upkeep::Rounds>,
 }
@@ -81,31 +87,43 @@ impl RemoteLedger {
     /// Executes one command; returns when its answer is as durable as the level says.
     ///
     /// The command is on its way when this is first polled: a caller that goes away afterwards only
-    /// misses the answer, or leaves a command over several partitions to whoever comes next.
+    /// misses the answer, or leaves a command over several partitions to whoever comes next. Where
+    /// keys from before the ledger moved are looked for, its key is on its way, and if the caller
+    /// goes away then, nothing happens.
     pub async fn execute(&self, keyed: &Keyed<'_>) -> Result<Answer, LedgerError> {
         self.stand.admit()?;
+        if let Some(answer) = self.answer_of_before(keyed).await? {
+            return Ok(answer);
+        }
         if self.partitions.count() > 1 {
             return self.execute_in_some(keyed).await;
         }
-        match self.pack(keyed) {
-            Way::Store(packed) => {
-                let place = self.batcher.submit(packed).await?;
-                self.answer(place, keyed).await
-            }
+        match self.decide(keyed, FIRST).await? {
+            Way::Store(place) => self.answer(place, keyed).await,
             Way::Refused(seen) => Ok(refused(seen)),
         }
     }
 
+    /// Has a command that needs no other partition decided in this one, unless the mirror refuses
+    /// it.
+    async fn decide(&self, keyed: &Keyed<'_>, partition: u16) -> Result<Way<Place>, LedgerError> {
+        Ok(match self.pack(keyed, partition) {
+            Way::Store(packed) => Way::Store(self.batcher.submit(packed).await?),
+            Way::Refused(seen) => Way::Refused(seen),
+        })
+    }
+
     /// A command for the store, unless the mirror refuses it.
-    fn pack(&self, keyed: &Keyed<'_>) -> Way<Packed> {
+    fn pack(&self, keyed: &Keyed<'_>, partition: u16) -> Way<Packed> {
+        let packed = || Packed::command(keyed).to(partition);
         match (&self.mirror, &keyed.command) {
             (Some(Mirrored { mirror, .. }), Command::Reserve(reserve)) => {
-                match mirror.admit(keyed.key, reserve) {
-                    Way::Store(ticket) => Way::Store(Packed::command(keyed).with(ticket)),
+                match mirror.admit(partition, keyed.key, reserve) {
+                    Way::Store(ticket) => Way::Store(packed().with(ticket)),
                     Way::Refused(seen) => Way::Refused(seen),
                 }
             }
-            _ => Way::Store(Packed::command(keyed)),
+            _ => Way::Store(packed()),
         }
     }
 
@@ -115,10 +133,17 @@ impl RemoteLedger {
         if let Err(error) = self.stand.admit() {
             return vec![Err(error); commands.len()];
         }
+        if self.remembers_moved_keys() {
+            return self.execute_all_as_moved(commands).await;
+        }
+        self.execute_all(commands).await
+    }
+
+    async fn execute_all(&self, commands: &[Keyed<'_>]) -> Vec<Result<Answer, LedgerError>> {
         if self.partitions.count() > 1 {
             return self.execute_all_in_some(commands).await;
         }
-        let submit = |keyed| match self.pack(keyed) {
+        let submit = |keyed| match self.pack(keyed, FIRST) {
             Way::Store(packed) => Way::Store(self.batcher.submit(packed)),
             Way::Refused(seen) => Way::Refused(seen),
         };
@@ -222,7 +247,7 @@ impl RemoteLedger {
         consistency: Consistency,
     ) -> Result<Option<Availability>, LedgerError> {
         if let (Some(Mirrored { mirror, .. }), Consistency::Mirror) = (&self.mirror, consistency)
-            && let Some(seen) = mirror.availability(sku, node)
+            && let Some(seen) = mirror.availability(self.partitions.of_sku(sku), sku, node)
         {
             return Ok(Some(seen));
         }
@@ -232,9 +257,7 @@ impl RemoteLedger {
 
     /// A reservation; `None`: unknown or forgotten.
     pub async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, LedgerError> {
-        let Some(home) = self.partitions.of_id(id) else {
-            return Ok(None);
-        };
+        let home = self.partitions.of_id(id);
         let (reply, at) = self.read(&Read::Reservation(id), home).await?;
         self.shown(reply.reservation(at, id.0).map_err(senseless)?)
             .await
@@ -275,6 +298,9 @@ impl RemoteLedger {
     /// What the command with this identity was answered; `None`: nothing is known of it. Every
     /// partition is asked: the key alone does not say where it was decided.
     pub async fn settle(&self, id: u128) -> Result<Option<Answer>, LedgerError> {
+        if let Some((_, answer)) = self.moved_answer(id).await? {
+            return Ok(Some(answer));
+        }
         let submit = |at| {
             let read = Read::Settle(self.partitions.id_at(id, at));
             self.batcher.submit(Packed::read(&read).to(at))
@@ -305,7 +331,11 @@ impl RemoteLedger {
 
     /// How it is, as far as this instance has seen.
     pub fn health(&self) -> Health {
-        self.stand.health()
+        let mirror = self.mirror.as_ref().map(|on| on.mirror.health());
+        Health {
+            mirror,
+            ..self.stand.health()
+        }
     }
 
     /// Now, by the clock of this instance; what is decided goes by the store's.

@@ -20,13 +20,15 @@ use super::naming::Naming;
 use super::partitions::Partitions;
 use super::preflight::{self, Expected, Facts, Report};
 use super::script::{
-    BATCH, BATCH_OF_MANY, BadMeta, INIT, Identity, Keys, Meta, RELIEF, RELIEF_OF_MANY,
+    BATCH, BATCH_OF_MANY, BadMeta, INIT, Identity, Keys, Meta, RELIEF, RELIEF_OF_MANY, inlined,
 };
+use super::several::Leftovers;
 use super::stand::Stand;
 use super::upkeep::Rounds;
 use super::{Mirrored, RemoteLedger};
 use crate::blocking::wait_for;
 use crate::clock::Clock;
+use crate::domain::UnixMillis;
 use crate::domain::hash::Hasher;
 use crate::ledger::LedgerError;
 use crate::ledger::embedded::Retention;
@@ -112,12 +114,12 @@ pub enum OpenError {
 
 fn target(config: &RemoteConfig, keys: &[Keys]) -> Target {
     let source = |script: &Script| {
-        Cow::Borrowed(match (script, keys.len()) {
+        Cow::Owned(inlined(match (script, keys.len()) {
             (Script::Batch, 1) => BATCH,
             (Script::Relief, 1) => RELIEF,
             (Script::Batch, _) => BATCH_OF_MANY,
             (Script::Relief, _) => RELIEF_OF_MANY,
-        })
+        }))
     };
     Target {
         address: config.address.clone(),
@@ -184,21 +186,28 @@ async fn make(
 fn new_identity(config: &RemoteConfig) -> Identity {
     // The standard library's hasher keys are random; no more than that is needed.
     let random = || RandomState::new().hash_one(0_u8);
+    Identity {
+        ledger: (u128::from(random()) << 64) | u128::from(random()),
+        partitions: partitions_of_new(config),
+        seed: random(),
+    }
+}
+
+/// As many as were chosen, or as the address suggests.
+pub(super) fn partitions_of_new(config: &RemoteConfig) -> u16 {
     let usual = match config.address.place {
         Place::Cluster(_) => IN_CLUSTER,
         Place::Server(_) | Place::Sentinel { .. } => 1,
     };
-    Identity {
-        ledger: (u128::from(random()) << 64) | u128::from(random()),
-        partitions: config.partitions.unwrap_or(usual),
-        seed: random(),
-    }
+    config.partitions.unwrap_or(usual)
 }
 
 impl RemoteLedger {
     /// Opens the ledger in a store. Blocks.
     pub fn open(config: RemoteConfig) -> Result<Self, OpenError> {
-        let identity = learn_identity(&config)?;
+        let Meta {
+            identity, moved, ..
+        } = learn(&config)?;
         let keys: Vec<Keys> = (0..identity.partitions)
             .map(|partition| Keys::new(&config.namespace, partition))
             .collect();
@@ -230,6 +239,7 @@ impl RemoteLedger {
             rare,
             mirror,
             partitions: Partitions::new(keys, hasher),
+            moved_until: moved.map(|at| UnixMillis(at.saturating_add(config.retention.keys_ms))),
             naming: Naming::new(),
             stand,
             clock: config.clock,
@@ -237,8 +247,10 @@ impl RemoteLedger {
             retain_events: config.retain_events,
             leases: Leases {
                 holder: format!("{:016x}", RandomState::new().hash_one(0_u8)),
+                level: config.level,
                 meters: config.meters,
             },
+            leftovers: Leftovers::default(),
             upkeep: Mutex::new(Rounds::default()),
         };
         wait_for(ledger.read_names()).map_err(|error| OpenError::Unreachable {
@@ -251,8 +263,8 @@ impl RemoteLedger {
 
 /// The thread and connection to a store where a ledger is to be made; only one that would keep
 /// what the level promises. Blocks.
-pub(super) fn for_import(config: &RemoteConfig, keys: &Keys) -> Result<Rare, OpenError> {
-    let target = Arc::new(target(config, std::slice::from_ref(keys)));
+pub(super) fn for_import(config: &RemoteConfig, keys: &[Keys]) -> Result<Rare, OpenError> {
+    let target = Arc::new(target(config, keys));
     let rare = Rare::start(Arc::clone(&target), RARE_THREAD)?;
     let to_be = |mut facts: Facts| {
         for contact in &mut facts.contacts {
@@ -272,16 +284,14 @@ fn mirrored(
     keys: &[Keys],
     hasher: Hasher,
 ) -> io::Result<Option<Mirrored>> {
-    let [keys] = keys else {
-        tracing::info!("a ledger of several partitions has no mirror");
-        return Ok(None);
-    };
     if config.mirror.is_zero() {
         return Ok(None);
     }
+    let partitions = u16::try_from(keys.len()).unwrap_or(u16::MAX);
     let mirror = Arc::new(Mirror::new(
         hasher,
-        MirrorConfig {
+        partitions,
+        &MirrorConfig {
             bound: config.mirror,
             clock: config.batcher.settling.clock.clone(),
             retention: config.retention,
@@ -289,14 +299,14 @@ fn mirrored(
         },
     ));
     let thread = Rare::start(Arc::clone(target), MIRROR_THREAD)?;
-    mirror.start(&thread, keys.clone());
+    mirror.start(&thread, keys);
     Ok(Some(Mirrored { mirror, thread }))
 }
 
 /// Looks at a store as a server with this configuration would.
 pub fn inspect(config: &RemoteConfig) -> Result<Report, OpenError> {
     // Where there is no ledger yet, one partition stands for all.
-    let partitions = learn_identity(config).map_or(1, |identity| identity.partitions);
+    let partitions = learn(config).map_or(1, |meta| meta.identity.partitions);
     let keys: Vec<Keys> = (0..partitions)
         .map(|partition| Keys::new(&config.namespace, partition))
         .collect();
@@ -341,19 +351,19 @@ pub fn accept_loss(config: &RemoteConfig, name: &str) -> Result<Option<u32>, Ope
 }
 
 /// Asks the first partition what the ledger is; makes it where that is wanted.
-fn learn_identity(config: &RemoteConfig) -> Result<Identity, OpenError> {
+fn learn(config: &RemoteConfig) -> Result<Meta, OpenError> {
     let keys = Keys::new(&config.namespace, FIRST);
     let target = Arc::new(target(config, std::slice::from_ref(&keys)));
     let rare = Rare::start(target, RARE_THREAD)?;
     let made = config.init.then(|| new_identity(config));
-    let identity = wait_for(identified(&rare, config, &keys, FIRST, made))?.identity;
-    let wanted = config.partitions.unwrap_or(identity.partitions);
-    if identity.partitions == wanted && wanted > 0 {
-        return Ok(identity);
+    let meta = wait_for(identified(&rare, config, &keys, FIRST, made))?;
+    let found = meta.identity.partitions;
+    let wanted = config.partitions.unwrap_or(found);
+    if found == wanted && wanted > 0 {
+        return Ok(meta);
     }
-    let found = identity.partitions;
     Err(OpenError::Unusable(format!(
-        "it has {found} partitions, not {wanted}; their number never changes"
+        "it has {found} partitions, not {wanted}; to change their number, export and import"
     )))
 }
 

@@ -2,18 +2,28 @@
 //!
 //! A SKU belongs to one partition for ever: the hash of its name with the ledger's seed, modulo the
 //! number of partitions, which is fixed when the ledger is made.
+//!
+//! An id names the partition that decided it by its label, the lowest bits. In a ledger that moved
+//! here the label may name one of another ledger, or none. Such an id is at home in the partition of
+//! its label where there is one, else in that of its stem, the other bits; so whoever holds the id
+//! finds it. Whoever holds the key does not know the label: a signpost leads to the id, which stands
+//! in the partition of the stem under a label that no partition has.
 
 use super::script::Keys;
 use super::wire::several::Share;
-use crate::domain::command::{Command, LineRequest, StockChange};
+use crate::domain::command::{Command, LineRequest};
 use crate::domain::hash::Hasher;
+use crate::domain::ids::{LABEL_BITS, stem};
 use crate::domain::{ReservationId, Sku};
 use crate::ledger::LedgerError;
 use crate::limits::PARTITIONS_MAX;
 
-/// The bits of an id that name a partition.
-const NUMBER: u128 = 1_023;
-const _: () = assert!(PARTITIONS_MAX == 1_024, "the bits hold any number");
+/// The bits of an id that name a partition; all of them name none.
+const LABEL: u128 = (1 << LABEL_BITS) - 1;
+const _: () = assert!(
+    PARTITIONS_MAX == (1 << LABEL_BITS) - 1,
+    "the bits hold any number"
+);
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -61,38 +71,43 @@ impl Partitions {
     pub(super) fn id_at(&self, id: u128, partition: u16) -> u128 {
         match self.count() {
             0 | 1 => id,
-            _ => (id & !NUMBER) | u128::from(partition),
+            _ => (id & !LABEL) | u128::from(partition),
         }
     }
 
-    /// The partition that an id names; `None`: none of this ledger.
-    pub(super) fn of_id(&self, id: ReservationId) -> Option<u16> {
-        match self.count() {
-            0 | 1 => Some(0),
-            count => u16::try_from(id.0 & NUMBER).ok().filter(|at| *at < count),
-        }
+    /// The partition where an id is at home.
+    pub(super) fn of_id(&self, id: ReservationId) -> u16 {
+        let count = u128::from(self.count().max(1));
+        let label = id.0 & LABEL;
+        let home = if label < count {
+            label
+        } else {
+            stem(id.0) % count
+        };
+        u16::try_from(home).unwrap_or(0)
     }
 
-    /// The partitions of a command in ascending order; the first is its home. `None`: it is about
-    /// a reservation of another ledger.
-    pub(super) fn of_command(&self, command: &Command<'_>) -> Option<Vec<u16>> {
+    /// Where the signpost of a moved key stands, and its id there.
+    pub(super) fn signpost(&self, id: u128) -> (u16, u128) {
+        let id = id | LABEL;
+        (self.of_id(ReservationId(id)), id)
+    }
+
+    /// The partitions of a command in ascending order; the first is its home.
+    pub(super) fn of_command(&self, command: &Command<'_>) -> Vec<u16> {
         let of = |sku: &Sku<'_>| self.of_sku(*sku);
         let mut all: Vec<u16> = match command {
             Command::Reserve(reserve) => {
                 let lines = reserve.lines.as_slice();
                 lines.iter().map(|line| of(&line.sku)).collect()
             }
-            Command::Act(act) => vec![self.of_id(act.id)?],
-            Command::Stock(stock) => match &stock.change {
-                StockChange::Set(items) => items.iter().map(|item| of(&item.sku)).collect(),
-                StockChange::Adjust(items) => items.iter().map(|item| of(&item.sku)).collect(),
-                StockChange::Transfer(items) => items.iter().map(|item| of(&item.sku)).collect(),
-            },
+            Command::Act(act) => vec![self.of_id(act.id)],
+            Command::Stock(stock) => stock.change.skus().iter().map(of).collect(),
             Command::PutSettings(put) => vec![of(&put.sku)],
         };
         all.sort_unstable();
         all.dedup();
-        Some(all)
+        all
     }
 
     /// Lines by partition, in ascending order.

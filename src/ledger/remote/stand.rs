@@ -78,6 +78,7 @@ impl Stand {
             is_safe: !self.is_unsafe.load(Ordering::Relaxed)
                 && !self.is_stopped.load(Ordering::Relaxed)
                 && !self.target.histories.iter().any(History::is_lost),
+            mirror: None,
         }
     }
 

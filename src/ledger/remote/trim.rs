@@ -58,6 +58,6 @@ impl RemoteLedger {
 async fn remove(caller: &Caller, keys: &Keys, lease: &Lease, stay: u64) -> RedisResult<u64> {
     let mut call = redis::cmd("EVAL");
     call.arg(TRIM).arg(2).arg(keys.meta()).arg(keys.events());
-    call.arg(lease.token).arg(stay);
+    call.arg(lease.token).arg(&lease.holder).arg(stay);
     caller.ask(&call).await
 }

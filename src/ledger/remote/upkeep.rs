@@ -16,7 +16,7 @@ use crate::ledger::LedgerError;
 /// Calls of one round that give back what is past its deadline; the next round goes on.
 const EXPIRE_CALLS: usize = 16;
 
-/// Rounds from one look at names and counters to the next.
+/// Rounds from one look at names, counters and what was left half way to the next.
 const SELDOM: u32 = 4;
 
 /// Records looked at in one round for what may be forgotten.
@@ -35,17 +35,20 @@ pub(super) struct Rounds {
 }
 
 impl RemoteLedger {
-    /// One round: what is past its deadline goes back, some old records are forgotten, names and
-    /// counters are looked at now and then.
+    /// One round: what is past its deadline goes back, some old records are forgotten; names, counters
+    /// and what was left half way are looked at now and then.
     pub async fn tick(&self) -> Result<(), LedgerError> {
-        self.expire().await?;
-        self.recover().await?;
         let (is_seldom, partition, cursor) = {
             let mut rounds = self.rounds();
             rounds.count = rounds.count.wrapping_add(1);
             let is_seldom = rounds.count % SELDOM == 1;
             (is_seldom, rounds.partition, rounds.cursor.clone())
         };
+        let expired = self.expire().await;
+        if is_seldom {
+            self.recover().await?;
+        }
+        expired?;
         if is_seldom {
             self.read_names().await?;
             self.look_at_counters().await?;
@@ -63,23 +66,28 @@ impl RemoteLedger {
         self.upkeep.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn expire(&self) -> Result<(), LedgerError> {
+    /// Has expire what is past its deadline; the latest moment that any partition went by, or nothing
+    /// where more is left than one round takes.
+    pub(super) async fn expire(&self) -> Result<Option<UnixMillis>, LedgerError> {
         let mut left: Vec<u16> = self.partitions.numbers().collect();
+        let mut latest = UnixMillis::default();
         for _ in 0..EXPIRE_CALLS {
             let submit = |partition| self.batcher.submit(Packed::expire().to(partition));
             let waits: Vec<_> = left.iter().copied().map(submit).collect();
             let mut backlog = Vec::new();
             for (partition, wait) in left.into_iter().zip(waits) {
-                if wait.await?.0.header().backlog {
+                let (reply, _) = wait.await?;
+                latest = latest.max(reply.header().now);
+                if reply.header().backlog {
                     backlog.push(partition);
                 }
             }
             if backlog.is_empty() {
-                break;
+                return Ok(Some(latest));
             }
             left = backlog;
         }
-        Ok(())
+        Ok(None)
     }
 
     async fn look_at_counters(&self) -> Result<(), LedgerError> {

@@ -24,13 +24,10 @@ use crate::clock::Clock;
 use crate::domain::hash::Hasher;
 use crate::domain::line::Inconsistent;
 use crate::domain::{Units, UnixMillis};
-use crate::ledger::names::Names;
+use crate::ledger::names::{DEFAULT_NODE, Names};
 use crate::ledger::{LedgerError, Position};
 use crate::limits::{CHANNELS_MAX, NODES_MAX, RECORD_SHARDS, STOCK_SHARDS};
 use crate::telemetry::Meters;
-
-/// Name of [`NodeIx::MAIN`](crate::domain::NodeIx::MAIN).
-const DEFAULT_NODE: &str = "main";
 
 /// Why a ledger cannot be opened. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -193,9 +190,9 @@ impl EmbeddedLedger {
         clock: Clock,
         meters: Meters,
     ) -> Result<Self, OpenError> {
-        let seed = super::identity::read_or_make(&*storage)?;
+        let identity = super::identity::read_or_make(&*storage)?;
         let mut recovery = Journal::open(Arc::clone(&storage), config.journal)?;
-        let state = State::new(Hasher::new(seed), meters.clone());
+        let state = State::new(Hasher::new(identity.seed), meters.clone());
         let (from, latest) = state.recover(&storage, &mut recovery)?;
         warn_of_an_early_clock(clock.now(), latest);
         if let Some(cut) = recovery.cut() {
@@ -207,6 +204,7 @@ impl EmbeddedLedger {
             tracing::warn!(%error, "cannot remove an unfinished snapshot");
         }
         let ledger = Self {
+            labelled: identity.labelled,
             state,
             journal,
             clock,
@@ -227,8 +225,13 @@ impl EmbeddedLedger {
 impl State {
     /// Without any content.
     pub(super) fn new(hasher: Hasher, meters: Meters) -> Self {
+        Self::over(Pool::new(meters), hasher)
+    }
+
+    /// Over a pool without any content.
+    pub(super) fn over(pool: Pool, hasher: Hasher) -> Self {
         Self {
-            pool: Pool::new(meters),
+            pool,
             hasher,
             nodes: RwLock::new(Names::new(NODES_MAX)),
             channels: RwLock::new(Names::new(CHANNELS_MAX)),
@@ -259,7 +262,9 @@ impl State {
 
     /// After the last event: derived indexes.
     fn finish(&self, loading: &Loading) -> Result<(), OpenError> {
-        let mut newest: HashMap<u64, (Position, super::pool::HeadRef)> = HashMap::new();
+        // By time first: sequences of a ledger of several partitions do not go on from each other.
+        type Newest = ((UnixMillis, Position), super::pool::HeadRef);
+        let mut newest: HashMap<u64, Newest> = HashMap::new();
         let mut gone = Vec::new();
         for number in 0..RECORD_SHARDS {
             let at = u16::try_from(number).unwrap_or(u16::MAX);
@@ -270,11 +275,10 @@ impl State {
                     gone.push((number, slot));
                 } else if let Some(reference) = head.reference {
                     let hash = self.hasher.reference(head.channel, reference);
-                    let entry = newest
-                        .entry(hash)
-                        .or_insert((record.position(), (at, slot)));
-                    if entry.0 <= record.position() {
-                        *entry = (record.position(), (at, slot));
+                    let made = (record.at, record.position());
+                    let entry = newest.entry(hash).or_insert((made, (at, slot)));
+                    if entry.0 <= made {
+                        *entry = (made, (at, slot));
                     }
                 }
             }

@@ -32,7 +32,11 @@ impl State {
                 self.replay_reserved(event.position, event.at, reserved, loading)
             }
             Body::Acted(acted) => {
-                self.keep_event(event, acted.key, loading)?;
+                // Where it lies in several partitions, what undoes a part of it, or moves it on, may
+                // have no other key than its own: the record of the reservation stays.
+                if acted.key.id != acted.id.0 {
+                    self.keep_event(event, acted.key, loading)?;
+                }
                 self.replay_touch(event, acted.id, loading)?;
                 self.replay_acted(sequence, acted, loading)
             }

@@ -300,6 +300,7 @@ impl<F: Format> Lane<F> {
                 caller: Link::new(Arc::clone(&self.parts.target)),
                 ids: Arc::clone(&self.parts.ids),
                 settling: self.parts.config.settling.clone(),
+                is_unusable: false,
             };
             workers.spawn_local(worker.run());
         }

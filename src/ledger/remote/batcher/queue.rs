@@ -1,6 +1,7 @@
 //! Commands that wait for the next batch.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,6 +15,11 @@ use crate::telemetry::Script;
 
 /// A reply that all commands of a batch share, and the place of one of them in it.
 pub type Place<R> = (Arc<R>, usize);
+
+/// So many commands that would be a batch alone become two. Callers that wait for one batch come
+/// back together; without this they would stay together, and the store and this program would take
+/// turns instead of working at the same time.
+const HALVED: RangeInclusive<usize> = 48..=STORE_BATCH_COMMANDS_MAX;
 
 /// What a batch may not have too much of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +108,8 @@ struct Inner<C, R> {
     turns: VecDeque<u16>,
     commands: usize,
     bytes: usize,
+    /// Batches that were taken and are not settled.
+    in_flight: usize,
 }
 
 impl<C, R> Inner<C, R> {
@@ -122,6 +130,16 @@ impl<C, R> Inner<C, R> {
         let entry = self.entries.get_mut(usize::from(partition))?.pop_front()?;
         self.discount(&entry);
         Some(entry)
+    }
+
+    /// Most commands of the next batch: half of what waits when there would be no other batch.
+    fn commands_max(&self) -> usize {
+        let is_alone = self.in_flight == 0 && self.turns.len() == 1;
+        if is_alone && HALVED.contains(&self.commands) {
+            self.commands.div_ceil(2)
+        } else {
+            STORE_BATCH_COMMANDS_MAX
+        }
     }
 
     fn count(&mut self, entry: &Entry<C, R>) {
@@ -156,6 +174,7 @@ impl<C: Settle, R> Queue<C, R> {
                 turns: VecDeque::new(),
                 commands: 0,
                 bytes: 0,
+                in_flight: 0,
             }),
             ready: Notify::new(),
             is_closed: AtomicBool::new(false),
@@ -228,11 +247,12 @@ impl<C: Settle, R> Queue<C, R> {
         let (mut lines, mut bytes) = (0, 0);
         let now = monotonic();
         let mut inner = self.lock();
+        let commands_max = inner.commands_max();
         let turn = inner.turns.pop_front();
         while let Some(next) = turn.and_then(|partition| inner.first(partition)) {
             let weight = next.weight;
             let is_stale = self.is_stale(next, now);
-            let is_full = batch.len() == STORE_BATCH_COMMANDS_MAX
+            let is_full = batch.len() == commands_max
                 || lines + weight.lines > STORE_BATCH_LINES_MAX
                 || bytes + weight.bytes > STORE_BATCH_BYTES_MAX;
             if is_full && !batch.is_empty() && !is_stale {
@@ -251,6 +271,7 @@ impl<C: Settle, R> Queue<C, R> {
             }
         }
         let is_more = !inner.turns.is_empty();
+        inner.in_flight += usize::from(!batch.is_empty());
         drop(inner);
         if is_more {
             self.ready.notify_one();
@@ -259,6 +280,11 @@ impl<C: Settle, R> Queue<C, R> {
             entry.fail(LedgerError::Overloaded);
         }
         batch
+    }
+
+    /// A batch that was taken is settled.
+    pub(super) fn settled(&self) {
+        self.lock().in_flight -= 1;
     }
 
     /// Answers those who have waited too long, while nothing is taken.
@@ -334,124 +360,5 @@ impl<C: Settle, R> Queue<C, R> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    impl Settle for u32 {}
-
-    type Waiter = oneshot::Receiver<Result<Place<()>, LedgerError>>;
-
-    fn entry(number: u32, lines: usize, bytes: usize) -> (Entry<u32, ()>, Waiter) {
-        let (waiter, receiver) = oneshot::channel();
-        let script = Script::Batch;
-        let entry = Entry {
-            command: number,
-            weight: Weight {
-                lines,
-                bytes,
-                script,
-                partition: 0,
-            },
-            waiter,
-            since: monotonic(),
-            sent: None,
-            is_in_doubt: false,
-        };
-        (entry, receiver)
-    }
-
-    fn queue(commands: usize, bytes: usize, age: Duration) -> Queue<u32, ()> {
-        let limits = QueueLimits {
-            commands,
-            bytes,
-            age,
-        };
-        Queue::new(limits, 1)
-    }
-
-    const LONG: Duration = Duration::from_hours(1);
-
-    fn numbers(batch: &[Entry<u32, ()>]) -> Vec<u32> {
-        batch.iter().map(|entry| entry.command).collect()
-    }
-
-    #[test]
-    fn a_batch_ends_at_the_first_limit_that_it_meets() {
-        for (lines, bytes, per_batch) in [
-            (1, 10, STORE_BATCH_COMMANDS_MAX),
-            (STORE_BATCH_LINES_MAX / 4, 1, 4),
-            (1, STORE_BATCH_BYTES_MAX / 3, 3),
-            (STORE_BATCH_LINES_MAX * 2, 1, 1),
-            (1, STORE_BATCH_BYTES_MAX * 2, 1),
-        ] {
-            let queue = queue(1_000, usize::MAX, LONG);
-            (0..300).for_each(|n| queue.push(entry(n, lines, bytes).0));
-            let first = numbers(&queue.take());
-            assert_eq!(first.len(), per_batch);
-            let second = numbers(&queue.take());
-            assert_eq!(second.first().copied(), u32::try_from(per_batch).ok());
-        }
-    }
-
-    #[test]
-    fn a_full_queue_answers_overloaded_and_has_room_again_after_a_batch() {
-        for queue in [queue(2, usize::MAX, LONG), queue(99, 20, LONG)] {
-            queue.push(entry(1, 1, 10).0);
-            queue.push(entry(2, 1, 10).0);
-            let (third, mut waiter) = entry(3, 1, 10);
-            queue.push(third);
-            assert!(matches!(
-                waiter.try_recv(),
-                Ok(Err(LedgerError::Overloaded))
-            ));
-            assert_eq!(numbers(&queue.take()), [1, 2]);
-            let (fourth, mut waiter) = entry(4, 1, 10);
-            queue.push(fourth);
-            assert!(waiter.try_recv().is_err(), "it waits");
-            assert_eq!(numbers(&queue.take()), [4]);
-        }
-    }
-
-    #[test]
-    fn what_has_waited_too_long_is_not_sent_unless_it_was_sent_before() {
-        let queue = queue(9, usize::MAX, Duration::ZERO);
-        let (late, mut waiter) = entry(1, 1, 1);
-        let since = late.since;
-        let (mut deferred, _) = entry(2, 1, 1);
-        deferred.sent = Some(monotonic());
-        queue.push(late);
-        queue.push(deferred);
-        while since.elapsed().is_zero() {}
-        assert_eq!(numbers(&queue.take()), [2]);
-        assert!(matches!(
-            waiter.try_recv(),
-            Ok(Err(LedgerError::Overloaded))
-        ));
-    }
-
-    #[test]
-    fn what_is_put_back_comes_first_and_in_order() {
-        let queue = queue(2, usize::MAX, LONG);
-        queue.push(entry(3, 1, 1).0);
-        queue.push(entry(4, 1, 1).0);
-        queue.put_back(vec![entry(1, 1, 1).0, entry(2, 1, 1).0]);
-        assert_eq!(numbers(&queue.take()), [1, 2, 3, 4]);
-    }
-
-    #[test]
-    fn nobody_is_left_waiting_when_a_queue_is_abandoned() {
-        let queue = queue(9, usize::MAX, LONG);
-        let (fresh, mut fresh_waiter) = entry(1, 1, 1);
-        let (mut doubtful, mut doubtful_waiter) = entry(2, 1, 1);
-        doubtful.is_in_doubt = true;
-        queue.push(fresh);
-        queue.push(doubtful);
-        queue.abandon();
-        let (late, mut late_waiter) = entry(3, 1, 1);
-        queue.push(late);
-        let told = [&mut fresh_waiter, &mut doubtful_waiter, &mut late_waiter]
-            .map(|waiter| waiter.try_recv().unwrap().unwrap_err());
-        let nothing = LedgerError::Unavailable;
-        assert_eq!(told, [nothing, LedgerError::Unknown, nothing]);
-    }
-}
+#[path = "queue_tests.rs"]
+mod tests;

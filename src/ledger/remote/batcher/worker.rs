@@ -29,6 +29,8 @@ pub(super) struct Worker<F: Format, C> {
     pub(super) caller: C,
     pub(super) ids: Arc<BatchIds>,
     pub(super) settling: Settling,
+    /// The store had no ledger that could be used when it was last asked.
+    pub(super) is_unusable: bool,
 }
 
 /// How one attempt ended.
@@ -53,6 +55,7 @@ impl<F: Format, C: Caller> Worker<F, C> {
                 return;
             }
             self.settle(batch).await;
+            self.queue.settled();
         }
     }
 
@@ -129,9 +132,26 @@ impl<F: Format, C: Caller> Worker<F, C> {
             time: self.settling.clock.as_ref().map(Clock::now),
         });
         match self.queue.dropping_stale(called).await {
-            Ok(reply) => self.read(reply, question, &commands, before),
-            Err(error) => meaning_of(&error, script),
+            Ok(reply) => {
+                self.is_unusable = false;
+                self.read(reply, question, &commands, before)
+            }
+            Err(error) => {
+                self.tell_of_unusable(&error);
+                meaning_of(&error, script)
+            }
         }
+    }
+
+    /// Once, for as long as it is so: every batch comes by here.
+    fn tell_of_unusable(&mut self, error: &CallError) {
+        let CallError::Unusable(why) = error else {
+            return;
+        };
+        if !self.is_unusable {
+            tracing::error!(%why, "the store holds no ledger that can be used");
+        }
+        self.is_unusable = true;
     }
 
     fn read(
@@ -188,10 +208,7 @@ fn meaning_of<R>(error: &CallError, script: Script) -> Attempt<R> {
             tracing::debug!(%why, "the store did nothing");
             Attempt::Failed(LedgerError::Unavailable)
         }
-        CallError::Unusable(why) => {
-            tracing::error!(%why, "the store holds no ledger that can be used");
-            Attempt::Failed(LedgerError::Unavailable)
-        }
+        CallError::Unusable(_) => Attempt::Failed(LedgerError::Unavailable),
         CallError::Quarantined(why) => {
             tracing::debug!(%why, "the store is quarantined");
             Attempt::Failed(LedgerError::Quarantined)

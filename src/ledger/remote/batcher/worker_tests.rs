@@ -169,6 +169,7 @@ fn run(commands: &[u8], list: &[Does], limit: Duration) -> Outcome {
             pause_max: Duration::from_micros(1),
             clock: None,
         },
+        is_unusable: false,
     };
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().build().unwrap();

@@ -141,8 +141,7 @@ impl Contact {
     /// What was seen and is not part of the store's history.
     pub fn missing(&self) -> Option<&Marker> {
         let (seen, marker) = (self.seen.as_ref()?, self.marker.as_ref()?);
-        let is_there = if marker.position.epoch > seen.position.epoch {
-            // Somebody has accepted that something was lost.
+        let is_there = if self.is_accepted(seen) {
             true
         } else if marker.position <= seen.position {
             marker == seen
@@ -153,6 +152,12 @@ impl Contact {
                 .is_none_or(|end| end.is_same_end(seen))
         };
         (!is_there).then_some(seen)
+    }
+
+    /// Whether somebody has accepted that what came after this was lost.
+    pub fn is_accepted(&self, seen: &Marker) -> bool {
+        let marker = self.marker.as_ref();
+        marker.is_some_and(|marker| marker.position.epoch > seen.position.epoch)
     }
 
     /// Where the history stands, if it goes on from what was seen.

@@ -11,6 +11,7 @@ use redis::{ErrorKind, RedisError, RedisResult, Value};
 use super::Target;
 use super::address::{Endpoint, Place};
 use super::connection::{Connection, unexpected};
+use super::race::first_of;
 use super::sentinel::primary_of;
 
 /// Slots of every cluster.
@@ -97,24 +98,19 @@ pub(in crate::ledger::remote) async fn primaries(target: &Target) -> RedisResult
     Ok(found)
 }
 
-/// Asks for the map: first those of the address, then whoever served something before.
+/// Asks those of the address, and whoever served something before, for the map.
 async fn learn(target: &Target, nodes: &[Endpoint]) -> RedisResult<()> {
-    let mut last = unexpected("the address names no node");
     let before: Vec<Endpoint> = {
         let ranges = target.cluster.lock();
         ranges.iter().map(|range| range.primary.clone()).collect()
     };
-    for node in nodes.iter().chain(&before) {
-        match as_told_by(node, target).await {
-            Ok(ranges) => {
-                *target.cluster.lock() = ranges;
-                target.cluster.is_stale.store(false, Ordering::Release);
-                return Ok(());
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
+    let more = before.iter().filter(|node| !nodes.contains(node));
+    let asked = nodes.iter().chain(more);
+    let asked = asked.map(|node| as_told_by(node, target));
+    let ranges = first_of(asked, unexpected("the address names no node")).await?;
+    *target.cluster.lock() = ranges;
+    target.cluster.is_stale.store(false, Ordering::Release);
+    Ok(())
 }
 
 async fn as_told_by(node: &Endpoint, target: &Target) -> RedisResult<Vec<Range>> {

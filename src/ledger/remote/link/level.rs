@@ -32,7 +32,7 @@ pub enum Wait {
 
 impl Wait {
     /// Adds the command; `limit` is how long the store may wait.
-    pub(super) fn add_to(self, commands: &mut Pipeline, limit: Duration) {
+    pub(in crate::ledger::remote) fn add_to(self, commands: &mut Pipeline, limit: Duration) {
         // For the store 0 is for ever.
         let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1);
         match self {
@@ -50,7 +50,7 @@ impl Wait {
 impl Level {
     /// What to wait for on the server that describes itself like this. An error if it cannot give
     /// what the level promises.
-    pub(super) fn on_server(self, info: &str) -> RedisResult<Wait> {
+    pub(in crate::ledger::remote) fn on_server(self, info: &str) -> RedisResult<Wait> {
         let has_waitaof = version(info).is_some_and(|version| version >= WAITAOF_SINCE);
         Ok(match self.durability {
             // With `appendfsync always` the reply comes after the sync; where there is a way to ask
@@ -69,7 +69,7 @@ impl Level {
     }
 
     /// Whether the reply to the wait says that the level was reached; an error if it does not say.
-    pub(super) fn reached(self, waited: &Value) -> Result<bool, Why> {
+    pub(in crate::ledger::remote) fn reached(self, waited: &Value) -> Result<bool, Why> {
         let replicas = i64::from(self.replicas);
         let pair = |value: &Value| match value.as_sequence()? {
             &[Value::Int(here), Value::Int(copies)] => Some((here, copies)),

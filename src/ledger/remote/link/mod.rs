@@ -11,6 +11,7 @@ mod cluster;
 mod connection;
 mod failure;
 mod level;
+mod race;
 mod ready;
 mod sentinel;
 mod tls;

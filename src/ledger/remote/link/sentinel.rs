@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use super::Target;
 use super::address::{Address, Endpoint, Entry, Login, Place};
 use super::connection::{Connection, Patience, unexpected};
+use super::race::first_of;
 
 /// Where Sentinels publish that a primary was replaced.
 const NEWS: &str = "+switch-master";
@@ -32,14 +33,9 @@ pub(super) async fn primary_of(address: &Address, patience: Patience) -> RedisRe
         } => (sentinels, name, login),
     };
     let entry = address.entry_of_sentinels(login);
-    let mut last = unexpected("the address names no sentinel");
-    for sentinel in sentinels {
-        match primary_as_told_by(sentinel, entry, name, patience).await {
-            Ok(endpoint) => return Ok(endpoint),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
+    let ask = |sentinel| primary_as_told_by(sentinel, entry, name, patience);
+    let asked = sentinels.iter().map(ask);
+    first_of(asked, unexpected("the address names no sentinel")).await
 }
 
 async fn primary_as_told_by(

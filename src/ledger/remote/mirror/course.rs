@@ -1,6 +1,5 @@
 //! Putting in what happened: batch by batch, each once, in order, without gaps.
 
-use super::ONLY_PARTITION;
 use super::freshness::Freshness;
 use crate::ledger::Position;
 use crate::ledger::embedded::replica::{Progress, Replica, Unfit};
@@ -31,6 +30,7 @@ pub(super) enum Astray {
 /// How far one partition was put in.
 #[derive(Debug)]
 pub(super) struct Course {
+    pub(super) partition: u16,
     pub(super) epoch: u32,
     pub(super) sequence: u64,
     /// The chain over all batches so far.
@@ -43,7 +43,7 @@ pub(super) struct Course {
 impl Course {
     pub(super) const fn position(&self) -> Position {
         Position {
-            shard: ONLY_PARTITION,
+            shard: self.partition,
             epoch: self.epoch,
             sequence: self.sequence,
         }

@@ -1,9 +1,10 @@
 //! What feeds the mirror of one partition: this instance's own batches as they are answered, and
 //! the stream of events, which has those of all instances.
 
-use super::ONLY_PARTITION;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
 
 use super::course::{Astray, Course};
 use super::freshness::Freshness;
@@ -44,14 +45,17 @@ pub(super) struct Feed {
     /// LOCK: for as long as it takes to put in a batch, or to see that it is in. `None`: the
     /// content has to be read from the store.
     following: Mutex<Option<Following>>,
+    /// A reply spoke of changes that were not in, or the content was given up.
+    behind: Notify,
     pub(super) fresh: Freshness,
 }
 
 impl Feed {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(partition: u16) -> Self {
         Self {
             following: Mutex::new(None),
-            fresh: Freshness::new(),
+            behind: Notify::new(),
+            fresh: Freshness::new(partition),
         }
     }
 
@@ -78,6 +82,11 @@ impl Feed {
         self.lock().as_ref().map(|one| one.course.sequence)
     }
 
+    /// Waits until a reply has spoken of changes that were not in, or the content was given up.
+    pub(super) async fn is_behind(&self) {
+        self.behind.notified().await;
+    }
+
     /// A batch of this instance was answered, as durably as the level says. What it did is in when
     /// this returns, or nobody sees the mirror before it is.
     pub(super) fn heard(
@@ -94,15 +103,14 @@ impl Feed {
             Some(one) => one.heard(header, sent).and_then(|()| {
                 one.take(replica, argument, reply, &self.fresh)?;
                 one.prove(header, sent, &self.fresh);
+                if one.course.sequence < header.last {
+                    self.behind.notify_one();
+                }
                 Ok(())
             }),
             None => Ok(()),
         };
-        self.fresh.tell(Position {
-            shard: ONLY_PARTITION,
-            epoch: header.epoch,
-            sequence: header.last,
-        });
+        self.fresh.tell(reply.position(header.last));
         self.keep(following, took)
     }
 
@@ -144,6 +152,7 @@ impl Feed {
         let why = took.err()?;
         self.fresh.end();
         *following = None;
+        self.behind.notify_one();
         Some(why)
     }
 }

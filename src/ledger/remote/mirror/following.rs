@@ -1,21 +1,28 @@
 //! Keeping the mirror up: reading the content when there is none, the stream when there is.
+//!
+//! The stream is read at a pace, not whenever it has something: most of what it has the mirror took
+//! from this instance's own replies, and a question would only fetch that again. Where a reply shows
+//! that others have done something, the stream is read at once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Mirror;
+use tokio::time::{sleep, timeout};
+
 use super::course::Astray;
-use super::reading::{Entries, Unreadable, entry, read};
+use super::pane::Pane;
+use super::reading::{Entries, Unreadable, entry};
+use super::{Mirror, Turns};
 use crate::clock::{Monotonic, monotonic};
-use crate::ledger::remote::feed::Caller;
+use crate::ledger::remote::feed::{Caller, is_elsewhere};
 use crate::ledger::remote::script::Keys;
 
 /// Entries of the stream that are read at once.
 const ENTRIES: usize = 64;
 
-/// How long the store keeps a question for what is next.
-const WAIT: Duration = Duration::from_millis(200);
+/// What a reply shows to be missing may be another batch of our own, whose reply is on its way.
+const GRACE: Duration = Duration::from_millis(1);
 
 /// Pauses after failures: each is twice the one before.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -27,10 +34,14 @@ const TIDY_PAUSE: Duration = Duration::from_millis(50);
 /// The answer to a question for what is next.
 type Next = Option<HashMap<String, Entries>>;
 
-/// Keeps a mirror up for as long as the ledger is open.
-pub(super) async fn follow(mirror: Arc<Mirror>, caller: Caller, keys: Keys) {
+/// Keeps a pane of the mirror up for as long as the ledger is open.
+pub(super) async fn follow(mirror: Arc<Mirror>, partition: u16, caller: Caller, keys: Keys) {
+    let Some(pane) = mirror.pane(partition) else {
+        return;
+    };
     let mut follower = Follower {
-        mirror,
+        mirror: &mirror,
+        pane,
         caller,
         keys,
         tidied: monotonic(),
@@ -41,62 +52,65 @@ pub(super) async fn follow(mirror: Arc<Mirror>, caller: Caller, keys: Keys) {
             Ok(()) => pause = PAUSE_MIN,
             Err(Unreadable::Astray(Astray::TooMuch(most))) => {
                 tracing::error!(
+                    partition,
                     most,
                     "too many records to mirror: the store answers everything"
                 );
                 return;
             }
+            Err(Unreadable::Store(error)) if is_elsewhere(&error) => {
+                follower.caller.look_anew().await;
+            }
             Err(why) => {
-                tracing::warn!(%why, "the mirror cannot follow the store");
+                tracing::warn!(partition, %why, "the mirror cannot follow the store");
                 follower.caller.forget();
-                tokio::time::sleep(pause).await;
+                sleep(pause).await;
                 pause = (pause * 2).min(PAUSE_MAX);
             }
         }
     }
 }
 
-struct Follower {
-    mirror: Arc<Mirror>,
+struct Follower<'m> {
+    mirror: &'m Mirror,
+    pane: &'m Pane,
     caller: Caller,
     keys: Keys,
     tidied: Monotonic,
 }
 
-impl Follower {
+impl Follower<'_> {
     async fn step(&mut self) -> Result<(), Unreadable> {
-        match self.mirror.feed.sequence() {
-            Some(sequence) => self.read_next(sequence).await?,
-            None => self.read_all().await?,
+        if self.pane.feed.sequence().is_some() {
+            self.read_next().await?;
+        } else {
+            let _permit = self.turns().fill().await;
+            self.pane.fill(&self.caller, &self.keys).await?;
+            self.mirror.meters.mirror().filled();
         }
         if self.tidied.elapsed() >= TIDY_PAUSE {
             self.tidied = monotonic();
-            self.mirror.tidy()?;
+            self.mirror.underway.tidy(self.tidied);
+            self.pane.tidy()?;
         }
         Ok(())
     }
 
-    async fn read_all(&self) -> Result<(), Unreadable> {
-        let Mirror { feed, replica, .. } = &*self.mirror;
-        let told = feed.fresh.told();
-        let records_max = self.mirror.retention.records_max;
-        let course = read(&self.caller, &self.keys, replica, records_max).await?;
-        if course.position() < told {
-            return Err(Unreadable::Lost(course.sequence));
-        }
-        let sequence = course.sequence;
-        feed.begin(course);
-        self.mirror.meters.mirror().filled();
-        tracing::info!(sequence, "the mirror is there");
-        Ok(())
+    const fn turns(&self) -> &Turns {
+        &self.mirror.turns
     }
 
-    async fn read_next(&self, after: u64) -> Result<(), Unreadable> {
-        let Mirror { feed, replica, .. } = &*self.mirror;
+    /// Reads what follows in the stream; to its end, or as much as one answer may have.
+    async fn read_next(&self) -> Result<(), Unreadable> {
+        self.turns().look().await;
+        let Pane { feed, replica, .. } = self.pane;
+        // It may have moved on, or have been given up.
+        let Some(after) = feed.sequence() else {
+            return Ok(());
+        };
         let known = feed.fresh.told();
         let mut question = redis::cmd("XREAD");
         question.arg("COUNT").arg(ENTRIES);
-        question.arg("BLOCK").arg(WAIT.as_millis());
         question.arg("STREAMS").arg(self.keys.events()).arg(after);
         let next: Next = self.caller.ask(&question).await?;
         let entries = next.into_iter().flatten().flat_map(|(_, entries)| entries);
@@ -107,11 +121,28 @@ impl Follower {
                 lost(feed.read(replica, &entry(fields)?))?;
             }
         }
+        self.mirror.tell_the_age();
         if count < ENTRIES {
             lost(feed.read_to_the_end(known))?;
+            self.rest().await;
         }
-        self.mirror.tell_the_age();
         Ok(())
+    }
+
+    /// Waits until the stream is to be looked at again.
+    async fn rest(&self) {
+        let feed = &self.pane.feed;
+        let begun = monotonic();
+        while let Some(left) = self.turns().pace.checked_sub(begun.elapsed()) {
+            if timeout(left, feed.is_behind()).await.is_err() {
+                return;
+            }
+            let told = feed.fresh.told().sequence;
+            sleep(GRACE).await;
+            if feed.sequence().is_none_or(|sequence| sequence < told) {
+                return;
+            }
+        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! How far the mirror has come and how fresh it is, for readers that take no lock.
 
-use super::ONLY_PARTITION;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -32,6 +31,7 @@ pub(in crate::ledger::remote) struct Seen<T> {
 /// See the module's documentation. Written by one thread at a time.
 #[derive(Debug)]
 pub(super) struct Freshness {
+    partition: u16,
     born: Monotonic,
     /// Twice the sequence of the last change that is in; odd while the next one is put in.
     stamp: AtomicU64,
@@ -50,8 +50,9 @@ pub(super) struct Freshness {
 }
 
 impl Freshness {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(partition: u16) -> Self {
         Self {
+            partition,
             born: monotonic(),
             stamp: AtomicU64::new(EMPTY),
             epoch: AtomicU32::new(0),
@@ -97,7 +98,7 @@ impl Freshness {
     /// The last change that this instance has told anybody of.
     pub(super) fn told(&self) -> Position {
         Position {
-            shard: ONLY_PARTITION,
+            shard: self.partition,
             epoch: self.told_epoch.load(Ordering::Acquire),
             sequence: self.told.load(Ordering::Acquire),
         }
@@ -171,7 +172,7 @@ impl Freshness {
                 continue;
             }
             let position = Position {
-                shard: ONLY_PARTITION,
+                shard: self.partition,
                 epoch: self.epoch.load(Ordering::Acquire),
                 sequence: before / 2,
             };
@@ -199,7 +200,7 @@ mod tests {
 
     const BOUND: Duration = Duration::from_hours(1);
     const POSITION: Position = Position {
-        shard: ONLY_PARTITION,
+        shard: 5,
         epoch: 3,
         sequence: 7,
     };
@@ -207,7 +208,7 @@ mod tests {
 
     /// With content and a proof.
     fn fresh() -> Freshness {
-        let fresh = Freshness::new();
+        let fresh = Freshness::new(POSITION.shard);
         fresh.begin(POSITION);
         while fresh.born.elapsed().is_zero() {}
         fresh.prove(monotonic(), NOON);
@@ -227,7 +228,7 @@ mod tests {
 
     #[test]
     fn nothing_is_seen_without_a_proof_or_after_the_bound() {
-        let unproved = Freshness::new();
+        let unproved = Freshness::new(POSITION.shard);
         unproved.begin(POSITION);
         assert_eq!(seen(&unproved), None);
         let fresh = fresh();

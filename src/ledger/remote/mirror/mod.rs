@@ -10,6 +10,11 @@
 //! anybody of. The proof of that moment is a reply to a batch of this instance, which came as
 //! durably as the level says: a store that was cut off from its replicas proves nothing.
 //!
+//! Where there are several partitions, it has a pane of each, with a course, a freshness and a fate
+//! of its own. A reservation is refused by the pane of the partition that all its SKUs belong to.
+//! One over several partitions is left to the store: its refusal names what is short in all of
+//! them, and no position is that of two.
+//!
 //! A refusal by the mirror is not kept under its key. It is given only to a key of which nothing
 //! is known at that position, and no other command with it is underway through this instance: a
 //! key that was granted gets its grant.
@@ -18,42 +23,37 @@ mod course;
 mod feed;
 mod following;
 mod freshness;
+mod pane;
 mod reading;
+mod turns;
 mod underway;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::feed::Feed;
 use self::following::follow;
 pub(super) use self::freshness::Seen;
+use self::pane::Pane;
+use self::turns::Turns;
 pub(super) use self::underway::Ticket;
 use self::underway::Underway;
 use super::feed::Rare;
 use super::script::Keys;
 use super::wire::reply::BatchReply;
-use crate::clock::{Clock, Monotonic, monotonic};
+use crate::clock::{Clock, Monotonic};
 use crate::domain::command::{CommandKey, Reserve};
 use crate::domain::hash::Hasher;
-use crate::domain::{NodeIx, Refusal, Sku, UnixMillis};
-use crate::ledger::Availability;
+use crate::domain::{NodeIx, Refusal, Sku};
 use crate::ledger::embedded::Retention;
-use crate::ledger::embedded::replica::{Replica, Unfit};
+use crate::ledger::{Availability, MirrorHealth};
 use crate::telemetry::{Meters, MirrorAnswer};
-
-/// The mirror is of a ledger that is one partition.
-const ONLY_PARTITION: u16 = 0;
 
 /// See the module's documentation.
 pub(super) struct Mirror {
-    replica: Replica,
-    feed: Feed,
+    /// By the number of the partition.
+    panes: Box<[Pane]>,
+    turns: Turns,
     underway: Arc<Underway>,
-    /// Nothing that was proved longer ago is said.
-    bound: Duration,
-    /// The time that the store believes; only tests have one.
-    clock: Option<Clock>,
-    retention: Retention,
     meters: Meters,
 }
 
@@ -75,51 +75,74 @@ pub(super) enum Way<T> {
 
 impl Mirror {
     /// Without any content.
-    pub(super) fn new(hasher: Hasher, config: MirrorConfig) -> Self {
+    pub(super) fn new(hasher: Hasher, partitions: u16, config: &MirrorConfig) -> Self {
+        let pane = |partition| Pane::new((partition, partitions), hasher, config);
         Self {
-            replica: Replica::new(hasher, config.meters.clone()),
-            feed: Feed::new(),
+            panes: (0..partitions).map(pane).collect(),
+            turns: Turns::new(partitions, config.bound),
             underway: Arc::new(Underway::new()),
-            bound: config.bound,
-            clock: config.clock,
-            retention: config.retention,
-            meters: config.meters,
+            meters: config.meters.clone(),
         }
     }
 
-    /// Fills it, and keeps it up on that thread.
-    pub(super) fn start(self: &Arc<Self>, thread: &Rare, keys: Keys) {
+    /// Fills it, and keeps it up on that thread. The keys are those of all partitions.
+    pub(super) fn start(self: &Arc<Self>, thread: &Rare, keys: &[Keys]) {
         // Until there is a proof, it is as old as this.
         self.meters.mirror().age(Duration::ZERO);
-        thread.begin(follow(
-            Arc::clone(self),
-            thread.caller(ONLY_PARTITION),
-            keys,
-        ));
+        for (partition, keys) in (0..).zip(keys) {
+            let (caller, keys) = (thread.caller(partition), keys.clone());
+            thread.begin(follow(Arc::clone(self), partition, caller, keys));
+        }
     }
 
-    /// A batch of this instance was answered, as durably as the level says.
-    pub(super) fn heard(&self, argument: &[u8], reply: &BatchReply, sent: Monotonic) {
-        let astray = self.feed.heard(&self.replica, argument, reply, sent);
-        if let Some(why) = astray {
-            tracing::warn!(%why, "the mirror does not fit the store; it is read anew");
+    pub(super) fn health(&self) -> MirrorHealth {
+        let age = self.age();
+        age.map_or(MirrorHealth::Filling, MirrorHealth::Whole)
+    }
+
+    fn pane(&self, partition: u16) -> Option<&Pane> {
+        self.panes.get(usize::from(partition))
+    }
+
+    /// A batch of this instance was answered by a partition, as durably as the level says.
+    pub(super) fn heard(
+        &self,
+        partition: u16,
+        argument: &[u8],
+        reply: &BatchReply,
+        sent: Monotonic,
+    ) {
+        if let Some(pane) = self.pane(partition) {
+            pane.heard(argument, reply, sent);
         }
-        self.tell_the_age();
+    }
+
+    /// It is as old as its oldest pane; `None`: not all are filled.
+    fn age(&self) -> Option<Duration> {
+        let ages = self.panes.iter().map(|pane| pane.feed.fresh.age());
+        let oldest = ages.reduce(|one, other| Some(one?.max(other?)));
+        oldest.flatten()
     }
 
     fn tell_the_age(&self) {
-        if let Some(age) = self.feed.fresh.age() {
+        if let Some(age) = self.age() {
             self.meters.mirror().age(age);
         }
     }
 
-    /// Lets a reservation pass to the store, or refuses it.
-    pub(super) fn admit(&self, key: CommandKey, reserve: &Reserve<'_>) -> Way<Ticket> {
+    /// Lets a reservation whose SKUs all belong to a partition pass to the store, or refuses it.
+    pub(super) fn admit(
+        &self,
+        partition: u16,
+        key: CommandKey,
+        reserve: &Reserve<'_>,
+    ) -> Way<Ticket> {
         let ticket = self.underway.enter(key.id);
         if !ticket.is_alone() {
             return Way::Store(ticket);
         }
-        let Some(refused) = self.refusal(key, reserve) else {
+        let refusal = |pane: &Pane| pane.refusal(key, reserve);
+        let Some(refused) = self.pane(partition).and_then(refusal) else {
             return Way::Store(ticket);
         };
         ticket.settle();
@@ -127,41 +150,15 @@ impl Mirror {
         Way::Refused(refused)
     }
 
-    fn refusal(&self, key: CommandKey, reserve: &Reserve<'_>) -> Option<Seen<Refusal>> {
-        self.look(|by| {
-            let refusal = self.replica.refusal(reserve, by).ok()??;
-            let is_known = self.replica.knows(key.id).ok()?;
-            (!is_known).then_some(refusal)
-        })
-    }
-
-    /// What may be promised of a SKU; `None`: the store knows.
-    pub(super) fn availability(&self, sku: Sku<'_>, node: Option<NodeIx>) -> Option<Availability> {
-        let seen = self.look(|by| {
-            let look = |stock: &_| Availability::of(stock, node, UnixMillis::default());
-            self.replica.look(sku, by, look).ok()?
-        })?;
+    /// What may be promised of a SKU of a partition; `None`: the store knows.
+    pub(super) fn availability(
+        &self,
+        partition: u16,
+        sku: Sku<'_>,
+        node: Option<NodeIx>,
+    ) -> Option<Availability> {
+        let seen = self.pane(partition)?.availability(sku, node)?;
         self.meters.mirror().answered(MirrorAnswer::Availability);
-        Some(Availability {
-            as_of: seen.as_of,
-            ..seen.value
-        })
-    }
-
-    fn look<T>(&self, look: impl FnMut(UnixMillis) -> Option<T>) -> Option<Seen<T>> {
-        let clock = self.clock.as_ref();
-        self.feed.fresh.look(self.bound, clock, look)
-    }
-
-    /// Forgets what the store may have forgotten.
-    fn tidy(&self) -> Result<(), Unfit> {
-        self.underway.tidy(monotonic());
-        let now = self.feed.fresh.as_of();
-        for shard in 0..Replica::SHARDS {
-            // Between two batches: an event must find what it is about.
-            let tidied = || self.replica.tidy(shard, now, &self.retention);
-            self.feed.quietly(tidied)?;
-        }
-        Ok(())
+        Some(seen)
     }
 }

@@ -7,11 +7,11 @@
 //! be on no page, has its whole event. So no event counts twice and none is missed, however much
 //! happens meanwhile.
 
-use super::ONLY_PARTITION;
 use bytes::Bytes;
 use redis::{Cmd, FromRedisValue, RedisError};
 
 use super::course::{Astray, Course};
+use super::pane::Pane;
 use crate::domain::command::CommandKey;
 use crate::ledger::Position;
 use crate::ledger::embedded::replica::{Progress, ReadReservation, Replica};
@@ -72,23 +72,20 @@ pub(super) fn entry(fields: Vec<Bytes>) -> Result<Entry, Malformed> {
 }
 
 /// Reads everything; the course goes on from there.
-pub(super) async fn read(
-    caller: &Caller,
-    keys: &Keys,
-    replica: &Replica,
-    records_max: u64,
-) -> Result<Course, Unreadable> {
+pub(super) async fn read(caller: &Caller, keys: &Keys, pane: &Pane) -> Result<Course, Unreadable> {
+    let replica = &pane.replica;
     replica.clear()?;
     let mut reading = Reading {
         caller,
         keys,
         replica,
         course: Course {
+            partition: pane.partition,
             epoch: 0,
             sequence: 0,
             tip: String::new(),
             progress: Progress::new(),
-            records_max,
+            records_max: pane.retention.records_max,
         },
         is_begun: false,
     };
@@ -198,18 +195,22 @@ impl Reading<'_> {
             fingerprint: record.fingerprint,
         };
         let position = Position {
-            shard: ONLY_PARTITION,
+            shard: self.course.partition,
             epoch: self.course.epoch,
             sequence: record.sequence,
         };
         match record.kept {
             Kept::Reservation(booking) => {
+                let mut now = booking.now(id);
+                let mut number = 0..;
+                now.lines
+                    .retain(|_| number.next().is_some_and(|line| booking.is_here(line)));
                 let read = ReadReservation {
                     key,
                     position,
                     touched: booking.touched,
                     ttl: booking.ttl(),
-                    now: booking.now(id),
+                    now,
                 };
                 let progress = &mut self.course.progress;
                 self.replica.put_reservation(&read, progress)?;

@@ -101,7 +101,7 @@ impl Copy {
     }
 
     fn booking(&mut self, id: u128, booking: &Booking<'_>) {
-        let is_part = booking.ties.as_ref().is_some_and(|ties| !ties.is_home);
+        let is_part = booking.is_part();
         self.strangers += u64::from(is_part);
         let lines = (0_u16..).zip(&booking.lines);
         let here = lines.filter(|(number, _)| booking.is_here(usize::from(*number)));

@@ -21,7 +21,7 @@ use self::course::Course;
 use super::script::{BadMeta, Keys, Meta};
 use super::several::Parts;
 use super::wire::Malformed;
-use super::wire::record::{Kept, Phase, Record};
+use super::wire::record::{Kept, Record};
 use crate::ledger::Recount;
 
 /// Why there is no count.
@@ -281,8 +281,7 @@ fn still_held(record: Option<&[u8]>) -> Result<Option<i64>, RecountError> {
         return Ok(None);
     };
     // A part that waits for its home is not due.
-    let ties = booking.ties.as_ref();
-    let waits = ties.is_some_and(|ties| !ties.is_home && ties.phase == Phase::Bound);
+    let waits = booking.waits();
     let mut lines = booking.lines.iter().enumerate();
     let holds = lines.any(|(at, (_, _, line))| !line.held.is_zero() && booking.is_here(at));
     Ok((holds && !waits).then_some(booking.deadline.0))

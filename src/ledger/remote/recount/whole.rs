@@ -43,9 +43,7 @@ impl RemoteLedger {
         id: ReservationId,
         known: &Parts,
     ) -> Result<Option<String>, LedgerError> {
-        let Some(at) = self.partitions.of_id(id) else {
-            return Ok(known.wrong(id, &self.partitions));
-        };
+        let at = self.partitions.of_id(id);
         for _ in 0..LOOKS {
             let home = self.record(id, at).await?;
             let mut seen = Parts::default();

@@ -65,7 +65,7 @@ impl RemoteLedger {
         act: &Act<'_>,
         record: &[u8],
     ) -> Result<Course, LedgerError> {
-        let home = self.partitions.of_id(act.id).unwrap_or_default();
+        let home = self.partitions.of_id(act.id);
         let found = booking(record).map_err(senseless)?;
         let found = found.filter(Booking::is_whole);
         let Some((whole, ties)) = found.as_ref().and_then(|w| Some((w, w.ties.as_ref()?))) else {
@@ -210,7 +210,7 @@ impl RemoteLedger {
         act: Option<&Act<'_>>,
         parts: &[Tied],
     ) -> Result<(), LedgerError> {
-        let home = self.partitions.of_id(id).unwrap_or_default();
+        let home = self.partitions.of_id(id);
         let record = self.record_at(home, id.0).await?;
         let found = booking(&record).map_err(senseless)?;
         let Some(whole) = found else { return Ok(()) };
@@ -259,9 +259,7 @@ impl RemoteLedger {
 
     /// Has home count one decision more; its record then.
     async fn end_acts(&self, id: ReservationId) -> Result<Vec<u8>, LedgerError> {
-        let Some(home) = self.partitions.of_id(id) else {
-            return Ok(Vec::new());
-        };
+        let home = self.partitions.of_id(id);
         let record = self.record_at(home, id.0).await?;
         let found = booking(&record).map_err(senseless)?;
         let Some(ties) = found.and_then(|whole| whole.ties) else {

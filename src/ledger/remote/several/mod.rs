@@ -5,11 +5,13 @@
 //! others goes through steps that anybody may repeat: see `lua/several.lua`.
 
 mod act;
+mod leftovers;
 mod parts;
 mod recover;
 mod reserve;
 mod stock;
 
+pub(super) use leftovers::Leftovers;
 pub(super) use parts::Parts;
 
 use std::future::Future;
@@ -17,16 +19,17 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use super::format::Packed;
+use super::mirror::Way;
 use super::wire::command::Read;
-use super::wire::reply::{Item, unrecorded};
-use super::{Place, RemoteLedger, senseless};
+use super::wire::reply::Item;
+use super::{Place, RemoteLedger, refused, senseless};
+use crate::domain::Outcome;
 use crate::domain::command::{Command, CommandKey, Keyed, Reserve};
-use crate::domain::{Outcome, Refusal};
 use crate::ledger::{Answer, LedgerError};
 use crate::telemetry::Script;
 
 /// Commands of a batch that are on their way at once.
-const AT_ONCE: usize = 64;
+pub(super) const AT_ONCE: usize = 64;
 
 /// Times that a command begins anew because another one was faster.
 const ATTEMPTS: usize = 8;
@@ -34,9 +37,7 @@ const ATTEMPTS: usize = 8;
 impl RemoteLedger {
     /// Executes a command in the partitions that it needs.
     pub(super) async fn execute_in_some(&self, keyed: &Keyed<'_>) -> Result<Answer, LedgerError> {
-        let Some(partitions) = self.partitions.of_command(&keyed.command) else {
-            return Ok(unrecorded(Refusal::UnknownReservation));
-        };
+        let partitions = self.partitions.of_command(&keyed.command);
         let home = partitions.first().copied().unwrap_or_default();
         let keyed = Keyed {
             key: CommandKey {
@@ -61,7 +62,10 @@ impl RemoteLedger {
 
     /// Executes a command in its home.
     async fn execute_at(&self, keyed: &Keyed<'_>, home: u16) -> Result<Answer, LedgerError> {
-        let (reply, at) = self.batcher.submit(Packed::command(keyed).to(home)).await?;
+        let (reply, at) = match self.decide(keyed, home).await? {
+            Way::Store(place) => place,
+            Way::Refused(seen) => return Ok(refused(seen)),
+        };
         match (reply.answer(at, keyed).map_err(senseless)?, &keyed.command) {
             (Item::Several, Command::Act(act)) => {
                 let record = reply.record(at).map_err(senseless)?.to_vec();
@@ -73,8 +77,10 @@ impl RemoteLedger {
                     command: Command::Reserve(self.with_channel(reserve).await?),
                     ..*keyed
                 };
-                let submitted = self.batcher.submit(Packed::command(&keyed).to(home));
-                self.answer(submitted.await?, &keyed).await
+                match self.decide(&keyed, home).await? {
+                    Way::Store(place) => self.answer(place, &keyed).await,
+                    Way::Refused(seen) => Ok(refused(seen)),
+                }
             }
             _ => self.answer((reply, at), keyed).await,
         }
@@ -123,7 +129,7 @@ impl RemoteLedger {
 }
 
 /// Waits for all, which go on side by side.
-async fn all_of<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+pub(super) async fn all_of<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut waiting: Vec<Result<F::Output, Pin<Box<F>>>> =
         futures.map(|future| Err(Box::pin(future))).collect();
     std::future::poll_fn(|context| {

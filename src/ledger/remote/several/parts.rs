@@ -124,7 +124,7 @@ fn others<'a>(
     let home = partitions.of_id(id);
     let mut others: Vec<u16> = lines
         .filter_map(|(sku, _)| Some(partitions.of_sku(Sku::new(sku).ok()?)))
-        .filter(|partition| Some(*partition) != home)
+        .filter(|partition| *partition != home)
         .collect();
     others.sort_unstable();
     others.dedup();

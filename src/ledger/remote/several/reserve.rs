@@ -4,9 +4,10 @@
 
 use super::super::wire::reply::unrecorded;
 use super::super::wire::several::{
-    Share, Step, booking, encode_entire, encode_place, encode_quote, encode_refuse, encode_undo,
+    Share, Step, booking, encode_entire, encode_place, encode_quote, encode_refuse,
 };
 use super::super::{RemoteLedger, senseless};
+use super::leftovers::Leftover;
 use super::{ATTEMPTS, all_of};
 use crate::domain::command::{Command, CommandKey, Keyed, Reserve};
 use crate::domain::verdict::Shortage;
@@ -102,25 +103,18 @@ impl RemoteLedger {
     /// One attempt; `None`: it was lost, and nothing is promised by it.
     async fn attempt(&self, attempt: &Attempt<'_, '_>) -> Result<Option<Answer>, LedgerError> {
         let mut placed = Placed::default();
-        let course = match self.place_all(attempt, &mut placed).await {
-            Ok(course) => course,
-            Err(error) => {
-                let undone = self.give_up(attempt, &placed).await;
-                return Err(if undone { error } else { LedgerError::Unknown });
-            }
+        let ended = match self.place_all(attempt, &mut placed).await {
+            Ok(Course::Answered(answer)) => return Ok(Some(answer)),
+            Ok(Course::Entire) => self.conclude(attempt, &placed).await,
+            Ok(Course::Refused(refusal)) => self.refuse(attempt, &placed, refusal).await,
+            Ok(Course::Lost) => Ok(None),
+            Err(error) => Err(error),
         };
-        match course {
-            Course::Answered(answer) => Ok(Some(answer)),
-            Course::Entire => self.conclude(attempt, &placed).await,
-            Course::Refused(refusal) => self.refuse(attempt, &placed, refusal).await,
-            Course::Lost => {
-                let undone = self.give_up(attempt, &placed).await;
-                if undone {
-                    Ok(None)
-                } else {
-                    Err(LedgerError::Unknown)
-                }
-            }
+        match ended {
+            Ok(Some(answer)) => Ok(Some(answer)),
+            // Whatever was placed would be held until its deadline.
+            unanswered if self.give_up(attempt, &placed).await => unanswered,
+            _ => Err(LedgerError::Unknown),
         }
     }
 
@@ -158,9 +152,13 @@ impl RemoteLedger {
         let is_home = placed.deadline.is_none();
         let bytes = encode_place(attempt.key, attempt.reserve, share, placed.deadline);
         let lines = attempt.reserve.lines.as_slice().len();
-        let (reply, at) = self
-            .step(share.partition, bytes, lines, Script::Batch)
-            .await?;
+        let stepped = self.step(share.partition, bytes, lines, Script::Batch);
+        let (reply, at) = stepped.await.inspect_err(|error| {
+            if !is_home && *error == LedgerError::Unknown {
+                // It may have been placed.
+                placed.partitions.push(share.partition);
+            }
+        })?;
         match reply.step(at).map_err(senseless)?.0 {
             Step::Placed(grants) => {
                 let ttl = attempt.reserve.ttl.get();
@@ -270,43 +268,43 @@ impl RemoteLedger {
     }
 
     /// Takes back what was placed, at home first: then nobody can make it a reservation any more.
-    /// Whether that is certain.
+    /// Whether that is certain; if not, it is tried again later.
     async fn give_up(&self, attempt: &Attempt<'_, '_>, placed: &Placed) -> bool {
-        let (Some(deadline), Ok(home)) = (placed.deadline, attempt.home()) else {
+        let Some(deadline) = placed.deadline else {
             return placed.partitions.is_empty();
         };
-        let undo = encode_undo(attempt.key, deadline);
-        let undone = self.step(home, undo, 1, Script::Relief).await;
-        let is_undone = undone
-            .is_ok_and(|(reply, at)| reply.step(at).is_ok_and(|(step, _)| step == Step::Done));
-        if is_undone {
-            self.undo_parts(attempt, placed).await;
+        match self.undo_at_home(attempt.key, deadline).await {
+            Ok(true) => {
+                self.undo_parts(attempt, placed).await;
+                true
+            }
+            // Somebody else has made it a reservation.
+            Ok(false) => false,
+            Err(_) => {
+                let parts = placed.partitions.iter();
+                let left = parts.map(|partition| leftover(*partition, attempt.key, deadline));
+                self.leftovers.keep(left.collect());
+                false
+            }
         }
-        is_undone
     }
 
-    /// Parts of what home has refused; where it fails, they end by their deadline.
+    /// Parts of what home has refused.
     async fn undo_parts(&self, attempt: &Attempt<'_, '_>, placed: &Placed) {
         let Some(deadline) = placed.deadline else {
             return;
         };
-        let undo = |partition: &u16| {
-            let bytes = encode_undo(attempt.key, deadline);
-            self.step(*partition, bytes, 1, Script::Relief)
-        };
-        let mut left: Vec<u16> = placed.partitions.iter().skip(1).copied().collect();
-        for _ in 0..ATTEMPTS {
-            let undone = all_of(left.iter().map(undo)).await;
-            let mut undone = undone.into_iter();
-            left.retain(|_| undone.next().is_none_or(|step| step.is_err()));
-            if left.is_empty() {
-                return;
-            }
-        }
-        tracing::warn!(
-            ?left,
-            "parts of a refused reservation are left to their deadline"
-        );
+        let parts = placed.partitions.iter().skip(1);
+        let left = parts.map(|partition| leftover(*partition, attempt.key, deadline));
+        self.undo(left.collect()).await;
+    }
+}
+
+const fn leftover(partition: u16, key: CommandKey, deadline: UnixMillis) -> Leftover {
+    Leftover {
+        partition,
+        key,
+        deadline,
     }
 }
 

@@ -134,8 +134,7 @@ impl RemoteLedger {
             return Ok(Some(unrecorded(refusal)));
         }
         let bytes = encode_refuse(keyed.key, None, &refusal).map_err(senseless)?;
-        let home = self.partitions.of_command(&keyed.command);
-        let home = home.and_then(|all| all.first().copied());
+        let home = self.partitions.of_command(&keyed.command).first().copied();
         let (reply, at) = self
             .step(home.unwrap_or_default(), bytes, 1, Script::Relief)
             .await?;
@@ -156,7 +155,7 @@ impl RemoteLedger {
         &self,
         change: &StockChange<'_>,
     ) -> Result<HashMap<String, Stock>, LedgerError> {
-        let mut skus = skus_of(change);
+        let mut skus = change.skus();
         skus.sort_unstable();
         skus.dedup();
         let submit = |sku: &Sku<'_>| {
@@ -175,8 +174,8 @@ impl RemoteLedger {
     }
 }
 
-/// The answers of all partitions as one, in the order of the items. A refusal here means that
-/// the stock changed after it was checked.
+/// The answers of all partitions as one, in the order of the items. A refusal here means that the
+/// stock changed after it was checked.
 fn in_order(answers: Vec<Answer>, change: &StockChange<'_>) -> Answer {
     let mut joined = answers.first().cloned();
     let mut results: Vec<StockResult> = Vec::new();
@@ -191,20 +190,8 @@ fn in_order(answers: Vec<Answer>, change: &StockChange<'_>) -> Answer {
         let refusal = Refusal::UnknownReservation;
         unrecorded(refusal)
     });
-    let mut ordered = Vec::with_capacity(results.len());
-    for sku in skus_of(change) {
-        let found = results.iter().position(|one| &*one.sku == sku.as_str());
-        ordered.extend(found.map(|at| results.remove(at)));
-    }
     if joined.verdict.is_ok() {
-        joined.verdict = Ok(Outcome::Stock(ordered));
+        joined.verdict = Ok(Outcome::Stock(results));
     }
-    joined
-}
-fn skus_of<'a>(change: &StockChange<'a>) -> Vec<Sku<'a>> {
-    match change {
-        StockChange::Set(items) => items.iter().map(|item| item.sku).collect(),
-        StockChange::Adjust(items) => items.iter().map(|item| item.sku).collect(),
-        StockChange::Transfer(items) => items.iter().map(|item| item.sku).collect(),
-    }
+    joined.in_order_of(change)
 }

@@ -12,7 +12,7 @@ use super::record::Made;
 use super::reply::{BatchReply, Header, reserved_as_packed};
 use super::result::{Asked, List, Outcome, Shown, body};
 use crate::domain::command::CommandKey;
-use crate::domain::{ChannelIx, NodeIx};
+use crate::domain::{ChannelIx, NodeIx, Ttl, UnixMillis};
 use crate::ledger::event::{Body, Event, Reserved};
 
 /// An entry of the stream of events.
@@ -26,14 +26,20 @@ pub struct Entry {
 enum Said<'a> {
     Reserve(Asking<'a>),
     Other(Asked<'a>),
-    Name {
-        letter: &'a str,
-        name: &'a str,
-    },
-    /// The lines here of a reservation over several partitions: its id, what the record keeps, and
-    /// of each line whether it lies elsewhere.
-    Place(u128, &'a [u8], Vec<bool>),
+    Name { letter: &'a str, name: &'a str },
+    Place(Placing<'a>),
     Nothing,
+}
+
+/// The lines here of a reservation over several partitions.
+struct Placing<'a> {
+    id: u128,
+    /// What the record keeps.
+    made: &'a [u8],
+    /// What home has set; `None`: this is home.
+    deadline: Option<UnixMillis>,
+    /// Of each line whether it lies elsewhere.
+    elsewhere: Vec<bool>,
 }
 
 /// A reserve command.
@@ -98,7 +104,9 @@ pub fn events<'a>(argument: &'a [u8], reply: &'a BatchReply) -> Result<Vec<Event
         .collect();
     for at in 0..reply.len() {
         let (outcome, before) = reply.outcome(at)?;
-        let bodies = happened(said.next()?, outcome)?.into_iter().flatten();
+        let bodies = happened(said.next()?, outcome, header.now)?
+            .into_iter()
+            .flatten();
         events.extend((before + 1..).zip(bodies).map(|(at, body)| event(at, body)));
     }
     Ok(events)
@@ -123,7 +131,11 @@ fn reserved<'a>(
     Ok(Body::Reserved(reserved))
 }
 
-fn happened<'a>(said: Said<'a>, outcome: Outcome<'a>) -> Result<Bodies<'a>, Malformed> {
+fn happened<'a>(
+    said: Said<'a>,
+    outcome: Outcome<'a>,
+    at: UnixMillis,
+) -> Result<Bodies<'a>, Malformed> {
     let mut named = None;
     let body = match (said, outcome) {
         (Said::Reserve(asking), Outcome::Granted) => reserved(asking, None, None)?,
@@ -139,8 +151,8 @@ fn happened<'a>(said: Said<'a>, outcome: Outcome<'a>) -> Result<Bodies<'a>, Malf
             body(asked, packed, Shown::Here)?
         }
         (Said::Other(asked), Outcome::Recorded(packed)) => body(asked, packed, Shown::Here)?,
-        (Said::Place(id, made, elsewhere), Outcome::Part(grants)) => {
-            Body::Reserved(placed(id, made, &elsewhere, grants)?)
+        (Said::Place(placing), Outcome::Part(grants)) => {
+            Body::Reserved(placed(&placing, grants, at)?)
         }
         (Said::Name { letter, name }, Outcome::Named(index)) => {
             if letter == command::NODE_LETTER {
@@ -161,18 +173,22 @@ fn happened<'a>(said: Said<'a>, outcome: Outcome<'a>) -> Result<Bodies<'a>, Malf
     Ok([named, Some(body)])
 }
 
-/// The event of the lines that were placed here.
+/// The event of the lines that were placed here at this moment.
 fn placed<'a>(
-    id: u128,
-    made: &'a [u8],
-    elsewhere: &[bool],
+    placing: &Placing<'a>,
     grants: List<'_>,
+    at: UnixMillis,
 ) -> Result<Reserved<'a>, Malformed> {
-    let mut reserved = reserved_as_packed(id, Made::take(&mut Reader(made))?, None)?;
+    let made = Made::take(&mut Reader(placing.made))?;
+    let mut reserved = reserved_as_packed(placing.id, made, None)?;
+    // A part ends with its home, which began a little earlier.
+    let left = placing.deadline.map(|deadline| deadline.0 - at.0);
+    let left = left.and_then(|left| Ttl::from_millis(left.try_into().ok()?));
+    reserved.ttl_ms = left.map_or(reserved.ttl_ms, Ttl::as_millis);
     let mut line = 0..;
     reserved.lines.retain(|_| {
         let number = line.next().unwrap_or_default();
-        elsewhere.get(number) != Some(&true)
+        placing.elsewhere.get(number) != Some(&true)
     });
     for (line, held) in reserved.lines.iter_mut().zip(grants.grants()?) {
         line.held = held;
@@ -283,12 +299,17 @@ fn step<'a>(kind: u64, argument: &Argument<'a>, r: &mut Reader<'a>) -> Result<Sa
         let id = argument.id(r.narrow()?)?;
         r.skip()?;
         let made = r.bytes()?;
-        r.skip_many(2)?;
+        r.skip()?;
+        let deadline = Some(UnixMillis(r.int()?)).filter(|deadline| deadline.0 > 0);
         skip_lines(r, 3)?;
         let count: usize = r.narrow()?;
         let elsewhere = (0..count).map(|_| Ok(r.int()? == 1));
-        let elsewhere = elsewhere.collect::<Result<_, Malformed>>()?;
-        return Ok(Said::Place(id, made, elsewhere));
+        return Ok(Said::Place(Placing {
+            id,
+            made,
+            deadline,
+            elsewhere: elsewhere.collect::<Result<_, Malformed>>()?,
+        }));
     }
     // Single values, and the widths of the lists that follow.
     let (key, values, widths): (_, _, &[usize]) = match kind {

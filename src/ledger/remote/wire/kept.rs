@@ -5,18 +5,24 @@ use super::command::{
     CONFIRM, EXTEND, RELEASE, RETURN, SHIP, STOCK_ADJUST, STOCK_SET, STOCK_TRANSFER, TRANSFER, pin,
 };
 use super::pack::Writer;
-use super::result::{ACTED, CHANGED, REFUSED, SETTLED};
+use super::result::{ACTED, CHANGED, MOVED, REFUSED, SETTLED};
 use crate::domain::command::CommandKey;
 use crate::domain::line::Move;
 use crate::domain::stock::{Safety, Selling};
 use crate::domain::verdict::{Excess, Limit, Shortage, Stale};
-use crate::domain::{Line, NodeIx, Refusal, Settings, Stock, Ttl, Units, UnixMillis};
+use crate::domain::{self, NodeIx, Refusal, Settings, Stock, Ttl, Units, UnixMillis};
 use crate::ledger::event::{Acted, Body, Event, StockChanged, StockVerb, VerbKind};
-use crate::ledger::export::{BadItem, Held};
+use crate::ledger::export::{BadItem, Held, Line};
 
 const RESERVATION: u8 = 1;
 const ANSWER: u8 = 2;
 const REFUSAL: u8 = 3;
+const WHOLE: u8 = 4;
+const PART: u8 = 5;
+
+/// Phases, in which nothing is on its way: of a reservation at home, of a part elsewhere.
+const HELD: u64 = 2;
+const LOOSE: u64 = 1;
 
 /// Appends little-endian integers, each as wide as its field.
 #[derive(Debug, Default)]
@@ -103,14 +109,14 @@ struct Stored<'a> {
     sku: &'a str,
     requested: Units,
     made_at: Option<NodeIx>,
-    state: Line,
+    state: domain::Line,
 }
 
 impl Stored<'_> {
     fn is_as_made(&self) -> bool {
-        let made = Line::pinned(self.made_at);
+        let made = domain::Line::pinned(self.made_at);
         self.state
-            == Line {
+            == domain::Line {
                 held: self.requested,
                 ..made
             }
@@ -126,6 +132,25 @@ struct Booking<'a> {
     touched: UnixMillis,
     deadline: UnixMillis,
     lines: Vec<Stored<'a>>,
+    ties: Option<Ties>,
+}
+
+/// What a record has whose reservation lies in several partitions.
+struct Ties {
+    phase: u64,
+    /// At home, of each line, whether it lies elsewhere.
+    elsewhere: Vec<bool>,
+}
+
+impl Ties {
+    /// Nothing was decided since it came here, and no verb is on its way.
+    fn put(&self, out: &mut Integers) {
+        let flags = self.elsewhere.iter().map(|flag| u64::from(*flag));
+        [self.phase, 0, 0, 0, 0]
+            .into_iter()
+            .chain(flags)
+            .for_each(|number| out.put(8, number));
+    }
 }
 
 impl Booking<'_> {
@@ -148,7 +173,7 @@ impl Booking<'_> {
         out.moment(self.created);
         out.moment(self.touched);
         out.moment(self.deadline);
-        if self.lines.iter().all(Stored::is_as_made) {
+        if self.ties.is_none() && self.lines.iter().all(Stored::is_as_made) {
             out.index(0);
             return out.0;
         }
@@ -165,13 +190,48 @@ impl Booking<'_> {
             out.index(pin(state.pin));
             units.iter().for_each(|units| out.units(*units));
         }
+        if let Some(ties) = &self.ties {
+            ties.put(&mut out);
+        }
         out.0
     }
 }
 
-/// The record of a reservation.
+/// The record of a reservation that lies in one partition.
 pub(super) fn reservation(held: &Held) -> Result<Vec<u8>, BadItem> {
-    let lines = held.lines.iter().map(|line| {
+    let booking = booking(held, held.lines.iter(), held.reference.as_deref(), None)?;
+    Ok(booking.put(head_of(RESERVATION, held)))
+}
+
+/// The record at home of a reservation that has lines elsewhere, too.
+pub(super) fn whole(held: &Held, elsewhere: Vec<bool>) -> Result<Vec<u8>, BadItem> {
+    let phase = HELD;
+    let ties = Some(Ties { phase, elsewhere });
+    let booking = booking(held, held.lines.iter(), held.reference.as_deref(), ties)?;
+    Ok(booking.put(head_of(WHOLE, held)))
+}
+
+/// The record elsewhere of some lines of a reservation.
+pub(super) fn elsewhere(held: &Held, lines: &[&Line]) -> Result<Vec<u8>, BadItem> {
+    let ties = Some(Ties {
+        phase: LOOSE,
+        elsewhere: Vec::new(),
+    });
+    let booking = booking(held, lines.iter().copied(), None, ties)?;
+    Ok(booking.put(head_of(PART, held)))
+}
+
+fn head_of(kind: u8, held: &Held) -> Vec<u8> {
+    head(kind, held.sequence, held.key().fingerprint)
+}
+
+fn booking<'a>(
+    held: &'a Held,
+    lines: impl Iterator<Item = &'a Line>,
+    reference: Option<&'a str>,
+    ties: Option<Ties>,
+) -> Result<Booking<'a>, BadItem> {
+    let lines = lines.map(|line| {
         Ok(Stored {
             sku: &line.sku,
             requested: line.requested()?,
@@ -179,17 +239,28 @@ pub(super) fn reservation(held: &Held) -> Result<Vec<u8>, BadItem> {
             state: line.state()?,
         })
     });
-    let booking = Booking {
+    Ok(Booking {
         channel: held.channel,
-        reference: held.reference.as_deref(),
+        reference,
         ttl: held.ttl()?,
         created: UnixMillis(held.created_ms),
         touched: UnixMillis(held.touched_ms),
         deadline: UnixMillis(held.deadline_ms),
         lines: lines.collect::<Result<_, BadItem>>()?,
-    };
-    let CommandKey { fingerprint, .. } = held.key();
-    Ok(booking.put(head(RESERVATION, held.sequence, fingerprint)))
+        ties,
+    })
+}
+
+/// The record under which a key leads to an id that it does not name. It looks like an answer of
+/// this moment to the scripts, which keep it as long as one.
+pub(super) fn signpost(key: CommandKey, sequence: u64, at: UnixMillis, to: u128) -> Vec<u8> {
+    let mut out = Integers(head(ANSWER, sequence, key.fingerprint));
+    out.moment(at);
+    let mut w = Writer(out.0);
+    w.array(2);
+    w.int(MOVED);
+    w.bytes(&to.to_be_bytes());
+    w.0
 }
 
 /// The record of an answer; nothing for an event that is none.
@@ -253,6 +324,7 @@ fn put_acted(w: &mut Writer, acted: &Acted<'_>) -> u8 {
         touched: acted.created_at,
         deadline: acted.deadline,
         lines: lines.collect(),
+        ties: None,
     };
     w.bytes(&booking.put(head(RESERVATION, 0, 0)));
     let moves = (0_u64..).zip(&acted.lines);

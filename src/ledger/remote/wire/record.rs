@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 
 use super::Malformed;
 use super::pack::Reader;
+use super::result::moved;
 use crate::domain::stock::{NodeStock, Safety, Selling};
 use crate::domain::verdict::{Reservation, ReservationLine};
 use crate::domain::{
@@ -133,7 +134,7 @@ pub struct Record<'a> {
 pub enum Kept<'a> {
     /// A reservation, as it stands.
     Reservation(Booking<'a>),
-    /// The result of another command.
+    /// The result of another command; or a signpost: see [`Record::leads_to`].
     Answer {
         /// When it was given.
         at: UnixMillis,
@@ -303,6 +304,23 @@ impl<'a> Booking<'a> {
         ties.is_none_or(|ties| ties.is_home && ties.phase == Phase::Bound)
     }
 
+    /// Whether it lies in several partitions and is being placed at home.
+    pub fn is_placing(&self) -> bool {
+        let ties = self.ties.as_ref();
+        ties.is_some_and(|ties| ties.is_home && ties.phase == Phase::Loose)
+    }
+
+    /// Whether it is a part of one that is at home elsewhere.
+    pub fn is_part(&self) -> bool {
+        self.ties.as_ref().is_some_and(|ties| !ties.is_home)
+    }
+
+    /// Whether it is a part that waits for its home.
+    pub fn waits(&self) -> bool {
+        let ties = self.ties.as_ref();
+        ties.is_some_and(|ties| !ties.is_home && ties.phase == Phase::Bound)
+    }
+
     /// Time to live that it was made with.
     pub const fn ttl(&self) -> Ttl {
         self.made.ttl
@@ -386,6 +404,14 @@ fn state(from: &mut Integers<'_>) -> Result<Line, Malformed> {
 }
 
 impl<'a> Record<'a> {
+    /// The id that it leads to, where it is a signpost.
+    pub fn leads_to(&self) -> Option<u128> {
+        match self.kept {
+            Kept::Answer { result, .. } => moved(result),
+            Kept::Reservation(_) => None,
+        }
+    }
+
     /// Reads a stored record.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let (kind, rest) = bytes.split_first().ok_or(Malformed)?;

@@ -150,7 +150,7 @@ impl BatchReply {
     }
 
     /// The place in the order of changes with this sequence.
-    pub(super) const fn position(&self, sequence: u64) -> Position {
+    pub(in crate::ledger::remote) const fn position(&self, sequence: u64) -> Position {
         Position {
             shard: self.partition,
             epoch: self.header.epoch,

@@ -55,6 +55,15 @@ pub(super) const ACTED: i64 = 3;
 pub(super) const CHANGED: i64 = 4;
 pub(super) const SETTLED: i64 = 5;
 pub(super) const REFUSED: i64 = 6;
+/// No script gives it: it stands in the signposts that an import makes.
+pub(super) const MOVED: i64 = 12;
+
+/// The id that a key leads to whose record this is the result of; `None`: it is an answer.
+pub(super) fn moved(result: &[u8]) -> Option<u128> {
+    let mut reader = Reader(result);
+    let is_moved = reader.array() == Ok(2) && reader.int() == Ok(MOVED);
+    is_moved.then(|| reader.id().ok()).flatten()
+}
 
 impl<'a> Outcome<'a> {
     /// How many events were written.

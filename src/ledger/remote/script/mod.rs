@@ -2,9 +2,14 @@
 //!
 //! A family of commands is made by a function, which itself is made when the first of them comes: a
 //! function's price is that of finding what it uses of its surroundings. Within a family each
-//! file stands in a block of its own, because a Lua function has room for 200 names.
+//! file stands in a block of its own, because a Lua function has room for 200 names. What is sent to
+//! the store are the scripts with their constants [`inlined`].
+
+mod constants;
 
 use std::collections::HashMap;
+
+pub use constants::inlined;
 
 use crate::limits::CHANNELS_MAX;
 
@@ -14,7 +19,7 @@ pub const SCHEMA: u32 = 1;
 /// The text of a file under `lua/`.
 macro_rules! lua {
     ($name:literal) => {
-        include_str!(concat!("../../../lua/", $name, ".lua"))
+        include_str!(concat!("../../../../lua/", $name, ".lua"))
     };
 }
 
@@ -237,6 +242,9 @@ pub struct Meta {
     pub now: i64,
     /// Reservation lines with held or committed units.
     pub open_lines: u64,
+    /// The latest decision of the ledger that it came from, where some keys lead to ids that they do
+    /// not name.
+    pub moved: Option<i64>,
 }
 
 /// Why a partition cannot be used.
@@ -287,6 +295,10 @@ impl Meta {
             tip: fields.get("tip").ok_or(BadMeta::Damaged("tip"))?.clone(),
             now: number(fields, "now")?,
             open_lines: number(fields, "open")?,
+            moved: match fields.get("moved") {
+                Some(_) => Some(number(fields, "moved")?),
+                None => None,
+            },
         })
     }
 }
@@ -305,7 +317,7 @@ mod tests {
 
     #[test]
     fn the_readme_lists_the_keys_in_the_order_of_the_scripts() {
-        let readme = include_str!("../../../lua/README.md");
+        let readme = include_str!("../../../../lua/README.md");
         let rows = readme.lines().filter_map(|line| line.strip_prefix("| `"));
         let listed: Vec<&str> = rows.filter_map(|row| row.split('`').next()).collect();
         assert_eq!(listed, NAMES);

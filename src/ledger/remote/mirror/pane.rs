@@ -1,0 +1,111 @@
+//! What the mirror has of one partition.
+
+use std::time::Duration;
+
+use super::MirrorConfig;
+use super::feed::Feed;
+use super::freshness::Seen;
+use super::reading::{Unreadable, read};
+use crate::clock::{Clock, Monotonic};
+use crate::domain::command::{CommandKey, Reserve};
+use crate::domain::hash::Hasher;
+use crate::domain::{NodeIx, Refusal, Sku, UnixMillis};
+use crate::ledger::Availability;
+use crate::ledger::embedded::Retention;
+use crate::ledger::embedded::replica::{Replica, Unfit};
+use crate::ledger::remote::feed::Caller;
+use crate::ledger::remote::script::Keys;
+use crate::ledger::remote::wire::reply::BatchReply;
+
+/// How much more than an even share of the records one partition may have.
+const SHARES_MAX: u64 = 2;
+
+/// See the module's documentation.
+pub(super) struct Pane {
+    pub(super) partition: u16,
+    pub(super) replica: Replica,
+    pub(super) feed: Feed,
+    /// Nothing that was proved longer ago is said.
+    pub(super) bound: Duration,
+    /// The time that the store believes; only tests have one.
+    clock: Option<Clock>,
+    pub(super) retention: Retention,
+}
+
+impl Pane {
+    /// Without any content, of one of so many partitions.
+    pub(super) fn new((partition, of): (u16, u16), hasher: Hasher, config: &MirrorConfig) -> Self {
+        let all = config.retention.records_max;
+        let share = (all / u64::from(of.max(1))).saturating_mul(SHARES_MAX);
+        Self {
+            partition,
+            replica: Replica::one_of(of, hasher, config.meters.clone()),
+            feed: Feed::new(partition),
+            bound: config.bound,
+            clock: config.clock.clone(),
+            retention: Retention {
+                records_max: share.min(all),
+                ..config.retention
+            },
+        }
+    }
+
+    /// Fills it, from the partition with these keys.
+    pub(super) async fn fill(&self, caller: &Caller, keys: &Keys) -> Result<(), Unreadable> {
+        let told = self.feed.fresh.told();
+        let course = read(caller, keys, self).await?;
+        if course.position() < told {
+            return Err(Unreadable::Lost(course.sequence));
+        }
+        let (partition, sequence) = (self.partition, course.sequence);
+        self.feed.begin(course);
+        tracing::debug!(partition, sequence, "the mirror is there");
+        Ok(())
+    }
+
+    /// A batch of this instance was answered, as durably as the level says.
+    pub(super) fn heard(&self, argument: &[u8], reply: &BatchReply, sent: Monotonic) {
+        let astray = self.feed.heard(&self.replica, argument, reply, sent);
+        if let Some(why) = astray {
+            let partition = self.partition;
+            tracing::warn!(partition, %why, "the mirror does not fit the store; it is read anew");
+        }
+    }
+
+    /// Why a reservation of which nothing is known is refused; `None`: the store knows.
+    pub(super) fn refusal(&self, key: CommandKey, reserve: &Reserve<'_>) -> Option<Seen<Refusal>> {
+        self.look(|by| {
+            let refusal = self.replica.refusal(reserve, by).ok()??;
+            let is_known = self.replica.knows(key.id).ok()?;
+            (!is_known).then_some(refusal)
+        })
+    }
+
+    /// What may be promised of a SKU; `None`: the store knows.
+    pub(super) fn availability(&self, sku: Sku<'_>, node: Option<NodeIx>) -> Option<Availability> {
+        let seen = self.look(|by| {
+            let look = |stock: &_| Availability::of(stock, node, UnixMillis::default());
+            self.replica.look(sku, by, look).ok()?
+        })?;
+        Some(Availability {
+            as_of: seen.as_of,
+            ..seen.value
+        })
+    }
+
+    fn look<T>(&self, look: impl FnMut(UnixMillis) -> Option<T>) -> Option<Seen<T>> {
+        let clock = self.clock.as_ref();
+        self.feed.fresh.look(self.bound, clock, look)
+    }
+
+    /// Forgets what the store may have forgotten.
+    pub(super) fn tidy(&self) -> Result<(), Unfit> {
+        let now = self.feed.fresh.as_of();
+        for shard in 0..self.replica.shards() {
+            // Between two batches: an event must find what it is about.
+            let tidied = || self.replica.tidy(shard, now, &self.retention);
+            self.feed.quietly(tidied)?;
+        }
+        Ok(())
+    }
+}
