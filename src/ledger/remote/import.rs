@@ -91,7 +91,13 @@ impl<'c> Import<'c> {
             (None, false) => String::new(),
             (previous, true) => format!("again{}", previous.unwrap_or_default()),
         };
-        for partition in import.first_last() {
+        // Into nothing the first one first: it says that there is an import. Of one that is thrown away
+        // it says which, until it is the only one left.
+        let mut order: Vec<u16> = import.first_last().collect();
+        if given.is_empty() {
+            order.reverse();
+        }
+        for partition in order {
             import.call(partition, "begin", given.as_bytes())?;
         }
         Ok(import)
