@@ -74,7 +74,7 @@ fn a_store_that_is_away_makes_an_instance_not_ready_until_it_is_back() {
         give_names(&instance.0);
         instance.execute("stock", &set("A", 3));
         let is_safe_after_a_round = || {
-            drop(wait_for(instance.0.tick()));
+            let _ended = wait_for(instance.0.tick());
             instance.0.health().is_safe
         };
         assert!(is_safe_after_a_round());
