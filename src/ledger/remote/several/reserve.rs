@@ -2,7 +2,7 @@
 //! record becomes a reservation when all are. A refusal is decided at home as well; then what was
 //! placed is given back, at the latest by the deadline that all parts share.
 
-use super::super::wire::reply::unrecorded;
+use super::super::wire::reply::{told, unrecorded};
 use super::super::wire::several::{
     Share, Step, booking, encode_entire, encode_place, encode_quote, encode_refuse,
 };
@@ -12,7 +12,7 @@ use super::{ATTEMPTS, all_of};
 use crate::domain::command::{Command, CommandKey, Keyed, Reserve};
 use crate::domain::verdict::Shortage;
 use crate::domain::{Refusal, Units, UnixMillis};
-use crate::ledger::{Answer, LedgerError, Position};
+use crate::ledger::{Answer, LedgerError};
 use crate::telemetry::Script;
 
 /// A reservation on its way.
@@ -276,7 +276,7 @@ impl RemoteLedger {
             return Ok(kept);
         }
         self.undo_parts(attempt, placed).await;
-        Ok(Some(refused(refusal, position)))
+        Ok(Some(told(Err(refusal), false, position)))
     }
 
     /// Takes back what was placed, at home first: then nobody can make it a reservation any more. What
@@ -367,14 +367,4 @@ fn join(refusals: impl Iterator<Item = Refusal>, reserve: &Reserve<'_>) -> Optio
     (!short.is_empty()).then(|| Refusal::InsufficientStock {
         shortages: short.into(),
     })
-}
-
-const fn refused(refusal: Refusal, position: Position) -> Answer {
-    Answer {
-        verdict: Err(refusal),
-        replayed: false,
-        position,
-        told_after: position,
-        mirror_age: None,
-    }
 }
