@@ -92,7 +92,9 @@ pub(crate) const fn on_store(error: &remote::OpenError) -> &'static str {
         remote::OpenError::Taken(_) => {
             "a whole ledger goes into an empty place only: use another remote.namespace"
         }
-        remote::OpenError::Unusable(_) => OTHER_VERSION,
+        remote::OpenError::Unusable(_) => {
+            "set remote.partitions as it is there, or use the version of holdfast that wrote it"
+        }
         // Each finding names its fix.
         remote::OpenError::Unsafe(_) => "",
     }

@@ -292,7 +292,7 @@ pub struct Replay {
     #[arg(long, value_enum, default_value_t)]
     pub via: Via,
     /// Callers at once
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1023))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub clients: u16,
     /// How to print.
     #[command(flatten)]

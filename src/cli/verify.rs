@@ -5,6 +5,7 @@ use serde_json::json;
 use super::args::Verify;
 use super::{Failure, judge, load_config, open, output, whole};
 use crate::blocking::wait_for;
+use crate::config::StoreSettings;
 use crate::ledger::Recount;
 
 /// Verifies a data folder and prints what was counted.
@@ -43,7 +44,10 @@ pub fn run(arguments: &Verify) -> Result<(), Failure> {
         }))?;
     } else {
         output::table(&[
-            ("data", config.data.display().to_string()),
+            match &config.store {
+                StoreSettings::Embedded => ("data", config.data.display().to_string()),
+                StoreSettings::Remote(store) => ("store", store.to_string()),
+            },
             ("SKUs", skus.to_string()),
             ("reservations", reservations.to_string()),
             ("open reservations", open.to_string()),

@@ -138,6 +138,7 @@ fn a_node_that_is_silent_holds_up_none_but_its_own_partitions() {
     config.batcher.settling.limit = Duration::from_secs(1);
     // Whoever waited for the silent one would wait for this long.
     config.patience.connect = Duration::from_secs(20);
+    config.patience.reply = Duration::from_secs(20);
     config.batcher.queue.age = Duration::from_secs(20);
     let instance = Instance(Engine::open_remote(config).unwrap());
     driven::give_names(&instance.0);

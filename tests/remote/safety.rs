@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use holdfast::blocking::wait_for;
-use holdfast::clock::monotonic;
+use holdfast::clock::{Clock, monotonic};
 use holdfast::domain::Sku;
 use holdfast::engine::Engine;
 use holdfast::ledger::LedgerError;
 use holdfast::ledger::remote::script::Keys;
 use holdfast::ledger::remote::{OpenError, inspect};
 
-use crate::instance::{Instance, Place, hold, set};
+use crate::instance::{Instance, Place, config_at, hold, set};
 use crate::server::{Kind, Server};
+use crate::store::Store;
 use crate::support::driven::give_names;
 
 #[test]
@@ -60,6 +61,28 @@ fn an_emptied_store_is_noticed_and_nothing_is_made_anew() {
         let keys: u64 = place.ask(&["DBSIZE"]);
         assert_eq!(keys, 0);
         until("it is not noticed", || !instance.0.health().is_safe);
+    }
+}
+
+#[test]
+fn a_store_that_is_away_makes_an_instance_not_ready_until_it_is_back() {
+    for kind in Kind::ALL {
+        let mut store = Store::start(kind, &["--appendonly", "yes", "--appendfsync", "always"]);
+        let address = format!("redis://127.0.0.1:{}", store.port());
+        let config = config_at(&address, "away", &Clock::system());
+        let instance = Instance(Engine::open_remote(config).unwrap());
+        give_names(&instance.0);
+        instance.execute("stock", &set("A", 3));
+        let is_safe_after_a_round = || {
+            let _ended = wait_for(instance.0.tick());
+            instance.0.health().is_safe
+        };
+        assert!(is_safe_after_a_round());
+        store.kill();
+        until("it stays ready", || !is_safe_after_a_round());
+        store.restart();
+        until("it stays away", is_safe_after_a_round);
+        assert_eq!(instance.units("A"), [3, 0, 0]);
     }
 }
 

@@ -340,7 +340,9 @@ impl RecordShard {
     /// of the record may have another label than the one that the key has here.
     pub(super) fn find_key(&self, id: u128) -> Option<u32> {
         let same = |slot| self.records.get(slot).map(|r| stem(r.id())) == Some(stem(id));
-        self.find(id).or_else(|| self.index.find(hash(id), same))
+        let found = self.index.find(hash(id), same)?;
+        // A key that stood for two commands there has a record under each label.
+        self.find(id).or(Some(found))
     }
 
     /// Fetches what looking for this command and adding its record will need.

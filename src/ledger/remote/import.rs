@@ -5,7 +5,6 @@
 //! SKUs are; and signposts where keys do not name the ids of their records.
 
 use std::future::Future;
-use std::hash::{BuildHasher, RandomState};
 
 use redis::RedisError;
 
@@ -60,12 +59,6 @@ pub fn import<E: From<OpenError>>(
     Ok(())
 }
 
-/// The standard library's hasher keys are random; no more than that is needed.
-fn random() -> u128 {
-    let random = || u128::from(RandomState::new().hash_one(0_u8));
-    (random() << 64) | random()
-}
-
 impl<'c> Import<'c> {
     fn begin(config: &'c RemoteConfig, head: &Head, again: bool) -> Result<Self, OpenError> {
         let count = partitions_of_new(config);
@@ -81,7 +74,7 @@ impl<'c> Import<'c> {
                 .map(|_| (Part::default(), Counts::at(at)))
                 .collect(),
             partitions: Partitions::new(keys, Hasher::new(head.seed.0)),
-            token: format!("{:032x}", random()),
+            token: format!("{:032x}", open::random()),
             // A label that came with the export may be any here, and one of the hash is lost as soon
             // as there are several partitions.
             has_signposts: head.labelled || count > 1,
@@ -91,7 +84,13 @@ impl<'c> Import<'c> {
             (None, false) => String::new(),
             (previous, true) => format!("again{}", previous.unwrap_or_default()),
         };
-        for partition in import.first_last() {
+        // Into nothing the first one first: it says that there is an import. Of one that is thrown away
+        // it says which, until it is the only one left.
+        let mut order: Vec<u16> = import.first_last().collect();
+        if given.is_empty() {
+            order.reverse();
+        }
+        for partition in order {
             import.call(partition, "begin", given.as_bytes())?;
         }
         Ok(import)
@@ -214,7 +213,7 @@ impl<'c> Import<'c> {
         let made = Made {
             head,
             has_signposts: self.has_signposts,
-            ledger: random(),
+            ledger: open::random(),
             schema: SCHEMA,
             partitions: self.partitions.count(),
         };

@@ -87,6 +87,10 @@ impl Losses {
             attempts -= u32::from(!history.is_lost());
             tokio::time::sleep(PAUSE).await;
         }
+        tracing::error!(
+            loss,
+            "a loss was accepted, and what it was cannot be looked into"
+        );
     }
 
     /// `None`: the server that was asked lacks nothing.

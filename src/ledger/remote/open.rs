@@ -184,13 +184,20 @@ async fn make(
 
 /// What a new ledger shall be.
 fn new_identity(config: &RemoteConfig) -> Identity {
-    // The standard library's hasher keys are random; no more than that is needed.
-    let random = || RandomState::new().hash_one(0_u8);
     Identity {
-        ledger: (u128::from(random()) << 64) | u128::from(random()),
+        ledger: random(),
         partitions: partitions_of_new(config),
-        seed: random(),
+        seed: random_half(),
     }
+}
+
+/// The standard library's hasher keys are random; no more than that is needed.
+fn random_half() -> u64 {
+    RandomState::new().hash_one(0_u8)
+}
+
+pub(super) fn random() -> u128 {
+    (u128::from(random_half()) << 64) | u128::from(random_half())
 }
 
 /// As many as were chosen, or as the address suggests.

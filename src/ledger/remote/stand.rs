@@ -1,6 +1,6 @@
 //! Where the ledger stands, as far as this instance has seen.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::history::History;
@@ -21,7 +21,13 @@ pub(super) struct Stand {
     /// A partition lacks what was acknowledged. It refuses by itself; the others go on.
     is_stopped: AtomicBool,
     open_lines: AtomicU64,
+    /// Rounds of upkeep one after the other in which the store could not be used.
+    away: AtomicU32,
 }
+
+/// As many such rounds as make an instance of a ledger of one partition not ready: a single failure
+/// says little. Where there are several partitions, those that can be reached are served.
+const AWAY: u32 = 3;
 
 impl Stand {
     pub(super) const fn new(expected: Expected, target: Arc<Target>) -> Self {
@@ -33,6 +39,7 @@ impl Stand {
             is_stopped: AtomicBool::new(false),
             is_unsafe: AtomicBool::new(false),
             open_lines: AtomicU64::new(0),
+            away: AtomicU32::new(0),
         }
     }
 
@@ -77,9 +84,25 @@ impl Stand {
             poisoned: false,
             is_safe: !self.is_unsafe.load(Ordering::Relaxed)
                 && !self.is_stopped.load(Ordering::Relaxed)
+                && !self.is_away()
                 && !self.target.histories.iter().any(History::is_lost),
             mirror: None,
         }
+    }
+
+    /// Takes note of how a round of upkeep ended.
+    pub(super) fn note_round<T>(&self, ended: &Result<T, LedgerError>) {
+        match ended {
+            Err(LedgerError::Unavailable) => {
+                let rounds = self.away.load(Ordering::Relaxed).saturating_add(1);
+                self.away.store(rounds, Ordering::Relaxed);
+            }
+            Ok(_) | Err(_) => self.away.store(0, Ordering::Relaxed),
+        }
+    }
+
+    fn is_away(&self) -> bool {
+        self.target.partitions() == 1 && self.away.load(Ordering::Relaxed) >= AWAY
     }
 
     /// The last change of a partition that any answer spoke of.

@@ -38,6 +38,12 @@ impl RemoteLedger {
     /// One round: what is past its deadline goes back, some old records are forgotten; names, counters
     /// and what was left half way are looked at now and then.
     pub async fn tick(&self) -> Result<(), LedgerError> {
+        let ended = self.round().await;
+        self.stand.note_round(&ended);
+        ended
+    }
+
+    async fn round(&self) -> Result<(), LedgerError> {
         let (is_seldom, partition, cursor) = {
             let mut rounds = self.rounds();
             rounds.count = rounds.count.wrapping_add(1);

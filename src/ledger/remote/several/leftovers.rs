@@ -15,13 +15,18 @@ use crate::telemetry::Script;
 /// How many are remembered; what is more is left to its deadline.
 const LEFTOVERS_MAX: usize = 100_000;
 
+/// How many are looked after in one round of upkeep.
+const ONE_ROUND: usize = 1_000;
+
 /// A part of an attempt that was refused or given up.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Leftover {
     pub(super) partition: u16,
     pub(super) key: CommandKey,
-    /// Names the attempt.
+    /// Names the attempt among those under its key, as long as home's time has moved on since.
     pub(super) deadline: UnixMillis,
+    /// Home's time when it was placed there.
+    pub(super) placed_at: UnixMillis,
 }
 
 /// See the module's documentation.
@@ -49,8 +54,10 @@ impl Leftovers {
         all.extend(some.into_iter().take(room));
     }
 
-    fn take(&self) -> Vec<Leftover> {
-        std::mem::take(&mut *self.lock())
+    fn take_some(&self) -> Vec<Leftover> {
+        let mut all = self.lock();
+        let count = all.len().min(ONE_ROUND);
+        all.drain(..count).collect()
     }
 }
 
@@ -68,33 +75,39 @@ impl RemoteLedger {
         }
     }
 
-    /// Takes an attempt back at its home, so that nobody can make it a reservation any more. False:
-    /// it is one.
+    /// Takes an attempt back at its home, so that nobody can make it a reservation any more. Home's
+    /// time then, or nothing: it is one.
     pub(super) async fn undo_at_home(
         &self,
         key: CommandKey,
         deadline: UnixMillis,
-    ) -> Result<bool, LedgerError> {
+    ) -> Result<Option<UnixMillis>, LedgerError> {
         let home = self.partitions.of_id(ReservationId(key.id));
         let bytes = encode_undo(key, deadline);
-        let step = self.step(home, bytes, 1, Script::Relief);
-        let (reply, at) = step.await?;
+        let (reply, at) = self.step(home, bytes, 1, Script::Relief).await?;
         let (step, _) = reply.step(at).map_err(senseless)?;
         // Where it comes too late, the attempt was taken back or refused before.
-        Ok(matches!(step, Step::Done | Step::Late))
+        let is_dead = matches!(step, Step::Done | Step::Late);
+        Ok(is_dead.then(|| reply.header().now))
     }
 
-    /// Tries again what could not be undone before.
+    /// Tries again what could not be undone before, some of it, as far as its homes can be reached.
     pub(super) async fn undo_leftovers(&self) {
-        let mut dead = Vec::new();
-        for part in self.leftovers.take() {
+        let mut some = self.leftovers.take_some().into_iter();
+        while let Some(part) = some.next() {
             // At home first: perhaps it was not reached before, or somebody has gone on meanwhile.
             match self.undo_at_home(part.key, part.deadline).await {
-                Ok(true) => dead.push(part),
-                Ok(false) => {}
-                Err(_) => self.leftovers.keep(vec![part]),
+                Ok(Some(now)) if part.placed_at < now => self.undo(vec![part]).await,
+                // As long as home's time stands still, the next attempt under the key would have the
+                // same deadline, and its parts would be taken for this one.
+                Ok(Some(_)) => self.leftovers.keep(vec![part]),
+                Ok(None) => {}
+                Err(_) => {
+                    // The others first, the next time.
+                    self.leftovers.keep(some.collect());
+                    return self.leftovers.keep(vec![part]);
+                }
             }
         }
-        self.undo(dead).await;
     }
 }

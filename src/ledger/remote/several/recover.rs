@@ -20,8 +20,9 @@ impl RemoteLedger {
     /// other.
     pub(in crate::ledger::remote) async fn recover(&self) -> Result<(), LedgerError> {
         if self.partitions.count() > 1 {
+            let followed = self.follow_homes(PATIENCE_MS).await;
             self.undo_leftovers().await;
-            self.follow_homes(PATIENCE_MS).await?;
+            followed?;
         }
         Ok(())
     }
@@ -92,7 +93,7 @@ impl RemoteLedger {
             id: id.0,
             fingerprint,
         };
-        let is_dead = self.undo_at_home(key, deadline).await?;
+        let is_dead = self.undo_at_home(key, deadline).await?.is_some();
         if is_dead && self.partitions.of_id(id) != partition {
             let undo = encode_undo(key, deadline);
             self.step(partition, undo, 1, Script::Relief).await?;

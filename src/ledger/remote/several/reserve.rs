@@ -2,7 +2,7 @@
 //! record becomes a reservation when all are. A refusal is decided at home as well; then what was
 //! placed is given back, at the latest by the deadline that all parts share.
 
-use super::super::wire::reply::unrecorded;
+use super::super::wire::reply::{told, unrecorded};
 use super::super::wire::several::{
     Share, Step, booking, encode_entire, encode_place, encode_quote, encode_refuse,
 };
@@ -12,7 +12,7 @@ use super::{ATTEMPTS, all_of};
 use crate::domain::command::{Command, CommandKey, Keyed, Reserve};
 use crate::domain::verdict::Shortage;
 use crate::domain::{Refusal, Units, UnixMillis};
-use crate::ledger::{Answer, LedgerError, Position};
+use crate::ledger::{Answer, LedgerError};
 use crate::telemetry::Script;
 
 /// A reservation on its way.
@@ -45,6 +45,16 @@ enum Course {
     Refused(Refusal),
     /// Too late, or another attempt is in the way.
     Lost,
+}
+
+/// How the giving up of an attempt ended.
+enum GivenUp {
+    /// Nothing will become of it.
+    Certainly,
+    /// Somebody else has made it a reservation, or a refusal, meanwhile.
+    TooLate,
+    /// Home could not be asked.
+    Perhaps,
 }
 
 impl RemoteLedger {
@@ -113,8 +123,11 @@ impl RemoteLedger {
         match ended {
             Ok(Some(answer)) => Ok(Some(answer)),
             // Whatever was placed would be held until its deadline.
-            unanswered if self.give_up(attempt, &placed).await => unanswered,
-            _ => Err(LedgerError::Unknown),
+            unanswered => match self.give_up(attempt, &placed).await {
+                GivenUp::Certainly => unanswered,
+                GivenUp::TooLate => Ok(None),
+                GivenUp::Perhaps => Err(LedgerError::Unknown),
+            },
         }
     }
 
@@ -245,11 +258,10 @@ impl RemoteLedger {
     ) -> Result<Option<Answer>, LedgerError> {
         if !matches!(refusal, Refusal::InsufficientStock { .. }) {
             // No key stands for that one.
-            let undone = self.give_up(attempt, placed).await;
-            return if undone {
-                Ok(Some(unrecorded(refusal)))
-            } else {
-                Err(LedgerError::Unknown)
+            return match self.give_up(attempt, placed).await {
+                GivenUp::Certainly => Ok(Some(unrecorded(refusal))),
+                GivenUp::TooLate => Ok(None),
+                GivenUp::Perhaps => Err(LedgerError::Unknown),
             };
         }
         let bytes = encode_refuse(attempt.key, placed.deadline, &refusal).map_err(senseless)?;
@@ -264,47 +276,32 @@ impl RemoteLedger {
             return Ok(kept);
         }
         self.undo_parts(attempt, placed).await;
-        Ok(Some(refused(refusal, position)))
+        Ok(Some(told(Err(refusal), false, position)))
     }
 
-    /// Takes back what was placed, at home first: then nobody can make it a reservation any more.
-    /// Whether that is certain; if not, it is tried again later.
-    async fn give_up(&self, attempt: &Attempt<'_, '_>, placed: &Placed) -> bool {
+    /// Takes back what was placed, at home first: then nobody can make it a reservation any more. What
+    /// is not certain is tried again later.
+    async fn give_up(&self, attempt: &Attempt<'_, '_>, placed: &Placed) -> GivenUp {
         let Some(deadline) = placed.deadline else {
-            return placed.partitions.is_empty();
+            return GivenUp::Certainly;
         };
         match self.undo_at_home(attempt.key, deadline).await {
-            Ok(true) => {
-                self.undo_parts(attempt, placed).await;
-                true
+            Ok(Some(_)) => {
+                // Before its caller is answered, and so before it can begin another one.
+                self.undo(attempt.parts(placed, 1)).await;
+                GivenUp::Certainly
             }
-            // Somebody else has made it a reservation.
-            Ok(false) => false,
+            Ok(None) => GivenUp::TooLate,
             Err(_) => {
-                let parts = placed.partitions.iter();
-                let left = parts.map(|partition| leftover(*partition, attempt.key, deadline));
-                self.leftovers.keep(left.collect());
-                false
+                self.leftovers.keep(attempt.parts(placed, 0));
+                GivenUp::Perhaps
             }
         }
     }
 
-    /// Parts of what home has refused.
+    /// Parts of what home has refused: its key stands for the refusal, so there is no next attempt.
     async fn undo_parts(&self, attempt: &Attempt<'_, '_>, placed: &Placed) {
-        let Some(deadline) = placed.deadline else {
-            return;
-        };
-        let parts = placed.partitions.iter().skip(1);
-        let left = parts.map(|partition| leftover(*partition, attempt.key, deadline));
-        self.undo(left.collect()).await;
-    }
-}
-
-const fn leftover(partition: u16, key: CommandKey, deadline: UnixMillis) -> Leftover {
-    Leftover {
-        partition,
-        key,
-        deadline,
+        self.undo(attempt.parts(placed, 1)).await;
     }
 }
 
@@ -312,6 +309,22 @@ impl Attempt<'_, '_> {
     fn home(&self) -> Result<u16, LedgerError> {
         let first = self.shares.first().map(|share| share.partition);
         first.ok_or(LedgerError::Unavailable)
+    }
+
+    /// What was placed, home first, but for the first so many.
+    fn parts(&self, placed: &Placed, from: usize) -> Vec<Leftover> {
+        let Some(deadline) = placed.deadline else {
+            return Vec::new();
+        };
+        let ttl = i64::from(self.reserve.ttl.get().as_millis());
+        let placed_at = UnixMillis(deadline.0.saturating_sub(ttl));
+        let part = |partition: &u16| Leftover {
+            partition: *partition,
+            key: self.key,
+            deadline,
+            placed_at,
+        };
+        placed.partitions.iter().skip(from).map(part).collect()
     }
 }
 
@@ -354,14 +367,4 @@ fn join(refusals: impl Iterator<Item = Refusal>, reserve: &Reserve<'_>) -> Optio
     (!short.is_empty()).then(|| Refusal::InsufficientStock {
         shortages: short.into(),
     })
-}
-
-const fn refused(refusal: Refusal, position: Position) -> Answer {
-    Answer {
-        verdict: Err(refusal),
-        replayed: false,
-        position,
-        told_after: position,
-        mirror_age: None,
-    }
 }

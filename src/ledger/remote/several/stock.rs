@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use super::super::format::Packed;
 use super::super::wire::command::Read;
-use super::super::wire::reply::unrecorded;
+use super::super::wire::reply::{told, unrecorded};
 use super::super::wire::several::{Step, encode_refuse};
 use super::super::{RemoteLedger, senseless};
 use crate::domain::command::{Command, CommandKey, Keyed, StockChange, StockCommand};
@@ -142,13 +142,7 @@ impl RemoteLedger {
         if let Step::Record(record) = step {
             return reply.kept_answer(keyed.key.id, record).map_err(senseless);
         }
-        Ok(Some(Answer {
-            verdict: Err(refusal),
-            replayed: false,
-            position,
-            told_after: position,
-            mirror_age: None,
-        }))
+        Ok(Some(told(Err(refusal), false, position)))
     }
 
     async fn stocks_of(

@@ -373,7 +373,11 @@ fn view(id: u128, bytes: &[u8]) -> Result<Option<Reservation>, Malformed> {
     })
 }
 
-pub(super) const fn told(verdict: Verdict, replayed: bool, position: Position) -> Answer {
+pub(in crate::ledger::remote) const fn told(
+    verdict: Verdict,
+    replayed: bool,
+    position: Position,
+) -> Answer {
     Answer {
         verdict,
         replayed,
