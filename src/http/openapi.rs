@@ -15,6 +15,7 @@ use utoipa::openapi::{Ref, Required, Response, ResponseBuilder};
 
 use crate::http::calls::{Answer, CALLS, Call, Place};
 use crate::http::catalog::Kind;
+use crate::http::routes::deficits;
 use crate::http::{answers, dto};
 
 #[derive(OpenApi)]
@@ -50,6 +51,9 @@ use crate::http::{answers, dto};
         answers::Atp,
         answers::AtpResults,
         answers::EventPage,
+        answers::DeficitPage,
+        answers::DeficitReleases,
+        deficits::ReleaseBody<'static>,
         answers::Problem,
     ))
 )]

@@ -6,8 +6,8 @@ use super::embedded::EmbeddedLedger;
 use super::event::{Cursor, EventPage};
 use super::remote::RemoteLedger;
 use super::{
-    Answer, Availability, Consistency, EventsError, Health, LedgerError, Position, Recount,
-    StockView, export,
+    Answer, Availability, Consistency, Deficit, EventsError, Health, LedgerError, Position,
+    Recount, StockView, export,
 };
 use crate::blocking::wait_for;
 use crate::domain::command::Keyed;
@@ -111,6 +111,23 @@ impl Ledger {
             // It has one copy of everything.
             Self::Embedded(ledger) => ledger.availability(sku, node),
             Self::Remote(ledger) => ledger.availability(sku, node, consistency).await,
+        }
+    }
+
+    /// SKUs that are promised beyond what is there, in the order of their names, those after a
+    /// name, at most `limit`. Goes through everything: not for a thread that must not block.
+    pub async fn deficits(&self, after: &str, limit: usize) -> Result<Vec<Deficit>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => ledger.deficits(after, limit),
+            Self::Remote(ledger) => ledger.deficits(after, limit).await,
+        }
+    }
+
+    /// The same of one SKU; `None`: unknown, or nothing is missing.
+    pub async fn deficit(&self, sku: Sku<'_>) -> Result<Option<Deficit>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => ledger.deficit(sku),
+            Self::Remote(ledger) => ledger.deficit(sku).await,
         }
     }
 

@@ -2,6 +2,7 @@
 //! the answer.
 
 pub mod atp;
+pub mod deficits;
 pub mod events;
 pub mod ops;
 pub mod reservations;
@@ -44,6 +45,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/problems/{code}", get(ops::problem))
         .route("/readyz", get(ops::readyz))
         .route("/v1/atp/{sku}", get(atp::get_route))
+        .route("/v1/deficits", get(deficits::list_route))
+        .route("/v1/deficits/{sku}", get(deficits::get_route))
+        .route("/v1/deficits/{sku}/release", post(deficits::release_route))
         .route("/v1/events", get(events::route))
         .route(
             "/v1/reservations",
@@ -91,6 +95,9 @@ pub const ROUTES: &[&str] = &[
     "/readyz",
     "/v1/atp",
     "/v1/atp/{sku}",
+    "/v1/deficits",
+    "/v1/deficits/{sku}",
+    "/v1/deficits/{sku}/release",
     "/v1/events",
     "/v1/reservations",
     "/v1/reservations/batch",
