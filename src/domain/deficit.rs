@@ -118,6 +118,7 @@ fn take(wanted: &mut Units, most: Units) -> Units {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{Settings, Stock, Uses};
 
     fn units(n: u64) -> Units {
         Units::new(n).unwrap()
@@ -177,11 +178,30 @@ mod tests {
         assert_eq!(found(&nodes, &promises, Order::Newest), [(3, 1), (1, 2)]);
     }
 
+    /// A stock with these promises and two nodes.
+    fn stock(promises: &[Promise], on_hand: [u64; 2]) -> Stock {
+        let sum = |of: &dyn Fn(&Promise) -> u64| promises.iter().map(of).sum();
+        let at = |node: u16| {
+            let is_here = |p: &&Promise| p.pin == Some(NodeIx(node));
+            promises
+                .iter()
+                .filter(is_here)
+                .map(|p| p.open().get())
+                .sum()
+        };
+        let nodes = [node(0, on_hand[0], at(0)), node(1, on_hand[1], at(1))];
+        Stock::from_parts(
+            nodes.into_iter().collect(),
+            units(sum(&|p| p.held.get())),
+            units(sum(&|p| p.committed.get())),
+            Settings::default(),
+            Uses::default(),
+            0,
+        )
+    }
+
     #[test]
     fn afterwards_nothing_is_missing() {
-        use super::super::stock::Settings;
-        use super::super::uses::Uses;
-        use crate::domain::Stock;
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let mut below = |end: u64| {
             state ^= state >> 12;
@@ -199,34 +219,7 @@ mod tests {
                 .collect();
             let on_hand = [below(9), below(9)];
             let order = Order::WORDS[usize::try_from(below(3)).unwrap()].1;
-            let stock = |promises: &[Promise]| {
-                let sum =
-                    |of: &dyn Fn(&Promise) -> Units| promises.iter().map(|p| of(p).get()).sum();
-                let pinned = |node: u16| {
-                    let of = |p: &Promise| {
-                        if p.pin == Some(NodeIx(node)) {
-                            p.open()
-                        } else {
-                            Units::ZERO
-                        }
-                    };
-                    sum(&of)
-                };
-                let nodes = [
-                    node(0, on_hand[0], pinned(0)),
-                    node(1, on_hand[1], pinned(1)),
-                ];
-                let (held, committed) = (sum(&|p| p.held), sum(&|p| p.committed));
-                Stock::from_parts(
-                    nodes.into_iter().collect(),
-                    units(held),
-                    units(committed),
-                    Settings::default(),
-                    Uses::default(),
-                    0,
-                )
-            };
-            let before = stock(&promises);
+            let before = stock(&promises, on_hand);
             let risk = at_risk(before.nodes(), promises.clone(), order);
             assert_eq!(risk.is_empty(), before.deficit().is_zero());
             let mut after = promises;
@@ -242,7 +235,7 @@ mod tests {
                     .checked_sub(of.units.left_after(from_held))
                     .unwrap();
             }
-            assert_eq!(stock(&after).deficit(), Units::ZERO);
+            assert_eq!(stock(&after, on_hand).deficit(), Units::ZERO);
         }
     }
 }
