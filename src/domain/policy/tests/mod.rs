@@ -1,4 +1,8 @@
 //! The policy against its own definitions, done naively.
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "test code: small numbers, and checked where it is built"
+)]
 
 mod faults;
 mod oracle;

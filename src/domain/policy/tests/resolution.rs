@@ -111,7 +111,7 @@ fn naive(document: &Document, sku: &str, now: i64) -> Option<(u64, i64)> {
         Scope::Default => Some(0),
         Scope::Set(name) => match &document.set(name)?.selector {
             Selector::Prefix(prefix) => sku.starts_with(prefix.as_str()).then_some(prefix.len()),
-            of => document
+            of @ (Selector::Skus(_) | Selector::Tag(_)) => document
                 .listed(of)
                 .iter()
                 .any(|listed| listed == sku)
