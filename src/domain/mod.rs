@@ -17,6 +17,7 @@ pub mod deficit;
 pub mod hash;
 pub mod ids;
 pub mod line;
+pub mod percent;
 pub mod policy;
 pub mod stock;
 pub mod time;
