@@ -19,8 +19,8 @@ use crate::http::dto::{Num, Text};
 use crate::http::error::{Issues, Problem};
 use crate::http::json::Json;
 use crate::http::routes::stock::{path_sku, unknown_sku};
-use crate::http::{parse, request, time_text};
-use crate::ledger::LedgerError;
+use crate::http::{parse, request};
+use crate::ledger::{LedgerError, time_text};
 use crate::limits::{DEFICIT_LINES_MAX, DEFICITS_PAGE_MAX, SKU_BYTES_MAX};
 
 const LIMIT_DEFAULT: usize = 100;
