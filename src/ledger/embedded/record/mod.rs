@@ -92,6 +92,7 @@ const fn kind(body: &Body<'_>) -> u8 {
         Body::StockChanged(_) => 7,
         Body::SettingsPut { .. } => 8,
         Body::Refused { .. } => REFUSED,
+        Body::PolicyPut { .. } => 10,
     }
 }
 
@@ -135,6 +136,18 @@ fn put_body(w: &mut Writer<'_>, body: &Body<'_>) {
             put_key(w, *key);
             refusal::put(w, refusal);
         }
+        Body::PolicyPut {
+            version,
+            operator,
+            reason,
+            over,
+            text,
+        } => {
+            w.number(*version);
+            for text in [operator, reason, over, text] {
+                w.text(text);
+            }
+        }
     }
 }
 
@@ -169,6 +182,13 @@ fn get_body<'a>(kind: u8, r: &mut Reader<'a>) -> Result<Body<'a>, BadRecord> {
         REFUSED => Body::Refused {
             key: get_key(r)?,
             refusal: refusal::get(r)?,
+        },
+        10 => Body::PolicyPut {
+            version: r.number()?,
+            operator: r.text()?,
+            reason: r.text()?,
+            over: r.text()?,
+            text: r.text()?,
         },
         _ => return Err(BadRecord),
     })
