@@ -34,6 +34,12 @@ pub const POLICY_CAMPAIGNS_MAX: usize = 1_000;
 /// Most SKUs that a policy lists in all its sets, tags, rules and campaigns together.
 pub const POLICY_SKUS_MAX: usize = 100_000;
 
+/// Longest text of a policy in bytes: about ten per SKU that it may list.
+pub const POLICY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Versions of the policy that are kept.
+pub const POLICY_VERSIONS_KEPT: usize = 16;
+
 /// Longest idempotency key in bytes.
 pub const KEY_BYTES_MAX: usize = 255;
 

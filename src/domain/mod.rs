@@ -16,6 +16,7 @@ pub mod decide;
 pub mod hash;
 pub mod ids;
 pub mod line;
+pub mod percent;
 pub mod policy;
 pub mod stock;
 pub mod time;

@@ -1,6 +1,7 @@
 //! Answers as JSON, written by hand: the shapes are those of [`dto`](super::dto), and the tests
 //! compare the two.
 
+use crate::domain::percent::Percent;
 use crate::domain::stock::{Safety, Selling};
 use crate::domain::verdict::{Excess, ReservationLine, Shortage, Stale, StockResult};
 use crate::domain::{NodeIx, Outcome, Refusal, Reservation, Settings};
@@ -91,7 +92,7 @@ pub fn settings_members(json: &mut Json, found: &Settings) {
         Safety::Units(units) => json.raw(r#""safety_stock":{"units":"#).units(units),
         Safety::Percent(points) => {
             json.raw(r#""safety_stock":{"percent":"#);
-            percent(json, points)
+            json.raw(&Percent(points).to_string())
         }
     };
     json.raw(r#"},"selling":"#)
@@ -109,19 +110,6 @@ pub const fn selling_word(selling: Selling) -> &'static str {
         Selling::On => "on",
         Selling::Suspended => "suspended",
     }
-}
-
-/// Basis points as a percent number: 1250 is `12.5`.
-fn percent(json: &mut Json, points: u16) -> &mut Json {
-    json.number(points / 100);
-    let (tenths, hundredths) = (points / 10 % 10, points % 10);
-    if tenths + hundredths > 0 {
-        json.raw(".").number(tenths);
-    }
-    if hundredths > 0 {
-        json.number(hundredths);
-    }
-    json
 }
 
 /// Stock of a SKU.

@@ -5,9 +5,11 @@ pub mod embedded;
 pub mod event;
 pub mod export;
 pub mod names;
+pub mod policy;
 pub mod port;
 pub mod remote;
 mod sums;
+pub mod time_text;
 
 use std::time::Duration;
 
