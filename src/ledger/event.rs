@@ -67,6 +67,8 @@ pub enum Body<'a> {
         before: Settings,
         /// The settings after.
         after: Settings,
+        /// Why the freeze of a campaign was overridden; empty where none was.
+        over: &'a str,
     },
     /// A version of the policy was put, and is in force for what comes after.
     PolicyPut {

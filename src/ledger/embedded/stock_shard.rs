@@ -10,7 +10,7 @@ use super::index::Index;
 use super::packed::{PackedLine, halves, joined};
 use super::slab::Slab;
 use crate::domain::line::{Inconsistent, Move};
-use crate::domain::policy::InForce;
+use crate::domain::policy::{InForce, Policy};
 use crate::domain::{ChannelIx, Charge, Line, ReservationId, Stock, Units, UnixMillis};
 use crate::ledger::policy::PolicyInForce;
 use crate::limits::STOCK_SHARDS;
@@ -226,9 +226,14 @@ impl StockShard {
         Ok(slot)
     }
 
+    /// The channel policy.
+    pub(super) fn policy(&self) -> Option<&Policy> {
+        self.policy.as_deref().map(|of| &of.policy)
+    }
+
     /// The rule in force for a SKU.
     pub(super) fn rule(&self, sku: &str, now: UnixMillis) -> Option<InForce<'_>> {
-        self.policy.as_deref()?.policy.in_force(sku, now)
+        self.policy()?.in_force(sku, now)
     }
 
     /// Beginning of the window in force for the SKU of a line.
