@@ -6,6 +6,7 @@
 mod deficits;
 mod names;
 mod open;
+mod policy;
 
 use std::sync::Arc;
 

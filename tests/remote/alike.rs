@@ -53,6 +53,7 @@ fn told(engine: &Engine) -> Told {
                 | Body::Acted(_)
                 | Body::StockChanged(_)
                 | Body::SettingsPut { .. }
+                | Body::PolicyPut { .. }
                 | Body::Refused { .. } => told.done.push(text),
             }
         }
@@ -118,7 +119,7 @@ fn compare(server: &Server, seed: u64) -> usize {
                     wait_for(engine.tick()).unwrap();
                 }
             }
-            Step::Tick | Step::Restart | Step::Snapshot | Step::Compare => {}
+            Step::Tick | Step::Restart | Step::Snapshot | Step::Policy(_) | Step::Compare => {}
         }
     }
     let (ours, theirs) = (told(&embedded), told(&remote.0));

@@ -12,6 +12,7 @@ mod identity;
 mod index;
 pub mod journal;
 mod packed;
+mod policy;
 mod pool;
 mod read;
 pub mod record;
@@ -93,6 +94,7 @@ struct State {
     hasher: Hasher,
     nodes: RwLock<Names>,
     channels: RwLock<Names>,
+    policy: policy::Kept,
     /// Apart from what every command only reads.
     counts: CachePadded<Counts>,
 }
@@ -213,7 +215,7 @@ impl EmbeddedLedger {
             };
             scratch.push(now, &body);
             expired += 1;
-            if scratch.len() >= crate::limits::RECORD_BYTES_MAX {
+            if scratch.len() >= crate::limits::COMMAND_RECORD_BYTES_MAX {
                 scratch.commit(&self.journal);
             }
         }
@@ -279,7 +281,8 @@ impl EmbeddedLedger {
             | Refusal::ChangeFromStale { .. }
             | Refusal::NegativeStock { .. }
             | Refusal::TooMany { .. }
-            | Refusal::VersionMismatch { .. } => {
+            | Refusal::VersionMismatch { .. }
+            | Refusal::Frozen(_) => {
                 self.conclude(records, key, at, Body::Refused { key, refusal }, scratch)
             }
         }
