@@ -25,7 +25,13 @@ pub const POLICY_LEVELS_MAX: usize = 16;
 /// Most rules of a policy, and most sets and most tags: it is checked and compiled whole.
 pub const POLICY_RULES_MAX: usize = 10_000;
 
-/// Most SKUs that a policy lists in all its sets, tags and rules together.
+/// Most change sets of a policy.
+pub const POLICY_CHANGE_SETS_MAX: usize = 1_000;
+
+/// Most campaigns of a policy: ten years of two a week.
+pub const POLICY_CAMPAIGNS_MAX: usize = 1_000;
+
+/// Most SKUs that a policy lists in all its sets, tags, rules and campaigns together.
 pub const POLICY_SKUS_MAX: usize = 100_000;
 
 /// Longest text of a policy in bytes: about ten per SKU that it may list.

@@ -43,6 +43,15 @@ fn base() -> Document {
         sets: vec![list("one", "L1"), list("two", "L2")],
         tags: Vec::new(),
         rules: vec![first],
+        ..Document::default()
+    }
+}
+
+fn expected(channel: &str, sku: Option<&str>) -> Expected {
+    Expected {
+        channel: channel.into(),
+        units: units(1),
+        sku: sku.map(Into::into),
     }
 }
 
@@ -69,6 +78,33 @@ fn add_period(
 
 fn limits(document: &mut Document, limits: Vec<LimitOn>) {
     add_rule(document, Scope::Sku("X".into()), limits);
+}
+
+/// A change set in force from 10 to 20, with rules for a SKU that has no other.
+fn add_change_set(document: &mut Document, rules: Vec<Rule>) {
+    document.change_sets.push(ChangeSet {
+        name: format!("set{}", document.change_sets.len()),
+        from: UnixMillis(10),
+        until: Some(UnixMillis(20)),
+        rules,
+    });
+}
+
+/// A rule of a change set.
+fn changed(from: Option<i64>, until: Option<i64>) -> Rule {
+    Rule {
+        from: from.map(UnixMillis),
+        until: until.map(UnixMillis),
+        ..rule("changed", Scope::Sku("Y".into()))
+    }
+}
+
+fn add_campaign(document: &mut Document, change: fn(&mut Campaign)) {
+    let at = document.campaigns.len();
+    let items = Items::Skus(vec![format!("C{at}")]);
+    let mut added = campaign(&format!("campaign{at}"), (10, 20), items);
+    change(&mut added);
+    document.campaigns.push(added);
 }
 
 const CASES: &[Case] = &[
@@ -191,6 +227,71 @@ const CASES: &[Case] = &[
     ("rules[1].limits", "protections_over_100", |d| {
         let half = |name| limit(name, None, Some(percent(5_001)));
         limits(d, vec![half("c1"), half("c2")]);
+    }),
+    ("change_sets[0].until", "empty_period", |d| {
+        add_change_set(d, Vec::new());
+        d.change_sets[0].until = Some(UnixMillis(10));
+    }),
+    ("change_sets[1].name", "duplicate_name", |d| {
+        add_change_set(d, Vec::new());
+        let same = d.change_sets[0].clone();
+        d.change_sets.insert(0, same);
+    }),
+    ("change_sets[0].rules[0]", "outside_change_set", |d| {
+        add_change_set(d, vec![changed(Some(9), None)]);
+    }),
+    ("change_sets[0].rules[0].limits[0]", "empty_limit", |d| {
+        let mut rule = changed(None, None);
+        rule.limits = vec![limit("c1", None, None)];
+        rule.scope = Scope::Sku("Z".into());
+        add_change_set(d, vec![rule]);
+    }),
+    ("change_sets[1].rules[0]", "overlapping_periods", |d| {
+        add_change_set(d, vec![changed(None, Some(15))]);
+        add_change_set(d, vec![changed(Some(14), None)]);
+    }),
+    ("campaigns[0].until", "empty_period", |d| {
+        add_campaign(d, |of| of.until = of.from);
+    }),
+    ("campaigns[0].name", "bad_name", |d| {
+        add_campaign(d, |of| of.name = "a b".into());
+    }),
+    ("campaigns[0].skus", "no_skus", |d| {
+        add_campaign(d, |of| of.items = Items::Skus(Vec::new()));
+    }),
+    ("campaigns[0].set", "unknown_set", |d| {
+        add_campaign(d, |of| of.items = Items::Set("gone".into()));
+    }),
+    ("campaigns[0].limits[0].channel", "unknown_channel", |d| {
+        add_campaign(d, |of| of.limits = vec![limit("c77", Some(count(1)), None)]);
+    }),
+    ("campaigns[0].hold_seconds", "out_of_range", |d| {
+        add_campaign(d, |of| of.hold_seconds = Some(0));
+    }),
+    ("campaigns[0].payment_seconds", "out_of_range", |d| {
+        add_campaign(d, |of| of.payment_seconds = Some(2_592_001));
+    }),
+    ("campaigns[0].nodes[1]", "duplicate_name", |d| {
+        add_campaign(d, |of| of.nodes = vec!["n".into(), "n".into()]);
+    }),
+    ("campaigns[0].expected[0].channel", "unknown_channel", |d| {
+        add_campaign(d, |of| of.expected = vec![expected("c77", None)]);
+    }),
+    ("campaigns[0].expected[0].sku", "sku_not_in_campaign", |d| {
+        add_campaign(d, |of| of.expected = vec![expected("c1", Some("S"))]);
+    }),
+    ("campaigns[0].expected[1]", "duplicate_expected", |d| {
+        add_campaign(d, |of| {
+            of.expected = vec![expected("c1", None), expected("c1", None)];
+        });
+    }),
+    ("campaigns[1]", "sku_in_two_campaigns", |d| {
+        add_campaign(d, |of| of.items = Items::Set("one".into()));
+        add_campaign(d, |of| {
+            of.items = Items::Skus(vec!["L1".into()]);
+            of.from = UnixMillis(19);
+            of.until = UnixMillis(30);
+        });
     }),
 ];
 
