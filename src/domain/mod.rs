@@ -31,4 +31,4 @@ pub use stock::{Settings, Stock};
 pub use time::{HoldTtl, Ttl, UnixMillis};
 pub use units::Units;
 pub use uses::{ChannelUse, Charge, Uses};
-pub use verdict::{Outcome, Refusal, Reservation, Verdict};
+pub use verdict::{Frozen, Outcome, Refusal, Reservation, Verdict};

@@ -251,6 +251,17 @@ pub enum Refusal {
         /// The version there is.
         actual: u32,
     },
+    /// A campaign has frozen what would change.
+    Frozen(Frozen),
+}
+
+/// A campaign that keeps what it rests on as it is while it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frozen {
+    /// Its name.
+    pub campaign: Box<str>,
+    /// The first moment after it.
+    pub until: UnixMillis,
 }
 
 impl Refusal {
@@ -277,6 +288,7 @@ impl Refusal {
             Self::NegativeStock { .. } => "negative_stock",
             Self::TooMany { .. } => "too_many_units",
             Self::VersionMismatch { .. } => "version_mismatch",
+            Self::Frozen(_) => "policy_frozen",
         }
     }
 }

@@ -91,6 +91,8 @@ catalog! {
         "No counter holds more than 1,000,000,000,000 units.";
     VERSION_MISMATCH = PRECONDITION_FAILED "version_mismatch" "The settings were changed meanwhile"
         "If-Match names another version than the one in force. Read the settings, decide again.";
+    POLICY_FROZEN = CONFLICT "policy_frozen" "A campaign has frozen the policy"
+        "Wait until the campaign is over, or say in `over` why the freeze is overridden.";
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "body_too_large" "The body is too large"
         "Bodies are at most 256 KiB, of /v1/reservations/batch 8 MiB. Send less per request.";
     URI_TOO_LONG = URI_TOO_LONG "uri_too_long" "The path is too long"

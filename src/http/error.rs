@@ -7,15 +7,15 @@ use std::fmt;
 use axum::response::IntoResponse;
 use hyper::StatusCode;
 
-use crate::domain::Refusal;
 use crate::domain::command::LinesError;
+use crate::domain::{Frozen, Refusal};
 use crate::engine::NameError;
 use crate::http::app::Reply;
 use crate::http::catalog::{self, Kind};
 use crate::http::json::Json;
 use crate::http::names::Names;
 use crate::http::render;
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, time_text};
 use crate::limits::{LINES_MAX, UNITS_MAX};
 
 /// Seconds a caller is asked to wait before trying again.
@@ -287,6 +287,7 @@ pub const fn refusal_kind(refusal: &Refusal) -> &'static Kind {
         Refusal::NegativeStock { .. } => &catalog::NEGATIVE_STOCK,
         Refusal::TooMany { .. } => &catalog::TOO_MANY_UNITS,
         Refusal::VersionMismatch { .. } => &catalog::VERSION_MISMATCH,
+        Refusal::Frozen(_) => &catalog::POLICY_FROZEN,
     }
 }
 
@@ -336,6 +337,13 @@ fn refusal_detail(refusal: &Refusal) -> Cow<'static, str> {
         Refusal::VersionMismatch { actual } => {
             Cow::Owned(format!("The version in force is \"v{actual}\"."))
         }
+        Refusal::Frozen(Frozen { campaign, until }) => {
+            let until = time_text::to_text(*until);
+            let until = str::from_utf8(&until).unwrap_or_default();
+            Cow::Owned(format!(
+                "Campaign {campaign} keeps it as it is until {until}. Nothing was changed."
+            ))
+        }
         Refusal::KeyReused
         | Refusal::UnknownReservation
         | Refusal::Expired
@@ -357,7 +365,7 @@ impl IntoResponse for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{NodeIx, Units};
+    use crate::domain::{NodeIx, Units, UnixMillis};
 
     /// One refusal of each kind.
     fn refusals() -> Vec<Refusal> {
@@ -408,6 +416,10 @@ mod tests {
             },
             Refusal::TooMany { sku: sku() },
             Refusal::VersionMismatch { actual: 3 },
+            Refusal::Frozen(Frozen {
+                campaign: "drop".into(),
+                until: UnixMillis(0),
+            }),
         ]);
         all
     }

@@ -73,6 +73,7 @@ pub fn write(json: &mut Json, event: &Event<'_>, names: Names<'_>) {
             sku,
             before,
             after,
+            over,
         } => {
             command_id(json, *key);
             json.raw(r#","sku":"#).plain(sku).raw(r#","before":{"#);
@@ -80,6 +81,9 @@ pub fn write(json: &mut Json, event: &Event<'_>, names: Names<'_>) {
             json.raw(r#"},"after":{"#);
             render::settings_members(json, after);
             json.raw(r#"},"version":"#).number(after.version);
+            if !over.is_empty() {
+                json.raw(r#","over":"#).text(over);
+            }
         }
         Body::Refused { key, refusal } => {
             command_id(json, *key);

@@ -191,6 +191,10 @@ pub fn refusal_members(json: &mut Json, refusal: &Refusal, names: Names<'_>) {
         Refusal::VersionMismatch { actual } => {
             json.raw(r#","version":"#).number(*actual);
         }
+        Refusal::Frozen(frozen) => {
+            json.raw(r#","campaign":"#).plain(&frozen.campaign);
+            json.raw(r#","until":"#).time(frozen.until);
+        }
         Refusal::KeyReused
         | Refusal::UnknownReservation
         | Refusal::Expired

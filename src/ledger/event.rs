@@ -67,6 +67,8 @@ pub enum Body<'a> {
         before: Settings,
         /// The settings after.
         after: Settings,
+        /// Why the freeze of a campaign was overridden; empty where none was.
+        over: &'a str,
     },
     /// A command was refused; kept so that its key gives the same answer again.
     Refused {

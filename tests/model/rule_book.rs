@@ -161,7 +161,7 @@ impl Book {
 
     fn settings_command(&mut self, put: &PutSettings<'_>) -> Verdict {
         let current = self.stocks.get(put.sku.as_str()).map(Stock::settings);
-        let settings = decide::settings(put, current)?;
+        let settings = decide::settings(put, current, None, UnixMillis(0))?.after;
         self.stocks
             .entry(put.sku.as_str().to_owned())
             .or_default()

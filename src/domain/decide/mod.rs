@@ -5,16 +5,19 @@
 //! caller before it asks, so that "late is safe" holds for every rule alike.
 
 mod act;
+mod freeze;
 mod stock;
 
 pub use act::{ActPlan, Amounts, LineFacts, act, units_asked};
+pub use freeze::policy_edit;
 pub use stock::{Place, stock};
 
 use smallvec::SmallVec;
 
 use super::command::{Lines, PutSettings};
-use super::policy::Claim;
+use super::policy::{Claim, Policy};
 use super::stock::{Settings, Stock};
+use super::time::UnixMillis;
 use super::units::Units;
 use super::verdict::{Refusal, Shortage};
 
@@ -74,8 +77,23 @@ pub fn reserve<'s>(
     }
 }
 
-/// Decides a change of settings. `current` is `None` for a SKU that is not there yet.
-pub fn settings(put: &PutSettings<'_>, current: Option<Settings>) -> Result<Settings, Refusal> {
+/// What a change of settings comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SettingsPlan {
+    /// The settings afterwards.
+    pub after: Settings,
+    /// Whether it is against the freeze of a campaign.
+    pub is_overridden: bool,
+}
+
+/// Decides a change of settings. `current` is `None` for a SKU that is not there yet; `policy` is
+/// the one in force.
+pub fn settings(
+    put: &PutSettings<'_>,
+    current: Option<Settings>,
+    policy: Option<&Policy>,
+    now: UnixMillis,
+) -> Result<SettingsPlan, Refusal> {
     let before = current.unwrap_or_default();
     if put
         .if_version
@@ -85,11 +103,16 @@ pub fn settings(put: &PutSettings<'_>, current: Option<Settings>) -> Result<Sett
             actual: before.version,
         });
     }
-    Ok(Settings {
+    let is_overridden = freeze::settings_edit(policy, put, now).map_err(Refusal::Frozen)?;
+    let after = Settings {
         safety: put.safety.unwrap_or(before.safety),
         selling: put.selling.unwrap_or(before.selling),
         low_water: put.low_water.unwrap_or(before.low_water),
         version: before.version.saturating_add(1),
+    };
+    Ok(SettingsPlan {
+        after,
+        is_overridden,
     })
 }
 

@@ -54,12 +54,11 @@ impl Policy {
         self.running(self.classes.of(sku)?, now)
     }
 
-    /// The campaign that forbids edits, and until when; of several the one that does so longest.
-    pub fn frozen(&self, now: UnixMillis) -> Option<(&str, UnixMillis)> {
+    /// The campaign that forbids edits; of several the one that does so longest.
+    pub fn frozen(&self, now: UnixMillis) -> Option<&CampaignTerms> {
         let campaigns = self.campaigns.iter();
         let frozen = campaigns.filter(|of| of.freeze && of.is_running(now));
-        let last = frozen.max_by_key(|of| of.until)?;
-        Some((&last.name, last.until))
+        frozen.max_by_key(|of| of.until)
     }
 
     /// How long a hold of these SKUs lives whose caller names no time: the shortest that one of

@@ -278,7 +278,8 @@ impl EmbeddedLedger {
             | Refusal::ChangeFromStale { .. }
             | Refusal::NegativeStock { .. }
             | Refusal::TooMany { .. }
-            | Refusal::VersionMismatch { .. } => {
+            | Refusal::VersionMismatch { .. }
+            | Refusal::Frozen(_) => {
                 self.conclude(records, key, at, Body::Refused { key, refusal }, scratch)
             }
         }

@@ -225,9 +225,14 @@ impl StockShard {
         Ok(slot)
     }
 
+    /// The channel policy.
+    pub(super) fn policy(&self) -> Option<&Policy> {
+        self.policy.as_deref()
+    }
+
     /// The rule in force for a SKU.
     pub(super) fn rule(&self, sku: &str, now: UnixMillis) -> Option<InForce<'_>> {
-        self.policy.as_deref()?.in_force(sku, now)
+        self.policy()?.in_force(sku, now)
     }
 
     /// Beginning of the window in force for the SKU of a line.

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::campaign_form::{CampaignForm, ChangeSetForm};
 use crate::domain::percent::Percent;
 use crate::domain::policy::{
     Against, Amount, Document, Entry, Every, LimitOn, Protection, Rule, Scope, Selector, Set, Tag,
@@ -24,6 +25,10 @@ pub(super) struct DocumentForm {
     tags: Vec<TagForm>,
     #[serde(default)]
     rules: Vec<RuleForm>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    change_sets: Vec<ChangeSetForm>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    campaigns: Vec<CampaignForm>,
 }
 
 impl From<DocumentForm> for Document {
@@ -33,6 +38,8 @@ impl From<DocumentForm> for Document {
             sets: all(form.sets),
             tags: all(form.tags),
             rules: all(form.rules),
+            change_sets: all(form.change_sets),
+            campaigns: all(form.campaigns),
         }
     }
 }
@@ -44,11 +51,13 @@ impl From<&Document> for DocumentForm {
             sets: all(&document.sets),
             tags: all(&document.tags),
             rules: all(&document.rules),
+            change_sets: all(&document.change_sets),
+            campaigns: all(&document.campaigns),
         }
     }
 }
 
-fn all<A, B: From<A>>(items: impl IntoIterator<Item = A>) -> Vec<B> {
+pub(super) fn all<A, B: From<A>>(items: impl IntoIterator<Item = A>) -> Vec<B> {
     items.into_iter().map(Into::into).collect()
 }
 
@@ -178,7 +187,7 @@ struct RuleFields {
 
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "RuleFields", into = "RuleFields")]
-struct RuleForm(Rule);
+pub(super) struct RuleForm(Rule);
 
 impl TryFrom<RuleFields> for RuleForm {
     type Error = &'static str;
@@ -235,7 +244,7 @@ impl From<&Rule> for RuleForm {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum EveryForm {
+pub(super) enum EveryForm {
     Day,
     Week,
 }
@@ -260,7 +269,7 @@ impl From<Every> for EveryForm {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct LimitForm {
+pub(super) struct LimitForm {
     channel: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cap: Option<CapForm>,
@@ -419,7 +428,7 @@ impl Serialize for PercentForm {
     }
 }
 
-struct UnitsForm(Units);
+pub(super) struct UnitsForm(pub(super) Units);
 
 impl<'de> Deserialize<'de> for UnitsForm {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
@@ -435,7 +444,7 @@ impl Serialize for UnitsForm {
 }
 
 /// A moment of the years 1970 to 9999, which are those that the text of an answer can say.
-struct Moment(UnixMillis);
+pub(super) struct Moment(pub(super) UnixMillis);
 
 impl<'de> Deserialize<'de> for Moment {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {

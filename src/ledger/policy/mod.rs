@@ -1,5 +1,6 @@
 //! The policy as a ledger keeps it: versions of one text, of which the last is in force.
 
+mod campaign_form;
 mod form;
 #[cfg(test)]
 mod tests;

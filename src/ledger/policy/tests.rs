@@ -2,7 +2,8 @@
 
 use super::text::{parse, write};
 use crate::domain::policy::{
-    Against, Amount, Document, Entry, Every, LimitOn, Protection, Rule, Scope, Selector, Set, Tag,
+    Against, Amount, Campaign, ChangeSet, Document, Entry, Every, Expected, Items, LimitOn,
+    Protection, Rule, Scope, Selector, Set, Tag,
 };
 use crate::domain::{Units, UnixMillis};
 
@@ -60,6 +61,11 @@ fn a_text_that_is_no_document_says_where_and_why() {
             r#"{"sets":[{"name":"a","prefix":"A","tag":"b"}]}"#,
             "sets[0]",
             "one of prefix, skus and tag",
+        ),
+        (
+            r#"{"campaigns":[{"name":"a","from":"2026-06-01T00:00:00Z","until":"2026-06-02T00:00:00Z"}]}"#,
+            "campaigns[0]",
+            "one of skus and set",
         ),
         (
             r#"{"rules":[{"id":"a","limits":[]}]}"#,
@@ -233,6 +239,33 @@ impl Random {
         }
     }
 
+    fn seconds(&mut self) -> u32 {
+        u32::from(self.short())
+    }
+
+    fn campaign(&mut self) -> Campaign {
+        Campaign {
+            name: self.text(),
+            from: self.moment(),
+            until: self.moment(),
+            items: match self.below(2) {
+                0 => Items::Skus(self.few(Self::text)),
+                _ => Items::Set(self.text()),
+            },
+            limits: self.few(Self::limit),
+            every: self.maybe(|_| Every::Day),
+            hold_seconds: self.maybe(Self::seconds),
+            payment_seconds: self.maybe(Self::seconds),
+            nodes: self.few(Self::text),
+            expected: self.few(|of| Expected {
+                channel: of.text(),
+                units: Units::new(of.below(1_000)).unwrap(),
+                sku: of.maybe(Self::text),
+            }),
+            freeze: self.below(2) == 0,
+        }
+    }
+
     fn document(&mut self) -> Document {
         Document {
             channels: self.few(|of| Entry {
@@ -246,6 +279,13 @@ impl Random {
                 skus: of.few(Self::text),
             }),
             rules: self.few(Self::rule),
+            change_sets: self.few(|of| ChangeSet {
+                name: of.text(),
+                from: of.moment(),
+                until: of.maybe(Self::moment),
+                rules: of.few(Self::rule),
+            }),
+            campaigns: self.few(Self::campaign),
         }
     }
 }

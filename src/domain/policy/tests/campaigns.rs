@@ -74,7 +74,10 @@ fn freeze_that_lasts_longest_is_named() {
         frozen("late", (15, 30), "B", true),
         frozen("open", (5, 90), "C", false),
     ]);
-    let at = |now| policy.frozen(UnixMillis(now));
+    let at = |now| {
+        let frozen = policy.frozen(UnixMillis(now))?;
+        Some((&*frozen.name, frozen.until))
+    };
     assert_eq!(at(9), None);
     assert_eq!(at(10), Some(("early", UnixMillis(20))));
     assert_eq!(at(15), Some(("late", UnixMillis(30))));

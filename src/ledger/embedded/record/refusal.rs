@@ -3,8 +3,8 @@
 use super::BadRecord;
 use super::bytes::{Reader, Writer};
 use super::{get_pin, put_pin};
-use crate::domain::NodeIx;
-use crate::domain::verdict::{Excess, Limit, Refusal, Shortage, Stale};
+use crate::domain::verdict::{Excess, Frozen, Limit, Refusal, Shortage, Stale};
+use crate::domain::{NodeIx, UnixMillis};
 
 pub(in super::super) fn put(w: &mut Writer<'_>, refusal: &Refusal) {
     w.byte(tag(refusal));
@@ -49,6 +49,10 @@ pub(in super::super) fn put(w: &mut Writer<'_>, refusal: &Refusal) {
             w.units(*unavailable);
         }
         Refusal::VersionMismatch { actual } => w.number(u64::from(*actual)),
+        Refusal::Frozen(frozen) => {
+            w.text(&frozen.campaign);
+            w.signed(frozen.until.0);
+        }
     }
 }
 
@@ -74,6 +78,7 @@ const fn tag(refusal: &Refusal) -> u8 {
         Refusal::NegativeStock { .. } => 18,
         Refusal::TooMany { .. } => 19,
         Refusal::VersionMismatch { .. } => 20,
+        Refusal::Frozen(_) => 21,
     }
 }
 
@@ -127,6 +132,10 @@ pub(in super::super) fn get(r: &mut Reader<'_>) -> Result<Refusal, BadRecord> {
         20 => Refusal::VersionMismatch {
             actual: r.narrow()?,
         },
+        21 => Refusal::Frozen(Frozen {
+            campaign: r.text()?.into(),
+            until: UnixMillis(r.signed()?),
+        }),
         _ => return Err(BadRecord),
     })
 }

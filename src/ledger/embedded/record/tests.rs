@@ -4,7 +4,7 @@ use smallvec::smallvec;
 
 use super::*;
 use crate::domain::Units;
-use crate::domain::verdict::{Excess, Limit, Refusal, Shortage, Stale};
+use crate::domain::verdict::{Excess, Frozen, Limit, Refusal, Shortage, Stale};
 
 fn units(n: u64) -> Units {
     Units::new(n).unwrap()
@@ -80,6 +80,10 @@ fn refusals() -> Vec<Refusal> {
         },
         Refusal::TooMany { sku: "t".into() },
         Refusal::VersionMismatch { actual: 12 },
+        Refusal::Frozen(Frozen {
+            campaign: "drop".into(),
+            until: UnixMillis(1_780_336_800_000),
+        }),
     ]
 }
 
@@ -185,6 +189,14 @@ fn bodies() -> Vec<Body<'static>> {
             sku: "a",
             before: Settings::default(),
             after: settings,
+            over: "",
+        },
+        Body::SettingsPut {
+            key: key(2),
+            sku: "a",
+            before: settings,
+            after: Settings::default(),
+            over: "recall",
         },
     ]
 }

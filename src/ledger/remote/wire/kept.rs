@@ -436,6 +436,11 @@ fn put_refusal(w: &mut Writer, refusal: &Refusal) {
         }
         Refusal::TooMany { sku } => (19, vec![Part::Text(sku)]),
         Refusal::VersionMismatch { actual } => (20, vec![Part::Number(u64::from(*actual))]),
+        Refusal::Frozen(frozen) => {
+            let until = u64::try_from(frozen.until.0).unwrap_or_default();
+            let campaign = Part::Text(&frozen.campaign);
+            (21, vec![campaign, Part::Number(until)])
+        }
     };
     w.array(2 + values.len());
     w.int(REFUSED);
