@@ -86,8 +86,11 @@ pub const STOCK_SHARDS: usize = 256;
 /// Number of record shards (idempotency keys and reservations).
 pub const RECORD_SHARDS: usize = 256;
 
-/// Largest encoded journal record.
-pub const RECORD_BYTES_MAX: usize = 256 * 1024;
+/// Largest encoded record of a command.
+pub const COMMAND_RECORD_BYTES_MAX: usize = 256 * 1024;
+
+/// Largest encoded journal record: that of a policy.
+pub const RECORD_BYTES_MAX: usize = POLICY_BYTES_MAX + 64 * 1024;
 
 /// Largest journal frame: what one group commit writes at most.
 pub const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -128,13 +131,18 @@ const _: () = assert!(
     FRAME_BYTES_MAX >= 2 * RECORD_BYTES_MAX,
     "a frame holds any record"
 );
+const _: () = assert!(
+    RECORD_BYTES_MAX >= COMMAND_RECORD_BYTES_MAX
+        && RECORD_BYTES_MAX >= POLICY_BYTES_MAX + 4 * TEXT_BYTES_MAX,
+    "any policy with its reasons fits a record"
+);
 const _: () = assert!(BATCH_BODY_BYTES_MAX > BODY_BYTES_MAX);
 const _: () = assert!(BATCH_LINES_MAX >= LINES_MAX && BATCH_LINES_MAX >= BATCH_MAX);
 const _: () = assert!(
-    LINES_MAX * (SKU_BYTES_MAX + 32) + 1_024 < RECORD_BYTES_MAX,
+    LINES_MAX * (SKU_BYTES_MAX + 32) + 1_024 < COMMAND_RECORD_BYTES_MAX,
     "the largest reservation fits a record"
 );
 const _: () = assert!(
-    STOCK_ITEMS_MAX * (SKU_BYTES_MAX + NAME_BYTES_MAX + 64) + 1_024 < RECORD_BYTES_MAX,
+    STOCK_ITEMS_MAX * (SKU_BYTES_MAX + NAME_BYTES_MAX + 64) + 1_024 < COMMAND_RECORD_BYTES_MAX,
     "the largest stock command fits a record"
 );

@@ -5,6 +5,7 @@
 
 mod names;
 mod open;
+mod policy;
 
 use std::sync::Arc;
 

@@ -33,6 +33,7 @@ pub const fn type_of(body: &Body<'_>) -> &'static str {
             StockVerb::Transfer => "stock.transferred",
         },
         Body::SettingsPut { .. } => "sku.settings_changed",
+        Body::PolicyPut { .. } => "policy.put",
         Body::Refused { .. } => "command.refused",
     }
 }
@@ -84,6 +85,18 @@ pub fn write(json: &mut Json, event: &Event<'_>, names: Names<'_>) {
             if !over.is_empty() {
                 json.raw(r#","over":"#).text(over);
             }
+        }
+        Body::PolicyPut {
+            version,
+            operator,
+            reason,
+            over,
+            ..
+        } => {
+            json.raw(r#","version":"#).number(*version);
+            json.raw(r#","operator":"#).text(operator);
+            json.raw(r#","reason":"#).text(reason);
+            json.raw(r#","override":"#).text(over);
         }
         Body::Refused { key, refusal } => {
             command_id(json, *key);

@@ -70,6 +70,19 @@ pub enum Body<'a> {
         /// Why the freeze of a campaign was overridden; empty where none was.
         over: &'a str,
     },
+    /// A version of the policy was put, and is in force for what comes after.
+    PolicyPut {
+        /// Which.
+        version: u64,
+        /// By whom.
+        operator: &'a str,
+        /// Why.
+        reason: &'a str,
+        /// Why a freeze was overridden; empty where none was.
+        over: &'a str,
+        /// The document as canonical JSON.
+        text: &'a str,
+    },
     /// A command was refused; kept so that its key gives the same answer again.
     Refused {
         /// The command.

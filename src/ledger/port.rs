@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::embedded::EmbeddedLedger;
 use super::event::{Cursor, EventPage};
+use super::policy::{PolicyInForce, PolicyPut, PolicyVersion, PutPolicyError};
 use super::remote::RemoteLedger;
 use super::{
     Answer, Availability, Consistency, EventsError, Health, LedgerError, Position, Recount,
@@ -311,6 +312,45 @@ impl Ledger {
         match self {
             Self::Embedded(ledger) => ledger.node_name(node),
             Self::Remote(ledger) => ledger.node_name(node),
+        }
+    }
+
+    /// The policy that commands are decided by; it may not be durable yet.
+    pub fn policy(&self) -> Option<Arc<PolicyInForce>> {
+        match self {
+            Self::Embedded(ledger) => ledger.policy(),
+            Self::Remote(_) => None,
+        }
+    }
+
+    /// [`Self::policy`], once it cannot be lost.
+    pub async fn read_policy(&self) -> Result<Option<Arc<PolicyInForce>>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => settled(ledger, ledger.policy()).await,
+            Self::Remote(_) => Ok(None),
+        }
+    }
+
+    /// The last versions of the policy, newest first.
+    pub async fn policy_versions(&self) -> Result<Vec<PolicyVersion>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => {
+                let versions = settled(ledger, Some(ledger.policy_versions())).await?;
+                Ok(versions.unwrap_or_default())
+            }
+            Self::Remote(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Puts a policy in force. Checking it may take long: not for a thread that must not block.
+    pub async fn put_policy(&self, put: &PolicyPut<'_>) -> Result<PolicyVersion, PutPolicyError> {
+        match self {
+            Self::Embedded(ledger) => {
+                let (version, sequence) = ledger.put_policy(put)?;
+                ledger.wait(sequence).await?;
+                Ok(version)
+            }
+            Self::Remote(_) => Err(LedgerError::Unavailable.into()),
         }
     }
 

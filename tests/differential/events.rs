@@ -39,6 +39,7 @@ impl Told {
             | Body::Acted(_)
             | Body::StockChanged(_)
             | Body::SettingsPut { .. }
+            | Body::PolicyPut { .. }
             | Body::Refused { .. } => {
                 self.commands
                     .push(format!("{:?} {:?}", event.at, event.body));

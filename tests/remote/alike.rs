@@ -52,6 +52,7 @@ fn told(engine: &Engine) -> Told {
                 | Body::Acted(_)
                 | Body::StockChanged(_)
                 | Body::SettingsPut { .. }
+                | Body::PolicyPut { .. }
                 | Body::Refused { .. } => told.done.push(text),
             }
         }

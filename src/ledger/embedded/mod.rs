@@ -11,6 +11,7 @@ mod identity;
 mod index;
 pub mod journal;
 mod packed;
+mod policy;
 mod pool;
 mod read;
 pub mod record;
@@ -92,6 +93,7 @@ struct State {
     hasher: Hasher,
     nodes: RwLock<Names>,
     channels: RwLock<Names>,
+    policy: policy::Kept,
     /// Apart from what every command only reads.
     counts: CachePadded<Counts>,
 }
@@ -212,7 +214,7 @@ impl EmbeddedLedger {
             };
             scratch.push(now, &body);
             expired += 1;
-            if scratch.len() >= crate::limits::RECORD_BYTES_MAX {
+            if scratch.len() >= crate::limits::COMMAND_RECORD_BYTES_MAX {
                 scratch.commit(&self.journal);
             }
         }

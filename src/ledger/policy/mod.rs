@@ -2,16 +2,18 @@
 
 mod campaign_form;
 mod form;
+mod history;
 #[cfg(test)]
 mod tests;
 pub mod text;
 
 use std::sync::Arc;
 
+pub use self::history::History;
 use self::text::TextFault;
 use super::LedgerError;
-use crate::domain::UnixMillis;
 use crate::domain::policy::{Document, Fault, Policy};
+use crate::domain::{ChannelIx, UnixMillis};
 
 /// One version of the policy, as it was put.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,4 +93,29 @@ pub struct PolicyInForce {
     pub document: Document,
     /// What the ledger asks.
     pub policy: Policy,
+}
+
+impl PolicyInForce {
+    /// Checks and compiles a document, which the version's text says.
+    pub fn compile(
+        version: PolicyVersion,
+        document: Document,
+        channel_index: impl Fn(&str) -> Option<ChannelIx>,
+    ) -> Result<Self, PutPolicyError> {
+        let policy = Policy::compile(&document, channel_index).map_err(PutPolicyError::Faults)?;
+        Ok(Self {
+            version,
+            document,
+            policy,
+        })
+    }
+
+    /// Compiles a version that was kept.
+    pub fn read(
+        version: PolicyVersion,
+        channel_index: impl Fn(&str) -> Option<ChannelIx>,
+    ) -> Result<Self, PutPolicyError> {
+        let document = text::parse(&version.text)?;
+        Self::compile(version, document, channel_index)
+    }
 }

@@ -28,15 +28,23 @@ impl fmt::Display for TextFault {
     }
 }
 
-/// Reads a document.
-pub fn parse(text: &str) -> Result<Document, TextFault> {
-    let of_whole = |message: String| TextFault {
+fn of_whole(message: String) -> TextFault {
+    TextFault {
         path: String::new(),
         message,
-    };
+    }
+}
+
+fn check_length(text: &str) -> Result<(), TextFault> {
     if text.len() > POLICY_BYTES_MAX {
         return Err(of_whole(format!("longer than {POLICY_BYTES_MAX} bytes")));
     }
+    Ok(())
+}
+
+/// Reads a document.
+pub fn parse(text: &str) -> Result<Document, TextFault> {
+    check_length(text)?;
     // Serde would take an array for a struct, member by member.
     if !text.trim_ascii_start().starts_with('{') {
         return Err(of_whole("must be a JSON object".to_owned()));
@@ -52,6 +60,15 @@ pub fn parse(text: &str) -> Result<Document, TextFault> {
     let end = reader.end();
     end.map_err(|error| of_whole(error.to_string()))?;
     Ok(form.into())
+}
+
+/// Reads a document, with its canonical text.
+pub fn canonical(text: &str) -> Result<(Document, String), TextFault> {
+    let document = parse(text)?;
+    let canonical = write(&document);
+    // What is left out is written all the same, if it has to be there.
+    check_length(&canonical)?;
+    Ok((document, canonical))
 }
 
 /// The canonical text of a document.

@@ -313,7 +313,7 @@ impl RemoteLedger {
         names.sort_by_key(|item| match item {
             Item::Node(name) => (0, name.index),
             Item::Channel(name) => (1, name.index),
-            Item::Sku(_) | Item::Reservation(_) | Item::Answer(_) => (2, 0),
+            Item::Policy(_) | Item::Sku(_) | Item::Reservation(_) | Item::Answer(_) => (2, 0),
         });
         Ok(names)
     }

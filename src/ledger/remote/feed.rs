@@ -380,6 +380,7 @@ impl RemoteLedger {
             | Body::ChannelNamed { .. }
             | Body::Expired { .. }
             | Body::SettingsPut { .. }
+            | Body::PolicyPut { .. }
             | Body::Refused { .. } => false,
         }
     }

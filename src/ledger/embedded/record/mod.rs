@@ -96,6 +96,7 @@ const fn kind(body: &Body<'_>) -> u8 {
         Body::SettingsPut { over, .. } if over.is_empty() => 8,
         Body::SettingsPut { .. } => SETTINGS_OVER,
         Body::Refused { .. } => REFUSED,
+        Body::PolicyPut { .. } => 10,
     }
 }
 
@@ -143,6 +144,18 @@ fn put_body(w: &mut Writer<'_>, body: &Body<'_>) {
             put_key(w, *key);
             refusal::put(w, refusal);
         }
+        Body::PolicyPut {
+            version,
+            operator,
+            reason,
+            over,
+            text,
+        } => {
+            w.number(*version);
+            for text in [operator, reason, over, text] {
+                w.text(text);
+            }
+        }
     }
 }
 
@@ -178,6 +191,13 @@ fn get_body<'a>(kind: u8, r: &mut Reader<'a>) -> Result<Body<'a>, BadRecord> {
         REFUSED => Body::Refused {
             key: get_key(r)?,
             refusal: refusal::get(r)?,
+        },
+        10 => Body::PolicyPut {
+            version: r.number()?,
+            operator: r.text()?,
+            reason: r.text()?,
+            over: r.text()?,
+            text: r.text()?,
         },
         _ => return Err(BadRecord),
     })

@@ -148,6 +148,13 @@ fn bodies() -> Vec<Body<'static>> {
     };
     vec![
         Body::Opened { before: 7 },
+        Body::PolicyPut {
+            version: 3,
+            operator: "anna",
+            reason: "",
+            over: "the lorry is late",
+            text: "{}",
+        },
         Body::NodeNamed {
             node: NodeIx(u16::MAX),
             name: "hangzhou-1",

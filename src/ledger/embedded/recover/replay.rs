@@ -62,6 +62,7 @@ impl State {
                     Ok(())
                 })
             }
+            Body::PolicyPut { .. } => self.replay_policy(event.at, &event.body),
             Body::Refused { key, .. } => self.keep_event(event, *key, loading),
         }
     }

@@ -312,6 +312,7 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
         Body::Opened { .. }
         | Body::NodeNamed { .. }
         | Body::ChannelNamed { .. }
+        | Body::PolicyPut { .. }
         | Body::Reserved(_)
         | Body::Expired { .. } => return None,
     };
