@@ -18,6 +18,8 @@ mod support;
 
 #[path = "../support/partition.rs"]
 mod partition;
+#[path = "../support/policies.rs"]
+mod policies;
 #[path = "../support/server.rs"]
 mod server;
 
@@ -27,3 +29,4 @@ mod events;
 mod faults;
 mod histories;
 mod mutants;
+mod rules;

@@ -79,6 +79,11 @@ impl InForce<'_> {
     pub const fn window(&self) -> UnixMillis {
         self.window
     }
+
+    /// Its limits, in preorder.
+    pub const fn limits(&self) -> &[EntryLimit] {
+        self.limits
+    }
 }
 
 impl Policy {
