@@ -18,12 +18,11 @@ mod support;
 
 #[path = "../support/partition.rs"]
 mod partition;
-#[path = "../support/policies.rs"]
-mod policies;
 #[path = "../support/server.rs"]
 mod server;
 
 mod batches;
+mod documents;
 mod edges;
 mod events;
 mod faults;

@@ -7,7 +7,7 @@ use holdfast::domain::{ChannelIx, ChannelUse, UnixMillis, Uses};
 use holdfast::ledger::remote::script::inlined;
 use holdfast::ledger::remote::wire::policy;
 
-use crate::policies::random;
+use crate::documents::random;
 use crate::server::{Kind, Server};
 use crate::support::check::START;
 use crate::support::history::{CHANNELS, SKUS};

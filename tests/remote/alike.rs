@@ -105,7 +105,7 @@ fn compare(server: &Server, seed: u64) {
                     wait_for(engine.tick()).unwrap();
                 }
             }
-            Step::Tick | Step::Restart | Step::Snapshot | Step::Compare => {}
+            Step::Tick | Step::Restart | Step::Snapshot | Step::Policy(_) | Step::Compare => {}
         }
     }
     let (ours, theirs) = (told(&embedded), told(&remote.0));

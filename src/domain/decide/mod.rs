@@ -14,10 +14,10 @@ pub use stock::{Place, stock};
 
 use smallvec::SmallVec;
 
-use super::command::{Lines, PutSettings};
+use super::command::{Lines, PutSettings, Reserve};
 use super::policy::{Claim, Policy};
 use super::stock::{Settings, Stock};
-use super::time::UnixMillis;
+use super::time::{HoldTtl, Ttl, UnixMillis};
 use super::units::Units;
 use super::verdict::{Refusal, Shortage};
 
@@ -74,6 +74,19 @@ pub fn reserve<'s>(
         Err(Refusal::InsufficientStock {
             shortages: shortages.into(),
         })
+    }
+}
+
+/// How long the hold of a reservation lives: as its caller asks; or as the campaigns of its SKUs
+/// say, the shortest; or as is usual.
+pub fn hold_ttl(reserve: &Reserve<'_>, policy: Option<&Policy>, now: UnixMillis) -> Ttl {
+    match (reserve.ttl, policy) {
+        (HoldTtl::Default(usual), Some(policy)) => {
+            let lines = reserve.lines.as_slice().iter();
+            let campaigns = policy.hold_of(lines.map(|line| line.sku.as_str()), now);
+            campaigns.unwrap_or(usual)
+        }
+        (ttl, _) => ttl.get(),
     }
 }
 

@@ -6,6 +6,7 @@ use super::record::{self, BadRecord};
 use super::recover::OpenError;
 use super::scratch::Scratch;
 use super::{EmbeddedLedger, State, unpoisoned};
+use crate::domain::decide;
 use crate::domain::policy::Policy;
 use crate::domain::{ChannelIx, UnixMillis};
 use crate::ledger::LedgerError;
@@ -112,6 +113,10 @@ impl EmbeddedLedger {
         if put.expected.is_some_and(|expected| expected != current) {
             return Err(PutPolicyError::VersionMismatch { current });
         }
+        let at = self.now();
+        let in_force = self.policy();
+        let in_force = in_force.as_deref().map(|of| &of.policy);
+        let is_overridden = decide::policy_edit(in_force, at, put.over)?;
         // Before any name is recorded: a document with faults leaves nothing behind.
         Policy::compile(&document, |_| None).map_err(PutPolicyError::Faults)?;
         for entry in &document.channels {
@@ -120,10 +125,10 @@ impl EmbeddedLedger {
         }
         let version = PolicyVersion {
             version: current + 1,
-            at: self.now(),
+            at,
             operator: put.operator.into(),
             reason: put.reason.into(),
-            over: put.over.into(),
+            over: if is_overridden { put.over } else { "" }.into(),
             text: text.into(),
         };
         let next =

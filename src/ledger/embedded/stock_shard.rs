@@ -228,7 +228,7 @@ impl StockShard {
 
     /// The channel policy.
     pub(super) fn policy(&self) -> Option<&Policy> {
-        Some(&self.policy.as_deref()?.policy)
+        self.policy.as_deref().map(|of| &of.policy)
     }
 
     /// The rule in force for a SKU.

@@ -13,7 +13,7 @@ pub use self::history::History;
 use self::text::TextFault;
 use super::LedgerError;
 use crate::domain::policy::{Document, Fault, Policy};
-use crate::domain::{ChannelIx, UnixMillis};
+use crate::domain::{ChannelIx, Frozen, UnixMillis};
 
 /// One version of the policy, as it was put.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +76,12 @@ pub enum PutPolicyError {
     /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+}
+
+impl From<Frozen> for PutPolicyError {
+    fn from(Frozen { campaign, until }: Frozen) -> Self {
+        Self::Frozen { campaign, until }
+    }
 }
 
 impl From<TextFault> for PutPolicyError {
