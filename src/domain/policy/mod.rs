@@ -9,6 +9,7 @@ mod classes;
 mod compile;
 mod document;
 mod layer;
+pub mod preflight;
 mod room;
 #[cfg(test)]
 mod tests;
