@@ -6,7 +6,9 @@ use holdfast::domain::command::{Act, LineRequest, Lines, Verb};
 use holdfast::domain::decide::{self, LineFacts};
 use holdfast::domain::line::Move;
 use holdfast::domain::stock::NodeStock;
-use holdfast::domain::{Line, NodeIx, ReservationId, Settings, Sku, Stock, Units, UnixMillis};
+use holdfast::domain::{
+    Day, Line, NodeIx, ReservationId, Settings, Sku, Stock, Units, UnixMillis, Uses,
+};
 use std::hint::black_box;
 
 fn stock(on_hand: u64) -> Stock {
@@ -15,7 +17,14 @@ fn stock(on_hand: u64) -> Stock {
         ..NodeStock::empty(NodeIx::MAIN)
     };
     let nodes = [place].into_iter().collect();
-    Stock::from_parts(nodes, Units::ZERO, Units::ZERO, Settings::default(), 1)
+    Stock::from_parts(
+        nodes,
+        Units::ZERO,
+        Units::ZERO,
+        Settings::default(),
+        Uses::EMPTY,
+        1,
+    )
 }
 
 fn line(sku: &str) -> LineRequest<'_> {
@@ -23,6 +32,7 @@ fn line(sku: &str) -> LineRequest<'_> {
         sku: Sku::new(sku).unwrap(),
         node: None,
         quantity: Units::new(2).unwrap(),
+        by: None,
     }
 }
 
@@ -33,13 +43,37 @@ fn decide(c: &mut Criterion) {
     let five_names = ["a", "b", "c", "d", "e"];
     let five = Lines::try_new(five_names.map(line)).unwrap();
     c.bench_function("decide/reserve accepted, 1 line", |b| {
-        b.iter(|| decide::reserve(black_box(&one), false, |_| Some(&plenty)));
+        b.iter(|| {
+            decide::reserve(
+                black_box(&one),
+                false,
+                Day::FIRST,
+                |_| Some(&plenty),
+                |_| None,
+            )
+        });
     });
     c.bench_function("decide/reserve accepted, 5 lines", |b| {
-        b.iter(|| decide::reserve(black_box(&five), false, |_| Some(&plenty)));
+        b.iter(|| {
+            decide::reserve(
+                black_box(&five),
+                false,
+                Day::FIRST,
+                |_| Some(&plenty),
+                |_| None,
+            )
+        });
     });
     c.bench_function("decide/reserve refused, 1 line", |b| {
-        b.iter(|| decide::reserve(black_box(&one), false, |_| Some(&sold_out)));
+        b.iter(|| {
+            decide::reserve(
+                black_box(&one),
+                false,
+                Day::FIRST,
+                |_| Some(&sold_out),
+                |_| None,
+            )
+        });
     });
     let mut held = Line::default();
     held.apply(Move::Hold(Units::new(2).unwrap())).unwrap();

@@ -16,7 +16,7 @@ use crate::http::json::Json;
 use crate::http::names::Names;
 use crate::http::render;
 use crate::ledger::LedgerError;
-use crate::limits::{LINES_MAX, UNITS_MAX};
+use crate::limits::{INBOUND_DAYS_MAX, INBOUND_OPEN_MAX, LINES_MAX, UNITS_MAX};
 
 /// Seconds a caller is asked to wait before trying again.
 pub const RETRY_AFTER_S: u32 = 1;
@@ -287,6 +287,11 @@ pub const fn refusal_kind(refusal: &Refusal) -> &'static Kind {
         Refusal::NegativeStock { .. } => &catalog::NEGATIVE_STOCK,
         Refusal::TooMany { .. } => &catalog::TOO_MANY_UNITS,
         Refusal::VersionMismatch { .. } => &catalog::VERSION_MISMATCH,
+        Refusal::UnknownInbound { .. } => &catalog::UNKNOWN_INBOUND,
+        Refusal::OverReceipt { .. } => &catalog::OVER_RECEIPT,
+        Refusal::DueTooLate { .. } => &catalog::DUE_TOO_LATE,
+        Refusal::TooManyInbound { .. } => &catalog::TOO_MANY_INBOUND,
+        Refusal::NoDatedSupply => &catalog::NO_DATED_SUPPLY,
     }
 }
 
@@ -336,6 +341,23 @@ fn refusal_detail(refusal: &Refusal) -> Cow<'static, str> {
         Refusal::VersionMismatch { actual } => {
             Cow::Owned(format!("The version in force is \"v{actual}\"."))
         }
+        Refusal::UnknownInbound { sku, id } => Cow::Owned(format!(
+            "{sku}: nothing is announced as {id}. Nothing was changed."
+        )),
+        Refusal::OverReceipt {
+            sku,
+            id,
+            requested,
+            open,
+        } => Cow::Owned(format!(
+            "{sku}: {requested} arrived of {id}, {open} were to come. Nothing was changed."
+        )),
+        Refusal::DueTooLate { sku, id, .. } => Cow::Owned(format!(
+            "{sku}: {id} is due more than {INBOUND_DAYS_MAX} days ahead. Nothing was changed."
+        )),
+        Refusal::TooManyInbound { sku } => Cow::Owned(format!(
+            "{sku}: {INBOUND_OPEN_MAX} announcements are open. Nothing was changed."
+        )),
         Refusal::KeyReused
         | Refusal::UnknownReservation
         | Refusal::Expired
@@ -343,7 +365,8 @@ fn refusal_detail(refusal: &Refusal) -> Cow<'static, str> {
         | Refusal::Shipped
         | Refusal::NotHeld
         | Refusal::NotConfirmed
-        | Refusal::NotShipped => Cow::Borrowed(refusal_kind(refusal).help),
+        | Refusal::NotShipped
+        | Refusal::NoDatedSupply => Cow::Borrowed(refusal_kind(refusal).help),
     }
 }
 
@@ -357,7 +380,7 @@ impl IntoResponse for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{NodeIx, Units};
+    use crate::domain::{Day, NodeIx, Units};
 
     /// One refusal of each kind.
     fn refusals() -> Vec<Refusal> {
@@ -409,6 +432,27 @@ mod tests {
             Refusal::TooMany { sku: sku() },
             Refusal::VersionMismatch { actual: 3 },
         ]);
+        let id = || Box::from("po-1");
+        all.extend([
+            Refusal::UnknownInbound {
+                sku: sku(),
+                id: id(),
+            },
+            Refusal::OverReceipt {
+                sku: sku(),
+                id: id(),
+                requested: zero,
+                open: zero,
+            },
+            Refusal::DueTooLate {
+                sku: sku(),
+                id: id(),
+                due: Day::FIRST,
+                latest: Day::FIRST,
+            },
+            Refusal::TooManyInbound { sku: sku() },
+            Refusal::NoDatedSupply,
+        ]);
         all
     }
 
@@ -427,6 +471,7 @@ mod tests {
                 "idempotency_key_reused" => 422,
                 "unknown_sku" | "unknown_reservation" => 404,
                 "version_mismatch" => 412,
+                "dated_supply_not_kept" => 501,
                 _ => 409,
             };
             assert_eq!(status, expected, "{refusal:?}");

@@ -8,7 +8,8 @@ use holdfast::domain::hash::Hasher;
 use holdfast::domain::line::Move;
 use holdfast::domain::verdict::{Outcome, Refusal, ReservationLine, StockResult, Verdict};
 use holdfast::domain::{
-    ChannelIx, Charge, Line, NodeIx, Reservation, ReservationId, Settings, Stock, Units, UnixMillis,
+    ChannelIx, Charge, Day, Line, NodeIx, Reservation, ReservationId, Settings, Sku, Stock, Units,
+    UnixMillis,
 };
 use holdfast::ledger::{Answer, Availability, Position, StockView};
 
@@ -66,15 +67,17 @@ impl Book {
             Command::Act(act) => self.act(act),
             Command::Stock(stock) => self.stock_command(stock),
             Command::PutSettings(put) => self.settings_command(put),
+            Command::Inbound(_) => unreachable!("these histories announce nothing"),
         }
     }
 
     fn reserve(&mut self, id: u128, reserve: &Reserve<'_>) -> Verdict {
         let lines = reserve.lines.as_slice();
         let stock_of = |at: usize| self.stocks.get(lines[at].sku.as_str());
-        let grants = decide::reserve(&reserve.lines, reserve.allow_partial, stock_of, |_| None)?;
-        let channel = reserve.channel.index.unwrap();
         let now = UnixMillis(self.now);
+        let (partial, today) = (reserve.allow_partial, Day::of(now));
+        let grants = decide::reserve(&reserve.lines, partial, today, stock_of, |_| None)?;
+        let channel = reserve.channel.index.unwrap();
         let mut reservation = Reservation {
             id: ReservationId(id),
             channel,
@@ -91,7 +94,7 @@ impl Book {
                 .collect(),
         };
         for (line, granted) in reservation.lines.iter_mut().zip(grants) {
-            make(&mut self.stocks, channel, line, Move::Hold(granted));
+            make(&mut self.stocks, channel, line, Move::Hold(granted.units));
         }
         if let Some(reference) = reserve.reference {
             self.references
@@ -131,7 +134,9 @@ impl Book {
             command.change,
             holdfast::domain::command::StockChange::Transfer(_)
         );
-        let places = decide::stock(&command.change, |sku| self.stocks.get(sku.as_str()))?;
+        let today = Day::of(UnixMillis(self.now));
+        let stock_of = |sku: Sku<'_>| self.stocks.get(sku.as_str());
+        let places = decide::stock(&command.change, today, stock_of)?;
         for place in &places {
             let stock = self
                 .stocks
@@ -152,7 +157,7 @@ impl Book {
                 node: place.before.node,
                 on_hand: place.on_hand,
                 unavailable: place.unavailable,
-                available: stock.available(),
+                available: stock.available(today),
                 version: stock.version(),
             }
         });
@@ -183,9 +188,7 @@ fn make(
     let stock = stocks.get_mut(&*line.sku).unwrap();
     let window = UnixMillis::default();
     let charge = Charge { channel, window };
-    stock
-        .apply(line.line.pin, line.line.open(), step, charge)
-        .unwrap();
+    stock.apply(&line.line, step, charge).unwrap();
     line.line.apply(step).unwrap();
 }
 
@@ -260,7 +263,9 @@ impl Subject for Book {
     fn snapshot(&mut self) {}
 
     fn stock(&self, sku: &str) -> Option<StockView> {
-        self.stocks.get(sku).map(StockView::from)
+        let today = Day::of(UnixMillis(self.now()));
+        let stock = self.stocks.get(sku);
+        stock.map(|stock| StockView::of(stock, today))
     }
 
     fn settings(&self, sku: &str) -> Option<Settings> {

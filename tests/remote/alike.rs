@@ -51,6 +51,7 @@ fn told(engine: &Engine) -> Told {
                 | Body::Reserved(_)
                 | Body::Acted(_)
                 | Body::StockChanged(_)
+                | Body::InboundChanged(_)
                 | Body::SettingsPut { .. }
                 | Body::Refused { .. } => told.done.push(text),
             }

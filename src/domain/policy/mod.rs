@@ -8,7 +8,7 @@ mod compile;
 mod document;
 mod room;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod tree;
 
 pub use check::Fault;

@@ -3,6 +3,7 @@
 
 pub mod atp;
 pub mod events;
+pub mod inbound;
 pub mod ops;
 pub mod reservations;
 pub mod skus;
@@ -26,6 +27,7 @@ use crate::http::request;
 pub fn router(app: Arc<App>) -> Router {
     let without_query = Router::new()
         .route("/v1/atp", post(atp::bulk_route))
+        .route("/v1/inbound/receipts", post(inbound::receive_route))
         .route("/v1/reservations/{id}", get(reservations::get_route))
         .route("/v1/skus/{sku}", get(skus::get_route).put(skus::put_route))
         .route("/v1/stock", post(stock::set_route))
@@ -45,6 +47,10 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/readyz", get(ops::readyz))
         .route("/v1/atp/{sku}", get(atp::get_route))
         .route("/v1/events", get(events::route))
+        .route(
+            "/v1/inbound",
+            post(inbound::put_route).get(inbound::get_route),
+        )
         .route(
             "/v1/reservations",
             post(reservations::reserve_route).get(reservations::find_route),
@@ -92,6 +98,8 @@ pub const ROUTES: &[&str] = &[
     "/v1/atp",
     "/v1/atp/{sku}",
     "/v1/events",
+    "/v1/inbound",
+    "/v1/inbound/receipts",
     "/v1/reservations",
     "/v1/reservations/batch",
     "/v1/reservations/{id}",

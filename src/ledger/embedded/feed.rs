@@ -43,6 +43,7 @@ fn epoch_before(position: Position, record: &[u8]) -> Option<u32> {
         | Body::Expired { .. }
         | Body::StockChanged(_)
         | Body::SettingsPut { .. }
+        | Body::InboundChanged(_)
         | Body::Refused { .. } => Some(position.epoch),
     }
 }

@@ -6,6 +6,7 @@
 //! the journal knows it. Unknown kinds and left-over bytes are damage.
 
 pub(super) mod bytes;
+pub(super) mod inbound;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,7 @@ use super::super::event::{
 use crate::domain::command::CommandKey;
 use crate::domain::line::Move;
 use crate::domain::stock::{Safety, Selling};
-use crate::domain::{ChannelIx, Line, NodeIx, ReservationId, Settings, UnixMillis};
+use crate::domain::{ChannelIx, Day, Line, NodeIx, ReservationId, Settings, UnixMillis};
 
 /// The bytes are not a record of this format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -92,6 +93,7 @@ const fn kind(body: &Body<'_>) -> u8 {
         Body::StockChanged(_) => 7,
         Body::SettingsPut { .. } => 8,
         Body::Refused { .. } => REFUSED,
+        Body::InboundChanged(_) => 12,
     }
 }
 
@@ -135,6 +137,7 @@ fn put_body(w: &mut Writer<'_>, body: &Body<'_>) {
             put_key(w, *key);
             refusal::put(w, refusal);
         }
+        Body::InboundChanged(changed) => inbound::put(w, changed),
     }
 }
 
@@ -170,6 +173,7 @@ fn get_body<'a>(kind: u8, r: &mut Reader<'a>) -> Result<Body<'a>, BadRecord> {
             key: get_key(r)?,
             refusal: refusal::get(r)?,
         },
+        12 => Body::InboundChanged(inbound::get(r)?),
         _ => return Err(BadRecord),
     })
 }
@@ -201,6 +205,15 @@ pub(super) fn get_pin(r: &mut Reader<'_>) -> Result<Option<NodeIx>, BadRecord> {
     }
 }
 
+/// Writes a day: 0 for none.
+pub(super) fn put_day(w: &mut Writer<'_>, day: Option<Day>) {
+    w.number(day.map_or(0, |day| u64::from(day.get())));
+}
+
+pub(super) fn get_day(r: &mut Reader<'_>) -> Result<Option<Day>, BadRecord> {
+    Ok(Day::new(r.narrow()?))
+}
+
 fn put_reserved(w: &mut Writer<'_>, reserved: &Reserved<'_>) {
     w.wide(reserved.id.0);
     w.fixed(reserved.fingerprint);
@@ -211,6 +224,7 @@ fn put_reserved(w: &mut Writer<'_>, reserved: &Reserved<'_>) {
     for line in &reserved.lines {
         w.text(line.sku);
         put_pin(w, line.pin);
+        put_day(w, line.day);
         w.units(line.requested);
         w.units(line.held);
     }
@@ -228,6 +242,7 @@ fn get_reserved<'a>(r: &mut Reader<'a>) -> Result<Reserved<'a>, BadRecord> {
         lines.push(ReservedLine {
             sku: r.text()?,
             pin: get_pin(r)?,
+            day: get_day(r)?,
             requested: r.units()?,
             held: r.units()?,
         });
@@ -244,6 +259,7 @@ fn get_reserved<'a>(r: &mut Reader<'a>) -> Result<Reserved<'a>, BadRecord> {
 
 pub(super) fn put_line(w: &mut Writer<'_>, line: &Line) {
     put_pin(w, line.pin);
+    put_day(w, line.day);
     for units in [
         line.held,
         line.committed,
@@ -259,6 +275,7 @@ pub(super) fn put_line(w: &mut Writer<'_>, line: &Line) {
 pub(super) fn get_line(r: &mut Reader<'_>) -> Result<Line, BadRecord> {
     Ok(Line {
         pin: get_pin(r)?,
+        day: get_day(r)?,
         held: r.units()?,
         committed: r.units()?,
         shipped: r.units()?,

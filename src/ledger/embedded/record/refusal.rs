@@ -2,7 +2,8 @@
 
 use super::BadRecord;
 use super::bytes::{Reader, Writer};
-use super::{get_pin, put_pin};
+use super::inbound::get_due;
+use super::{get_day, get_pin, put_day, put_pin};
 use crate::domain::NodeIx;
 use crate::domain::verdict::{Excess, Limit, Refusal, Shortage, Stale};
 
@@ -16,8 +17,11 @@ pub(in super::super) fn put(w: &mut Writer<'_>, refusal: &Refusal) {
         | Refusal::Shipped
         | Refusal::NotHeld
         | Refusal::NotConfirmed
-        | Refusal::NotShipped => {}
-        Refusal::UnknownSku { sku } | Refusal::TooMany { sku } => w.text(sku),
+        | Refusal::NotShipped
+        | Refusal::NoDatedSupply => {}
+        Refusal::UnknownSku { sku }
+        | Refusal::TooMany { sku }
+        | Refusal::TooManyInbound { sku } => w.text(sku),
         Refusal::UnknownLine { sku, node } => {
             w.text(sku);
             put_pin(w, *node);
@@ -49,6 +53,32 @@ pub(in super::super) fn put(w: &mut Writer<'_>, refusal: &Refusal) {
             w.units(*unavailable);
         }
         Refusal::VersionMismatch { actual } => w.number(u64::from(*actual)),
+        Refusal::UnknownInbound { sku, id } => {
+            w.text(sku);
+            w.text(id);
+        }
+        Refusal::OverReceipt {
+            sku,
+            id,
+            requested,
+            open,
+        } => {
+            w.text(sku);
+            w.text(id);
+            w.units(*requested);
+            w.units(*open);
+        }
+        Refusal::DueTooLate {
+            sku,
+            id,
+            due,
+            latest,
+        } => {
+            w.text(sku);
+            w.text(id);
+            w.number(u64::from(due.get()));
+            w.number(u64::from(latest.get()));
+        }
     }
 }
 
@@ -74,6 +104,11 @@ const fn tag(refusal: &Refusal) -> u8 {
         Refusal::NegativeStock { .. } => 18,
         Refusal::TooMany { .. } => 19,
         Refusal::VersionMismatch { .. } => 20,
+        Refusal::UnknownInbound { .. } => 21,
+        Refusal::OverReceipt { .. } => 22,
+        Refusal::DueTooLate { .. } => 23,
+        Refusal::TooManyInbound { .. } => 24,
+        Refusal::NoDatedSupply => 25,
     }
 }
 
@@ -127,6 +162,26 @@ pub(in super::super) fn get(r: &mut Reader<'_>) -> Result<Refusal, BadRecord> {
         20 => Refusal::VersionMismatch {
             actual: r.narrow()?,
         },
+        21 => Refusal::UnknownInbound {
+            sku: r.text()?.into(),
+            id: r.text()?.into(),
+        },
+        22 => Refusal::OverReceipt {
+            sku: r.text()?.into(),
+            id: r.text()?.into(),
+            requested: r.units()?,
+            open: r.units()?,
+        },
+        23 => Refusal::DueTooLate {
+            sku: r.text()?.into(),
+            id: r.text()?.into(),
+            due: get_due(r)?,
+            latest: get_due(r)?,
+        },
+        24 => Refusal::TooManyInbound {
+            sku: r.text()?.into(),
+        },
+        25 => Refusal::NoDatedSupply,
         _ => return Err(BadRecord),
     })
 }
@@ -145,7 +200,11 @@ fn put_shortages(w: &mut Writer<'_>, shortages: &[Shortage]) {
             Limit::Node => 4,
             Limit::Cap => 5,
             Limit::Protection => 6,
+            Limit::Inbound => 7,
+            Limit::Later => 8,
+            Limit::Date => 9,
         });
+        put_day(w, shortage.next);
     }
 }
 
@@ -164,8 +223,12 @@ fn get_shortages(r: &mut Reader<'_>) -> Result<Box<[Shortage]>, BadRecord> {
                 4 => Limit::Node,
                 5 => Limit::Cap,
                 6 => Limit::Protection,
+                7 => Limit::Inbound,
+                8 => Limit::Later,
+                9 => Limit::Date,
                 _ => return Err(BadRecord),
             },
+            next: get_day(r)?,
         })
     };
     (0..count).map(|_| shortage(r)).collect()

@@ -3,8 +3,9 @@
 use smallvec::smallvec;
 
 use super::*;
-use crate::domain::Units;
 use crate::domain::verdict::{Excess, Limit, Refusal, Shortage, Stale};
+use crate::domain::{Inbound, InboundKind, Units};
+use crate::ledger::event::{InboundChanged, InboundItem, InboundVerb};
 
 fn units(n: u64) -> Units {
     Units::new(n).unwrap()
@@ -38,6 +39,9 @@ fn refusals() -> Vec<Refusal> {
                 Limit::Node,
                 Limit::Cap,
                 Limit::Protection,
+                Limit::Inbound,
+                Limit::Later,
+                Limit::Date,
             ]
             .map(|limit| Shortage {
                 sku: "x".into(),
@@ -45,6 +49,7 @@ fn refusals() -> Vec<Refusal> {
                 requested: Units::MAX,
                 available: units(0),
                 limit,
+                next: Day::new(20_800).filter(|_| limit == Limit::Date),
             })
             .into(),
         },
@@ -80,6 +85,24 @@ fn refusals() -> Vec<Refusal> {
         },
         Refusal::TooMany { sku: "t".into() },
         Refusal::VersionMismatch { actual: 12 },
+        Refusal::UnknownInbound {
+            sku: "x".into(),
+            id: "po-1".into(),
+        },
+        Refusal::OverReceipt {
+            sku: "x".into(),
+            id: "po-1".into(),
+            requested: units(5),
+            open: units(4),
+        },
+        Refusal::DueTooLate {
+            sku: "x".into(),
+            id: "po-1".into(),
+            due: Day::FIRST.later(9),
+            latest: Day::FIRST,
+        },
+        Refusal::TooManyInbound { sku: "x".into() },
+        Refusal::NoDatedSupply,
     ]
 }
 
@@ -98,6 +121,7 @@ fn acted() -> Body<'static> {
     ];
     let after = Line {
         pin: Some(node),
+        day: Day::new(u16::MAX),
         committed: units(9),
         ..Line::default()
     };
@@ -139,6 +163,7 @@ fn bodies() -> Vec<Body<'static>> {
     let line = ReservedLine {
         sku: "a",
         pin: None,
+        day: None,
         requested: units(2),
         held: units(1),
     };
@@ -162,6 +187,7 @@ fn bodies() -> Vec<Body<'static>> {
                 line,
                 ReservedLine {
                     pin: Some(NodeIx(0)),
+                    day: Some(Day::FIRST),
                     ..line
                 }
             ],
@@ -186,7 +212,34 @@ fn bodies() -> Vec<Body<'static>> {
             before: Settings::default(),
             after: settings,
         },
+        Body::InboundChanged(InboundChanged {
+            key: key(4),
+            verb: InboundVerb::Receive,
+            items: [
+                InboundKind::InTransit,
+                InboundKind::Presale,
+                InboundKind::Return,
+            ]
+            .map(inbound_item)
+            .into(),
+        }),
     ]
+}
+
+fn inbound_item(kind: InboundKind) -> InboundItem<'static> {
+    InboundItem {
+        sku: "a",
+        entry: Inbound {
+            id: "po-17".into(),
+            kind,
+            node: NodeIx(2),
+            due: Day::FIRST,
+            units: units(6),
+        },
+        received: units(7),
+        on_hand: units(8),
+        version: 9,
+    }
 }
 
 fn every_body() -> Vec<Body<'static>> {
