@@ -13,6 +13,7 @@ pub mod calls;
 pub mod catalog;
 pub mod conn;
 pub mod dto;
+pub mod dto_inbound;
 pub mod error;
 pub mod event_json;
 pub mod hot;

@@ -9,6 +9,7 @@ mod due;
 mod export;
 mod feed;
 mod identity;
+mod inbound_change;
 mod index;
 pub mod journal;
 mod packed;
@@ -140,6 +141,7 @@ impl EmbeddedLedger {
             Command::Act(act) => self.act(keyed.key, act),
             Command::Stock(stock) => self.change_stock(keyed.key, stock),
             Command::PutSettings(put) => self.put_settings(keyed.key, put),
+            Command::Inbound(inbound) => self.change_inbound(keyed.key, inbound),
         }
     }
 
@@ -261,7 +263,10 @@ impl EmbeddedLedger {
         mut scratch: Scratch,
     ) -> Result<Answer, LedgerError> {
         match refusal {
-            Refusal::KeyReused | Refusal::UnknownSku { .. } | Refusal::UnknownReservation => {
+            Refusal::KeyReused
+            | Refusal::UnknownSku { .. }
+            | Refusal::UnknownReservation
+            | Refusal::NoDatedSupply => {
                 scratch.commit(&self.journal);
                 Ok(unrecorded(refusal))
             }
@@ -282,7 +287,11 @@ impl EmbeddedLedger {
             | Refusal::NegativeStock { .. }
             | Refusal::TooMany { .. }
             | Refusal::VersionMismatch { .. }
-            | Refusal::Frozen(_) => {
+            | Refusal::Frozen(_)
+            | Refusal::UnknownInbound { .. }
+            | Refusal::OverReceipt { .. }
+            | Refusal::DueTooLate { .. }
+            | Refusal::TooManyInbound { .. } => {
                 self.conclude(records, key, at, Body::Refused { key, refusal }, scratch)
             }
         }
