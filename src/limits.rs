@@ -25,8 +25,20 @@ pub const POLICY_LEVELS_MAX: usize = 16;
 /// Most rules of a policy, and most sets and most tags: it is checked and compiled whole.
 pub const POLICY_RULES_MAX: usize = 10_000;
 
-/// Most SKUs that a policy lists in all its sets, tags and rules together.
+/// Most change sets of a policy.
+pub const POLICY_CHANGE_SETS_MAX: usize = 1_000;
+
+/// Most campaigns of a policy: ten years of two a week.
+pub const POLICY_CAMPAIGNS_MAX: usize = 1_000;
+
+/// Most SKUs that a policy lists in all its sets, tags, rules and campaigns together.
 pub const POLICY_SKUS_MAX: usize = 100_000;
+
+/// Longest text of a policy in bytes: about ten per SKU that it may list.
+pub const POLICY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Versions of the policy that are kept.
+pub const POLICY_VERSIONS_KEPT: usize = 16;
 
 /// Longest idempotency key in bytes.
 pub const KEY_BYTES_MAX: usize = 255;
@@ -69,6 +81,12 @@ pub const ATP_SKUS_MAX: usize = 1_000;
 /// Most events of one page of the event feed.
 pub const EVENTS_PAGE_MAX: usize = 1_000;
 
+/// Most SKUs of one page of deficits.
+pub const DEFICITS_PAGE_MAX: usize = 1_000;
+
+/// Most promises that are shown of one deficit.
+pub const DEFICIT_LINES_MAX: usize = 1_000;
+
 /// Longest time to live of a hold: 30 days. A hold is a promise for a short time.
 pub const TTL_MS_MAX: u32 = 30 * 24 * 3_600 * 1_000;
 
@@ -87,8 +105,11 @@ pub const STOCK_SHARDS: usize = 256;
 /// Number of record shards (idempotency keys and reservations).
 pub const RECORD_SHARDS: usize = 256;
 
-/// Largest encoded journal record.
-pub const RECORD_BYTES_MAX: usize = 256 * 1024;
+/// Largest encoded record of a command.
+pub const COMMAND_RECORD_BYTES_MAX: usize = 256 * 1024;
+
+/// Largest encoded journal record: that of a policy.
+pub const RECORD_BYTES_MAX: usize = POLICY_BYTES_MAX + 64 * 1024;
 
 /// Largest journal frame: what one group commit writes at most.
 pub const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -129,13 +150,18 @@ const _: () = assert!(
     FRAME_BYTES_MAX >= 2 * RECORD_BYTES_MAX,
     "a frame holds any record"
 );
+const _: () = assert!(
+    RECORD_BYTES_MAX >= COMMAND_RECORD_BYTES_MAX
+        && RECORD_BYTES_MAX >= POLICY_BYTES_MAX + 4 * TEXT_BYTES_MAX,
+    "any policy with its reasons fits a record"
+);
 const _: () = assert!(BATCH_BODY_BYTES_MAX > BODY_BYTES_MAX);
 const _: () = assert!(BATCH_LINES_MAX >= LINES_MAX && BATCH_LINES_MAX >= BATCH_MAX);
 const _: () = assert!(
-    LINES_MAX * (SKU_BYTES_MAX + 32) + 1_024 < RECORD_BYTES_MAX,
+    LINES_MAX * (SKU_BYTES_MAX + 32) + 1_024 < COMMAND_RECORD_BYTES_MAX,
     "the largest reservation fits a record"
 );
 const _: () = assert!(
-    STOCK_ITEMS_MAX * (SKU_BYTES_MAX + NAME_BYTES_MAX + 64) + 1_024 < RECORD_BYTES_MAX,
+    STOCK_ITEMS_MAX * (SKU_BYTES_MAX + NAME_BYTES_MAX + 64) + 1_024 < COMMAND_RECORD_BYTES_MAX,
     "the largest stock command fits a record"
 );

@@ -51,6 +51,7 @@ pub(super) fn summary(
     let rows = [
         ("sequence", sequence),
         ("names", tally.names),
+        ("policies", tally.policies),
         ("skus", tally.skus),
         ("reservations", tally.reservations),
         ("answers", tally.answers),

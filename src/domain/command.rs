@@ -356,6 +356,8 @@ pub struct PutSettings<'a> {
     pub low_water: Option<Option<Units>>,
     /// Refuse unless the settings' version is this.
     pub if_version: Option<u32>,
+    /// Why the freeze of a campaign is overridden; `None`: it is not.
+    pub over: Option<&'a str>,
 }
 
 #[cfg(test)]

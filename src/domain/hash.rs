@@ -306,6 +306,10 @@ impl Fingerprint {
         self.tag(u8::from(put.low_water.is_some()));
         self.maybe_units(put.low_water.flatten());
         self.number(put.if_version.map_or(u64::MAX, u64::from));
+        // Nothing for those without: their fingerprints are those of before there was any.
+        if let Some(over) = put.over {
+            self.text(over);
+        }
     }
 }
 

@@ -317,6 +317,17 @@ pub enum Refusal {
         /// What.
         sku: Box<str>,
     },
+    /// A campaign has frozen what would change.
+    Frozen(Frozen),
+}
+
+/// A campaign that keeps what it rests on as it is while it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frozen {
+    /// Its name.
+    pub campaign: Box<str>,
+    /// The first moment after it.
+    pub until: UnixMillis,
 }
 
 impl Refusal {
@@ -348,6 +359,7 @@ impl Refusal {
             Self::DueTooLate { .. } => "due_too_late",
             Self::NoDatedSupply => "dated_supply_not_kept",
             Self::TooManyInbound { .. } => "too_many_inbound",
+            Self::Frozen(_) => "policy_frozen",
         }
     }
 }

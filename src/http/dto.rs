@@ -460,6 +460,11 @@ pub struct SettingsBody<'a> {
     #[serde(default)]
     #[schema(value_type = Option<u64>)]
     pub low_water: Given<Num>,
+    /// Why the freeze of a campaign is overridden; without it a campaign that has frozen the SKU
+    /// keeps the settings as they are.
+    #[serde(borrow)]
+    #[schema(value_type = Option<String>, max_length = 200)]
+    pub over: Option<Text<'a>>,
 }
 
 /// Body of `POST /v1/atp`.

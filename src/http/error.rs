@@ -7,15 +7,15 @@ use std::fmt;
 use axum::response::IntoResponse;
 use hyper::StatusCode;
 
-use crate::domain::Refusal;
 use crate::domain::command::LinesError;
+use crate::domain::{Frozen, Refusal};
 use crate::engine::NameError;
 use crate::http::app::Reply;
 use crate::http::catalog::{self, Kind};
 use crate::http::json::Json;
 use crate::http::names::Names;
 use crate::http::render;
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, time_text};
 use crate::limits::{INBOUND_DAYS_MAX, INBOUND_OPEN_MAX, LINES_MAX, UNITS_MAX};
 
 /// Seconds a caller is asked to wait before trying again.
@@ -292,6 +292,7 @@ pub const fn refusal_kind(refusal: &Refusal) -> &'static Kind {
         Refusal::DueTooLate { .. } => &catalog::DUE_TOO_LATE,
         Refusal::TooManyInbound { .. } => &catalog::TOO_MANY_INBOUND,
         Refusal::NoDatedSupply => &catalog::NO_DATED_SUPPLY,
+        Refusal::Frozen(_) => &catalog::POLICY_FROZEN,
     }
 }
 
@@ -358,6 +359,13 @@ fn refusal_detail(refusal: &Refusal) -> Cow<'static, str> {
         Refusal::TooManyInbound { sku } => Cow::Owned(format!(
             "{sku}: {INBOUND_OPEN_MAX} announcements are open. Nothing was changed."
         )),
+        Refusal::Frozen(Frozen { campaign, until }) => {
+            let until = time_text::to_text(*until);
+            let until = str::from_utf8(&until).unwrap_or_default();
+            Cow::Owned(format!(
+                "Campaign {campaign} keeps it as it is until {until}. Nothing was changed."
+            ))
+        }
         Refusal::KeyReused
         | Refusal::UnknownReservation
         | Refusal::Expired
@@ -380,7 +388,7 @@ impl IntoResponse for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Day, NodeIx, Units};
+    use crate::domain::{Day, NodeIx, Units, UnixMillis};
 
     /// One refusal of each kind.
     fn refusals() -> Vec<Refusal> {
@@ -431,6 +439,10 @@ mod tests {
             },
             Refusal::TooMany { sku: sku() },
             Refusal::VersionMismatch { actual: 3 },
+            Refusal::Frozen(Frozen {
+                campaign: "drop".into(),
+                until: UnixMillis(0),
+            }),
         ]);
         let id = || Box::from("po-1");
         all.extend([

@@ -38,6 +38,7 @@ pub const fn type_of(body: &Body<'_>) -> &'static str {
             InboundVerb::Receive => "inbound.received",
         },
         Body::SettingsPut { .. } => "sku.settings_changed",
+        Body::PolicyPut { .. } => "policy.put",
         Body::Refused { .. } => "command.refused",
     }
 }
@@ -82,6 +83,7 @@ pub fn write(json: &mut Json, event: &Event<'_>, names: Names<'_>) {
             sku,
             before,
             after,
+            over,
         } => {
             command_id(json, *key);
             json.raw(r#","sku":"#).plain(sku).raw(r#","before":{"#);
@@ -89,6 +91,21 @@ pub fn write(json: &mut Json, event: &Event<'_>, names: Names<'_>) {
             json.raw(r#"},"after":{"#);
             render::settings_members(json, after);
             json.raw(r#"},"version":"#).number(after.version);
+            if !over.is_empty() {
+                json.raw(r#","over":"#).text(over);
+            }
+        }
+        Body::PolicyPut {
+            version,
+            operator,
+            reason,
+            over,
+            ..
+        } => {
+            json.raw(r#","version":"#).number(*version);
+            json.raw(r#","operator":"#).text(operator);
+            json.raw(r#","reason":"#).text(reason);
+            json.raw(r#","override":"#).text(over);
         }
         Body::Refused { key, refusal } => {
             command_id(json, *key);

@@ -1,7 +1,7 @@
 //! Writes JSON into one buffer, without building values first.
 
 use crate::domain::{Day, Units, UnixMillis};
-use crate::http::time_text;
+use crate::ledger::time_text;
 
 /// Bytes that most answers fit into.
 const USUAL_BYTES: usize = 768;

@@ -29,6 +29,5 @@ pub mod request_ids;
 pub mod route_meters;
 pub mod routes;
 pub mod server;
-pub mod time_text;
 
 pub use server::{HttpConfig, Server, serve};

@@ -15,6 +15,7 @@ use utoipa::openapi::{Ref, Required, Response, ResponseBuilder};
 
 use crate::http::calls::{Answer, CALLS, Call, Place};
 use crate::http::catalog::Kind;
+use crate::http::routes::deficits;
 use crate::http::{answers, dto, dto_inbound};
 
 #[derive(OpenApi)]
@@ -56,6 +57,9 @@ use crate::http::{answers, dto, dto_inbound};
         answers::Atp,
         answers::AtpResults,
         answers::EventPage,
+        answers::DeficitPage,
+        answers::DeficitReleases,
+        deficits::ReleaseBody<'static>,
         answers::Problem,
     ))
 )]

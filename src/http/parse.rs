@@ -7,13 +7,14 @@ use serde_path_to_error::{Path, Segment};
 
 use crate::domain::command::{LineRequest, Lines};
 use crate::domain::ids::check_name;
+use crate::domain::percent::Percent;
 use crate::domain::{Day, NodeIx, Sku, Ttl, Units};
 use crate::http::catalog;
 use crate::http::dto::{LineBody, Num, Text};
 use crate::http::error::{Issues, Problem};
 use crate::http::list::TOO_LONG;
 use crate::http::names::Names;
-use crate::http::time_text;
+use crate::ledger::time_text;
 use crate::limits::{TTL_MS_MAX, UNITS_MAX};
 
 /// Reads a body. A failure is read a second time with the path to the value, for the detail.
@@ -236,12 +237,11 @@ pub fn ttl(issues: &mut Issues, at: std::fmt::Arguments<'_>, value: Option<Num>)
 /// Percent, 0 to 100 with at most two decimals, as basis points.
 pub fn percent(issues: &mut Issues, at: std::fmt::Arguments<'_>, value: Num) -> Option<u16> {
     let found = match value {
-        Num::Whole(whole) => whole
-            .checked_mul(100)
-            .and_then(|points| u16::try_from(points).ok()),
+        Num::Whole(whole) => Percent::whole(whole),
         Num::Negative(_) => None,
-        Num::Float(value) => decimal_points(&value.to_string()),
+        Num::Float(value) => Percent::parse(&value.to_string()),
     };
+    let found = found.map(|Percent(points)| points);
     let found = found.filter(|points| *points <= 10_000);
     if found.is_none() {
         issues.push(
@@ -251,23 +251,6 @@ pub fn percent(issues: &mut Issues, at: std::fmt::Arguments<'_>, value: Num) -> 
         );
     }
     found
-}
-
-/// The shortest decimal form of a number, such as `12.5`, in hundredths. Text, because that is
-/// exact where arithmetic on the binary fraction is not.
-fn decimal_points(text: &str) -> Option<u16> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let hundredths = match fraction.len() {
-        0 => 0,
-        1 => fraction.parse::<u16>().ok()?.checked_mul(10)?,
-        2 => fraction.parse().ok()?,
-        _ => return None,
-    };
-    whole
-        .parse::<u16>()
-        .ok()?
-        .checked_mul(100)?
-        .checked_add(hundredths)
 }
 
 /// The quantity of an item, which must be there.

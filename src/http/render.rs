@@ -2,6 +2,7 @@
 //! compare the two.
 
 use crate::domain::calendar::Bucket;
+use crate::domain::percent::Percent;
 use crate::domain::stock::{Safety, Selling};
 use crate::domain::verdict::{
     Excess, InboundResult, ReservationLine, Shortage, Stale, StockResult,
@@ -129,7 +130,7 @@ pub fn settings_members(json: &mut Json, found: &Settings) {
         Safety::Units(units) => json.raw(r#""safety_stock":{"units":"#).units(units),
         Safety::Percent(points) => {
             json.raw(r#""safety_stock":{"percent":"#);
-            percent(json, points)
+            json.raw(&Percent(points).to_string())
         }
     };
     json.raw(r#"},"selling":"#)
@@ -147,19 +148,6 @@ pub const fn selling_word(selling: Selling) -> &'static str {
         Selling::On => "on",
         Selling::Suspended => "suspended",
     }
-}
-
-/// Basis points as a percent number: 1250 is `12.5`.
-fn percent(json: &mut Json, points: u16) -> &mut Json {
-    json.number(points / 100);
-    let (tenths, hundredths) = (points / 10 % 10, points % 10);
-    if tenths + hundredths > 0 {
-        json.raw(".").number(tenths);
-    }
-    if hundredths > 0 {
-        json.number(hundredths);
-    }
-    json
 }
 
 /// Stock of a SKU.
@@ -307,6 +295,10 @@ pub fn refusal_members(json: &mut Json, refusal: &Refusal, names: Names<'_>) {
         }
         Refusal::VersionMismatch { actual } => {
             json.raw(r#","version":"#).number(*actual);
+        }
+        Refusal::Frozen(frozen) => {
+            json.raw(r#","campaign":"#).plain(&frozen.campaign);
+            json.raw(r#","until":"#).time(frozen.until);
         }
         Refusal::KeyReused
         | Refusal::UnknownReservation

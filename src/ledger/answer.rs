@@ -18,7 +18,8 @@ pub(super) fn verdict_of(at: UnixMillis, body: Body<'_>) -> Option<Verdict> {
         Body::Opened { .. }
         | Body::NodeNamed { .. }
         | Body::ChannelNamed { .. }
-        | Body::Expired { .. } => None,
+        | Body::Expired { .. }
+        | Body::PolicyPut { .. } => None,
         Body::Reserved(reserved) => Some(Ok(Outcome::Reservation(made(at, &reserved)))),
         Body::Acted(acted) => Some(Ok(Outcome::Reservation(moved(&acted)))),
         Body::StockChanged(changed) => Some(Ok(Outcome::Stock(stock_results(&changed)))),

@@ -69,6 +69,21 @@ pub enum Body<'a> {
         before: Settings,
         /// The settings after.
         after: Settings,
+        /// Why the freeze of a campaign was overridden; empty where none was.
+        over: &'a str,
+    },
+    /// A version of the policy was put, and is in force for what comes after.
+    PolicyPut {
+        /// Which.
+        version: u64,
+        /// By whom.
+        operator: &'a str,
+        /// Why.
+        reason: &'a str,
+        /// Why a freeze was overridden; empty where none was.
+        over: &'a str,
+        /// The document as canonical JSON.
+        text: &'a str,
     },
     /// Dated supply was announced or received.
     InboundChanged(InboundChanged<'a>),

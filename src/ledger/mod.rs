@@ -5,15 +5,18 @@ pub mod embedded;
 pub mod event;
 pub mod export;
 pub mod names;
+pub mod policy;
 pub mod port;
 pub mod remote;
 mod sums;
+pub mod time_text;
 
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
 use crate::domain::calendar::Bucket;
+use crate::domain::deficit::Promise;
 use crate::domain::stock::NodeStock;
 use crate::domain::{Day, Inbound, NodeIx, Settings, Stock, Units, UnixMillis, Verdict};
 
@@ -155,6 +158,17 @@ impl StockView {
             inbound: stock.calendar().inbound().to_vec(),
         }
     }
+}
+
+/// A SKU whose promises exceed what is there, with all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deficit {
+    /// What.
+    pub sku: Box<str>,
+    /// Its stock.
+    pub stock: StockView,
+    /// Its lines with open units, in no order.
+    pub promises: Vec<Promise>,
 }
 
 /// How new an answer must be.

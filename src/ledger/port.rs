@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::embedded::EmbeddedLedger;
 use super::event::{Cursor, EventPage};
+use super::policy::{PolicyInForce, PolicyPut, PolicyVersion, PutPolicyError};
 use super::remote::RemoteLedger;
 use super::{
-    Answer, Availability, Consistency, EventsError, Health, LedgerError, Position, Recount,
-    StockView, export,
+    Answer, Availability, Consistency, Deficit, EventsError, Health, LedgerError, Position,
+    Recount, StockView, export,
 };
 use crate::blocking::wait_for;
 use crate::domain::command::Keyed;
@@ -111,6 +112,23 @@ impl Ledger {
             // It has one copy of everything.
             Self::Embedded(ledger) => ledger.availability(sku, node),
             Self::Remote(ledger) => ledger.availability(sku, node, consistency).await,
+        }
+    }
+
+    /// SKUs that are promised beyond what is there, in the order of their names, those after a
+    /// name, at most `limit`. Goes through everything: not for a thread that must not block.
+    pub async fn deficits(&self, after: &str, limit: usize) -> Result<Vec<Deficit>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => ledger.deficits(after, limit),
+            Self::Remote(ledger) => ledger.deficits(after, limit).await,
+        }
+    }
+
+    /// The same of one SKU; `None`: unknown, or nothing is missing.
+    pub async fn deficit(&self, sku: Sku<'_>) -> Result<Option<Deficit>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => ledger.deficit(sku),
+            Self::Remote(ledger) => ledger.deficit(sku).await,
         }
     }
 
@@ -311,6 +329,45 @@ impl Ledger {
         match self {
             Self::Embedded(ledger) => ledger.node_name(node),
             Self::Remote(ledger) => ledger.node_name(node),
+        }
+    }
+
+    /// The policy that commands are decided by; it may not be durable yet.
+    pub fn policy(&self) -> Option<Arc<PolicyInForce>> {
+        match self {
+            Self::Embedded(ledger) => ledger.policy(),
+            Self::Remote(_) => None,
+        }
+    }
+
+    /// [`Self::policy`], once it cannot be lost.
+    pub async fn read_policy(&self) -> Result<Option<Arc<PolicyInForce>>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => settled(ledger, ledger.policy()).await,
+            Self::Remote(_) => Ok(None),
+        }
+    }
+
+    /// The last versions of the policy, newest first.
+    pub async fn policy_versions(&self) -> Result<Vec<PolicyVersion>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => {
+                let versions = settled(ledger, Some(ledger.policy_versions())).await?;
+                Ok(versions.unwrap_or_default())
+            }
+            Self::Remote(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Puts a policy in force. Checking it may take long: not for a thread that must not block.
+    pub async fn put_policy(&self, put: &PolicyPut<'_>) -> Result<PolicyVersion, PutPolicyError> {
+        match self {
+            Self::Embedded(ledger) => {
+                let (version, sequence) = ledger.put_policy(put)?;
+                ledger.wait(sequence).await?;
+                Ok(version)
+            }
+            Self::Remote(_) => Err(LedgerError::Unavailable.into()),
         }
     }
 

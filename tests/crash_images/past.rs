@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use holdfast::blocking::wait_for;
 use holdfast::clock::Clock;
+use holdfast::domain::policy::Document;
 use holdfast::domain::{Refusal, ReservationId, Sku, UnixMillis};
 use holdfast::engine::{Engine, EngineConfig, OpenError};
 use holdfast::ledger::Answer;
@@ -13,7 +14,7 @@ use holdfast::telemetry::Meters;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::support::check::START;
-use crate::support::driven::{id_of, submit};
+use crate::support::driven::{id_of, put_policy, submit};
 use crate::support::history::{Maker, SKUS, Step};
 use crate::support::model::{Model, is_recorded};
 use crate::support::script::Script;
@@ -48,10 +49,20 @@ impl Done {
     }
 }
 
+/// A policy that was put as far as memory goes.
+struct Put {
+    document: Document,
+    version: u64,
+    sequence: u64,
+    /// How many commands were done before it.
+    after: usize,
+}
+
 /// What happened, and when what was acknowledged.
 pub(crate) struct Past {
     pub(crate) storage: SimStorage,
     done: Vec<Done>,
+    put: Vec<Put>,
     /// At this moment of the storage at the latest, everything up to this sequence was durable.
     acknowledged: Vec<(usize, u64)>,
     end: i64,
@@ -76,11 +87,13 @@ impl Past {
         let mut past = Self {
             storage,
             done: Vec::new(),
+            put: Vec::new(),
             acknowledged: Vec::new(),
             end: START,
             poisoned: false,
         };
         let mut maker = Maker::new(seed);
+        maker.policies = true;
         let history = maker.history(90);
         // Twice, so that there is a start on what the first life left.
         for half in history.chunks(history.len().div_ceil(2)) {
@@ -103,6 +116,7 @@ impl Past {
                 Step::Command { key, script } => self.command(engine, key, script)?,
                 Step::Clock(by) => drop(clock.advance(by.abs())),
                 Step::Tick | Step::Compare | Step::Restart => wait_for(engine.tick()).ok()?,
+                Step::Policy(document) => self.policy(engine, document)?,
                 Step::Snapshot => {}
             }
             if at % 3 == 0 {
@@ -128,6 +142,20 @@ impl Past {
                 now: engine.now().0,
                 answer,
                 moment: self.storage.moment(),
+            });
+        }
+        Some(())
+    }
+
+    fn policy(&mut self, engine: &Engine, document: &Document) -> Option<()> {
+        if let Some(put) = put_policy(engine, document).ok()? {
+            let sequence = engine.durable(0).sequence;
+            self.acknowledged.push((self.storage.moment(), sequence));
+            self.put.push(Put {
+                document: document.clone(),
+                version: put.version,
+                sequence,
+                after: self.done.len(),
             });
         }
         Some(())
@@ -201,12 +229,41 @@ pub(crate) fn ask_refused_again(
     Ok(asked)
 }
 
+/// The version in force, which must be one that was put, and not before the last that was
+/// acknowledged.
+fn current_policy(past: &Past, engine: &Engine, acknowledged: u64) -> Result<u64, String> {
+    let in_force = wait_for(engine.policy()).map_err(|error| error.to_string())?;
+    let current = in_force.as_ref().map_or(0, |found| found.version.version);
+    for put in &past.put {
+        if put.sequence <= acknowledged && put.version > current {
+            return Err(format!(
+                "policy {} was acknowledged and is lost",
+                put.version
+            ));
+        }
+    }
+    let put = past.put.iter().find(|put| put.version == current);
+    let same = in_force.as_ref().map(|found| &found.document) == put.map(|put| &put.document);
+    same.then_some(current)
+        .ok_or_else(|| format!("policy {current} is not what was put"))
+}
+
 fn compare(past: &Past, engine: &Engine, acknowledged: u64) -> Result<(), String> {
     let runtime: Runtime = Builder::new_current_thread().build().unwrap();
     let settle = |key: &str| runtime.block_on(engine.settle(key)).unwrap();
     let mut model = Model::default();
     let mut lost = None;
-    for done in &past.done {
+    let current = current_policy(past, engine, acknowledged)?;
+    let mut puts = past.put.iter().peekable();
+    for (at, done) in past.done.iter().enumerate() {
+        while let Some(put) = puts.next_if(|put| put.after <= at) {
+            if put.version <= current {
+                model.put_policy(&put.document);
+            }
+            if let (Some(lost), true) = (lost, put.version <= current) {
+                return Err(format!("a policy is there, but {lost} before it is not"));
+            }
+        }
         let sequence = done.answer.position.sequence;
         match settle(&done.key) {
             Some(found) => {

@@ -123,7 +123,7 @@ impl<'h> Run<'_, 'h> {
                 self.wall += by;
                 Ok(())
             }
-            Step::Tick | Step::Restart | Step::Snapshot => {
+            Step::Tick | Step::Restart | Step::Snapshot | Step::Policy(_) => {
                 self.send()?;
                 self.ask(&[encode_expire()]).map(drop)
             }

@@ -40,6 +40,7 @@ impl Told {
             | Body::StockChanged(_)
             | Body::InboundChanged(_)
             | Body::SettingsPut { .. }
+            | Body::PolicyPut { .. }
             | Body::Refused { .. } => {
                 self.commands
                     .push(format!("{:?} {:?}", event.at, event.body));
@@ -88,7 +89,7 @@ fn embedded(seed: u64, history: &[Step]) -> Told {
                 clock.set(UnixMillis(wall));
             }
             Step::Tick => wait_for(engine.tick()).unwrap(),
-            Step::Restart | Step::Snapshot | Step::Compare => {}
+            Step::Restart | Step::Snapshot | Step::Policy(_) | Step::Compare => {}
         }
     }
     engine.wait_blocking(last).unwrap();

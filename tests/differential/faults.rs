@@ -37,7 +37,12 @@ fn commands(seed: u64, count: usize) -> Vec<(String, Script)> {
     let history = Maker::new(seed).history(count);
     let commands = history.into_iter().filter_map(|step| match step {
         Step::Command { key, script } => Some((key, script)),
-        Step::Clock(_) | Step::Tick | Step::Restart | Step::Snapshot | Step::Compare => None,
+        Step::Clock(_)
+        | Step::Tick
+        | Step::Restart
+        | Step::Snapshot
+        | Step::Policy(_)
+        | Step::Compare => None,
     });
     commands.collect()
 }

@@ -10,6 +10,7 @@
 
 mod connections;
 mod crowd;
+mod deficits;
 mod events;
 mod mistakes;
 mod operation;

@@ -2,6 +2,7 @@
 
 use std::cell::{RefCell, RefMut};
 
+use holdfast::domain::policy::{Document, Policy};
 use holdfast::domain::{Refusal, Reservation, Settings};
 use holdfast::ledger::{Answer, Availability, Position, StockView};
 
@@ -97,6 +98,15 @@ impl Subject for Played {
 
     fn snapshot(&mut self) {}
 
+    fn put_policy(&mut self, document: &Document) -> bool {
+        let is_good = Policy::compile(document, |_| None).is_ok();
+        if is_good {
+            self.now = self.now();
+            self.model.get_mut().put_policy(document);
+        }
+        is_good
+    }
+
     fn stock(&self, sku: &str) -> Option<StockView> {
         self.caught_up().stock(sku)
     }
@@ -182,7 +192,9 @@ const CODES: [&str; 22] = [
 fn every_fault_is_noticed_and_shrunk() {
     for bug in Bug::ALL {
         let report = (0..400).find_map(|seed| {
-            let history = Maker::new(seed).history(600);
+            let mut maker = Maker::new(seed);
+            maker.policies = true;
+            let history = maker.history(600);
             check(seed, &history, || Played::new(Model::with_bug(bug))).err()
         });
         let report = report.unwrap_or_else(|| panic!("{bug:?} went unnoticed"));

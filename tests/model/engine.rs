@@ -20,7 +20,10 @@ fn run(seeds: impl Iterator<Item = u64>, commands: usize) -> Coverage {
     let mut left = commands;
     let mut coverage = Coverage::new();
     for seed in seeds {
-        let history = Maker::new(seed).history(steps(seed));
+        let mut maker = Maker::new(seed);
+        // Every other pair: a ledger without a policy must not know of any.
+        maker.policies = seed % 4 >= 2;
+        let history = maker.history(steps(seed));
         let seen = check(seed, &history, || Driven::new(seed, None));
         for (code, times) in seen.unwrap_or_else(|report| panic!("{report}")) {
             *coverage.entry(code).or_default() += times;
@@ -45,6 +48,7 @@ fn engine_agrees_with_the_model() {
             "done",
             "replayed",
             "insufficient_stock",
+            "policy",
             "reservation_expired",
         ] {
             assert!(even[code] > 0 && odd[code] > 0, "{code}: {even:?} {odd:?}");

@@ -6,6 +6,7 @@ use holdfast::domain::command::{Act, Command, CommandKey, PutSettings, Reserve, 
 use holdfast::domain::decide::{self, LineFacts};
 use holdfast::domain::hash::Hasher;
 use holdfast::domain::line::Move;
+use holdfast::domain::policy::{Claim, Document, InForce, Policy};
 use holdfast::domain::verdict::{Outcome, Refusal, ReservationLine, StockResult, Verdict};
 use holdfast::domain::{
     ChannelIx, Charge, Day, Line, NodeIx, Reservation, ReservationId, Settings, Sku, Stock, Units,
@@ -15,7 +16,7 @@ use holdfast::ledger::{Answer, Availability, Position, StockView};
 
 use crate::support::check::{START, Subject, check};
 use crate::support::commands_wanted;
-use crate::support::history::Maker;
+use crate::support::history::{CHANNEL_NAMES, Maker};
 use crate::support::model::is_recorded;
 use crate::support::script::Script;
 
@@ -29,6 +30,7 @@ struct Book {
     reservations: BTreeMap<u128, Reservation>,
     answers: HashMap<u128, (u64, Verdict, Position)>,
     references: BTreeMap<(u16, String), u128>,
+    policy: Option<Policy>,
 }
 
 impl Book {
@@ -42,6 +44,7 @@ impl Book {
             reservations: BTreeMap::new(),
             answers: HashMap::new(),
             references: BTreeMap::new(),
+            policy: None,
         }
     }
 
@@ -55,10 +58,15 @@ impl Book {
             for line in &mut reservation.lines {
                 if line.line.held > Units::ZERO {
                     let step = Move::Expire(line.line.held);
-                    make(&mut self.stocks, reservation.channel, line, step);
+                    let (channel, window) = (reservation.channel, UnixMillis::default());
+                    make(&mut self.stocks, Charge { channel, window }, line, step);
                 }
             }
         }
+    }
+
+    fn rule(&self, sku: &str) -> Option<InForce<'_>> {
+        self.policy.as_ref()?.in_force(sku, UnixMillis(self.now))
     }
 
     fn decide(&mut self, key: CommandKey, command: &Command<'_>) -> Verdict {
@@ -74,10 +82,14 @@ impl Book {
     fn reserve(&mut self, id: u128, reserve: &Reserve<'_>) -> Verdict {
         let lines = reserve.lines.as_slice();
         let stock_of = |at: usize| self.stocks.get(lines[at].sku.as_str());
+        let channel = reserve.channel.index.unwrap();
+        let claim_of = |at: usize| {
+            let rule = self.rule(lines[at].sku.as_str())?;
+            Some(Claim { channel, rule })
+        };
         let now = UnixMillis(self.now);
         let (partial, today) = (reserve.allow_partial, Day::of(now));
-        let grants = decide::reserve(&reserve.lines, partial, today, stock_of, |_| None)?;
-        let channel = reserve.channel.index.unwrap();
+        let grants = decide::reserve(&reserve.lines, partial, today, stock_of, claim_of)?;
         let mut reservation = Reservation {
             id: ReservationId(id),
             channel,
@@ -94,7 +106,9 @@ impl Book {
                 .collect(),
         };
         for (line, granted) in reservation.lines.iter_mut().zip(grants) {
-            make(&mut self.stocks, channel, line, Move::Hold(granted.units));
+            let window = UnixMillis::default();
+            let charge = Charge { channel, window };
+            make(&mut self.stocks, charge, line, Move::Hold(granted.units));
         }
         if let Some(reference) = reserve.reference {
             self.references
@@ -117,13 +131,13 @@ impl Book {
         let stock_of = |at: usize| self.stocks.get(facts[at].sku);
         let now = UnixMillis(self.now);
         let plan = decide::act(act, reservation.deadline, now, &facts, stock_of)?;
+        let channel = reservation.channel;
         for (at, step) in plan.moves {
-            make(
-                &mut self.stocks,
-                reservation.channel,
-                &mut reservation.lines[at],
-                step,
-            );
+            let line = &mut reservation.lines[at];
+            let policy = self.policy.as_ref();
+            let rule = policy.and_then(|policy| policy.in_force(&line.sku, now));
+            let window = rule.map_or(UnixMillis::default(), |rule| rule.window());
+            make(&mut self.stocks, Charge { channel, window }, line, step);
         }
         reservation.deadline = plan.deadline.unwrap_or(reservation.deadline);
         Ok(Outcome::Reservation(reservation.clone()))
@@ -166,7 +180,7 @@ impl Book {
 
     fn settings_command(&mut self, put: &PutSettings<'_>) -> Verdict {
         let current = self.stocks.get(put.sku.as_str()).map(Stock::settings);
-        let settings = decide::settings(put, current)?;
+        let settings = decide::settings(put, current, None, UnixMillis(0))?.after;
         self.stocks
             .entry(put.sku.as_str().to_owned())
             .or_default()
@@ -181,13 +195,11 @@ impl Book {
 /// Does a move to a line and to its stock.
 fn make(
     stocks: &mut BTreeMap<String, Stock>,
-    channel: ChannelIx,
+    charge: Charge,
     line: &mut ReservationLine,
     step: Move,
 ) {
     let stock = stocks.get_mut(&*line.sku).unwrap();
-    let window = UnixMillis::default();
-    let charge = Charge { channel, window };
     stock.apply(&line.line, step, charge).unwrap();
     line.line.apply(step).unwrap();
 }
@@ -262,6 +274,19 @@ impl Subject for Book {
 
     fn snapshot(&mut self) {}
 
+    fn put_policy(&mut self, document: &Document) -> bool {
+        let index = |name: &str| {
+            let at = CHANNEL_NAMES.iter().position(|known| *known == name)?;
+            u16::try_from(at).ok().map(ChannelIx)
+        };
+        let Ok(policy) = Policy::compile(document, index) else {
+            return false;
+        };
+        self.expire();
+        self.policy = Some(policy);
+        true
+    }
+
     fn stock(&self, sku: &str) -> Option<StockView> {
         let today = Day::of(UnixMillis(self.now()));
         let stock = self.stocks.get(sku);
@@ -307,7 +332,9 @@ fn rule_book_agrees_with_the_model() {
     let mut left = commands_wanted() / 3;
     for seed in 0.. {
         let steps = if seed % 8 == 0 { 4_000 } else { 500 };
-        let mut history = Maker::new(seed).history(steps);
+        let mut maker = Maker::new(seed);
+        maker.policies = seed % 2 == 1;
+        let mut history = maker.history(steps);
         // Expiry is only looked for where a command or a tick comes by; so let one come by.
         history = history.into_iter().flat_map(with_tick).collect();
         if let Err(report) = check(seed, &history, Book::new) {

@@ -123,7 +123,7 @@ fn live(place: &Place<'_>, instance: &Instance, seed: u64, steps: usize) {
                 place.clock.advance(by);
             }
             Step::Tick => wait_for(instance.0.tick()).unwrap(),
-            Step::Restart | Step::Snapshot | Step::Compare => {}
+            Step::Restart | Step::Snapshot | Step::Policy(_) | Step::Compare => {}
         }
     }
 }
@@ -391,7 +391,11 @@ fn differs_in_nothing_else(server: &Server, seed: u64) -> u64 {
                 place.clock.advance(by);
             }
             Step::Tick => wait_for(instance.0.tick()).unwrap(),
-            Step::Command { .. } | Step::Restart | Step::Snapshot | Step::Compare => {}
+            Step::Command { .. }
+            | Step::Restart
+            | Step::Snapshot
+            | Step::Policy(_)
+            | Step::Compare => {}
         }
     }
     embedded.close().unwrap();

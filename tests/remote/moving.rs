@@ -101,7 +101,7 @@ impl Copies {
                 self.all()
                     .for_each(|engine| wait_for(engine.tick()).unwrap());
             }
-            Step::Tick | Step::Restart | Step::Snapshot | Step::Compare => {}
+            Step::Tick | Step::Restart | Step::Snapshot | Step::Policy(_) | Step::Compare => {}
         }
     }
 

@@ -127,7 +127,7 @@ impl Fleet {
                     wait_for(ledger.engine.0.tick()).unwrap();
                 }
             }
-            Step::Tick | Step::Restart | Step::Snapshot | Step::Compare => {}
+            Step::Tick | Step::Restart | Step::Snapshot | Step::Policy(_) | Step::Compare => {}
         }
     }
 

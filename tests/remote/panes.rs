@@ -92,7 +92,7 @@ impl Ground {
                     self.clock.advance(by);
                 }
                 Step::Tick => wait_for(instance.0.tick()).unwrap_or_default(),
-                Step::Restart | Step::Snapshot | Step::Compare => {}
+                Step::Restart | Step::Snapshot | Step::Policy(_) | Step::Compare => {}
             }
         }
     }

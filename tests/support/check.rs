@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write};
 
+use holdfast::domain::policy::Document;
 use holdfast::domain::stock::NodeStock;
 use holdfast::domain::{Outcome, Refusal, Verdict};
 use holdfast::domain::{Reservation, Settings};
@@ -26,6 +27,10 @@ pub(crate) trait Subject {
     fn tick(&mut self);
     fn restart(&mut self);
     fn snapshot(&mut self);
+    /// Puts a policy, whatever is in force; false if it has faults.
+    fn put_policy(&mut self, document: &Document) -> bool {
+        panic!("this ledger takes no policy: {document:?}")
+    }
     fn stock(&self, sku: &str) -> Option<StockView>;
     fn settings(&self, sku: &str) -> Option<Settings>;
     fn availability(&self, sku: &str, node: Option<u16>) -> Option<Availability>;
@@ -121,8 +126,23 @@ impl<S: Subject> Run<'_, S> {
                 }
                 self.compare()
             }
+            Step::Policy(document) => {
+                self.put_policy(document);
+                Ok(())
+            }
             Step::Compare => self.compare(),
         }
+    }
+
+    fn put_policy(&mut self, document: &Document) {
+        let is_put = self.subject.put_policy(document);
+        if is_put {
+            self.model.put_policy(document);
+            self.now = self.now.max(self.wall);
+            self.written = self.now;
+        }
+        let code = if is_put { "policy" } else { "policy_faults" };
+        *self.coverage.entry(code).or_default() += 1;
     }
 
     fn tick(&mut self) {

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use holdfast::blocking::wait_for;
 use holdfast::clock::Clock;
 use holdfast::domain::command::Keyed;
+use holdfast::domain::policy::Document;
 use holdfast::domain::{NodeIx, Reservation, ReservationId, Settings, Sku, UnixMillis};
 use holdfast::engine::{Engine, EngineConfig};
 use holdfast::ledger::embedded::Retention;
 use holdfast::ledger::embedded::journal::JournalConfig;
 use holdfast::ledger::embedded::storage::Storage;
+use holdfast::ledger::policy::{PolicyPut, PolicyVersion, PutPolicyError, text};
 use holdfast::ledger::{Answer, Availability, Consistency, Durability, LedgerError, StockView};
 use holdfast::telemetry::Meters;
 use tokio::runtime::{Builder, Runtime};
@@ -67,6 +69,25 @@ pub(crate) fn submit(
         key: engine.key(key, &command),
         command,
     })
+}
+
+/// Puts a policy, whatever is in force; `None` if it has faults.
+pub(crate) fn put_policy(
+    engine: &Engine,
+    document: &Document,
+) -> Result<Option<PolicyVersion>, PutPolicyError> {
+    let put = PolicyPut {
+        text: &text::write(document),
+        expected: None,
+        operator: "",
+        reason: "",
+        over: "",
+    };
+    match wait_for(engine.put_policy(&put)) {
+        Ok(version) => Ok(Some(version)),
+        Err(PutPolicyError::Faults(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The identity that the engine derives from a key.
@@ -139,6 +160,10 @@ impl Subject for Driven {
 
     fn snapshot(&mut self) {
         self.engine.snapshot().unwrap();
+    }
+
+    fn put_policy(&mut self, document: &Document) -> bool {
+        put_policy(&self.engine, document).unwrap().is_some()
     }
 
     fn stock(&self, name: &str) -> Option<StockView> {

@@ -1,9 +1,11 @@
 //! Random histories: few SKUs, few nodes, tiny stocks, so that every refusal is common.
 
 use holdfast::domain::command::Verb;
+use holdfast::domain::policy::Document;
 use holdfast::domain::stock::{Safety, Selling};
 use holdfast::domain::{NodeIx, Ttl};
 
+use super::policies;
 use super::rng::Rng;
 use super::script::{AdjustAsk, Ask, MoveAsk, Script, SetAsk, units};
 
@@ -20,6 +22,8 @@ pub(crate) enum Step {
     Restart,
     /// A snapshot is written.
     Snapshot,
+    /// A policy is put; with faults, it is not.
+    Policy(Document),
     /// Every balance is compared.
     Compare,
 }
@@ -47,6 +51,8 @@ pub(crate) struct Maker {
     pub(crate) backwards: bool,
     /// Whether keys may be used again with another content.
     pub(crate) reuses: bool,
+    /// Whether policies are put.
+    pub(crate) policies: bool,
     /// Prefix of the keys.
     pub(crate) prefix: String,
 }
@@ -61,6 +67,7 @@ impl Maker {
             compare_every: 40,
             backwards: true,
             reuses: true,
+            policies: false,
             prefix: String::new(),
         }
     }
@@ -82,6 +89,9 @@ impl Maker {
             } else {
                 Step::Snapshot
             };
+        }
+        if self.policies && self.rng.below(25) == 0 {
+            return Step::Policy(policies::random(&mut self.rng));
         }
         if self.rng.below(self.compare_every) == 0 {
             return Step::Compare;

@@ -5,6 +5,7 @@ pub(crate) mod driven;
 pub(crate) mod history;
 pub(crate) mod memory;
 pub(crate) mod model;
+pub(crate) mod policies;
 pub(crate) mod rng;
 pub(crate) mod script;
 

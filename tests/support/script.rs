@@ -194,6 +194,7 @@ impl Script {
                 selling: *selling,
                 low_water: low_water.map(|mark| mark.map(units)),
                 if_version: *if_version,
+                over: None,
             }),
         }
     }

@@ -168,7 +168,8 @@ fn read_feed(engine: &Engine, feed: &mut Vec<Fed>) {
                 Body::Opened { .. }
                 | Body::NodeNamed { .. }
                 | Body::ChannelNamed { .. }
-                | Body::Expired { .. } => None,
+                | Body::Expired { .. }
+                | Body::PolicyPut { .. } => None,
             };
             feed.push(Fed {
                 position: event.position,

@@ -5,22 +5,54 @@
 //! caller before it asks, so that "late is safe" holds for every rule alike.
 
 mod act;
+mod freeze;
 mod inbound;
 mod reserve;
 mod ship;
 mod stock;
 
 pub use act::{ActPlan, Amounts, LineFacts, act, units_asked};
+pub use freeze::policy_edit;
 pub use inbound::{Arrival, inbound};
 pub use reserve::{Grant, Grants, reserve};
 pub use stock::{Place, stock};
 
-use super::command::PutSettings;
+use super::command::{PutSettings, Reserve};
+use super::policy::Policy;
 use super::stock::Settings;
+use super::time::{HoldTtl, Ttl, UnixMillis};
 use super::verdict::Refusal;
 
-/// Decides a change of settings. `current` is `None` for a SKU that is not there yet.
-pub fn settings(put: &PutSettings<'_>, current: Option<Settings>) -> Result<Settings, Refusal> {
+/// How long the hold of a reservation lives: as its caller asks; or as the campaigns of its SKUs
+/// say, the shortest; or as is usual.
+pub fn hold_ttl(reserve: &Reserve<'_>, policy: Option<&Policy>, now: UnixMillis) -> Ttl {
+    match (reserve.ttl, policy) {
+        (HoldTtl::Default(usual), Some(policy)) => {
+            let lines = reserve.lines.as_slice().iter();
+            let campaigns = policy.hold_of(lines.map(|line| line.sku.as_str()), now);
+            campaigns.unwrap_or(usual)
+        }
+        (ttl, _) => ttl.get(),
+    }
+}
+
+/// What a change of settings comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SettingsPlan {
+    /// The settings afterwards.
+    pub after: Settings,
+    /// Whether it is against the freeze of a campaign.
+    pub is_overridden: bool,
+}
+
+/// Decides a change of settings. `current` is `None` for a SKU that is not there yet; `policy` is
+/// the one in force.
+pub fn settings(
+    put: &PutSettings<'_>,
+    current: Option<Settings>,
+    policy: Option<&Policy>,
+    now: UnixMillis,
+) -> Result<SettingsPlan, Refusal> {
     let before = current.unwrap_or_default();
     if put
         .if_version
@@ -30,10 +62,15 @@ pub fn settings(put: &PutSettings<'_>, current: Option<Settings>) -> Result<Sett
             actual: before.version,
         });
     }
-    Ok(Settings {
+    let is_overridden = freeze::settings_edit(policy, put, now).map_err(Refusal::Frozen)?;
+    let after = Settings {
         safety: put.safety.unwrap_or(before.safety),
         selling: put.selling.unwrap_or(before.selling),
         low_water: put.low_water.unwrap_or(before.low_water),
         version: before.version.saturating_add(1),
+    };
+    Ok(SettingsPlan {
+        after,
+        is_overridden,
     })
 }

@@ -1,9 +1,12 @@
 //! The policy as the ledger asks it: resolved, numbered, and never changed again.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
+use super::campaign::{self, CampaignTerms};
 use super::check::{self, Fault};
-use super::document::{Amount, Document, Every, LimitOn, Protection, Rule, Scope, Selector};
+use super::classes::Classes;
+use super::document::{Amount, Document, Every, LimitOn, Period, Protection, Rule, Scope};
+use super::layer::Layer;
 use super::tree::{LAST, Place, Tree};
 use crate::domain::ids::ChannelIx;
 use crate::domain::time::UnixMillis;
@@ -14,13 +17,11 @@ pub struct Policy {
     /// By number.
     entries: Box<[Named]>,
     /// By channel.
-    numbers: Box<[Option<u16>]>,
-    scopes: Box<[ScopeRules]>,
-    listed: HashMap<Box<str>, Listed>,
-    prefixes: HashMap<Box<str>, usize>,
-    /// Lengths of the prefixes, longest first.
-    prefix_lengths: Box<[usize]>,
-    default: Option<usize>,
+    pub(super) numbers: Box<[Option<u16>]>,
+    pub(super) scopes: Box<[ScopeRules]>,
+    /// In order of time.
+    pub(super) campaigns: Box<[CampaignTerms]>,
+    pub(super) classes: Classes,
 }
 
 #[derive(Debug)]
@@ -29,27 +30,20 @@ struct Named {
     place: Place,
 }
 
-/// The scopes that name a SKU.
-#[derive(Debug, Default)]
-struct Listed {
-    sku: Option<usize>,
-    list: Option<usize>,
-}
-
 /// The rules of one scope, of which one at most is in force at a time.
 #[derive(Debug, Default)]
-struct ScopeRules {
+pub(super) struct ScopeRules {
     /// In order of their periods, which do not overlap.
-    dated: Vec<RuleInTime>,
-    always: Option<Box<[EntryLimit]>>,
+    pub dated: Vec<RuleInTime>,
+    pub always: Option<Box<[EntryLimit]>>,
 }
 
 #[derive(Debug)]
-struct RuleInTime {
-    from: UnixMillis,
-    until: UnixMillis,
-    every: Option<i64>,
-    limits: Box<[EntryLimit]>,
+pub(super) struct RuleInTime {
+    pub from: UnixMillis,
+    pub until: UnixMillis,
+    pub every: Option<Every>,
+    pub limits: Box<[EntryLimit]>,
 }
 
 /// An entry of the tree, by which a limit is named.
@@ -58,13 +52,16 @@ pub struct EntryIx(pub(super) u16);
 
 /// The limits of one entry in one rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct EntryLimit {
+pub struct EntryLimit {
+    /// Where the entry stands.
     pub place: Place,
     /// The nearest entry above it that has limits in this rule, by position there.
     pub parent: Option<u16>,
     /// How many such entries are above it.
     pub depth: u16,
+    /// The most that it may use.
     pub cap: Option<Amount>,
+    /// The least that is kept for it.
     pub protection: Option<Protection>,
 }
 
@@ -82,6 +79,11 @@ impl InForce<'_> {
     pub const fn window(&self) -> UnixMillis {
         self.window
     }
+
+    /// Its limits, in preorder.
+    pub const fn limits(&self) -> &[EntryLimit] {
+        self.limits
+    }
 }
 
 impl Policy {
@@ -98,17 +100,22 @@ impl Policy {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let mut policy = Self {
+        let mut scopes = Vec::new();
+        let changes = document.change_sets.iter().flat_map(|set| {
+            let rules = set.rules.iter();
+            rules.map(|rule| (rule, Some(set.period(rule))))
+        });
+        let changes = layer(document, &tree, changes, &mut scopes);
+        let rules = document.rules.iter().map(|rule| (rule, rule.period()));
+        let rules = layer(document, &tree, rules, &mut scopes);
+        let (campaigns, sold) = campaign::compile(document, &tree);
+        Ok(Self {
             entries: names(document, &tree),
             numbers: numbers(document, &tree, channel_index),
-            scopes: Box::default(),
-            listed: HashMap::new(),
-            prefixes: HashMap::new(),
-            prefix_lengths: Box::default(),
-            default: None,
-        };
-        policy.add_rules(document, &tree);
-        Ok(policy)
+            scopes: scopes.into(),
+            campaigns,
+            classes: Classes::new(&[changes, rules], &sold),
+        })
     }
 
     /// The name of an entry.
@@ -117,16 +124,15 @@ impl Policy {
         named.map_or("", |named| &named.name)
     }
 
-    /// The rule in force: of the most specific scope that has one at that moment.
+    /// The rule in force: that of a campaign, or of a change set, or an ordinary one; in each layer
+    /// of the most specific scope that has one at that moment.
     pub fn in_force(&self, sku: &str, now: UnixMillis) -> Option<InForce<'_>> {
-        let listed = self.listed.get(sku);
-        let named = listed.into_iter().flat_map(|of| [of.sku, of.list]);
-        let prefixes = self.prefix_lengths.iter().map(|length| {
-            let prefix = sku.get(..*length)?;
-            self.prefixes.get(prefix).copied()
-        });
-        let mut scopes = named.chain(prefixes).chain([self.default]).flatten();
-        let (window, limits) = scopes.find_map(|scope| self.scopes.get(scope)?.at(now))?;
+        let class = self.classes.of(sku)?;
+        let campaign = self.running(class, now).and_then(|of| of.rule(now));
+        let (window, limits) = campaign.or_else(|| {
+            let mut scopes = class.scopes.iter();
+            scopes.find_map(|scope| self.scopes.get(usize::try_from(*scope).ok()?)?.at(now))
+        })?;
         Some(InForce {
             policy: self,
             limits,
@@ -146,58 +152,44 @@ impl Policy {
         let named = self.entries.get(usize::from(number))?;
         Some(named.place)
     }
+}
 
-    fn add_rules(&mut self, document: &Document, tree: &Tree<'_>) {
-        let mut scopes: Vec<ScopeRules> = Vec::new();
-        let mut known: HashMap<&Scope, usize> = HashMap::new();
-        for rule in &document.rules {
-            let at = *known.entry(&rule.scope).or_insert_with(|| {
-                scopes.push(ScopeRules::default());
-                scopes.len().saturating_sub(1)
-            });
-            if let Some(scope) = scopes.get_mut(at) {
-                scope.add(rule, tree);
-            }
-        }
-        for scope in &mut scopes {
-            scope.dated.sort_by_key(|rule| rule.from);
-        }
-        for (scope, at) in known {
-            self.add_scope(document, scope, at);
-        }
-        let lengths: BTreeSet<_> = self.prefixes.keys().map(|prefix| prefix.len()).collect();
-        self.prefix_lengths = lengths.into_iter().rev().collect();
-        self.scopes = scopes.into();
-    }
-
-    fn add_scope(&mut self, document: &Document, scope: &Scope, at: usize) {
-        match scope {
-            Scope::Sku(sku) => self.listed.entry(sku.as_str().into()).or_default().sku = Some(at),
-            Scope::Default => self.default = Some(at),
-            Scope::Set(name) => match document.set(name).map(|set| &set.selector) {
-                Some(Selector::Prefix(prefix)) => {
-                    self.prefixes.insert(prefix.as_str().into(), at);
-                }
-                Some(selector) => {
-                    for sku in document.listed(selector) {
-                        self.listed.entry(sku.as_str().into()).or_default().list = Some(at);
-                    }
-                }
-                None => {}
-            },
+/// Compiles the rules of one layer, each with its period, onto the scopes that there are.
+fn layer<'d>(
+    document: &'d Document,
+    tree: &Tree<'_>,
+    rules: impl Iterator<Item = (&'d Rule, Option<Period>)>,
+    scopes: &mut Vec<ScopeRules>,
+) -> Layer<'d> {
+    let mut known: HashMap<&Scope, usize> = HashMap::new();
+    for (rule, period) in rules {
+        let at = *known.entry(&rule.scope).or_insert_with(|| {
+            scopes.push(ScopeRules::default());
+            scopes.len().saturating_sub(1)
+        });
+        if let Some(scope) = scopes.get_mut(at) {
+            scope.add(rule, period, tree);
         }
     }
+    let mut layer = Layer::default();
+    for (scope, at) in known {
+        if let Some(rules) = scopes.get_mut(at) {
+            rules.dated.sort_by_key(|rule| rule.from);
+        }
+        layer.add_scope(document, scope, u32::try_from(at).unwrap_or(u32::MAX));
+    }
+    layer
 }
 
 impl ScopeRules {
-    fn add(&mut self, rule: &Rule, tree: &Tree<'_>) {
+    fn add(&mut self, rule: &Rule, period: Option<Period>, tree: &Tree<'_>) {
         let limits = limits(&rule.limits, tree);
-        match rule.from {
+        match period {
             None => self.always = Some(limits),
-            Some(from) => self.dated.push(RuleInTime {
+            Some((from, until)) => self.dated.push(RuleInTime {
                 from,
-                until: rule.until.unwrap_or(UnixMillis(i64::MAX)),
-                every: rule.every.map(Every::as_millis),
+                until,
+                every: rule.every,
                 limits,
             }),
         }
@@ -208,19 +200,18 @@ impl ScopeRules {
         let begun = self.dated.partition_point(|rule| rule.from <= now);
         let last = begun.checked_sub(1).and_then(|at| self.dated.get(at));
         if let Some(rule) = last.filter(|rule| now < rule.until) {
-            return Some((rule.window(now), &rule.limits));
+            return Some((window(rule.from, rule.every, now), &rule.limits));
         }
         let always = self.always.as_deref()?;
         Some((UnixMillis::default(), always))
     }
 }
 
-impl RuleInTime {
-    fn window(&self, now: UnixMillis) -> UnixMillis {
-        let since = now.0.saturating_sub(self.from.0);
-        let into = self.every.and_then(|every| since.checked_rem(every));
-        UnixMillis(into.map_or(self.from.0, |into| now.0.saturating_sub(into)))
-    }
+/// The beginning of the window that a moment after `from` is in.
+pub(super) fn window(from: UnixMillis, every: Option<Every>, now: UnixMillis) -> UnixMillis {
+    let since = now.0.saturating_sub(from.0);
+    let into = every.and_then(|every| since.checked_rem(every.as_millis()));
+    UnixMillis(into.map_or(from.0, |into| now.0.saturating_sub(into)))
 }
 
 fn names(document: &Document, tree: &Tree<'_>) -> Box<[Named]> {
@@ -261,7 +252,7 @@ fn numbers(
 }
 
 /// The limits of a rule in preorder, each with the nearest one above it.
-fn limits(limits: &[LimitOn], tree: &Tree<'_>) -> Box<[EntryLimit]> {
+pub(super) fn limits(limits: &[LimitOn], tree: &Tree<'_>) -> Box<[EntryLimit]> {
     let placed = limits.iter().filter_map(|limit| {
         Some(EntryLimit {
             place: tree.find(&limit.channel).and_then(|at| tree.place(at))?,

@@ -14,6 +14,10 @@ pub struct Document {
     pub tags: Vec<Tag>,
     /// The rules, in any order.
     pub rules: Vec<Rule>,
+    /// Rules that replace others for a time.
+    pub change_sets: Vec<ChangeSet>,
+    /// Sales with terms of their own.
+    pub campaigns: Vec<Campaign>,
 }
 
 /// A channel, or a group: an entry that others name as their parent.
@@ -47,6 +51,33 @@ pub enum Selector {
     Tag(String),
 }
 
+/// The SKUs that something stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selection<'d> {
+    /// These.
+    Listed(&'d [String]),
+    /// Every SKU that begins so.
+    Prefix(&'d str),
+}
+
+impl<'d> Selection<'d> {
+    /// The SKUs that are named one by one.
+    pub const fn listed(self) -> &'d [String] {
+        match self {
+            Self::Listed(skus) => skus,
+            Self::Prefix(_) => &[],
+        }
+    }
+
+    /// Whether a SKU is one of them.
+    pub fn contains(self, sku: &str) -> bool {
+        match self {
+            Self::Listed(skus) => skus.iter().any(|of| of == sku),
+            Self::Prefix(prefix) => sku.starts_with(prefix),
+        }
+    }
+}
+
 /// A named list of SKUs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tag {
@@ -73,6 +104,67 @@ pub struct Rule {
     pub limits: Vec<LimitOn>,
 }
 
+/// Rules that go before the ordinary ones from one moment to another. Before and afterwards it is as
+/// if they were not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeSet {
+    /// Its name.
+    pub name: String,
+    /// The first moment at which it applies.
+    pub from: UnixMillis,
+    /// The first moment at which it does not any more; without one: for ever.
+    pub until: Option<UnixMillis>,
+    /// What a rule leaves out of its period it has from the set.
+    pub rules: Vec<Rule>,
+}
+
+/// A sale of some SKUs, for some time, on terms that go before all rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Campaign {
+    /// Its name.
+    pub name: String,
+    /// Its first moment.
+    pub from: UnixMillis,
+    /// The first moment after it.
+    pub until: UnixMillis,
+    /// What is sold.
+    pub items: Items,
+    /// The limits. Without any, those that are in force anyway.
+    pub limits: Vec<LimitOn>,
+    /// How often a new window begins inside the campaign.
+    pub every: Option<Every>,
+    /// How long a hold lives whose caller names no time.
+    pub hold_seconds: Option<u32>,
+    /// How long a buyer has to pay.
+    pub payment_seconds: Option<u32>,
+    /// The nodes that ship it; none: any.
+    pub nodes: Vec<String>,
+    /// What the channels are expected to sell.
+    pub expected: Vec<Expected>,
+    /// Whether the policy, and the settings of these SKUs, may not be edited meanwhile.
+    pub freeze: bool,
+}
+
+/// The SKUs of a campaign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Items {
+    /// These.
+    Skus(Vec<String>),
+    /// Those of a set.
+    Set(String),
+}
+
+/// What a channel is expected to sell in a campaign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// Which channel.
+    pub channel: String,
+    /// How many units.
+    pub units: Units,
+    /// Of which SKU; of all of them together without one.
+    pub sku: Option<String>,
+}
+
 /// The SKUs that a rule is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Scope {
@@ -83,6 +175,9 @@ pub enum Scope {
     /// All that have no other rule in force.
     Default,
 }
+
+/// From a moment until just before another.
+pub type Period = (UnixMillis, UnixMillis);
 
 /// How often a window begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,20 +237,54 @@ pub enum Against {
     LowerRanks,
 }
 
+impl Rule {
+    /// Its period; `None`: always.
+    pub fn period(&self) -> Option<Period> {
+        let until = self.until.unwrap_or(END_OF_TIME);
+        self.from.map(|from| (from, until))
+    }
+}
+
+impl ChangeSet {
+    /// The period of one of its rules.
+    pub fn period(&self, rule: &Rule) -> Period {
+        let until = rule.until.or(self.until).unwrap_or(END_OF_TIME);
+        (rule.from.unwrap_or(self.from), until)
+    }
+}
+
+/// For periods without an end.
+const END_OF_TIME: UnixMillis = UnixMillis(i64::MAX);
+
 impl Document {
+    /// The campaign of that name.
+    pub fn campaign(&self, name: &str) -> Option<&Campaign> {
+        self.campaigns.iter().find(|of| of.name == name)
+    }
+
+    /// What a campaign sells; nothing where its set is unknown.
+    pub fn sold<'a>(&'a self, items: &'a Items) -> Selection<'a> {
+        match items {
+            Items::Skus(skus) => Selection::Listed(skus),
+            Items::Set(name) => self
+                .set(name)
+                .map_or(Selection::Listed(&[]), |set| self.selection(&set.selector)),
+        }
+    }
+
     /// The set of that name.
     pub fn set(&self, name: &str) -> Option<&Set> {
         self.sets.iter().find(|set| set.name == name)
     }
 
-    /// The SKUs that a selector lists, by itself or through its tag; a prefix lists none.
-    pub fn listed<'a>(&'a self, selector: &'a Selector) -> &'a [String] {
+    /// The SKUs of a selector; none where its tag is unknown.
+    pub fn selection<'a>(&'a self, selector: &'a Selector) -> Selection<'a> {
         match selector {
-            Selector::Prefix(_) => &[],
-            Selector::Skus(skus) => skus,
+            Selector::Prefix(prefix) => Selection::Prefix(prefix),
+            Selector::Skus(skus) => Selection::Listed(skus),
             Selector::Tag(name) => {
                 let tag = self.tags.iter().find(|tag| tag.name == *name);
-                tag.map_or(&[], |tag| &tag.skus)
+                Selection::Listed(tag.map_or(&[], |tag| &tag.skus))
             }
         }
     }

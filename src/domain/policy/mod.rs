@@ -3,17 +3,26 @@
 //! A [`Document`] is what an author writes, a [`Policy`] is what a ledger asks. What they mean is
 //! in `docs/POLICY.md`.
 
+mod campaign;
 mod check;
+mod classes;
 mod compile;
 mod document;
+mod layer;
+mod parts;
+pub mod preflight;
 mod room;
 #[cfg(test)]
 pub(super) mod tests;
 mod tree;
 
+pub use campaign::CampaignTerms;
 pub use check::Fault;
-pub use compile::{EntryIx, InForce, Policy};
+pub use compile::{EntryIx, EntryLimit, InForce, Policy};
 pub use document::{
-    Against, Amount, Document, Entry, Every, LimitOn, Protection, Rule, Scope, Selector, Set, Tag,
+    Against, Amount, Campaign, ChangeSet, Document, Entry, Every, Expected, Items, LimitOn, Period,
+    Protection, Rule, Scope, Selection, Selector, Set, Tag,
 };
+pub use parts::{Dated, Parts, Schedule};
 pub use room::{Bound, Claim, Standing, Supply};
+pub use tree::Place;

@@ -12,8 +12,9 @@ use crate::http::dto::{AtpBody, Text};
 use crate::http::error::{Issues, Problem};
 use crate::http::json::Json;
 use crate::http::routes::stock::{path_sku, unknown_sku};
-use crate::http::{catalog, parse, render, request, time_text};
+use crate::http::{catalog, parse, render, request};
 use crate::ledger::Consistency;
+use crate::ledger::time_text;
 use crate::limits::ATP_SKUS_MAX;
 
 /// What is asked for, which unless it is said otherwise need not be of this very moment.

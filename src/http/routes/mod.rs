@@ -2,6 +2,7 @@
 //! the answer.
 
 pub mod atp;
+pub mod deficits;
 pub mod events;
 pub mod inbound;
 pub mod ops;
@@ -46,6 +47,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/problems/{code}", get(ops::problem))
         .route("/readyz", get(ops::readyz))
         .route("/v1/atp/{sku}", get(atp::get_route))
+        .route("/v1/deficits", get(deficits::list_route))
+        .route("/v1/deficits/{sku}", get(deficits::get_route))
+        .route("/v1/deficits/{sku}/release", post(deficits::release_route))
         .route("/v1/events", get(events::route))
         .route(
             "/v1/inbound",
@@ -97,6 +101,9 @@ pub const ROUTES: &[&str] = &[
     "/readyz",
     "/v1/atp",
     "/v1/atp/{sku}",
+    "/v1/deficits",
+    "/v1/deficits/{sku}",
+    "/v1/deficits/{sku}/release",
     "/v1/events",
     "/v1/inbound",
     "/v1/inbound/receipts",

@@ -17,6 +17,7 @@ use crate::http::list::Object;
 use crate::http::request::{self, IfMatch};
 use crate::http::routes::stock::{path_sku, unknown_sku};
 use crate::http::{parse, render, request_ids};
+use crate::limits::TEXT_BYTES_MAX;
 
 fn safety(issues: &mut Issues, body: SafetyBody) -> Option<Safety> {
     match (body.units, body.percent) {
@@ -75,6 +76,8 @@ pub async fn put(app: &App, sku: &str, headers: &HeaderMap, body: &[u8]) -> Resu
             0,
         )),
     };
+    let over = body.over.as_ref();
+    let over = parse::bounded(&mut issues, format_args!("/over"), over, TEXT_BYTES_MAX);
     issues.check()?;
     let if_version = match precondition {
         IfMatch::Any => None,
@@ -96,6 +99,7 @@ pub async fn put(app: &App, sku: &str, headers: &HeaderMap, body: &[u8]) -> Resu
         selling,
         low_water,
         if_version,
+        over,
     });
     // Without a key nobody can repeat the command; the precondition guards the change.
     let fresh = request_ids::next();

@@ -74,6 +74,9 @@ impl EmbeddedLedger {
             });
             items.extend(named.map(item));
         }
+        let versions = self.state.policy.versions();
+        let versions = versions.iter().rev().map(export::Policy::new);
+        items.extend(versions.map(Item::Policy));
         items
     }
 
@@ -135,6 +138,7 @@ impl EmbeddedLedger {
         for item in items {
             state.take_item(head.epoch, &item?)?;
         }
+        state.enforce_kept_policy()?;
         let ledger = Self::begun(Arc::clone(storage), config, clock, meters, head, state)?;
         let snapshot = ledger.snapshot();
         // So that a reader who stands where the export stood may go on.
@@ -183,6 +187,7 @@ impl State {
         match item {
             Item::Node(name) => take_name(&self.nodes, name),
             Item::Channel(name) => take_name(&self.channels, name),
+            Item::Policy(policy) => self.keep_policy(policy.version()),
             Item::Sku(sku) => self.take_sku(sku),
             Item::Reservation(held) => self.take_reservation(epoch, held),
             Item::Answer(answer) => {

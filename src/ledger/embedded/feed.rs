@@ -3,7 +3,7 @@
 use std::sync::{Arc, RwLock};
 
 use super::EmbeddedLedger;
-use super::journal::JournalError;
+use super::journal::{JournalError, PositionedRecords};
 use super::record::decode;
 use super::scratch::Scratch;
 use crate::domain::command::Channel;
@@ -44,6 +44,7 @@ fn epoch_before(position: Position, record: &[u8]) -> Option<u32> {
         | Body::StockChanged(_)
         | Body::SettingsPut { .. }
         | Body::InboundChanged(_)
+        | Body::PolicyPut { .. }
         | Body::Refused { .. } => Some(position.epoch),
     }
 }
@@ -191,7 +192,7 @@ impl EmbeddedLedger {
         let read = |after, limit| self.journal.read(after, limit, PAGE_BYTES_MAX);
         // The record at the place itself is read too: it tells whether the place is still there.
         let with_last = match sequence.checked_sub(1) {
-            Some(before) => read(before, limit.saturating_add(1)),
+            Some(before) => self.read_with(before, limit),
             None => read(0, limit),
         };
         let (mut records, is_kept) = match with_last {
@@ -226,6 +227,20 @@ impl EmbeddedLedger {
             records.remove(0);
         }
         Ok(EventPage { records, next })
+    }
+
+    /// The record after this place and, behind it, the page that follows.
+    fn read_with(&self, before: u64, limit: usize) -> Result<PositionedRecords, JournalError> {
+        let read = |after, limit| self.journal.read(after, limit, PAGE_BYTES_MAX);
+        let mut records = read(before, limit.saturating_add(1))?;
+        if let [(first, record)] = records.as_slice()
+            && record.len() >= PAGE_BYTES_MAX
+        {
+            // It fills a page by itself, as a policy may.
+            let following = read(first.sequence, limit)?;
+            records.extend(following);
+        }
+        Ok(records)
     }
 
     /// The page after a record of this epoch that is not durable yet. Callers can stand there: they

@@ -4,6 +4,7 @@
 //! the journal under the same locks, unlocks, and waits for durability outside them.
 
 mod act;
+mod deficits;
 mod due;
 mod export;
 mod feed;
@@ -12,6 +13,7 @@ mod inbound_change;
 mod index;
 pub mod journal;
 mod packed;
+mod policy;
 mod pool;
 mod read;
 pub mod record;
@@ -93,6 +95,7 @@ struct State {
     hasher: Hasher,
     nodes: RwLock<Names>,
     channels: RwLock<Names>,
+    policy: policy::Kept,
     /// Apart from what every command only reads.
     counts: CachePadded<Counts>,
 }
@@ -214,7 +217,7 @@ impl EmbeddedLedger {
             };
             scratch.push(now, &body);
             expired += 1;
-            if scratch.len() >= crate::limits::RECORD_BYTES_MAX {
+            if scratch.len() >= crate::limits::COMMAND_RECORD_BYTES_MAX {
                 scratch.commit(&self.journal);
             }
         }
@@ -287,7 +290,8 @@ impl EmbeddedLedger {
             | Refusal::UnknownInbound { .. }
             | Refusal::OverReceipt { .. }
             | Refusal::DueTooLate { .. }
-            | Refusal::TooManyInbound { .. } => {
+            | Refusal::TooManyInbound { .. }
+            | Refusal::Frozen(_) => {
                 self.conclude(records, key, at, Body::Refused { key, refusal }, scratch)
             }
         }

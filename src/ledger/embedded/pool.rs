@@ -1,7 +1,7 @@
 //! The pool: all shards in memory, and the order in which they are locked.
 //!
 //! Lock order, for everybody: record shards ascending, then stock shards ascending, then one
-//! reference shard or table of names, then the journal's queue. No await under any of them. A lock that a panic
+//! reference shard, table of names or the policy, then the journal's queue. No await under any of them. A lock that a panic
 //! left behind means half-done work in memory: the ledger then answers `Poisoned` for good.
 
 use std::cell::Cell;
@@ -192,6 +192,11 @@ impl Pool {
             guards,
             mask: self.mask,
         })
+    }
+
+    /// Locks all stock shards.
+    pub(super) fn all_stock(&self) -> Result<StockGuards<'_>, LedgerError> {
+        self.stock((0..self.places()).collect())
     }
 
     /// Locks one stock shard.

@@ -109,8 +109,8 @@ impl Replica {
         progress: &mut Progress,
     ) -> Result<(), Unfit> {
         match event.body {
-            // Names have their own place, next to the ledger that they are of.
-            Body::NodeNamed { .. } | Body::ChannelNamed { .. } => Ok(()),
+            // Names and the policy have their own places, next to the ledger that they are of.
+            Body::NodeNamed { .. } | Body::ChannelNamed { .. } | Body::PolicyPut { .. } => Ok(()),
             Body::Expired {
                 id,
                 line,

@@ -15,7 +15,7 @@ use crate::domain::decide::{Grant, Grants};
 use crate::domain::line::Inconsistent;
 use crate::domain::policy::Claim;
 use crate::domain::verdict::{Outcome, Reservation, ReservationLine};
-use crate::domain::{ChannelIx, Day, Line, Refusal, ReservationId, Units, UnixMillis};
+use crate::domain::{ChannelIx, Day, Line, Refusal, ReservationId, Ttl, Units, UnixMillis};
 use crate::ledger::event::{Body, Reserved, ReservedLine};
 use crate::ledger::{Answer, LedgerError, Position, answer};
 
@@ -81,11 +81,14 @@ impl EmbeddedLedger {
             }
             Ok(grants) => {
                 let channel = self.channel_index(reserve.channel, now, &mut scratch)?;
+                let policy = places.first().and_then(|place| stock.shard(place.shard));
+                let policy = policy.and_then(|shard| shard.policy());
                 let made = Making {
                     key,
                     reserve,
                     channel,
                     now,
+                    ttl: decide::hold_ttl(reserve, policy, now),
                     places: &places,
                     grants: &grants,
                 };
@@ -161,7 +164,7 @@ impl EmbeddedLedger {
         let head = Head {
             channel: making.channel,
             touched: making.now,
-            ttl: reserve.ttl.get(),
+            ttl: making.ttl,
             reference: reserve.reference,
             lines: refs,
         };
@@ -188,7 +191,7 @@ impl EmbeddedLedger {
         stock: &mut StockGuards<'_>,
     ) -> Result<LineRefs, LedgerError> {
         let mut refs = LineRefs::new();
-        let deadline = making.now.after(making.reserve.ttl.get());
+        let deadline = making.now.after(making.ttl);
         let today = Day::of(making.now);
         let lines = making.reserve.lines.as_slice().iter();
         for (at, ((line, place), granted)) in
@@ -257,6 +260,7 @@ struct Making<'a, 'r> {
     reserve: &'a Reserve<'r>,
     channel: ChannelIx,
     now: UnixMillis,
+    ttl: Ttl,
     places: &'a Places,
     grants: &'a Grants,
 }
@@ -274,7 +278,7 @@ impl Making<'_, '_> {
             fingerprint: self.key.fingerprint,
             channel: self.channel,
             reference: self.reserve.reference,
-            ttl_ms: self.reserve.ttl.get().as_millis(),
+            ttl_ms: self.ttl.as_millis(),
             lines: gather(self.granted().map(|(line, granted)| ReservedLine {
                 sku: line.sku.as_str(),
                 pin: line.node,
@@ -291,7 +295,7 @@ impl Making<'_, '_> {
             channel: self.channel,
             reference: self.reserve.reference.map(Into::into),
             created_at: self.now,
-            deadline: self.now.after(self.reserve.ttl.get()),
+            deadline: self.now.after(self.ttl),
             lines: gather(self.granted().map(|(line, granted)| ReservationLine {
                 sku: line.sku.as_str().into(),
                 requested: line.quantity,

@@ -5,7 +5,9 @@
 //! is in, nothing after it is. Recovery therefore replays from the snapshot's start and skips, per
 //! shard, what its watermark covers.
 //!
-//! Sections: kind 1 the time and the names, kind 2 a stock shard, kind 3 a record shard.
+//! Sections: kind 1 the time and the names, kind 2 a stock shard, kind 3 a record shard, kind 4 a
+//! version of the policy, as the record of its event. Versions are numbered: what is put while the
+//! snapshot is written is known again in the journal.
 
 use std::sync::atomic::Ordering;
 
@@ -18,7 +20,7 @@ use super::record::{BadRecord, get_line, get_pin, get_settings, put_line, put_pi
 use super::record_shard::{Head, Kept, LineRef, LineRefs, Record, RecordShard};
 use super::snapshot_file::SnapshotWriter;
 use super::stock_shard::{LineEntry, StockShard};
-use crate::domain::calendar::{Calendar, Promise};
+use crate::domain::calendar::{Calendar, Promised};
 use crate::domain::command::CommandKey;
 use crate::domain::stock::NodeStock;
 use crate::domain::{ChannelIx, ChannelUse, NodeIx, ReservationId, Stock, Ttl, UnixMillis, Uses};
@@ -31,6 +33,8 @@ pub(super) const NAMES: u8 = 1;
 pub(super) const STOCK: u8 = 2;
 /// Section of a record shard.
 pub(super) const RECORDS: u8 = 3;
+/// Section of a version of the policy.
+pub(super) const POLICY: u8 = 4;
 
 fn index(shard: usize) -> u32 {
     u32::try_from(shard).unwrap_or(u32::MAX)
@@ -49,6 +53,9 @@ impl EmbeddedLedger {
         let mut bytes = Vec::new();
         self.put_names(&mut bytes);
         writer.section(NAMES, 0, &bytes).map_err(failed)?;
+        for (at, record) in self.state.policy.records().iter().enumerate() {
+            writer.section(POLICY, index(at), record).map_err(failed)?;
+        }
         for shard in 0..RECORD_SHARDS {
             bytes.clear();
             let records = self.state.pool.record_shard(shard)?;
@@ -201,7 +208,7 @@ fn get_calendar(r: &mut Reader<'_>) -> Result<Calendar, BadRecord> {
     let inbound = (0..count).map(|_| get_entry(r)).collect::<Result<_, _>>()?;
     let count = r.count()?;
     let promise = |r: &mut Reader<'_>| {
-        Ok(Promise {
+        Ok(Promised {
             day: get_due(r)?,
             pin: get_pin(r)?,
             units: r.units()?,

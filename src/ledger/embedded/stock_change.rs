@@ -78,10 +78,14 @@ impl EmbeddedLedger {
         let mut scratch = Scratch::new();
         self.expire(&mut stock, now, &mut scratch)?;
         let before = self.locked_stock(&stock, sku).map(Stock::settings);
-        let after = match decide::settings(put, before) {
+        let policy = stock
+            .shard(self.shard(sku))
+            .and_then(|shard| shard.policy());
+        let plan = match decide::settings(put, before, policy, now) {
             Err(refusal) => return self.refuse(&mut records, key, now, refusal, scratch),
-            Ok(after) => after,
+            Ok(plan) => plan,
         };
+        let after = plan.after;
         self.change_locked(&mut stock, sku, |stock| {
             stock.put_settings(after);
             Ok(())
@@ -92,6 +96,7 @@ impl EmbeddedLedger {
             sku: sku.as_str(),
             before,
             after,
+            over: put.over.filter(|_| plan.is_overridden).unwrap_or_default(),
         };
         let answer = self.conclude(&mut records, key, now, body, scratch)?;
         stock.note_change(answer.position.sequence);

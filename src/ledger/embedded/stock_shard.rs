@@ -12,6 +12,7 @@ use super::slab::Slab;
 use crate::domain::line::{Inconsistent, Move};
 use crate::domain::policy::{InForce, Policy};
 use crate::domain::{ChannelIx, Charge, Line, ReservationId, Stock, Units, UnixMillis};
+use crate::ledger::policy::PolicyInForce;
 use crate::limits::STOCK_SHARDS;
 
 /// For moves that count in no window: only what is shipped does.
@@ -151,7 +152,7 @@ pub(super) struct StockShard {
     pub(super) changed: u64,
     /// The channel policy. Each shard has it, so that to look at it is to look at what the lock
     /// covers anyway.
-    pub(super) policy: Option<Arc<Policy>>,
+    pub(super) policy: Option<Arc<PolicyInForce>>,
 }
 
 /// The shard of a SKU's hash: its top bits, since the table uses the low ones.
@@ -235,9 +236,14 @@ impl StockShard {
         Ok(slot)
     }
 
+    /// The channel policy.
+    pub(super) fn policy(&self) -> Option<&Policy> {
+        self.policy.as_deref().map(|of| &of.policy)
+    }
+
     /// The rule in force for a SKU.
     pub(super) fn rule(&self, sku: &str, now: UnixMillis) -> Option<InForce<'_>> {
-        self.policy.as_deref()?.in_force(sku, now)
+        self.policy()?.in_force(sku, now)
     }
 
     /// Beginning of the window in force for the SKU of a line.

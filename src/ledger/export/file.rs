@@ -6,13 +6,16 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Head, Item, Tally, hex};
+use crate::limits::POLICY_BYTES_MAX;
 
 const FORMAT: &str = "holdfast ledger";
 /// Version 1 knows no labels of partitions; whoever reads this one reads that, too.
 const VERSION: u32 = 2;
 
-/// Longest line: a reservation has bounds, and so have the nodes of a SKU.
-const LINE_BYTES_MAX: u64 = 1024 * 1024;
+/// Longest line: a reservation has bounds, and so have the nodes of a SKU. The longest is a policy,
+/// each character of whose text may have to be escaped.
+const LINE_BYTES_MAX: u64 = 3 * 1024 * 1024;
+const _: () = assert!(POLICY_BYTES_MAX < 1_200_000, "twice that fits a line");
 
 /// Why an export cannot be written or read.
 #[derive(Debug, thiserror::Error)]

@@ -14,6 +14,7 @@ use crate::domain::{
 use crate::ledger::Position;
 use crate::ledger::embedded::record::{decode, encode};
 use crate::ledger::event::{Body, Event};
+use crate::ledger::policy::PolicyVersion;
 
 /// An item that no ledger would have written, and what is wrong with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -22,11 +23,12 @@ pub struct BadItem(pub(super) &'static str);
 
 impl BadItem {
     pub(in crate::ledger) const NAME: Self = Self("a name");
+    pub(in crate::ledger) const POLICY: Self = Self("a policy");
     pub(in crate::ledger) const LINE: Self = Self("a line");
     pub(in crate::ledger) const ANSWER: Self = Self("an answer");
 }
 
-/// A part of the ledger. Those that others rest on come first: names, then stock, then records.
+/// A part of the ledger. Those that others rest on come first: names, then the policy, then stock, then records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Item {
@@ -34,6 +36,8 @@ pub enum Item {
     Node(Name),
     /// The name of a channel.
     Channel(Name),
+    /// A version of the policy; in order, the last one is in force.
+    Policy(Policy),
     /// A SKU with its stock and settings.
     Sku(Sku),
     /// A reservation, which is also what its key stands for.
@@ -50,6 +54,49 @@ pub struct Name {
     pub index: u16,
     /// The name.
     pub name: String,
+}
+
+/// A version of the policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Which.
+    pub version: u64,
+    /// When it was put.
+    pub at_ms: i64,
+    /// By whom.
+    pub operator: String,
+    /// Why.
+    pub reason: String,
+    /// Why a freeze was overridden; empty where none was.
+    #[serde(rename = "override")]
+    pub over: String,
+    /// The document as canonical JSON.
+    pub text: String,
+}
+
+impl Policy {
+    pub(in crate::ledger) fn new(version: &PolicyVersion) -> Self {
+        Self {
+            version: version.version,
+            at_ms: version.at.0,
+            operator: version.operator.to_string(),
+            reason: version.reason.to_string(),
+            over: version.over.to_string(),
+            text: version.text.to_string(),
+        }
+    }
+
+    pub(in crate::ledger) fn version(&self) -> PolicyVersion {
+        PolicyVersion {
+            version: self.version,
+            at: UnixMillis(self.at_ms),
+            operator: self.operator.as_str().into(),
+            reason: self.reason.as_str().into(),
+            over: self.over.as_str().into(),
+            text: self.text.as_str().into(),
+        }
+    }
 }
 
 /// A SKU with its stock and settings.
@@ -444,6 +491,7 @@ const fn key_of(body: &Body<'_>) -> Option<CommandKey> {
         | Body::NodeNamed { .. }
         | Body::ChannelNamed { .. }
         | Body::Expired { .. }
+        | Body::PolicyPut { .. }
         | Body::Reserved(_) => None,
     }
 }

@@ -1,7 +1,7 @@
 //! The whole ledger as a file that either backend writes and reads: `docs/EXPORT.md`.
 //!
-//! An export holds what must not be lost when a ledger moves: the seed of its hashes, names, stock
-//! and settings, reservations, and what each idempotency key was answered. References and
+//! An export holds what must not be lost when a ledger moves: the seed of its hashes, names, the policy,
+//! stock and settings, reservations, and what each idempotency key was answered. References and
 //! deadlines are part of the reservations; counters and indexes are made anew.
 
 mod dated;
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::hex::{CommandId, Print};
 pub(in crate::ledger) use self::item::Making;
-pub use self::item::{Answer, BadItem, Held, Item, Line, Name, Node, Sku};
+pub use self::item::{Answer, BadItem, Held, Item, Line, Name, Node, Policy, Sku};
 pub use self::tally::Tally;
 pub use self::walk::{Page, Place, Walk, WalkError};
 

@@ -13,6 +13,9 @@ use super::{BadItem, Head, Item, hex};
 pub struct Tally {
     /// Names of nodes and channels.
     pub names: u64,
+    /// Versions of the policy.
+    #[serde(default)]
+    pub policies: u64,
     /// SKUs.
     pub skus: u64,
     /// Reservations.
@@ -82,6 +85,7 @@ impl Tally {
     pub fn add(&mut self, item: &Item, line: &[u8]) {
         match item {
             Item::Node(_) | Item::Channel(_) => self.names += 1,
+            Item::Policy(_) => self.policies += 1,
             Item::Sku(sku) => {
                 self.skus += 1;
                 let on_hand = sku.nodes.iter().map(|node| node.on_hand);

@@ -12,7 +12,7 @@ use crate::ledger::port::Ledger;
 /// Where a walk goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// Names of nodes and channels.
+    /// Names of nodes and channels, and the policy.
     Names,
     /// SKUs of a partition, from here on: what the backend counts by.
     Skus(u16, u64),
@@ -96,7 +96,7 @@ impl<'l> Walk<'l> {
 
     fn is_new(&mut self, item: &Item) -> bool {
         match item {
-            Item::Node(_) | Item::Channel(_) => true,
+            Item::Node(_) | Item::Channel(_) | Item::Policy(_) => true,
             Item::Sku(sku) => self.skus.insert(sku.sku.clone()),
             Item::Reservation(held) => self.records.insert(held.id.0),
             Item::Answer(answer) => self.records.insert(answer.id.0),

@@ -384,6 +384,7 @@ impl RemoteLedger {
             | Body::ChannelNamed { .. }
             | Body::Expired { .. }
             | Body::SettingsPut { .. }
+            | Body::PolicyPut { .. }
             | Body::Refused { .. } => false,
         }
     }

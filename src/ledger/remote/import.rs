@@ -127,6 +127,7 @@ impl<'c> Import<'c> {
         match item {
             Item::Node(name) => self.on(FIRST, |part, counts| part.node(name, counts)),
             Item::Channel(name) => self.on(FIRST, |part, counts| part.channel(name, counts)),
+            Item::Policy(_) => Err(BadItem::POLICY),
             Item::Sku(sku) => {
                 let partition = self.of_sku(&sku.sku)?;
                 self.on(partition, |part, counts| part.sku(sku, counts))

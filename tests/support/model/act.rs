@@ -153,6 +153,9 @@ impl Model {
             Verb::Transfer { to } => self.repin(booking, lines, to.0)?,
         };
         for (at, step) in steps {
+            if let Step::Ship(_, quantity) = step {
+                self.count_shipped(now, target, at, quantity);
+            }
             self.apply(target, at, step);
         }
         self.bookings.get_mut(target).unwrap().touched = now;

@@ -23,10 +23,14 @@ pub(crate) enum Bug {
     ExtendShortens,
     /// A stale compare-and-set names only the first item.
     OneStale,
+    /// What was shipped counts against no cap.
+    ShippedUncounted,
+    /// What is kept for others may be taken.
+    NothingKept,
 }
 
 impl Bug {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::DeadlineOneLater,
         Self::ContentIgnored,
         Self::LinesApart,
@@ -37,5 +41,7 @@ impl Bug {
         Self::ReturnAlwaysRestocks,
         Self::ExtendShortens,
         Self::OneStale,
+        Self::ShippedUncounted,
+        Self::NothingKept,
     ];
 }

@@ -6,6 +6,7 @@
 
 mod act;
 mod bug;
+mod policy;
 mod reserve;
 mod stock;
 mod view;
@@ -13,6 +14,7 @@ mod view;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use bug::Bug;
+use holdfast::domain::policy::Document;
 use holdfast::domain::stock::{Safety, Selling};
 use holdfast::domain::verdict::{Refusal, Verdict};
 use holdfast::domain::{Settings, Units};
@@ -52,6 +54,8 @@ struct Item {
     moves: u64,
     /// Lines that hold or commit units: the reservation's key and the line's place in it.
     open: BTreeSet<(String, usize)>,
+    /// What was shipped in the last window that anything was shipped in.
+    window: policy::Window,
 }
 
 impl Item {
@@ -67,6 +71,7 @@ impl Item {
             settings,
             moves: 0,
             open: BTreeSet::new(),
+            window: policy::Window::default(),
         }
     }
 
@@ -159,6 +164,8 @@ pub(crate) struct Model {
     answers: BTreeMap<String, Answered>,
     /// The latest reservation by channel and reference.
     references: BTreeMap<(u16, String), String>,
+    /// Which channel may take how much.
+    policy: Option<Document>,
     /// A fault put in on purpose, to see that it is noticed.
     bug: Option<Bug>,
 }

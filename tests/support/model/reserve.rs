@@ -43,7 +43,8 @@ impl Model {
         let mut shortages = Vec::new();
         let mut rows = Vec::new();
         for line in lines {
-            let (room, limit) = self.room(&line.sku, line.node, &taken);
+            let claim = Some((now, *channel));
+            let (room, limit) = self.room(&line.sku, line.node, &taken, claim);
             let requested = i128::from(line.quantity);
             let granted = requested.min(room);
             if granted < requested {
@@ -93,9 +94,15 @@ impl Model {
         self.bookings.insert(key.to_owned(), booking);
     }
 
-    /// The most a line may take now, and what binds it: of the limits that bind alike the first
-    /// in the order suspended, stock, safety, node.
-    fn room(&self, sku: &str, node: Option<u16>, taken: &Taken<'_>) -> (i128, Limit) {
+    /// The most a line may take, and what binds it: of the limits that bind alike the first in the
+    /// order suspended, stock, safety, cap and protection, node. `claim` is who asks, and when.
+    fn room(
+        &self,
+        sku: &str,
+        node: Option<u16>,
+        taken: &Taken<'_>,
+        claim: Option<(i64, u16)>,
+    ) -> (i128, Limit) {
         let item = &self.items[sku];
         let taken_all = taken.all.get(sku).copied().unwrap_or(0);
         let unpromised = (item.on_hand() - self.promised(sku) - taken_all).max(0);
@@ -109,7 +116,9 @@ impl Model {
             limits.push((0, Limit::Suspended));
         }
         limits.push((unpromised, Limit::Stock));
-        limits.push(((unpromised - kept_back).max(0), Limit::Safety));
+        let free = (unpromised - kept_back).max(0);
+        limits.push((free, Limit::Safety));
+        limits.extend(claim.and_then(|(now, who)| self.share(now, sku, who, (free, taken_all))));
         if let Some(node) = node.filter(|_| !self.has(Bug::PinForgotten)) {
             let taken_here = taken.pinned.get(&(sku, node)).copied().unwrap_or(0);
             let here = item.place(node).on_hand - self.pinned(sku, node) - taken_here;
@@ -121,7 +130,7 @@ impl Model {
 
     /// The most a line may take of a SKU now, and what binds it.
     pub(super) fn room_now(&self, sku: &str, node: Option<u16>) -> (i128, Limit) {
-        self.room(sku, node, &Taken::default())
+        self.room(sku, node, &Taken::default(), None)
     }
 }
 

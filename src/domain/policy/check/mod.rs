@@ -1,15 +1,18 @@
 //! Finds everything that is wrong with a document, all at once.
 
+mod campaigns;
 mod channels;
+mod limits;
 mod rules;
 mod skus;
 
 use std::collections::HashSet;
 use std::fmt::Display;
 
-use super::document::Document;
+use super::document::{Document, Every, Period};
 use super::tree::Tree;
 use crate::domain::ids::{Sku, check_name};
+use crate::domain::time::UnixMillis;
 
 /// Something wrong with a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +31,7 @@ pub(super) fn check(document: &Document, tree: &Tree<'_>) -> Vec<Fault> {
     channels::check(document, tree, &mut faults);
     skus::check(document, &mut faults);
     rules::check(document, tree, &mut faults);
+    campaigns::check(document, tree, &mut faults);
     faults.found
 }
 
@@ -74,4 +78,37 @@ impl Faults {
             self.add(path, code, format!("{count} are more than {max}"));
         }
     }
+
+    /// A period with an end, and how often a window begins in it.
+    fn period(&mut self, path: &str, (from, until): Period, every: Option<Every>) {
+        if until <= from {
+            let path = format!("{path}.until");
+            self.add(path, "empty_period", "the period ends before it begins");
+            return;
+        }
+        let length = until.0.saturating_sub(from.0);
+        if every.is_some_and(|every| every.as_millis() > length) {
+            let path = format!("{path}.every");
+            let message = "one window is longer than the period";
+            self.add(path, "period_too_short", message);
+        }
+    }
+}
+
+/// The periods that begin before one that began no later has ended, each with that one. Empty ones
+/// overlap nothing.
+fn overlaps(mut periods: Vec<(Period, usize)>) -> Vec<(usize, usize)> {
+    periods.retain(|((from, until), _)| from < until);
+    periods.sort_unstable();
+    let mut latest: Option<(UnixMillis, usize)> = None;
+    let mut found = Vec::new();
+    for ((from, until), at) in periods {
+        if let Some((_, other)) = latest.filter(|(end, _)| from < *end) {
+            found.push((at, other));
+        }
+        if latest.is_none_or(|(end, _)| end < until) {
+            latest = Some((until, at));
+        }
+    }
+    found
 }

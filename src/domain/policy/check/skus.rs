@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Faults;
-use crate::domain::policy::document::{Document, Scope, Selector};
+use crate::domain::policy::document::{Document, Items, Rule, Scope, Selector};
 use crate::limits::{POLICY_RULES_MAX, POLICY_SKUS_MAX};
 
 pub(super) fn check(document: &Document, faults: &mut Faults) {
@@ -28,7 +28,9 @@ pub(super) fn check(document: &Document, faults: &mut Faults) {
             }
         }
     }
-    overlaps(document, faults);
+    overlaps(document, document.rules.iter(), faults);
+    let changes = document.change_sets.iter();
+    overlaps(document, changes.flat_map(|set| &set.rules), faults);
 }
 
 /// The SKUs that are written down, wherever that is.
@@ -38,11 +40,17 @@ fn count(document: &Document) -> usize {
         Selector::Prefix(_) | Selector::Tag(_) => 0,
     });
     let tags = document.tags.iter().map(|tag| tag.skus.len());
-    let scopes = document.rules.iter().map(|rule| match rule.scope {
+    let changes = document.change_sets.iter().flat_map(|set| &set.rules);
+    let scopes = document.rules.iter().chain(changes);
+    let scopes = scopes.map(|rule| match rule.scope {
         Scope::Sku(_) => 1,
         Scope::Set(_) | Scope::Default => 0,
     });
-    sets.chain(tags).chain(scopes).sum()
+    let sold = document.campaigns.iter().map(|of| match &of.items {
+        Items::Skus(skus) => skus.len(),
+        Items::Set(_) => 0,
+    });
+    sets.chain(tags).chain(scopes).chain(sold).sum()
 }
 
 fn each_sku(path: &str, skus: &[String], faults: &mut Faults) {
@@ -51,10 +59,10 @@ fn each_sku(path: &str, skus: &[String], faults: &mut Faults) {
     }
 }
 
-/// Sets with rules must be apart: one list per SKU, one set per prefix. A set is reported once,
-/// with the first SKU that it shares.
-fn overlaps(document: &Document, faults: &mut Faults) {
-    let scopes = document.rules.iter().filter_map(|rule| match &rule.scope {
+/// Sets with rules of one layer must be apart: one list per SKU, one set per prefix. A set is
+/// reported once, with the first SKU that it shares.
+fn overlaps<'d>(document: &Document, rules: impl Iterator<Item = &'d Rule>, faults: &mut Faults) {
+    let scopes = rules.filter_map(|rule| match &rule.scope {
         Scope::Set(name) => Some(name.as_str()),
         Scope::Sku(_) | Scope::Default => None,
     });
@@ -71,7 +79,7 @@ fn overlaps(document: &Document, faults: &mut Faults) {
             faults.add(format!("sets[{at}].prefix"), "duplicate_prefix", message);
         }
         let mut shared = None;
-        for sku in document.listed(&set.selector) {
+        for sku in document.selection(&set.selector).listed() {
             let other = *by_sku.entry(sku.as_str()).or_insert(at);
             if other != at && shared.is_none() {
                 shared = Some((sku, other));

@@ -17,12 +17,12 @@ fn faults(document: &Document) -> Vec<(String, &'static str)> {
     found.collect()
 }
 
-fn percent(share: u16) -> Option<Amount> {
-    Some(Amount::Percent(share))
+fn percent(share: u16) -> Amount {
+    Amount::Percent(share)
 }
 
-fn count(n: u64) -> Option<Amount> {
-    Some(Amount::Units(units(n)))
+fn count(n: u64) -> Amount {
+    Amount::Units(units(n))
 }
 
 /// `c0` with `c1` and `c2` below it, two lists, and a rule for a SKU for each case to change.
@@ -37,12 +37,21 @@ fn base() -> Document {
         selector: Selector::Skus(vec![sku.into()]),
     };
     let mut first = rule("first", Scope::Sku("S".into()));
-    first.limits = vec![limit("c0", percent(6_000), percent(2_000))];
+    first.limits = vec![limit("c0", Some(percent(6_000)), Some(percent(2_000)))];
     Document {
         channels,
         sets: vec![list("one", "L1"), list("two", "L2")],
         tags: Vec::new(),
         rules: vec![first],
+        ..Document::default()
+    }
+}
+
+fn expected(channel: &str, sku: Option<&str>) -> Expected {
+    Expected {
+        channel: channel.into(),
+        units: units(1),
+        sku: sku.map(Into::into),
     }
 }
 
@@ -71,21 +80,48 @@ fn limits(document: &mut Document, limits: Vec<LimitOn>) {
     add_rule(document, Scope::Sku("X".into()), limits);
 }
 
+/// A change set in force from 10 to 20, with rules for a SKU that has no other.
+fn add_change_set(document: &mut Document, rules: Vec<Rule>) {
+    document.change_sets.push(ChangeSet {
+        name: format!("set{}", document.change_sets.len()),
+        from: UnixMillis(10),
+        until: Some(UnixMillis(20)),
+        rules,
+    });
+}
+
+/// A rule of a change set.
+fn changed(from: Option<i64>, until: Option<i64>) -> Rule {
+    Rule {
+        from: from.map(UnixMillis),
+        until: until.map(UnixMillis),
+        ..rule("changed", Scope::Sku("Y".into()))
+    }
+}
+
+fn add_campaign(document: &mut Document, change: fn(&mut Campaign)) {
+    let at = document.campaigns.len();
+    let items = Items::Skus(vec![format!("C{at}")]);
+    let mut added = campaign(&format!("campaign{at}"), (10, 20), items);
+    change(&mut added);
+    document.campaigns.push(added);
+}
+
 const CASES: &[Case] = &[
     ("channels[3].name", "bad_name", |d| {
-        d.channels.push(entry("c 3", None, None))
+        d.channels.push(entry("c 3", None, None));
     }),
     ("channels[3].name", "duplicate_name", |d| {
-        d.channels.push(entry("c1", None, None))
+        d.channels.push(entry("c1", None, None));
     }),
     ("channels[1].rank", "bad_rank", |d| {
-        d.channels[1].rank = Some(0)
+        d.channels[1].rank = Some(0);
     }),
     ("channels[3].parent", "unknown_channel", |d| {
         d.channels.push(entry("c3", Some("nobody"), None));
     }),
     ("channels[3].parent", "cycle", |d| {
-        d.channels.push(entry("c4", Some("c4"), None))
+        d.channels.push(entry("c4", Some("c4"), None));
     }),
     ("channels[19].parent", "too_deep", |d| {
         d.channels.push(entry("d0", None, None));
@@ -96,7 +132,7 @@ const CASES: &[Case] = &[
         }
     }),
     ("sets[0].skus[1]", "bad_sku", |d| {
-        d.sets[0].selector = Selector::Skus(vec!["L1".into(), "".into()])
+        d.sets[0].selector = Selector::Skus(vec!["L1".into(), String::new()]);
     }),
     ("sets[2].tag", "unknown_tag", |d| {
         d.sets.push(Set {
@@ -125,65 +161,137 @@ const CASES: &[Case] = &[
         add_rule(d, Scope::Set("two".into()), Vec::new());
     }),
     ("rules[1].set", "unknown_set", |d| {
-        add_rule(d, Scope::Set("gone".into()), Vec::new())
+        add_rule(d, Scope::Set("gone".into()), Vec::new());
     }),
     ("rules[1].sku", "bad_sku", |d| {
-        add_rule(d, Scope::Sku("a b".into()), Vec::new())
+        add_rule(d, Scope::Sku("a b".into()), Vec::new());
     }),
     ("rules[1].id", "duplicate_name", |d| {
-        d.rules.push(rule("first", Scope::Default))
+        d.rules.push(rule("first", Scope::Default));
     }),
     ("rules[1]", "duplicate_scope", |d| {
-        add_rule(d, Scope::Sku("S".into()), Vec::new())
+        add_rule(d, Scope::Sku("S".into()), Vec::new());
     }),
     ("rules[2]", "overlapping_periods", |d| {
         add_period(d, Some(1), Some(10), None);
         add_period(d, Some(9), None, None);
     }),
     ("rules[1].until", "empty_period", |d| {
-        add_period(d, Some(5), Some(5), None)
+        add_period(d, Some(5), Some(5), None);
     }),
     ("rules[1].until", "missing_from", |d| {
-        add_period(d, None, Some(5), None)
+        add_period(d, None, Some(5), None);
     }),
     ("rules[1].every", "missing_from", |d| {
-        add_period(d, None, None, Some(Every::Day))
+        add_period(d, None, None, Some(Every::Day));
     }),
     ("rules[1].every", "period_too_short", |d| {
         add_period(d, Some(0), Some(DAY - 1), Some(Every::Day));
     }),
     ("rules[1].limits[0].cap.percent", "percent_over_100", |d| {
-        limits(d, vec![limit("c1", percent(10_001), None)]);
+        limits(d, vec![limit("c1", Some(percent(10_001)), None)]);
     }),
     ("rules[1].limits[0].channel", "unknown_channel", |d| {
-        limits(d, vec![limit("c77", count(1), None)]);
+        limits(d, vec![limit("c77", Some(count(1)), None)]);
     }),
     ("rules[1].limits[1].channel", "duplicate_limit", |d| {
         limits(
             d,
-            vec![limit("c1", count(1), None), limit("c1", count(1), None)],
+            vec![
+                limit("c1", Some(count(1)), None),
+                limit("c1", Some(count(1)), None),
+            ],
         );
     }),
     ("rules[1].limits[0]", "empty_limit", |d| {
-        limits(d, vec![limit("c1", None, None)])
+        limits(d, vec![limit("c1", None, None)]);
     }),
     (
         "rules[1].limits[0].protection",
         "protection_over_cap",
         |d| {
-            limits(d, vec![limit("c1", count(5), count(6))]);
+            limits(d, vec![limit("c1", Some(count(5)), Some(count(6)))]);
         },
     ),
     ("rules[1].limits[1].cap", "protections_over_cap", |d| {
-        let below = |name| limit(name, None, percent(3_000));
+        let below = |name| limit(name, None, Some(percent(3_000)));
         limits(
             d,
-            vec![below("c1"), limit("c0", percent(5_000), None), below("c2")],
+            vec![
+                below("c1"),
+                limit("c0", Some(percent(5_000)), None),
+                below("c2"),
+            ],
         );
     }),
     ("rules[1].limits", "protections_over_100", |d| {
-        let half = |name| limit(name, None, percent(5_001));
+        let half = |name| limit(name, None, Some(percent(5_001)));
         limits(d, vec![half("c1"), half("c2")]);
+    }),
+    ("change_sets[0].until", "empty_period", |d| {
+        add_change_set(d, Vec::new());
+        d.change_sets[0].until = Some(UnixMillis(10));
+    }),
+    ("change_sets[1].name", "duplicate_name", |d| {
+        add_change_set(d, Vec::new());
+        let same = d.change_sets[0].clone();
+        d.change_sets.insert(0, same);
+    }),
+    ("change_sets[0].rules[0]", "outside_change_set", |d| {
+        add_change_set(d, vec![changed(Some(9), None)]);
+    }),
+    ("change_sets[0].rules[0].limits[0]", "empty_limit", |d| {
+        let mut rule = changed(None, None);
+        rule.limits = vec![limit("c1", None, None)];
+        rule.scope = Scope::Sku("Z".into());
+        add_change_set(d, vec![rule]);
+    }),
+    ("change_sets[1].rules[0]", "overlapping_periods", |d| {
+        add_change_set(d, vec![changed(None, Some(15))]);
+        add_change_set(d, vec![changed(Some(14), None)]);
+    }),
+    ("campaigns[0].until", "empty_period", |d| {
+        add_campaign(d, |of| of.until = of.from);
+    }),
+    ("campaigns[0].name", "bad_name", |d| {
+        add_campaign(d, |of| of.name = "a b".into());
+    }),
+    ("campaigns[0].skus", "no_skus", |d| {
+        add_campaign(d, |of| of.items = Items::Skus(Vec::new()));
+    }),
+    ("campaigns[0].set", "unknown_set", |d| {
+        add_campaign(d, |of| of.items = Items::Set("gone".into()));
+    }),
+    ("campaigns[0].limits[0].channel", "unknown_channel", |d| {
+        add_campaign(d, |of| of.limits = vec![limit("c77", Some(count(1)), None)]);
+    }),
+    ("campaigns[0].hold_seconds", "out_of_range", |d| {
+        add_campaign(d, |of| of.hold_seconds = Some(0));
+    }),
+    ("campaigns[0].payment_seconds", "out_of_range", |d| {
+        add_campaign(d, |of| of.payment_seconds = Some(2_592_001));
+    }),
+    ("campaigns[0].nodes[1]", "duplicate_name", |d| {
+        add_campaign(d, |of| of.nodes = vec!["n".into(), "n".into()]);
+    }),
+    ("campaigns[0].expected[0].channel", "unknown_channel", |d| {
+        add_campaign(d, |of| of.expected = vec![expected("c77", None)]);
+    }),
+    ("campaigns[0].expected[0].sku", "sku_not_in_campaign", |d| {
+        add_campaign(d, |of| of.expected = vec![expected("c1", Some("S"))]);
+    }),
+    ("campaigns[0].expected[1]", "duplicate_expected", |d| {
+        add_campaign(d, |of| {
+            of.expected = vec![expected("c1", None), expected("c1", None)];
+        });
+    }),
+    ("campaigns[1]", "sku_in_two_campaigns", |d| {
+        add_campaign(d, |of| of.items = Items::Set("one".into()));
+        add_campaign(d, |of| {
+            of.items = Items::Skus(vec!["L1".into()]);
+            of.from = UnixMillis(19);
+            of.until = UnixMillis(30);
+        });
     }),
 ];
 

@@ -1,5 +1,10 @@
 //! The policy against its own definitions, done naively.
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "test code: small numbers, and checked where it is built"
+)]
 
+mod campaigns;
 mod faults;
 mod oracle;
 mod resolution;
@@ -7,6 +12,7 @@ mod selling;
 
 use super::*;
 use crate::domain::ids::ChannelIx;
+use crate::domain::time::UnixMillis;
 use crate::domain::units::Units;
 
 /// xorshift64*, as the other random tests use.
@@ -50,6 +56,23 @@ fn rule(id: &str, scope: Scope) -> Rule {
         until: None,
         every: None,
         limits: Vec::new(),
+    }
+}
+
+/// A campaign without terms.
+fn campaign(name: &str, (from, until): (i64, i64), items: Items) -> Campaign {
+    Campaign {
+        name: name.into(),
+        from: UnixMillis(from),
+        until: UnixMillis(until),
+        items,
+        limits: Vec::new(),
+        every: None,
+        hold_seconds: None,
+        payment_seconds: None,
+        nodes: Vec::new(),
+        expected: Vec::new(),
+        freeze: false,
     }
 }
 

@@ -14,17 +14,19 @@ fn dated(id: &str, scope: Scope, from: i64, until: Option<i64>, every: Option<Ev
     }
 }
 
-/// Each rule has a cap of its own number, by which it is known again.
-fn numbered(mut rules: Vec<Rule>) -> Document {
-    for (at, rule) in rules.iter_mut().enumerate() {
-        let cap = Amount::Units(units(u64::try_from(at).unwrap()));
-        rule.limits = vec![limit("c0", Some(cap), None)];
-    }
+/// A cap of that many units, by which a rule is known again.
+fn numbered(number: usize) -> Vec<LimitOn> {
+    let cap = Amount::Units(units(u64::try_from(number).unwrap()));
+    vec![limit("c0", Some(cap), None)]
+}
+
+/// Each rule, then each of a change set, then each campaign has its number.
+fn document(rules: Vec<Rule>, change_sets: Vec<ChangeSet>, campaigns: Vec<Campaign>) -> Document {
     let set = |name: &str, selector| Set {
         name: name.into(),
         selector,
     };
-    Document {
+    let mut document = Document {
         channels: vec![entry("c0", None, None)],
         sets: vec![
             set("list", Selector::Skus(vec!["ab1".into(), "x".into()])),
@@ -37,7 +39,22 @@ fn numbered(mut rules: Vec<Rule>) -> Document {
             skus: vec!["ab2".into()],
         }],
         rules,
+        change_sets,
+        campaigns,
+    };
+    let changes = document.change_sets.iter_mut();
+    let rules = document.rules.iter_mut();
+    let rules = rules.chain(changes.flat_map(|set| &mut set.rules));
+    let limits = rules.map(|rule| &mut rule.limits);
+    let campaigns = document.campaigns.iter_mut().map(|of| &mut of.limits);
+    for (at, limits) in limits.chain(campaigns).enumerate() {
+        *limits = numbered(at);
     }
+    document
+}
+
+fn of_rules(rules: Vec<Rule>) -> Document {
+    document(rules, Vec::new(), Vec::new())
 }
 
 fn found(policy: &Policy, sku: &str, now: i64) -> Option<(u64, i64)> {
@@ -51,7 +68,7 @@ fn found(policy: &Policy, sku: &str, now: i64) -> Option<(u64, i64)> {
 #[test]
 fn most_specific_scope_with_a_rule_in_force_decides() {
     let set = |name: &str| Scope::Set(name.into());
-    let document = numbered(vec![
+    let document = of_rules(vec![
         rule("0", Scope::Default),
         rule("1", set("short")),
         dated("2", set("long"), 100, Some(200), None),
@@ -83,7 +100,7 @@ fn most_specific_scope_with_a_rule_in_force_decides() {
 
 #[test]
 fn rule_that_repeats_begins_a_window_every_time() {
-    let document = numbered(vec![
+    let document = of_rules(vec![
         rule("0", Scope::Default),
         dated("1", Scope::Default, 7, Some(7 + 3 * DAY), Some(Every::Day)),
         dated("2", Scope::Default, 30 * DAY, None, Some(Every::Week)),
@@ -104,69 +121,150 @@ fn rule_that_repeats_begins_a_window_every_time() {
     }
 }
 
-/// Every rule is looked at, and the best of those that apply is taken.
-fn naive(document: &Document, sku: &str, now: i64) -> Option<(u64, i64)> {
-    let specific = |scope: &Scope| match scope {
+/// How specific a scope is that a SKU is in.
+fn specific(document: &Document, scope: &Scope, sku: &str) -> Option<usize> {
+    match scope {
         Scope::Sku(of) => (of == sku).then_some(1_000),
         Scope::Default => Some(0),
         Scope::Set(name) => match &document.set(name)?.selector {
             Selector::Prefix(prefix) => sku.starts_with(prefix.as_str()).then_some(prefix.len()),
-            of => document
-                .listed(of)
-                .iter()
-                .any(|listed| listed == sku)
-                .then_some(100),
-        },
-    };
-    let mut best: Option<((usize, bool), (u64, i64))> = None;
-    for (at, rule) in document.rules.iter().enumerate() {
-        let from = rule.from.map_or(i64::MIN, |from| from.0);
-        let until = rule.until.map_or(i64::MAX, |until| until.0);
-        let Some(specific) = specific(&rule.scope).filter(|_| (from..until).contains(&now)) else {
-            continue;
-        };
-        let mut window = rule.from.map_or(0, |from| from.0);
-        if let Some(every) = rule.every {
-            while window + every.as_millis() <= now {
-                window += every.as_millis();
+            of @ (Selector::Skus(_) | Selector::Tag(_)) => {
+                document.selection(of).contains(sku).then_some(100)
             }
-        }
-        let rank = (specific, rule.from.is_some());
-        if best.is_none_or(|(other, _)| other < rank) {
-            best = Some((rank, (u64::try_from(at).unwrap(), window)));
-        }
+        },
     }
-    best.map(|(_, found)| found)
+}
+
+/// What might be in force, with its place in the order of precedence.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    layer: u8,
+    specific: usize,
+    is_dated: bool,
+    number: u64,
+    from: i64,
+    until: i64,
+    every: i64,
+}
+
+fn candidates(document: &Document, sku: &str) -> Vec<Candidate> {
+    let ordinary = document.rules.iter().map(|rule| (0, rule, rule.period()));
+    let changes = document.change_sets.iter().flat_map(|set| {
+        let rules = set.rules.iter();
+        rules.map(|rule| (1, rule, Some(set.period(rule))))
+    });
+    let rules = (0..).zip(ordinary.chain(changes));
+    let mut found: Vec<_> = rules
+        .filter_map(|(number, (layer, rule, period))| {
+            let (from, until) = period.unwrap_or((UnixMillis(0), UnixMillis(i64::MAX)));
+            Some(Candidate {
+                layer,
+                specific: specific(document, &rule.scope, sku)?,
+                is_dated: period.is_some(),
+                number,
+                from: from.0,
+                until: until.0,
+                every: rule.every.map_or(0, Every::as_millis),
+            })
+        })
+        .collect();
+    let changes: usize = document.change_sets.iter().map(|set| set.rules.len()).sum();
+    let first = u64::try_from(document.rules.len() + changes).unwrap();
+    let campaigns = (first..).zip(&document.campaigns);
+    let campaigns = campaigns.filter(|(_, of)| document.sold(&of.items).contains(sku));
+    found.extend(campaigns.map(|(number, of)| Candidate {
+        layer: 2,
+        specific: 0,
+        is_dated: true,
+        number,
+        from: of.from.0,
+        until: of.until.0,
+        every: of.every.map_or(0, Every::as_millis),
+    }));
+    found
+}
+
+/// Everything is looked at, and the best of what applies is taken.
+fn naive(document: &Document, sku: &str, now: i64) -> Option<(u64, i64)> {
+    let mut all = candidates(document, sku);
+    all.retain(|of| (of.from..of.until).contains(&now));
+    let best = all.into_iter().max()?;
+    let mut window = best.from;
+    while best.every > 0 && window + best.every <= now {
+        window += best.every;
+    }
+    Some((best.number, window))
+}
+
+fn random_rules(rng: &mut Rng, max: u64, is_dated: bool) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    for at in 0..=rng.below(max) {
+        let scope = match rng.below(7) {
+            0 => Scope::Default,
+            1 => Scope::Sku("ab1".into()),
+            2 => Scope::Sku("ab2".into()),
+            3 => Scope::Set("list".into()),
+            4 => Scope::Set("tag".into()),
+            5 => Scope::Set("short".into()),
+            _ => Scope::Set("long".into()),
+        };
+        let (from, until) = random_period(rng);
+        let until = (!rng.one_in(5)).then_some(until);
+        let every = rng.one_in(3).then_some(Every::Day);
+        rules.push(if is_dated && !rng.one_in(3) {
+            dated(&at.to_string(), scope, from, until, every)
+        } else {
+            rule(&at.to_string(), scope)
+        });
+    }
+    rules
+}
+
+fn random_period(rng: &mut Rng) -> (i64, i64) {
+    let day = |n: u64| i64::try_from(n).unwrap() * DAY;
+    let from = day(rng.below(20)) + day(rng.below(2)) / 2;
+    (from, from + day(1 + rng.below(10)))
+}
+
+fn random_change_set(rng: &mut Rng, at: u64) -> ChangeSet {
+    let (from, until) = random_period(rng);
+    ChangeSet {
+        name: at.to_string(),
+        from: UnixMillis(from),
+        until: (!rng.one_in(4)).then_some(UnixMillis(until)),
+        rules: random_rules(rng, 2, false),
+    }
+}
+
+fn random_campaign(rng: &mut Rng, at: u64) -> Campaign {
+    let (from, until) = random_period(rng);
+    let set = |name: &str| Items::Set(name.into());
+    Campaign {
+        every: rng.one_in(3).then_some(Every::Day),
+        ..campaign(
+            &at.to_string(),
+            (from, until),
+            match rng.below(5) {
+                0 => Items::Skus(vec!["ab1".into(), "y".into(), "y".into()]),
+                1 => set("list"),
+                2 => set("tag"),
+                3 => set("long"),
+                _ => set("short"),
+            },
+        )
+    }
 }
 
 #[test]
-fn resolution_is_what_a_search_of_all_rules_finds() {
+fn resolution_is_what_a_search_of_everything_finds() {
     let mut rng = Rng(11);
-    let mut compared = 0;
-    while compared < 20_000 {
-        let mut rules = Vec::new();
-        for at in 0..=rng.below(7) {
-            let scope = match rng.below(7) {
-                0 => Scope::Default,
-                1 => Scope::Sku("ab1".into()),
-                2 => Scope::Sku("ab2".into()),
-                3 => Scope::Set("list".into()),
-                4 => Scope::Set("tag".into()),
-                5 => Scope::Set("short".into()),
-                _ => Scope::Set("long".into()),
-            };
-            let day = |n: u64| i64::try_from(n).unwrap() * DAY;
-            let from = day(rng.below(20)) + day(rng.below(2)) / 2;
-            let until = from + day(1 + rng.below(10));
-            let until = (!rng.one_in(5)).then_some(until);
-            let every = rng.one_in(3).then_some(Every::Day);
-            rules.push(if rng.one_in(3) {
-                rule(&at.to_string(), scope)
-            } else {
-                dated(&at.to_string(), scope, from, until, every)
-            });
-        }
-        let document = numbered(rules);
+    let mut compared = [0; 3];
+    while compared.iter().sum::<u32>() < 30_000 {
+        let rules = random_rules(&mut rng, 6, true);
+        let changes = (0..rng.below(3)).map(|at| random_change_set(&mut rng, at));
+        let changes = changes.collect();
+        let campaigns = (0..rng.below(4)).map(|at| random_campaign(&mut rng, at));
+        let document = document(rules, changes, campaigns.collect());
         let Ok(policy) = Policy::compile(&document, index_of) else {
             continue;
         };
@@ -174,12 +272,16 @@ fn resolution_is_what_a_search_of_all_rules_finds() {
             let sku = ["ab", "ab1", "ab2", "ab3", "a", "x", "y"][rng.index(7)];
             let now = i64::try_from(rng.below(120)).unwrap() * DAY / 4;
             let expected = naive(&document, sku, now);
-            assert_eq!(
-                found(&policy, sku, now),
-                expected,
-                "{document:?} {sku} {now}"
-            );
-            compared += 1;
+            let context = || format!("{document:?} {sku} {now}");
+            assert_eq!(found(&policy, sku, now), expected, "{}", context());
+            let layer = candidates(&document, sku)
+                .into_iter()
+                .find(|of| Some(of.number) == expected.map(|(number, _)| number))
+                .map_or(0, |of| of.layer);
+            compared[usize::from(layer)] += 1;
+            let campaign = policy.campaign_of(sku, UnixMillis(now));
+            assert_eq!(campaign.is_some(), layer == 2, "{}", context());
         }
     }
+    assert!(compared.iter().all(|count| *count > 1_000), "{compared:?}");
 }

@@ -204,8 +204,7 @@ fn only_caps_leave_anything_unsold() {
             .map(|channel| shop.standing(channel).bound)
             .collect();
         let by_cap = |bound: &Option<Bound>| bound.is_some_and(|bound| bound.limit == Limit::Cap);
-        let kept_for_nobody =
-            bounds.iter().all(|bound| bound.is_some()) && bounds.iter().any(by_cap);
+        let kept_for_nobody = bounds.iter().all(Option::is_some) && bounds.iter().any(by_cap);
         assert!(
             free.is_zero() || kept_for_nobody,
             "{document:?} {free} {bounds:?}"

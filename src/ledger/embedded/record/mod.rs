@@ -70,6 +70,9 @@ pub(super) fn bare(is_refusal: bool) -> Box<[u8]> {
     }
 }
 
+/// Kind byte of settings that were put against a freeze: as those that were not, and why.
+const SETTINGS_OVER: u8 = 11;
+
 /// Kind byte of a refusal.
 const REFUSED: u8 = 9;
 
@@ -91,9 +94,11 @@ const fn kind(body: &Body<'_>) -> u8 {
         Body::Acted(_) => 5,
         Body::Expired { .. } => 6,
         Body::StockChanged(_) => 7,
-        Body::SettingsPut { .. } => 8,
+        Body::SettingsPut { over, .. } if over.is_empty() => 8,
+        Body::SettingsPut { .. } => SETTINGS_OVER,
         Body::Refused { .. } => REFUSED,
         Body::InboundChanged(_) => 12,
+        Body::PolicyPut { .. } => 10,
     }
 }
 
@@ -127,17 +132,33 @@ fn put_body(w: &mut Writer<'_>, body: &Body<'_>) {
             sku,
             before,
             after,
+            over,
         } => {
             put_key(w, *key);
             w.text(sku);
             put_settings(w, *before);
             put_settings(w, *after);
+            if !over.is_empty() {
+                w.text(over);
+            }
         }
         Body::Refused { key, refusal } => {
             put_key(w, *key);
             refusal::put(w, refusal);
         }
         Body::InboundChanged(changed) => inbound::put(w, changed),
+        Body::PolicyPut {
+            version,
+            operator,
+            reason,
+            over,
+            text,
+        } => {
+            w.number(*version);
+            for text in [operator, reason, over, text] {
+                w.text(text);
+            }
+        }
     }
 }
 
@@ -163,17 +184,25 @@ fn get_body<'a>(kind: u8, r: &mut Reader<'a>) -> Result<Body<'a>, BadRecord> {
             units: r.units()?,
         },
         7 => Body::StockChanged(get_stock(r)?),
-        8 => Body::SettingsPut {
+        8 | SETTINGS_OVER => Body::SettingsPut {
             key: get_key(r)?,
             sku: r.text()?,
             before: get_settings(r)?,
             after: get_settings(r)?,
+            over: if kind == SETTINGS_OVER { r.text()? } else { "" },
         },
         REFUSED => Body::Refused {
             key: get_key(r)?,
             refusal: refusal::get(r)?,
         },
         12 => Body::InboundChanged(inbound::get(r)?),
+        10 => Body::PolicyPut {
+            version: r.number()?,
+            operator: r.text()?,
+            reason: r.text()?,
+            over: r.text()?,
+            text: r.text()?,
+        },
         _ => return Err(BadRecord),
     })
 }

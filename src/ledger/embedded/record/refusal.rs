@@ -4,8 +4,8 @@ use super::BadRecord;
 use super::bytes::{Reader, Writer};
 use super::inbound::get_due;
 use super::{get_day, get_pin, put_day, put_pin};
-use crate::domain::NodeIx;
-use crate::domain::verdict::{Excess, Limit, Refusal, Shortage, Stale};
+use crate::domain::verdict::{Excess, Frozen, Limit, Refusal, Shortage, Stale};
+use crate::domain::{NodeIx, UnixMillis};
 
 pub(in super::super) fn put(w: &mut Writer<'_>, refusal: &Refusal) {
     w.byte(tag(refusal));
@@ -79,6 +79,10 @@ pub(in super::super) fn put(w: &mut Writer<'_>, refusal: &Refusal) {
             w.number(u64::from(due.get()));
             w.number(u64::from(latest.get()));
         }
+        Refusal::Frozen(frozen) => {
+            w.text(&frozen.campaign);
+            w.signed(frozen.until.0);
+        }
     }
 }
 
@@ -104,11 +108,12 @@ const fn tag(refusal: &Refusal) -> u8 {
         Refusal::NegativeStock { .. } => 18,
         Refusal::TooMany { .. } => 19,
         Refusal::VersionMismatch { .. } => 20,
-        Refusal::UnknownInbound { .. } => 21,
-        Refusal::OverReceipt { .. } => 22,
-        Refusal::DueTooLate { .. } => 23,
-        Refusal::TooManyInbound { .. } => 24,
-        Refusal::NoDatedSupply => 25,
+        Refusal::Frozen(_) => 21,
+        Refusal::UnknownInbound { .. } => 22,
+        Refusal::OverReceipt { .. } => 23,
+        Refusal::DueTooLate { .. } => 24,
+        Refusal::TooManyInbound { .. } => 25,
+        Refusal::NoDatedSupply => 26,
     }
 }
 
@@ -162,26 +167,30 @@ pub(in super::super) fn get(r: &mut Reader<'_>) -> Result<Refusal, BadRecord> {
         20 => Refusal::VersionMismatch {
             actual: r.narrow()?,
         },
-        21 => Refusal::UnknownInbound {
+        21 => Refusal::Frozen(Frozen {
+            campaign: r.text()?.into(),
+            until: UnixMillis(r.signed()?),
+        }),
+        22 => Refusal::UnknownInbound {
             sku: r.text()?.into(),
             id: r.text()?.into(),
         },
-        22 => Refusal::OverReceipt {
+        23 => Refusal::OverReceipt {
             sku: r.text()?.into(),
             id: r.text()?.into(),
             requested: r.units()?,
             open: r.units()?,
         },
-        23 => Refusal::DueTooLate {
+        24 => Refusal::DueTooLate {
             sku: r.text()?.into(),
             id: r.text()?.into(),
             due: get_due(r)?,
             latest: get_due(r)?,
         },
-        24 => Refusal::TooManyInbound {
+        25 => Refusal::TooManyInbound {
             sku: r.text()?.into(),
         },
-        25 => Refusal::NoDatedSupply,
+        26 => Refusal::NoDatedSupply,
         _ => return Err(BadRecord),
     })
 }

@@ -3,7 +3,7 @@
 use smallvec::smallvec;
 
 use super::*;
-use crate::domain::verdict::{Excess, Limit, Refusal, Shortage, Stale};
+use crate::domain::verdict::{Excess, Frozen, Limit, Refusal, Shortage, Stale};
 use crate::domain::{Inbound, InboundKind, Units};
 use crate::ledger::event::{InboundChanged, InboundItem, InboundVerb};
 
@@ -103,6 +103,10 @@ fn refusals() -> Vec<Refusal> {
         },
         Refusal::TooManyInbound { sku: "x".into() },
         Refusal::NoDatedSupply,
+        Refusal::Frozen(Frozen {
+            campaign: "drop".into(),
+            until: UnixMillis(1_780_336_800_000),
+        }),
     ]
 }
 
@@ -144,12 +148,6 @@ fn acted() -> Body<'static> {
 }
 
 fn bodies() -> Vec<Body<'static>> {
-    let settings = Settings {
-        safety: Safety::Percent(250),
-        selling: Selling::Suspended,
-        low_water: Some(units(0)),
-        version: 3,
-    };
     let item = StockItem {
         sku: "a",
         node: NodeIx(1),
@@ -169,6 +167,13 @@ fn bodies() -> Vec<Body<'static>> {
     };
     vec![
         Body::Opened { before: 7 },
+        Body::PolicyPut {
+            version: 3,
+            operator: "anna",
+            reason: "",
+            over: "the lorry is late",
+            text: "{}",
+        },
         Body::NodeNamed {
             node: NodeIx(u16::MAX),
             name: "hangzhou-1",
@@ -206,12 +211,6 @@ fn bodies() -> Vec<Body<'static>> {
             operator: Some("li"),
             items: vec![item, item],
         }),
-        Body::SettingsPut {
-            key: key(2),
-            sku: "a",
-            before: Settings::default(),
-            after: settings,
-        },
         Body::InboundChanged(InboundChanged {
             key: key(4),
             verb: InboundVerb::Receive,
@@ -242,6 +241,25 @@ fn inbound_item(kind: InboundKind) -> InboundItem<'static> {
     }
 }
 
+/// Settings that were put, and some that were put against a freeze.
+fn settings_put() -> [Body<'static>; 2] {
+    let settings = Settings {
+        safety: Safety::Percent(250),
+        selling: Selling::Suspended,
+        low_water: Some(units(0)),
+        version: 3,
+    };
+    let put = |before, after, over| Body::SettingsPut {
+        key: key(2),
+        sku: "a",
+        before,
+        after,
+        over,
+    };
+    let none = Settings::default();
+    [put(none, settings, ""), put(settings, none, "recall")]
+}
+
 fn every_body() -> Vec<Body<'static>> {
     let refused = |refusal| Body::Refused {
         key: key(3),
@@ -249,6 +267,7 @@ fn every_body() -> Vec<Body<'static>> {
     };
     bodies()
         .into_iter()
+        .chain(settings_put())
         .chain(refusals().into_iter().map(refused))
         .collect()
 }

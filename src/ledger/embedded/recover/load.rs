@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::super::State;
-use super::super::record::BadRecord;
+use super::super::record::{self, BadRecord};
 use super::super::record_shard::{LineRef, shard_of as record_shard_of};
-use super::super::snapshot::{NAMES, RECORDS, STOCK, get_names, get_records, get_stock};
+use super::super::snapshot::{NAMES, POLICY, RECORDS, STOCK, get_names, get_records, get_stock};
 use super::super::snapshot_file::SnapshotReader;
 use super::super::storage::Storage;
 use super::{Loading, OpenError, line_ref};
 use crate::domain::ReservationId;
+use crate::ledger::Position;
 
 impl State {
     pub(super) fn load_snapshot(
@@ -24,6 +25,7 @@ impl State {
             let shard = usize::try_from(section.index).unwrap_or(usize::MAX);
             match section.kind {
                 NAMES => self.load_names(section.bytes, loading)?,
+                POLICY => self.load_policy(section.bytes)?,
                 RECORDS => self.load_records(shard, section.bytes, loading)?,
                 STOCK => self.load_stock(shard, section.bytes, loading)?,
                 kind => {
@@ -34,6 +36,11 @@ impl State {
             }
         }
         Ok(reader.sequence())
+    }
+
+    fn load_policy(&self, bytes: &[u8]) -> Result<(), OpenError> {
+        let event = record::decode(Position::default(), bytes)?;
+        self.replay_policy(event.at, &event.body)
     }
 
     fn load_names(&self, bytes: &[u8], loading: &mut Loading) -> Result<(), OpenError> {

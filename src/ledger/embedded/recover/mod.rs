@@ -13,6 +13,7 @@ use std::sync::{Arc, RwLock};
 use crossbeam::utils::CachePadded;
 
 use super::journal::{Journal, JournalConfig, JournalError, JournalRecovery, ReplayError};
+use super::policy::Kept;
 use super::pool::Pool;
 use super::record::{self, BadRecord};
 use super::record_shard::LineRef;
@@ -235,6 +236,7 @@ impl State {
             hasher,
             nodes: RwLock::new(Names::new(NODES_MAX)),
             channels: RwLock::new(Names::new(CHANNELS_MAX)),
+            policy: Kept::default(),
             counts: CachePadded::default(),
         }
     }
@@ -257,6 +259,7 @@ impl State {
             ReplayError::Record { source, .. } => source,
         })?;
         self.finish(&loading)?;
+        self.enforce_kept_policy()?;
         Ok((from, loading.latest))
     }
 

@@ -69,6 +69,7 @@ impl State {
                     .into_iter()
                     .try_for_each(|item| self.replay_inbound(sequence, item, loading))
             }
+            Body::PolicyPut { .. } => self.replay_policy(event.at, &event.body),
             Body::Refused { key, .. } => self.keep_event(event, *key, loading),
         }
     }

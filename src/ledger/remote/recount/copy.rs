@@ -205,6 +205,7 @@ impl Copy {
             Body::Opened { .. }
             | Body::NodeNamed { .. }
             | Body::ChannelNamed { .. }
+            | Body::PolicyPut { .. }
             | Body::Refused { .. } => Ok(()),
         };
         if done.is_err() {

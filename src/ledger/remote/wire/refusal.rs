@@ -4,8 +4,8 @@ use super::Malformed;
 use super::command;
 use super::pack::{Reader, Writer};
 use super::record::pin;
-use crate::domain::verdict::{Excess, Limit, Refusal, Shortage, Stale};
-use crate::domain::{NodeIx, Units};
+use crate::domain::verdict::{Excess, Frozen, Limit, Refusal, Shortage, Stale};
+use crate::domain::{NodeIx, Units, UnixMillis};
 
 /// Reads a refusal of that many values.
 pub(super) fn take(r: &mut Reader<'_>, values: usize) -> Result<Refusal, Malformed> {
@@ -56,6 +56,10 @@ pub(super) fn take(r: &mut Reader<'_>, values: usize) -> Result<Refusal, Malform
         20 => Refusal::VersionMismatch {
             actual: r.narrow()?,
         },
+        21 => Refusal::Frozen(Frozen {
+            campaign: r.text()?.into(),
+            until: UnixMillis(r.narrow()?),
+        }),
         _ => return Err(Malformed),
     })
 }
@@ -205,7 +209,8 @@ pub(super) fn pack(refusal: &Refusal) -> Result<Vec<u8>, Malformed> {
         | Refusal::OverShip { .. }
         | Refusal::OverReturn { .. }
         | Refusal::PartialTransfer { .. }
-        | Refusal::VersionMismatch { .. } => return Err(Malformed),
+        | Refusal::VersionMismatch { .. }
+        | Refusal::Frozen(_) => return Err(Malformed),
     }
     Ok(w.0)
 }

@@ -1,0 +1,470 @@
+//! The shape of a policy's JSON. The rule book's types know no wire format; these are nothing else.
+
+use std::fmt;
+
+use serde::de::{Error, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::campaign_form::{CampaignForm, ChangeSetForm};
+use crate::domain::percent::Percent;
+use crate::domain::policy::{
+    Against, Amount, Document, Entry, Every, LimitOn, Protection, Rule, Scope, Selector, Set, Tag,
+};
+use crate::domain::{Units, UnixMillis};
+use crate::ledger::time_text;
+use crate::limits::UNITS_MAX;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DocumentForm {
+    #[serde(default)]
+    channels: Vec<EntryForm>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    sets: Vec<SetForm>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<TagForm>,
+    #[serde(default)]
+    rules: Vec<RuleForm>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    change_sets: Vec<ChangeSetForm>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    campaigns: Vec<CampaignForm>,
+}
+
+impl From<DocumentForm> for Document {
+    fn from(form: DocumentForm) -> Self {
+        Self {
+            channels: all(form.channels),
+            sets: all(form.sets),
+            tags: all(form.tags),
+            rules: all(form.rules),
+            change_sets: all(form.change_sets),
+            campaigns: all(form.campaigns),
+        }
+    }
+}
+
+impl From<&Document> for DocumentForm {
+    fn from(document: &Document) -> Self {
+        Self {
+            channels: all(&document.channels),
+            sets: all(&document.sets),
+            tags: all(&document.tags),
+            rules: all(&document.rules),
+            change_sets: all(&document.change_sets),
+            campaigns: all(&document.campaigns),
+        }
+    }
+}
+
+pub(super) fn all<A, B: From<A>>(items: impl IntoIterator<Item = A>) -> Vec<B> {
+    items.into_iter().map(Into::into).collect()
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EntryForm {
+    name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parent: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rank: Option<u16>,
+}
+
+impl From<EntryForm> for Entry {
+    fn from(form: EntryForm) -> Self {
+        let EntryForm { name, parent, rank } = form;
+        Self { name, parent, rank }
+    }
+}
+
+impl From<&Entry> for EntryForm {
+    fn from(entry: &Entry) -> Self {
+        let Entry { name, parent, rank } = entry.clone();
+        Self { name, parent, rank }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TagForm {
+    name: String,
+    skus: Vec<String>,
+}
+
+impl From<TagForm> for Tag {
+    fn from(form: TagForm) -> Self {
+        let TagForm { name, skus } = form;
+        Self { name, skus }
+    }
+}
+
+impl From<&Tag> for TagForm {
+    fn from(tag: &Tag) -> Self {
+        let Tag { name, skus } = tag.clone();
+        Self { name, skus }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SetFields {
+    name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    prefix: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    skus: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tag: Option<String>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "SetFields", into = "SetFields")]
+struct SetForm(Set);
+
+impl TryFrom<SetFields> for SetForm {
+    type Error = &'static str;
+
+    fn try_from(fields: SetFields) -> Result<Self, Self::Error> {
+        let selector = match (fields.prefix, fields.skus, fields.tag) {
+            (Some(prefix), None, None) => Selector::Prefix(prefix),
+            (None, Some(skus), None) => Selector::Skus(skus),
+            (None, None, Some(tag)) => Selector::Tag(tag),
+            (_, _, _) => return Err("a set has one of prefix, skus and tag"),
+        };
+        let name = fields.name;
+        Ok(Self(Set { name, selector }))
+    }
+}
+
+impl From<SetForm> for SetFields {
+    fn from(SetForm(set): SetForm) -> Self {
+        let mut fields = Self {
+            name: set.name,
+            prefix: None,
+            skus: None,
+            tag: None,
+        };
+        match set.selector {
+            Selector::Prefix(prefix) => fields.prefix = Some(prefix),
+            Selector::Skus(skus) => fields.skus = Some(skus),
+            Selector::Tag(tag) => fields.tag = Some(tag),
+        }
+        fields
+    }
+}
+
+impl From<SetForm> for Set {
+    fn from(SetForm(set): SetForm) -> Self {
+        set
+    }
+}
+
+impl From<&Set> for SetForm {
+    fn from(set: &Set) -> Self {
+        Self(set.clone())
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleFields {
+    id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sku: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    set: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    default: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    from: Option<Moment>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<Moment>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    every: Option<EveryForm>,
+    limits: Vec<LimitForm>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "RuleFields", into = "RuleFields")]
+pub(super) struct RuleForm(Rule);
+
+impl TryFrom<RuleFields> for RuleForm {
+    type Error = &'static str;
+
+    fn try_from(fields: RuleFields) -> Result<Self, Self::Error> {
+        let scope = match (fields.sku, fields.set, fields.default) {
+            (Some(sku), None, false) => Scope::Sku(sku),
+            (None, Some(set), false) => Scope::Set(set),
+            (None, None, true) => Scope::Default,
+            (_, _, _) => return Err("a rule has one of sku, set and \"default\": true"),
+        };
+        Ok(Self(Rule {
+            id: fields.id,
+            scope,
+            from: fields.from.map(|Moment(at)| at),
+            until: fields.until.map(|Moment(at)| at),
+            every: fields.every.map(Into::into),
+            limits: all(fields.limits),
+        }))
+    }
+}
+
+impl From<RuleForm> for RuleFields {
+    fn from(RuleForm(rule): RuleForm) -> Self {
+        let (sku, set, default) = match rule.scope {
+            Scope::Sku(sku) => (Some(sku), None, false),
+            Scope::Set(set) => (None, Some(set), false),
+            Scope::Default => (None, None, true),
+        };
+        Self {
+            id: rule.id,
+            sku,
+            set,
+            default,
+            from: rule.from.map(Moment),
+            until: rule.until.map(Moment),
+            every: rule.every.map(Into::into),
+            limits: all(rule.limits),
+        }
+    }
+}
+
+impl From<RuleForm> for Rule {
+    fn from(RuleForm(rule): RuleForm) -> Self {
+        rule
+    }
+}
+
+impl From<&Rule> for RuleForm {
+    fn from(rule: &Rule) -> Self {
+        Self(rule.clone())
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum EveryForm {
+    Day,
+    Week,
+}
+
+impl From<EveryForm> for Every {
+    fn from(form: EveryForm) -> Self {
+        match form {
+            EveryForm::Day => Self::Day,
+            EveryForm::Week => Self::Week,
+        }
+    }
+}
+
+impl From<Every> for EveryForm {
+    fn from(every: Every) -> Self {
+        match every {
+            Every::Day => Self::Day,
+            Every::Week => Self::Week,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LimitForm {
+    channel: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cap: Option<CapForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    protection: Option<ProtectionForm>,
+}
+
+impl From<LimitForm> for LimitOn {
+    fn from(form: LimitForm) -> Self {
+        Self {
+            channel: form.channel,
+            cap: form.cap.map(|CapForm(amount)| amount),
+            protection: form.protection.map(|ProtectionForm(kept)| kept),
+        }
+    }
+}
+
+impl From<LimitOn> for LimitForm {
+    fn from(limit: LimitOn) -> Self {
+        Self {
+            channel: limit.channel,
+            cap: limit.cap.map(CapForm),
+            protection: limit.protection.map(ProtectionForm),
+        }
+    }
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CapFields {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    percent: Option<PercentForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    units: Option<UnitsForm>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(try_from = "CapFields", into = "CapFields")]
+struct CapForm(Amount);
+
+impl TryFrom<CapFields> for CapForm {
+    type Error = &'static str;
+
+    fn try_from(fields: CapFields) -> Result<Self, Self::Error> {
+        amount(fields.percent, fields.units).map(Self)
+    }
+}
+
+impl From<CapForm> for CapFields {
+    fn from(CapForm(amount): CapForm) -> Self {
+        let (percent, units) = amount_fields(amount);
+        Self { percent, units }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProtectionFields {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    percent: Option<PercentForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    units: Option<UnitsForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    against: Option<AgainstForm>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(try_from = "ProtectionFields", into = "ProtectionFields")]
+struct ProtectionForm(Protection);
+
+impl TryFrom<ProtectionFields> for ProtectionForm {
+    type Error = &'static str;
+
+    fn try_from(fields: ProtectionFields) -> Result<Self, Self::Error> {
+        Ok(Self(Protection {
+            amount: amount(fields.percent, fields.units)?,
+            against: match fields.against {
+                None | Some(AgainstForm::All) => Against::All,
+                Some(AgainstForm::LowerRanks) => Against::LowerRanks,
+            },
+        }))
+    }
+}
+
+impl From<ProtectionForm> for ProtectionFields {
+    fn from(ProtectionForm(kept): ProtectionForm) -> Self {
+        let (percent, units) = amount_fields(kept.amount);
+        Self {
+            percent,
+            units,
+            against: match kept.against {
+                Against::All => None,
+                Against::LowerRanks => Some(AgainstForm::LowerRanks),
+            },
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum AgainstForm {
+    All,
+    LowerRanks,
+}
+
+fn amount(percent: Option<PercentForm>, units: Option<UnitsForm>) -> Result<Amount, &'static str> {
+    match (percent, units) {
+        (Some(PercentForm(Percent(points))), None) => Ok(Amount::Percent(points)),
+        (None, Some(UnitsForm(units))) => Ok(Amount::Units(units)),
+        (_, _) => Err("one of percent and units is needed"),
+    }
+}
+
+fn amount_fields(amount: Amount) -> (Option<PercentForm>, Option<UnitsForm>) {
+    match amount {
+        Amount::Percent(points) => (Some(PercentForm(Percent(points))), None),
+        Amount::Units(units) => (None, Some(UnitsForm(units))),
+    }
+}
+
+struct PercentForm(Percent);
+
+impl<'de> Deserialize<'de> for PercentForm {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct PercentVisitor;
+        impl Visitor<'_> for PercentVisitor {
+            type Value = PercentForm;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a percentage with at most two decimals")
+            }
+
+            fn visit_u64<E: Error>(self, value: u64) -> Result<PercentForm, E> {
+                let found = Percent::whole(value).map(PercentForm);
+                found.ok_or_else(|| E::invalid_value(Unexpected::Unsigned(value), &self))
+            }
+
+            fn visit_f64<E: Error>(self, value: f64) -> Result<PercentForm, E> {
+                let found = Percent::parse(&value.to_string()).map(PercentForm);
+                found.ok_or_else(|| E::invalid_value(Unexpected::Float(value), &self))
+            }
+        }
+        input.deserialize_any(PercentVisitor)
+    }
+}
+
+impl Serialize for PercentForm {
+    fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
+        let Percent(points) = self.0;
+        if points.is_multiple_of(100) {
+            output.serialize_u16(points / 100)
+        } else {
+            // The binary fraction nearest to it, whose shortest decimal form is what is meant.
+            output.serialize_f64(f64::from(points) / 100.0)
+        }
+    }
+}
+
+pub(super) struct UnitsForm(pub(super) Units);
+
+impl<'de> Deserialize<'de> for UnitsForm {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let found = Units::new(u64::deserialize(input)?).map(Self);
+        found.ok_or_else(|| D::Error::custom(format_args!("more than {UNITS_MAX} units")))
+    }
+}
+
+impl Serialize for UnitsForm {
+    fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
+        output.serialize_u64(self.0.get())
+    }
+}
+
+/// A moment of the years 1970 to 9999, which are those that the text of an answer can say.
+pub(super) struct Moment(pub(super) UnixMillis);
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(input)?;
+        let sayable = |at: &UnixMillis| {
+            let text = time_text::to_text(*at);
+            str::from_utf8(&text).ok().and_then(time_text::parse) == Some(*at)
+        };
+        let found = time_text::parse(&text).filter(sayable).map(Self);
+        found.ok_or_else(|| D::Error::custom("must be a moment like 2026-06-01T18:00:00Z"))
+    }
+}
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
+        let text = time_text::to_text(self.0);
+        let text = str::from_utf8(&text).unwrap_or_default();
+        match text.strip_suffix(".000Z") {
+            Some(to_the_second) => output.collect_str(&format_args!("{to_the_second}Z")),
+            None => output.serialize_str(text),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The policy as a ledger keeps it: versions of one text, of which the last is in force.
+
+mod campaign_form;
+mod form;
+mod history;
+#[cfg(test)]
+mod tests;
+pub mod text;
+
+use std::sync::Arc;
+
+pub use self::history::History;
+use self::text::TextFault;
+use super::LedgerError;
+use crate::domain::policy::{Document, Fault, Policy};
+use crate::domain::{ChannelIx, Frozen, UnixMillis};
+
+/// One version of the policy, as it was put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyVersion {
+    /// Counts the versions from 1.
+    pub version: u64,
+    /// When it was put.
+    pub at: UnixMillis,
+    /// By whom; may be empty.
+    pub operator: Box<str>,
+    /// Why; may be empty.
+    pub reason: Box<str>,
+    /// Why a freeze was overridden; empty where none was.
+    pub over: Box<str>,
+    /// The document as canonical JSON.
+    pub text: Arc<str>,
+}
+
+/// What is to be put.
+#[derive(Debug, Clone, Copy)]
+pub struct PolicyPut<'a> {
+    /// The document as JSON.
+    pub text: &'a str,
+    /// The version that must be in force; 0 stands for none. `None`: any.
+    pub expected: Option<u64>,
+    /// By whom.
+    pub operator: &'a str,
+    /// Why.
+    pub reason: &'a str,
+    /// Why a freeze is overridden; empty: it is not.
+    pub over: &'a str,
+}
+
+/// Why a policy was not put.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PutPolicyError {
+    /// The text is no document.
+    #[error("not a policy: {0}")]
+    Malformed(String),
+    /// The document has faults.
+    #[error("the policy has {} faults", .0.len())]
+    Faults(Vec<Fault>),
+    /// Another version is in force than was expected; 0: none.
+    #[error("version {current} is in force")]
+    VersionMismatch {
+        /// That version.
+        current: u64,
+    },
+    /// A campaign has frozen what would change.
+    #[error("campaign {campaign} keeps the policy as it is")]
+    Frozen {
+        /// Its name.
+        campaign: Box<str>,
+        /// Until then.
+        until: UnixMillis,
+    },
+    /// There is no room for another channel's name.
+    #[error("too many channels")]
+    TooManyChannels,
+    /// The ledger failed.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+impl From<Frozen> for PutPolicyError {
+    fn from(Frozen { campaign, until }: Frozen) -> Self {
+        Self::Frozen { campaign, until }
+    }
+}
+
+impl From<TextFault> for PutPolicyError {
+    fn from(fault: TextFault) -> Self {
+        Self::Malformed(fault.to_string())
+    }
+}
+
+/// The policy in force with its document. Compiled once, shared.
+#[derive(Debug)]
+pub struct PolicyInForce {
+    /// Which version, and its text.
+    pub version: PolicyVersion,
+    /// What the text says.
+    pub document: Document,
+    /// What the ledger asks.
+    pub policy: Policy,
+}
+
+impl PolicyInForce {
+    /// Checks and compiles a document, which the version's text says.
+    pub fn compile(
+        version: PolicyVersion,
+        document: Document,
+        channel_index: impl Fn(&str) -> Option<ChannelIx>,
+    ) -> Result<Self, PutPolicyError> {
+        let policy = Policy::compile(&document, channel_index).map_err(PutPolicyError::Faults)?;
+        Ok(Self {
+            version,
+            document,
+            policy,
+        })
+    }
+
+    /// Compiles a version that was kept.
+    pub fn read(
+        version: PolicyVersion,
+        channel_index: impl Fn(&str) -> Option<ChannelIx>,
+    ) -> Result<Self, PutPolicyError> {
+        let document = text::parse(&version.text)?;
+        Self::compile(version, document, channel_index)
+    }
+}

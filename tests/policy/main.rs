@@ -1,0 +1,8 @@
+//! The policy of a whole engine: put, kept, in force, and still so after whatever comes.
+
+#![expect(clippy::unwrap_used, reason = "test code")]
+
+mod campaigns;
+mod desk;
+mod kept;
+mod selling;

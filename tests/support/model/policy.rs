@@ -1,0 +1,263 @@
+//! The policy, by the words of `docs/POLICY.md`: parents are walked by name, nothing is compiled.
+
+use std::collections::BTreeMap;
+
+use holdfast::domain::policy::{
+    Against, Amount, Document, Entry, Every, LimitOn, Rule, Scope, Selector,
+};
+use holdfast::domain::verdict::Limit;
+
+use super::super::history::CHANNEL_NAMES;
+use super::{Bug, Model};
+
+/// What counts in one window of a SKU, by channel.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Window {
+    begun: i64,
+    shipped: BTreeMap<u16, i128>,
+}
+
+/// A SKU under the rule in force, as a channel sees it that asks.
+pub(super) struct Desk<'m> {
+    document: &'m Document,
+    limits: &'m [LimitOn],
+    /// Whether protections bind.
+    keeps: bool,
+    asker: &'m str,
+    on_hand: i128,
+    /// What the channels have open and have shipped in the window, by name.
+    open: BTreeMap<&'m str, i128>,
+    shipped: BTreeMap<&'m str, i128>,
+}
+
+fn name(channel: u16) -> &'static str {
+    CHANNEL_NAMES[usize::from(channel)]
+}
+
+/// The rule in force for a SKU, and the beginning of its window.
+fn rule<'d>(document: &'d Document, sku: &str, now: i64) -> Option<(&'d Rule, i64)> {
+    let lists = document.sets.iter().filter(|set| match &set.selector {
+        Selector::Prefix(_) => false,
+        Selector::Skus(skus) => skus.iter().any(|one| one == sku),
+        Selector::Tag(tag) => {
+            let tag = document.tags.iter().find(|of| of.name == *tag);
+            tag.is_some_and(|tag| tag.skus.iter().any(|one| one == sku))
+        }
+    });
+    let mut prefixes: Vec<_> = document
+        .sets
+        .iter()
+        .filter_map(|set| match &set.selector {
+            Selector::Prefix(prefix) if sku.starts_with(prefix) => Some((prefix.len(), set)),
+            _ => None,
+        })
+        .collect();
+    prefixes.sort_by_key(|(length, _)| std::cmp::Reverse(*length));
+    let named = lists.chain(prefixes.into_iter().map(|(_, set)| set));
+    let mut scopes = vec![Scope::Sku(sku.to_owned())];
+    scopes.extend(named.map(|set| Scope::Set(set.name.clone())));
+    scopes.push(Scope::Default);
+    scopes
+        .iter()
+        .find_map(|scope| rule_of(document, scope, now))
+}
+
+fn rule_of<'d>(document: &'d Document, scope: &Scope, now: i64) -> Option<(&'d Rule, i64)> {
+    let mut rules = document.rules.iter().filter(|rule| rule.scope == *scope);
+    let dated = rules.clone().find_map(|rule| {
+        let from = rule.from?.0;
+        let until = rule.until.map_or(i64::MAX, |until| until.0);
+        (from <= now && now < until).then_some((rule, from))
+    });
+    if let Some((rule, from)) = dated {
+        let begun = rule.every.map_or(from, |every| {
+            let length = match every {
+                Every::Day => 86_400_000,
+                Every::Week => 604_800_000,
+            };
+            now - (now - from) % length
+        });
+        return Some((rule, begun));
+    }
+    rules.find(|rule| rule.from.is_none()).map(|rule| (rule, 0))
+}
+
+impl Model {
+    pub(crate) fn put_policy(&mut self, document: &Document) {
+        self.policy = Some(document.clone());
+    }
+
+    /// Units of a line count as shipped in the window in force.
+    pub(super) fn count_shipped(&mut self, now: i64, key: &str, at: usize, quantity: i128) {
+        let booking = &self.bookings[key];
+        let (channel, sku) = (booking.channel, booking.rows[at].sku.clone());
+        let found = self.policy.as_ref().and_then(|of| rule(of, &sku, now));
+        let begun = found.map_or(0, |(_, begun)| begun);
+        let window = &mut self.items.get_mut(&sku).unwrap().window;
+        if window.begun != begun {
+            *window = Window {
+                begun,
+                ..Window::default()
+            };
+        }
+        *window.shipped.entry(channel).or_default() += quantity;
+    }
+
+    /// The most of a SKU that caps and protections leave a channel of what is free, and which of
+    /// them it is; `None`: they leave all of it.
+    pub(super) fn share(
+        &self,
+        now: i64,
+        sku: &str,
+        channel: u16,
+        (free, taken): (i128, i128),
+    ) -> Option<(i128, Limit)> {
+        let document = self.policy.as_ref()?;
+        let (rule, begun) = rule(document, sku, now)?;
+        let item = &self.items[sku];
+        let mut open: BTreeMap<&str, i128> = BTreeMap::new();
+        for (key, row) in &item.open {
+            let booking = &self.bookings[key];
+            *open.entry(name(booking.channel)).or_default() += booking.rows[*row].open();
+        }
+        *open.entry(name(channel)).or_default() += taken;
+        let counted = item.window.shipped.iter();
+        let forgets = self.has(Bug::ShippedUncounted);
+        let counted = counted.filter(|_| item.window.begun == begun && !forgets);
+        let desk = Desk {
+            document,
+            limits: &rule.limits,
+            keeps: !self.has(Bug::NothingKept),
+            asker: name(channel),
+            on_hand: item.on_hand(),
+            open,
+            shipped: counted.map(|(of, units)| (name(*of), *units)).collect(),
+        };
+        desk.room(free)
+    }
+}
+
+impl Desk<'_> {
+    fn entry(&self, name: &str) -> Option<&Entry> {
+        self.document.channels.iter().find(|of| of.name == name)
+    }
+
+    /// The entry itself and those above it.
+    fn line(&self, name: &str) -> Vec<&str> {
+        let first = self.entry(name);
+        let above = |of: &&Entry| self.entry(of.parent.as_deref()?);
+        std::iter::successors(first, above)
+            .map(|of| of.name.as_str())
+            .collect()
+    }
+
+    fn rank(&self, name: &str) -> u16 {
+        let line = self.line(name);
+        let rank = line.iter().find_map(|of| self.entry(of)?.rank);
+        rank.unwrap_or(u16::MAX)
+    }
+
+    fn limit(&self, name: &str) -> Option<&LimitOn> {
+        self.limits.iter().find(|limit| limit.channel == name)
+    }
+
+    /// Entries in order, siblings by rank, then as written.
+    fn in_order<'s>(&'s self, parent: Option<&str>, into: &mut Vec<&'s str>) {
+        let channels = self.document.channels.iter();
+        let mut children: Vec<_> = channels
+            .filter(|of| of.parent.as_deref() == parent)
+            .collect();
+        children.sort_by_key(|of| of.rank.unwrap_or(u16::MAX));
+        for child in children {
+            into.push(&child.name);
+            self.in_order(Some(&child.name), into);
+        }
+    }
+
+    /// Those with limits whose nearest entry above with limits is that one.
+    fn right_below(&self, parent: Option<&str>) -> Vec<&str> {
+        let mut found = Vec::new();
+        self.in_order(None, &mut found);
+        found.retain(|name| {
+            let line = self.line(name);
+            let mut above = line.iter().skip(1);
+            self.limit(name).is_some()
+                && above.find(|of| self.limit(of).is_some()).copied() == parent
+        });
+        found
+    }
+
+    fn used(&self, name: &str) -> i128 {
+        let inside = |channel: &&str| self.line(channel).contains(&name);
+        let sum = |of: &BTreeMap<&str, i128>| -> i128 {
+            let counted = of.iter().filter(|(channel, _)| inside(channel));
+            counted.map(|(_, units)| *units).sum()
+        };
+        sum(&self.open) + sum(&self.shipped)
+    }
+
+    fn amount(&self, amount: Amount, up: bool) -> i128 {
+        match amount {
+            Amount::Units(units) => i128::from(units.get()),
+            Amount::Percent(share) => {
+                let supply = self.on_hand + self.shipped.values().sum::<i128>();
+                let product = supply * i128::from(share);
+                (product + if up { 9_999 } else { 0 }) / 10_000
+            }
+        }
+    }
+
+    fn cap_left(&self, name: &str) -> Option<i128> {
+        let cap = self.limit(name)?.cap?;
+        Some((self.amount(cap, false) - self.used(name)).max(0))
+    }
+
+    /// What is still kept for an entry itself; `firmly`: against anybody.
+    fn open_need(&self, name: &str, firmly: bool) -> i128 {
+        let Some(kept) = self.limit(name).and_then(|limit| limit.protection) else {
+            return 0;
+        };
+        let lower = self.rank(self.asker) > self.rank(name);
+        let binds = self.keeps && (kept.against == Against::All || (!firmly && lower));
+        let rest = self.amount(kept.amount, true) - self.used(name);
+        if binds { rest.max(0) } else { 0 }
+    }
+
+    fn need(&self, name: &str, firmly: bool) -> i128 {
+        let below = self.right_below(Some(name));
+        let below: i128 = below.iter().map(|of| self.need(of, firmly)).sum();
+        let need = self.open_need(name, firmly).max(below);
+        self.cap_left(name).map_or(need, |left| need.min(left))
+    }
+
+    fn room(&self, free: i128) -> Option<(i128, Limit)> {
+        let (mut room, mut bound) = (free, None);
+        let mut path = self.line(self.asker);
+        path.retain(|name| self.limit(name).is_some());
+        let mut above: Option<&str> = None;
+        loop {
+            let next = path.pop();
+            let here = self.right_below(above);
+            let others = here.iter().filter(|name| Some(**name) != next);
+            let all: i128 = others.map(|name| self.need(name, false)).sum();
+            let before = here.iter().take_while(|name| Some(**name) != next);
+            let before: i128 = before.map(|name| self.need(name, true)).sum();
+            let mut left = (room - all).max(0);
+            if let Some(next) = next {
+                left = left.max((room - before).min(self.need(next, true)));
+            }
+            if left < room {
+                (room, bound) = (left, Some(Limit::Protection));
+            }
+            let Some(next) = next else {
+                return bound.map(|limit| (room, limit));
+            };
+            if let Some(left) = self.cap_left(next)
+                && (left < room || (left == room && bound == Some(Limit::Protection)))
+            {
+                (room, bound) = (left, Some(Limit::Cap));
+            }
+            above = Some(next);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Random policies for histories: few entries, small limits, periods that begin and end soon.
+
+use holdfast::domain::policy::{
+    Against, Amount, Document, Entry, Every, LimitOn, Protection, Rule, Scope, Selector, Set,
+};
+use holdfast::domain::{Units, UnixMillis};
+
+use super::check::START;
+use super::history::{CHANNEL_NAMES, SKUS};
+use super::rng::Rng;
+
+/// Groups above the channels; they sell nothing themselves.
+const GROUPS: [&str; 2] = ["group-0", "group-1"];
+
+/// A document, mostly without faults.
+pub(crate) fn random(rng: &mut Rng) -> Document {
+    let mut document = Document {
+        channels: channels(rng),
+        ..Document::default()
+    };
+    if rng.percent(10) {
+        return document;
+    }
+    document.sets = sets(rng);
+    let mut scopes = vec![Scope::Default];
+    scopes.extend(document.sets.iter().map(|set| Scope::Set(set.name.clone())));
+    scopes.push(Scope::Sku(rng.pick(&SKUS).to_owned()));
+    for scope in scopes {
+        if rng.percent(70) {
+            document.rules.push(rule(rng, &scope, None));
+        }
+        if rng.percent(50) {
+            let from = START + i64::try_from(rng.below(400_000)).unwrap() - 200_000;
+            document.rules.push(rule(rng, &scope, Some(from)));
+        }
+    }
+    for (at, rule) in document.rules.iter_mut().enumerate() {
+        rule.id = format!("rule-{at}");
+    }
+    document
+}
+
+fn channels(rng: &mut Rng) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::new();
+    for name in GROUPS.into_iter().chain(CHANNEL_NAMES) {
+        let above = entries.len();
+        if rng.percent(85) {
+            let parent = above > 0 && rng.percent(60);
+            entries.push(Entry {
+                name: name.to_owned(),
+                parent: parent.then(|| entries[rng.index(above)].name.clone()),
+                rank: rng
+                    .percent(50)
+                    .then(|| u16::try_from(rng.between(1, 3)).unwrap()),
+            });
+        }
+    }
+    // Some come before the entry above them.
+    if let Some(last) = entries.pop() {
+        let at = rng.index(entries.len() + 1);
+        entries.insert(at, last);
+    }
+    entries
+}
+
+fn sets(rng: &mut Rng) -> Vec<Set> {
+    let set = |name: &str, selector| Set {
+        name: name.to_owned(),
+        selector,
+    };
+    let mut sets = Vec::new();
+    if rng.percent(40) {
+        let skus = vec![SKUS[0].to_owned(), SKUS[1].to_owned()];
+        sets.push(set("list", Selector::Skus(skus)));
+    }
+    if rng.percent(40) {
+        sets.push(set("prefix", Selector::Prefix(rng.pick(&SKUS).to_owned())));
+    }
+    sets
+}
+
+fn rule(rng: &mut Rng, scope: &Scope, from: Option<i64>) -> Rule {
+    let every = from.is_some() && rng.percent(20);
+    let until = from.filter(|_| !every).map(|from| {
+        let length = i64::try_from(rng.between(1, 200_000)).unwrap();
+        UnixMillis(from + length)
+    });
+    let mut limits = Vec::new();
+    for name in GROUPS.into_iter().chain(CHANNEL_NAMES) {
+        if rng.percent(50) {
+            limits.push(limit(rng, name));
+        }
+    }
+    Rule {
+        id: String::new(),
+        scope: scope.clone(),
+        from: from.map(UnixMillis),
+        until,
+        every: every.then_some(Every::Day),
+        limits,
+    }
+}
+
+fn limit(rng: &mut Rng, channel: &str) -> LimitOn {
+    let capped = rng.percent(50);
+    let protection = (!capped || rng.percent(30)).then(|| Protection {
+        amount: amount(rng, 2_000, 4),
+        against: if rng.percent(30) {
+            Against::LowerRanks
+        } else {
+            Against::All
+        },
+    });
+    LimitOn {
+        channel: channel.to_owned(),
+        cap: capped.then(|| amount(rng, 10_000, 14)),
+        protection,
+    }
+}
+
+fn amount(rng: &mut Rng, points: u64, most: u64) -> Amount {
+    if rng.percent(50) {
+        Amount::Percent(u16::try_from(rng.below(points + 1)).unwrap())
+    } else {
+        Amount::Units(Units::new(rng.below(most + 1)).unwrap())
+    }
+}
