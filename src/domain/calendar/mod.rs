@@ -55,7 +55,7 @@ pub struct Inbound {
 
 /// Open units of lines that were promised for a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Promise {
+pub struct Promised {
     /// The day.
     pub day: Day,
     /// The node that must ship.
@@ -71,7 +71,7 @@ pub struct Calendar {
     /// Sorted by day, then name; none of zero units.
     inbound: Vec<Inbound>,
     /// Sorted by day, then pin; none of zero units.
-    promises: Vec<Promise>,
+    promises: Vec<Promised>,
 }
 
 impl Calendar {
@@ -82,7 +82,7 @@ impl Calendar {
     };
 
     /// Builds one from its stored parts.
-    pub fn from_parts(mut inbound: Vec<Inbound>, mut promises: Vec<Promise>) -> Self {
+    pub fn from_parts(mut inbound: Vec<Inbound>, mut promises: Vec<Promised>) -> Self {
         inbound.sort_by(|a, b| (a.due, &a.id).cmp(&(b.due, &b.id)));
         promises.sort_by_key(|promise| (promise.day, promise.pin));
         Self { inbound, promises }
@@ -94,7 +94,7 @@ impl Calendar {
     }
 
     /// What is promised for days, sorted by day, then pin.
-    pub fn promises(&self) -> &[Promise] {
+    pub fn promises(&self) -> &[Promised] {
         &self.promises
     }
 
@@ -139,7 +139,7 @@ impl Calendar {
                 let promise = self.promises.get_mut(at).ok_or(Inconsistent)?;
                 promise.units = promise.units.checked_add(units).ok_or(Inconsistent)?;
             }
-            Err(at) => self.promises.insert(at, Promise { day, pin, units }),
+            Err(at) => self.promises.insert(at, Promised { day, pin, units }),
         }
         Ok(())
     }

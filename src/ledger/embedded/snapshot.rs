@@ -20,7 +20,7 @@ use super::record::{BadRecord, get_line, get_pin, get_settings, put_line, put_pi
 use super::record_shard::{Head, Kept, LineRef, LineRefs, Record, RecordShard};
 use super::snapshot_file::SnapshotWriter;
 use super::stock_shard::{LineEntry, StockShard};
-use crate::domain::calendar::{Calendar, Promise};
+use crate::domain::calendar::{Calendar, Promised};
 use crate::domain::command::CommandKey;
 use crate::domain::stock::NodeStock;
 use crate::domain::{ChannelIx, ChannelUse, NodeIx, ReservationId, Stock, Ttl, UnixMillis, Uses};
@@ -208,7 +208,7 @@ fn get_calendar(r: &mut Reader<'_>) -> Result<Calendar, BadRecord> {
     let inbound = (0..count).map(|_| get_entry(r)).collect::<Result<_, _>>()?;
     let count = r.count()?;
     let promise = |r: &mut Reader<'_>| {
-        Ok(Promise {
+        Ok(Promised {
             day: get_due(r)?,
             pin: get_pin(r)?,
             units: r.units()?,

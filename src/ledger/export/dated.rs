@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::item::{BadItem, units};
-use crate::domain::calendar::Promise;
+use crate::domain::calendar;
 use crate::domain::{Calendar, Day, Inbound, InboundKind, NodeIx};
 
 /// Supply that is announced for a day.
@@ -81,7 +81,7 @@ impl Announced {
 }
 
 impl Promised {
-    pub(super) fn new(promise: &Promise) -> Self {
+    pub(super) fn new(promise: &calendar::Promised) -> Self {
         Self {
             day: promise.day.get(),
             pin: promise.pin.map(|node| node.0),
@@ -89,8 +89,8 @@ impl Promised {
         }
     }
 
-    fn read(&self) -> Result<Promise, BadItem> {
-        Ok(Promise {
+    fn read(&self) -> Result<calendar::Promised, BadItem> {
+        Ok(calendar::Promised {
             day: day(self.day)?,
             pin: self.pin.map(NodeIx),
             units: units(self.open)?,

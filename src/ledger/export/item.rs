@@ -25,6 +25,8 @@ impl BadItem {
     pub(in crate::ledger) const NAME: Self = Self("a name");
     pub(in crate::ledger) const POLICY: Self = Self("a policy");
     pub(in crate::ledger) const LINE: Self = Self("a line");
+    /// Of a ledger in a store.
+    pub(in crate::ledger) const DATED: Self = Self("a SKU or line without days, the only kind");
     pub(in crate::ledger) const ANSWER: Self = Self("an answer");
 }
 
@@ -208,6 +210,11 @@ impl Sku {
         }
     }
 
+    /// Whether anything of it is for a day.
+    pub(in crate::ledger) fn is_dated(&self) -> bool {
+        !self.inbound.is_empty() || !self.promises.is_empty()
+    }
+
     /// The stock, if it is one.
     pub(in crate::ledger) fn stock(&self) -> Result<Stock, BadItem> {
         domain::Sku::new(&self.sku).map_err(|_bad| BadItem("a SKU"))?;
@@ -377,6 +384,11 @@ impl Held {
 
     pub(in crate::ledger) const fn channel(&self) -> ChannelIx {
         ChannelIx(self.channel)
+    }
+
+    /// Whether any line was promised for a day.
+    pub(in crate::ledger) fn is_dated(&self) -> bool {
+        self.lines.iter().any(|line| line.day.is_some())
     }
 
     pub(in crate::ledger) const fn key(&self) -> CommandKey {
