@@ -132,7 +132,9 @@ impl Lane {
     async fn is_in_trouble(&self) -> Vec<Waiter> {
         let mut waiters = Vec::new();
         while self.queue.limping() < PLACES {
-            waiters.push(submit(&self.queue, AT_FIRST));
+            if self.store.calls.unanswered.get() < PLACES {
+                waiters.push(submit(&self.queue, AT_FIRST));
+            }
             tokio::task::yield_now().await;
         }
         waiters

@@ -161,8 +161,9 @@ impl<C, R> Inner<C, R> {
 pub(super) struct Queue<C, R> {
     limits: QueueLimits,
     node_of: NodeOf,
-    /// LOCK: to put one in or to take a batch out; nothing else happens under it. The queue of a
-    /// lane is only ever touched by its own thread.
+    /// LOCK: to put one in or to take a batch out; nothing else happens under it, but that the map of
+    /// the cluster is looked at while batches limp. The queue of a lane is only ever touched by its
+    /// own thread.
     inner: Mutex<Inner<C, R>>,
     /// Something is there to be taken.
     ready: Notify,

@@ -23,8 +23,8 @@ use crate::telemetry::Script;
 /// Entries of a format.
 type EntryOf<F> = Entry<<F as Format>::Command, <F as Format>::Reply>;
 
-/// The way of a batch of a format.
-type WayOf<F> = Way<<F as Format>::Command, <F as Format>::Reply>;
+/// The errand of a format.
+type ErrandOf<F> = Errand<<F as Format>::Command, <F as Format>::Reply>;
 
 /// The queue of a format.
 pub(super) type QueueOf<F> = Queue<<F as Format>::Command, <F as Format>::Reply>;
@@ -52,7 +52,7 @@ enum Attempt<R> {
 }
 
 /// The way of a batch from the queue until it is settled.
-struct Way<C: Settle, R> {
+struct Errand<C: Settle, R> {
     partition: u16,
     started: Monotonic,
     /// How long it keeps its place.
@@ -61,7 +61,7 @@ struct Way<C: Settle, R> {
     limp: Option<Limp<C, R>>,
 }
 
-impl<C: Settle, R> Way<C, R> {
+impl<C: Settle, R> Errand<C, R> {
     /// What is due beside the batch from time to time.
     fn look(&mut self, queue: &Arc<Queue<C, R>>) {
         queue.drop_stale();
@@ -98,29 +98,29 @@ impl<F: Format, C: Caller> Worker<F, C> {
                 self.queue.pass_on();
                 return None;
             };
-            let mut way = Way {
+            let mut errand = Errand {
                 partition: first.weight.partition,
                 started: monotonic(),
                 keeps_place: self.settling.keeps_place,
                 limp: None,
             };
-            self.settle(batch, &mut way).await;
+            self.settle(batch, &mut errand).await;
             self.queue.settled();
-            if way.limp.is_some() {
+            if errand.limp.is_some() {
                 return Some(self);
             }
         }
     }
 
     /// Sends a batch until every command of it has an answer.
-    async fn settle(&mut self, mut batch: Vec<EntryOf<F>>, way: &mut WayOf<F>) {
-        let started = way.started;
+    async fn settle(&mut self, mut batch: Vec<EntryOf<F>>, errand: &mut ErrandOf<F>) {
+        let started = errand.started;
         for entry in &mut batch {
             entry.sent.get_or_insert(started);
         }
         let mut pause = self.settling.pause_min;
         loop {
-            match self.attempt(&batch, way).await {
+            match self.attempt(&batch, errand).await {
                 Attempt::Answered(reply) => return self.deliver(batch, reply),
                 Attempt::OutOfMemory => {
                     batch = relief_of(batch);
@@ -147,12 +147,16 @@ impl<F: Format, C: Caller> Worker<F, C> {
                 return;
             }
             tokio::time::sleep(self.ids.jittered(pause)).await;
-            way.look(&self.queue);
+            errand.look(&self.queue);
             pause = (pause * 2).min(self.settling.pause_max);
         }
     }
 
-    async fn attempt(&mut self, batch: &[EntryOf<F>], way: &mut WayOf<F>) -> Attempt<F::Reply> {
+    async fn attempt(
+        &mut self,
+        batch: &[EntryOf<F>],
+        errand: &mut ErrandOf<F>,
+    ) -> Attempt<F::Reply> {
         let needs_memory = |entry: &EntryOf<F>| entry.weight.script == Script::Batch;
         let script = if batch.iter().any(needs_memory) {
             Script::Batch
@@ -168,7 +172,7 @@ impl<F: Format, C: Caller> Worker<F, C> {
             }
         };
         let batch_id = self.ids.next();
-        let partition = way.partition;
+        let partition = errand.partition;
         let question = Question {
             partition,
             batch_id: &batch_id,
@@ -184,7 +188,7 @@ impl<F: Format, C: Caller> Worker<F, C> {
             batch_id: &batch_id,
             time: self.settling.clock.as_ref().map(Clock::now),
         });
-        match way.call(&self.queue, called).await {
+        match errand.call(&self.queue, called).await {
             Ok(reply) => {
                 self.is_unusable = false;
                 self.read(reply, question, &commands, before)
