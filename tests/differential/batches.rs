@@ -5,12 +5,15 @@ use std::fmt::Debug;
 
 use holdfast::domain::command::{CommandKey, Keyed};
 use holdfast::domain::hash::Hasher;
+use holdfast::domain::policy::{Document, Policy};
 use holdfast::domain::stock::NodeStock;
 use holdfast::domain::{ChannelIx, NodeIx, Refusal, ReservationId, Sku, UnixMillis};
+use holdfast::ledger::policy::text;
 use holdfast::ledger::remote::wire::command::{Read, Table, encode, encode_expire, encode_read};
 use holdfast::ledger::remote::wire::reply::BatchReply;
 use holdfast::ledger::{Availability, StockView};
 
+use crate::documents::index_of;
 use crate::partition::{Partition, answer};
 use crate::support::check::{Coverage, Mismatch, START};
 use crate::support::history::{CHANNEL_NAMES, CHANNELS, NODES, REFERENCES, SKUS, Step};
@@ -123,7 +126,12 @@ impl<'h> Run<'_, 'h> {
                 self.wall += by;
                 Ok(())
             }
-            Step::Tick | Step::Restart | Step::Snapshot | Step::Policy(_) => {
+            Step::Policy(document) => {
+                self.send()?;
+                self.put_policy(document);
+                Ok(())
+            }
+            Step::Tick | Step::Restart | Step::Snapshot => {
                 self.send()?;
                 self.ask(&[encode_expire()]).map(drop)
             }
@@ -132,6 +140,18 @@ impl<'h> Run<'_, 'h> {
                 self.compare()
             }
         }
+    }
+
+    fn put_policy(&mut self, document: &Document) {
+        let Ok(policy) = Policy::compile(document, index_of) else {
+            *self.coverage.entry("policy_faults").or_default() += 1;
+            return;
+        };
+        self.now = self.now.max(self.wall);
+        let text = text::write(document);
+        self.partition.put_policy(self.wall, &policy, &text);
+        self.model.put_policy(document);
+        *self.coverage.entry("policy").or_default() += 1;
     }
 
     /// Whatever is counted again agrees with its records.

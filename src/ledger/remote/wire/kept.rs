@@ -324,7 +324,7 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
 
 /// The reservation in it is what readers are shown of it: nothing else of it is ever read.
 fn put_acted(w: &mut Writer, acted: &Acted<'_>) -> u8 {
-    w.array(5);
+    w.array(6);
     w.int(ACTED);
     w.uint(match acted.verb {
         VerbKind::Confirm => CONFIRM,
@@ -362,6 +362,13 @@ fn put_acted(w: &mut Writer, acted: &Acted<'_>) -> u8 {
         [line, kind, u64::from(node.0), units.get()]
             .iter()
             .for_each(|value| w.uint(*value));
+    }
+    let windows = (0_u64..).zip(&acted.lines);
+    let windows: Vec<_> = windows.filter(|(_, line)| line.window.0 != 0).collect();
+    w.array(2 * windows.len());
+    for (number, line) in windows {
+        w.uint(number);
+        w.int(line.window.0);
     }
     ANSWER
 }
