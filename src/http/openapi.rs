@@ -15,7 +15,7 @@ use utoipa::openapi::{Ref, Required, Response, ResponseBuilder};
 
 use crate::http::calls::{Answer, CALLS, Call, Place};
 use crate::http::catalog::Kind;
-use crate::http::{answers, dto};
+use crate::http::{answers, dto, policy_answers};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -50,6 +50,12 @@ use crate::http::{answers, dto};
         answers::Atp,
         answers::AtpResults,
         answers::EventPage,
+        dto::RollbackBody<'static>,
+        policy_answers::Policy,
+        policy_answers::PolicyPut,
+        policy_answers::PolicyVersions,
+        policy_answers::PolicyVersionWhole,
+        policy_answers::SkuPolicy,
         answers::Problem,
     ))
 )]

@@ -4,6 +4,7 @@
 pub mod atp;
 pub mod events;
 pub mod ops;
+pub mod policy;
 pub mod reservations;
 pub mod skus;
 pub mod stock;
@@ -26,6 +27,9 @@ use crate::http::request;
 pub fn router(app: Arc<App>) -> Router {
     let without_query = Router::new()
         .route("/v1/atp", post(atp::bulk_route))
+        .route("/v1/policy/rollback", post(policy::rollback_route))
+        .route("/v1/policy/versions", get(policy::versions_route))
+        .route("/v1/policy/versions/{version}", get(policy::version_route))
         .route("/v1/reservations/{id}", get(reservations::get_route))
         .route("/v1/skus/{sku}", get(skus::get_route).put(skus::put_route))
         .route("/v1/stock", post(stock::set_route))
@@ -45,6 +49,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/readyz", get(ops::readyz))
         .route("/v1/atp/{sku}", get(atp::get_route))
         .route("/v1/events", get(events::route))
+        .route("/v1/policy", get(policy::get_route).put(policy::put_route))
+        .route("/v1/skus/{sku}/policy", get(policy::of_sku_route))
         .route(
             "/v1/reservations",
             post(reservations::reserve_route).get(reservations::find_route),
@@ -92,6 +98,10 @@ pub const ROUTES: &[&str] = &[
     "/v1/atp",
     "/v1/atp/{sku}",
     "/v1/events",
+    "/v1/policy",
+    "/v1/policy/rollback",
+    "/v1/policy/versions",
+    "/v1/policy/versions/{version}",
     "/v1/reservations",
     "/v1/reservations/batch",
     "/v1/reservations/{id}",
@@ -102,6 +112,7 @@ pub const ROUTES: &[&str] = &[
     "/v1/reservations/{id}/ship",
     "/v1/reservations/{id}/transfer",
     "/v1/skus/{sku}",
+    "/v1/skus/{sku}/policy",
     "/v1/stock",
     "/v1/stock/adjustments",
     "/v1/stock/transfers",
