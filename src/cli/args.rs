@@ -32,6 +32,8 @@ pub enum Action {
     Export(Export),
     /// Reserve the orders of a trace one by one and report what was accepted
     Replay(Replay),
+    /// Find what would go wrong in a campaign; exit 0 clean, 6 on any finding
+    Preflight(Preflight),
     /// Measure throughput and latency in this process
     Bench(Bench),
     /// Check, show or write the configuration
@@ -294,6 +296,25 @@ pub struct Replay {
     /// Callers at once
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub clients: u16,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `holdfast preflight`
+#[derive(Debug, Args)]
+pub struct Preflight {
+    /// The campaign
+    pub campaign: String,
+    /// The server, for example <http://127.0.0.1:8080>
+    #[arg(long, value_name = "URL", default_value = "127.0.0.1:8080")]
+    pub server: String,
+    /// Look at the campaign of this policy, which is not put, instead of the one in force
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Counts older than this are stale [default: a day]
+    #[arg(long, value_name = "SECONDS")]
+    pub stale_after: Option<u64>,
     /// How to print.
     #[command(flatten)]
     pub output: Output,

@@ -93,11 +93,19 @@ impl Connection {
         key: &str,
         body: &Value,
     ) -> Result<Response, Failure> {
-        let body = body.to_string();
-        let headers = format!(
-            "content-type: application/json\r\nidempotency-key: {key}\r\ncontent-length: {}\r\n",
-            body.len()
-        );
+        let key = format!("idempotency-key: {key}\r\n");
+        self.send(path, &key, &body.to_string())
+    }
+
+    /// Sends a text that is JSON, where nothing is changed by it.
+    pub(crate) fn post_text(&mut self, path: &str, body: &str) -> Result<Response, Failure> {
+        self.send(path, "", body)
+    }
+
+    fn send(&mut self, path: &str, headers: &str, body: &str) -> Result<Response, Failure> {
+        let length = body.len();
+        let headers =
+            format!("content-type: application/json\r\n{headers}content-length: {length}\r\n");
         self.call("POST", path, &headers, body.as_bytes())
     }
 

@@ -6,6 +6,7 @@
 mod names;
 mod open;
 mod policy;
+pub mod preflight;
 
 use std::sync::Arc;
 

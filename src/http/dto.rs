@@ -447,7 +447,7 @@ pub struct SettingsBody<'a> {
     pub low_water: Given<Num>,
     /// Why the freeze of a campaign is overridden; without it a campaign that has frozen the SKU
     /// keeps the settings as they are.
-    #[serde(borrow)]
+    #[serde(borrow, rename = "override")]
     #[schema(value_type = Option<String>, max_length = 200)]
     pub over: Option<Text<'a>>,
 }

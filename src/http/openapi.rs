@@ -15,7 +15,7 @@ use utoipa::openapi::{Ref, Required, Response, ResponseBuilder};
 
 use crate::http::calls::{Answer, CALLS, Call, Place};
 use crate::http::catalog::Kind;
-use crate::http::{answers, dto};
+use crate::http::{answers, campaign_answers, dto};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -50,6 +50,8 @@ use crate::http::{answers, dto};
         answers::Atp,
         answers::AtpResults,
         answers::EventPage,
+        campaign_answers::Campaigns,
+        campaign_answers::Preflight,
         answers::Problem,
     ))
 )]

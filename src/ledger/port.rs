@@ -13,7 +13,9 @@ use super::{
 use crate::blocking::wait_for;
 use crate::domain::command::Keyed;
 use crate::domain::hash::Hasher;
-use crate::domain::{ChannelIx, NodeIx, Reservation, ReservationId, Settings, Sku, UnixMillis};
+use crate::domain::{
+    ChannelIx, NodeIx, Reservation, ReservationId, Settings, Sku, Stock, UnixMillis,
+};
 use crate::telemetry::Store;
 
 /// A ledger. Cheap to clone.
@@ -90,6 +92,14 @@ impl Ledger {
         match self {
             Self::Embedded(ledger) => ledger.stock(sku),
             Self::Remote(ledger) => ledger.stock(sku).await,
+        }
+    }
+
+    /// Stock of a SKU as the rule book has it; `None`: unknown.
+    pub async fn whole_stock(&self, sku: Sku<'_>) -> Result<Option<Stock>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => ledger.whole_stock(sku),
+            Self::Remote(ledger) => ledger.whole_stock(sku).await,
         }
     }
 

@@ -6,6 +6,7 @@ use holdfast::domain::stock::Safety;
 use holdfast::domain::{
     Frozen, HoldTtl, Outcome, Refusal, Settings, Sku, Ttl, UnixMillis, Verdict,
 };
+use holdfast::engine::preflight::Bounds;
 use holdfast::ledger::event::{Body, Cursor};
 use holdfast::ledger::policy::PutPolicyError;
 
@@ -169,4 +170,37 @@ fn settings_of_what_a_campaign_sells_are_frozen_with_it() {
     let expected = [("other", ""), ("s", "lot is damaged"), ("s", "")];
     let expected = expected.map(|(sku, over)| (sku.to_owned(), over.to_owned()));
     assert_eq!(over, expected);
+}
+
+#[test]
+fn count_grows_stale_until_the_next_one() {
+    let mut desk = Desk::new();
+    desk.set("first", "s", 100);
+    desk.put(DAY, 0).unwrap();
+    let stale = |desk: &Desk| {
+        let bounds = Bounds {
+            usual_hold: Ttl::from_millis(600_000).unwrap(),
+            stale_after_seconds: 3_600,
+        };
+        let report = wait_for(desk.engine.preflight("drop", bounds))
+            .unwrap()
+            .unwrap();
+        report.findings.iter().any(|of| of.code == "stale_count")
+    };
+    desk.clock.advance(HOUR);
+    assert!(!stale(&desk));
+    desk.clock.advance(1_000);
+    assert!(stale(&desk));
+    // What is known of the last count outlives a restart, with and without a snapshot.
+    desk = desk.restarted();
+    assert!(stale(&desk));
+    desk.set("second", "s", 90);
+    desk = desk.restarted();
+    assert!(!stale(&desk));
+    desk.engine.snapshot().unwrap();
+    desk.clock.advance(HOUR);
+    desk = desk.restarted();
+    assert!(!stale(&desk));
+    desk.clock.advance(1_000);
+    assert!(stale(&desk));
 }

@@ -15,7 +15,7 @@ mod room;
 mod tests;
 mod tree;
 
-pub use campaign::CampaignTerms;
+pub use campaign::{CampaignState, CampaignTerms};
 pub use check::Fault;
 pub use compile::{EntryIx, InForce, Policy};
 pub use document::{

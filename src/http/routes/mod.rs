@@ -2,6 +2,7 @@
 //! the answer.
 
 pub mod atp;
+pub mod campaigns;
 pub mod events;
 pub mod ops;
 pub mod reservations;
@@ -26,6 +27,7 @@ use crate::http::request;
 pub fn router(app: Arc<App>) -> Router {
     let without_query = Router::new()
         .route("/v1/atp", post(atp::bulk_route))
+        .route("/v1/campaigns", get(campaigns::list_route))
         .route("/v1/reservations/{id}", get(reservations::get_route))
         .route("/v1/skus/{sku}", get(skus::get_route).put(skus::put_route))
         .route("/v1/stock", post(stock::set_route))
@@ -44,6 +46,10 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/problems/{code}", get(ops::problem))
         .route("/readyz", get(ops::readyz))
         .route("/v1/atp/{sku}", get(atp::get_route))
+        .route(
+            "/v1/campaigns/{name}/preflight",
+            get(campaigns::preflight_route).post(campaigns::preflight_of_route),
+        )
         .route("/v1/events", get(events::route))
         .route(
             "/v1/reservations",
@@ -91,6 +97,8 @@ pub const ROUTES: &[&str] = &[
     "/readyz",
     "/v1/atp",
     "/v1/atp/{sku}",
+    "/v1/campaigns",
+    "/v1/campaigns/{name}/preflight",
     "/v1/events",
     "/v1/reservations",
     "/v1/reservations/batch",
