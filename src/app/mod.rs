@@ -61,6 +61,7 @@ fn dispatch(action: &Action) -> Result<(), Failure> {
         }),
         Action::Preflight(arguments) => cli::preflight::run(arguments),
         Action::Bench(arguments) => cli::bench::run(arguments),
+        Action::Policy(command) => cli::policy::run(&command.action),
         Action::Config(command) => cli::config_command::run(&command.action),
         Action::Openapi => cli::print(http::openapi::text()),
         Action::Completions { shell } => cli::completions::run(*shell),

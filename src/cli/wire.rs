@@ -63,6 +63,25 @@ impl Response {
         let detail = detail.and_then(Value::as_str).unwrap_or_default();
         format!("{} {} {detail}", self.status, self.code())
     }
+
+    /// The body of an answer that is no problem; else the problem, with all faults of a policy.
+    pub(crate) fn done(self) -> Result<Value, Failure> {
+        if self.status == 200 {
+            return Ok(self.body);
+        }
+        let mut message = self.problem();
+        let faults = self.body.get("errors").and_then(Value::as_array);
+        for fault in faults.into_iter().flatten() {
+            let [path, text, code] = ["path", "message", "code"].map(|name| text_of(fault, name));
+            message = format!("{message}\n  {path}: {text} ({code})");
+        }
+        Err(Failure::new(Exit::Failed, message))
+    }
+}
+
+/// A member of an answer that is a text; empty where it is none.
+pub(crate) fn text_of<'v>(value: &'v Value, name: &str) -> &'v str {
+    value.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
 impl Connection {
@@ -94,19 +113,21 @@ impl Connection {
         body: &Value,
     ) -> Result<Response, Failure> {
         let key = format!("idempotency-key: {key}\r\n");
-        self.send(path, &key, &body.to_string())
+        self.send("POST", path, &key, &body.to_string())
     }
 
-    /// Sends a text that is JSON, where nothing is changed by it.
-    pub(crate) fn post_text(&mut self, path: &str, body: &str) -> Result<Response, Failure> {
-        self.send(path, "", body)
-    }
-
-    fn send(&mut self, path: &str, headers: &str, body: &str) -> Result<Response, Failure> {
+    /// Sends a JSON text with this method and these headers, each ended by a line end.
+    pub(crate) fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> Result<Response, Failure> {
         let length = body.len();
         let headers =
             format!("content-type: application/json\r\n{headers}content-length: {length}\r\n");
-        self.call("POST", path, &headers, body.as_bytes())
+        self.call(method, path, &headers, body.as_bytes())
     }
 
     fn call(

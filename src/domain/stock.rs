@@ -8,7 +8,7 @@ use super::policy::{Claim, Supply};
 use super::time::UnixMillis;
 use super::units::Units;
 use super::uses::{Charge, Uses};
-use super::verdict::Limit;
+use super::verdict::{BoundBy, Limit};
 
 /// Units to keep back; no caller may hold them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -266,6 +266,13 @@ impl Stock {
             }
         }
         room
+    }
+
+    /// The cap or protection that made [`Self::room`] say `limit`; `None` for any other limit.
+    pub fn bound(&self, claim: Claim<'_>, taken: Units, limit: Limit) -> Option<BoundBy> {
+        let Claim { channel, rule } = claim;
+        let bound = rule.room(channel, self.supply(taken), self.uses(), taken);
+        rule.explain(&bound.filter(|bound| bound.limit == limit)?)
     }
 
     /// What there is after `taken` units went to other lines of the same command.

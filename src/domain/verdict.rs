@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 use super::ids::{ChannelIx, NodeIx, ReservationId};
 use super::line::{Line, LineState};
+use super::policy::Amount;
 use super::stock::Settings;
 use super::time::UnixMillis;
 use super::units::Units;
@@ -129,6 +130,23 @@ pub struct Shortage {
     pub available: Units,
     /// What bound.
     pub limit: Limit,
+    /// The cap or protection that did, where it is known how it stood.
+    pub bound: Option<BoundBy>,
+}
+
+/// A cap or a protection at the moment when it bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BoundBy {
+    /// Whose cap, or for whom units are kept.
+    pub channel: ChannelIx,
+    /// How it is written.
+    pub amount: Amount,
+    /// What a percentage is taken of: the supply of the window.
+    pub supply: Units,
+    /// It in units, with what was moved.
+    pub units: Units,
+    /// What the entry used.
+    pub used: Units,
 }
 
 impl Shortage {

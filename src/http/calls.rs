@@ -1,5 +1,7 @@
 //! The table of calls that the API document is made from.
 
+mod policy;
+
 use crate::http::catalog::{self, Kind};
 
 /// Where a parameter stands.
@@ -133,7 +135,11 @@ const fn act(path: &'static str, id: &'static str, body: &'static str) -> Call {
 }
 
 /// Every call.
-pub const CALLS: &[Call] = &[
+pub fn all() -> impl Iterator<Item = &'static Call> {
+    CALLS.iter().chain(policy::CALLS)
+}
+
+const CALLS: &[Call] = &[
     Call {
         summary: "Hold units: all lines or none, unless partial is allowed.",
         tag: "reservations",
@@ -335,6 +341,7 @@ pub const CALLS: &[Call] = &[
             &catalog::INVALID_PARAMETER,
             &catalog::PRECONDITION_REQUIRED,
             &catalog::VERSION_MISMATCH,
+            &catalog::POLICY_FROZEN,
         ],
         ..post("/v1/skus/{sku}", "put_settings", "SettingsRequest")
     },
@@ -422,7 +429,7 @@ mod tests {
     use super::*;
 
     fn lists(id: &str, kind: &'static Kind) -> bool {
-        let call = CALLS.iter().find(|call| call.id == id);
+        let call = all().find(|call| call.id == id);
         call.is_some_and(|call| call.own.contains(&kind))
     }
 

@@ -7,6 +7,7 @@ use crate::domain::verdict::{Excess, ReservationLine, Shortage, Stale, StockResu
 use crate::domain::{NodeIx, Outcome, Refusal, Reservation, Settings};
 use crate::http::json::Json;
 use crate::http::names::Names;
+use crate::http::policy_json;
 use crate::ledger::{Availability, StockView};
 
 /// What a command achieved.
@@ -145,6 +146,7 @@ pub fn availability(
     channel: Option<&str>,
     node: Option<&str>,
     found: &Availability,
+    names: Names<'_>,
 ) {
     json.raw(r#"{"sku":"#)
         .plain(sku)
@@ -159,9 +161,12 @@ pub fn availability(
     if let Some(units) = found.at_node {
         json.raw(r#","node":"#).units(units);
     }
-    json.raw(r#","limit":"#)
-        .plain(found.limit.as_str())
-        .raw("}}");
+    json.raw(r#","limit":"#).plain(found.limit.as_str());
+    if let Some(share) = &found.share {
+        json.raw(",");
+        policy_json::share_members(json, share, names);
+    }
+    json.raw("}}");
 }
 
 /// What a refusal says beyond its code and detail: members of the problem, each after a comma.
@@ -222,9 +227,13 @@ fn shortages(json: &mut Json, found: &[Shortage], names: Names<'_>) {
         json.raw(r#","requested":"#).units(short.requested);
         json.raw(r#","available":"#).units(short.available);
         json.raw(r#","short":"#).units(short.short());
-        json.raw(r#","limit":"#)
-            .plain(short.limit.as_str())
-            .raw("}");
+        json.raw(r#","limit":"#).plain(short.limit.as_str());
+        if let Some(by) = &short.bound {
+            json.raw(",");
+            let rest = format_args!("{} would have passed", short.available);
+            policy_json::bound_members(json, (short.limit, by), rest, names);
+        }
+        json.raw("}");
     }
     json.raw("]");
 }

@@ -75,10 +75,16 @@ fn look(client: &mut Client, policy: &Value) -> Preflight {
 
 /// What was found: code, SKU and channel.
 fn found(report: &Preflight) -> Vec<(&str, &str, &str)> {
-    let text = |of: &'_ Option<String>| -> &str { of.as_deref().map_or("", |of| of) };
     let findings = report.findings.iter();
     findings
-        .map(|of| (&*of.code, text(&of.sku), text(&of.channel)))
+        .map(|of| {
+            let (sku, channel) = (of.sku.as_deref(), of.channel.as_deref());
+            (
+                &*of.code,
+                sku.unwrap_or_default(),
+                channel.unwrap_or_default(),
+            )
+        })
         .collect()
 }
 
@@ -156,9 +162,9 @@ fn hold_lives_as_long_as_the_campaign_says() {
     assert_eq!(meanwhile, "2026-11-11T13:02:00.000Z");
     server.clock.advance(120_000 - 1);
     let path = "/v1/atp/a";
-    assert_eq!(client.get(path).expect(200)["atp"], 99);
+    assert_eq!(client.get(path).expect(200)["available"], 99);
     server.clock.advance(1);
-    assert_eq!(client.get(path).expect(200)["atp"], 100);
+    assert_eq!(client.get(path).expect(200)["available"], 100);
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod crowd;
 mod events;
 mod mistakes;
 mod operation;
+mod policy;
 mod reservations;
 mod stock;
 mod strict;

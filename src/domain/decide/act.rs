@@ -325,6 +325,7 @@ fn short_of(sku: &str, node: Option<NodeIx>, asked: Units, room: Units, limit: L
         requested: asked,
         available: room,
         limit,
+        bound: None,
     }
 }
 

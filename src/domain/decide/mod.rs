@@ -53,7 +53,8 @@ pub fn reserve<'s>(
             before = Some(line.sku);
         }
         let Some(stock) = stock_of(at) else { continue };
-        let (room, limit) = stock.room(line.node, taken, claim_of(at));
+        let claim = claim_of(at);
+        let (room, limit) = stock.room(line.node, taken, claim);
         let granted = line.quantity.min(room);
         if granted < line.quantity {
             shortages.push(Shortage {
@@ -62,6 +63,7 @@ pub fn reserve<'s>(
                 requested: line.quantity,
                 available: room,
                 limit,
+                bound: claim.and_then(|claim| stock.bound(claim, taken, limit)),
             });
         }
         taken = taken.checked_add(granted).unwrap_or(Units::MAX);

@@ -166,6 +166,7 @@ impl<'a, 's, F: Fn(Sku<'a>) -> Option<&'s Stock>> Draft<'a, F> {
                     requested: item.quantity,
                     available: room,
                     limit: Limit::Node,
+                    bound: None,
                 };
                 return Err(Refusal::InsufficientStock {
                     shortages: Box::new([shortage]),

@@ -1,7 +1,7 @@
 //! Campaigns as the ledger asks them.
 
 use super::classes::Class;
-use super::compile::{EntryLimit, Policy, limits, window};
+use super::compile::{EntryLimit, Found, Policy, limits, window};
 use super::document::{Campaign, Document, Every};
 use super::layer::Layer;
 use super::tree::Tree;
@@ -70,10 +70,10 @@ impl CampaignTerms {
         self.from <= now && now < self.until
     }
 
-    /// Its window and its limits, where it has limits.
-    pub(super) fn rule(&self, now: UnixMillis) -> Option<(UnixMillis, &[EntryLimit])> {
+    /// What it is as a rule, where it has limits.
+    pub(super) fn rule(&self, now: UnixMillis) -> Option<Found<'_>> {
         let limits = self.limits.as_deref()?;
-        Some((window(self.from, self.every, now), limits))
+        Some((&self.name, window(self.from, self.every, now), limits))
     }
 }
 

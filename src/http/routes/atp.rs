@@ -6,15 +6,16 @@ use axum::extract::{Path, RawQuery, State};
 use bytes::Bytes;
 
 use crate::domain::ids::check_name;
-use crate::domain::{NodeIx, Sku};
+use crate::domain::{ChannelIx, NodeIx, Sku};
 use crate::http::app::{App, Reply};
 use crate::http::dto::{AtpBody, Text};
 use crate::http::error::{Issues, Problem};
 use crate::http::json::Json;
+use crate::http::routes::policy;
 use crate::http::routes::stock::{path_sku, unknown_sku};
 use crate::http::{catalog, parse, render, request};
-use crate::ledger::Consistency;
 use crate::ledger::time_text;
+use crate::ledger::{self, Consistency};
 use crate::limits::ATP_SKUS_MAX;
 
 /// What is asked for, which unless it is said otherwise need not be of this very moment.
@@ -31,7 +32,7 @@ fn consistency(word: Option<&str>) -> Option<Consistency> {
 struct About<'a> {
     channel: Option<&'a str>,
     node: Option<&'a str>,
-    index: Option<NodeIx>,
+    of: ledger::About,
     consistency: Consistency,
 }
 
@@ -40,10 +41,8 @@ pub async fn get(app: &App, sku: &str, query: Option<&str>) -> Result<Reply, Pro
     let sku = path_sku(sku)?;
     let [channel, node, until, word] =
         request::query(query, ["channel", "node", "until", "consistency"])?;
-    for (parameter, name) in [("channel", &channel), ("node", &node)] {
-        if let Some(name) = name {
-            check_name(name).map_err(|why| request::invalid_parameter(parameter, why))?;
-        }
+    if let Some(name) = &node {
+        check_name(name).map_err(|why| request::invalid_parameter("node", why))?;
     }
     if until.is_some_and(|text| time_text::parse(&text).is_none()) {
         let why = "must be an RFC 3339 time, for instance 2026-11-11T00:00:00Z";
@@ -53,14 +52,16 @@ pub async fn get(app: &App, sku: &str, query: Option<&str>) -> Result<Reply, Pro
         let why = "must be strong or mirror";
         request::invalid_parameter("consistency", why)
     })?;
-    let index = match node.as_deref() {
-        Some(name) => Some(known_node(app, name)?),
-        None => None,
+    let named = |name| known_node(app, name);
+    let seller = |name| policy::asked_channel(app, name);
+    let of = ledger::About {
+        node: node.as_deref().map(named).transpose()?,
+        channel: channel.as_deref().map(seller).transpose()?,
     };
     let about = About {
         channel: channel.as_deref(),
         node: node.as_deref(),
-        index,
+        of,
         consistency,
     };
     let mut json = Json::new();
@@ -82,10 +83,11 @@ async fn write_one(
 ) -> Result<(), Problem> {
     let found = app
         .engine
-        .availability(sku, about.index, about.consistency)
+        .availability(sku, about.of, about.consistency)
         .await?
         .ok_or_else(|| unknown_sku(sku))?;
-    render::availability(json, sku.as_str(), about.channel, about.node, &found);
+    let (channel, node) = (about.channel, about.node);
+    render::availability(json, sku.as_str(), channel, node, &found, app.names());
     Ok(())
 }
 
@@ -104,9 +106,14 @@ pub async fn bulk(app: &App, body: &[u8]) -> Result<Reply, Problem> {
         .map(|(at, text)| parse::sku(&mut issues, format_args!("/skus/{at}"), Some(text)))
         .collect();
     let channel = body.channel.as_ref().map(Text::as_str);
-    if let Some(name) = channel {
-        parse::name(&mut issues, format_args!("/channel"), name);
-    }
+    let seller = channel.and_then(|name| {
+        let name = parse::name(&mut issues, format_args!("/channel"), name)?;
+        Some(
+            app.names()
+                .known_channel(name)
+                .unwrap_or(ChannelIx::UNNAMED),
+        )
+    });
     let place = format_args!("/node");
     let index = parse::known_node(&mut issues, place, body.node.as_ref(), app.names());
     if body
@@ -129,7 +136,10 @@ pub async fn bulk(app: &App, body: &[u8]) -> Result<Reply, Problem> {
     let about = About {
         channel,
         node: body.node.as_ref().map(Text::as_str),
-        index,
+        of: ledger::About {
+            node: index,
+            channel: seller,
+        },
         consistency: consistency.unwrap_or_default(),
     };
     let mut json = Json::new();

@@ -295,6 +295,7 @@ impl Model {
                     requested: units(*quantity),
                     available: units(quantity - rest),
                     limit: if named { Limit::Node } else { Limit::Stock },
+                    bound: None,
                 });
                 continue;
             }
@@ -405,6 +406,7 @@ impl Model {
                     requested: units(open),
                     available: units(free),
                     limit: Limit::Node,
+                    bound: None,
                 });
             }
             *taken += open.min(free);

@@ -89,6 +89,7 @@ impl Model {
             promised: units(self.promised(sku)),
             safety_stock: units(item.kept_back()),
             at_node: node.map(|node| units(free(node))),
+            share: None,
             as_of: UnixMillis(now),
         })
     }

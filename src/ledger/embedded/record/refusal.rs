@@ -3,8 +3,9 @@
 use super::BadRecord;
 use super::bytes::{Reader, Writer};
 use super::{get_pin, put_pin};
-use crate::domain::verdict::{Excess, Frozen, Limit, Refusal, Shortage, Stale};
-use crate::domain::{NodeIx, UnixMillis};
+use crate::domain::policy::Amount;
+use crate::domain::verdict::{BoundBy, Excess, Frozen, Limit, Refusal, Shortage, Stale};
+use crate::domain::{ChannelIx, NodeIx, UnixMillis};
 
 pub(in super::super) fn put(w: &mut Writer<'_>, refusal: &Refusal) {
     w.byte(tag(refusal));
@@ -155,7 +156,44 @@ fn put_shortages(w: &mut Writer<'_>, shortages: &[Shortage]) {
             Limit::Cap => 5,
             Limit::Protection => 6,
         });
+        put_bound(w, shortage.bound.as_ref());
     }
+}
+
+fn put_bound(w: &mut Writer<'_>, bound: Option<&BoundBy>) {
+    let Some(bound) = bound else {
+        return w.byte(0);
+    };
+    match bound.amount {
+        Amount::Units(units) => {
+            w.byte(1);
+            w.units(units);
+        }
+        Amount::Percent(points) => {
+            w.byte(2);
+            w.number(u64::from(points));
+        }
+    }
+    w.number(u64::from(bound.channel.0));
+    for units in [bound.supply, bound.units, bound.used] {
+        w.units(units);
+    }
+}
+
+fn get_bound(r: &mut Reader<'_>) -> Result<Option<BoundBy>, BadRecord> {
+    let amount = match r.byte()? {
+        0 => return Ok(None),
+        1 => Amount::Units(r.units()?),
+        2 => Amount::Percent(r.narrow()?),
+        _ => return Err(BadRecord),
+    };
+    Ok(Some(BoundBy {
+        amount,
+        channel: ChannelIx(r.narrow()?),
+        supply: r.units()?,
+        units: r.units()?,
+        used: r.units()?,
+    }))
 }
 
 fn get_shortages(r: &mut Reader<'_>) -> Result<Box<[Shortage]>, BadRecord> {
@@ -175,6 +213,7 @@ fn get_shortages(r: &mut Reader<'_>) -> Result<Box<[Shortage]>, BadRecord> {
                 6 => Limit::Protection,
                 _ => return Err(BadRecord),
             },
+            bound: get_bound(r)?,
         })
     };
     (0..count).map(|_| shortage(r)).collect()

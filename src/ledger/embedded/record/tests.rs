@@ -4,7 +4,8 @@ use smallvec::smallvec;
 
 use super::*;
 use crate::domain::Units;
-use crate::domain::verdict::{Excess, Frozen, Limit, Refusal, Shortage, Stale};
+use crate::domain::policy::Amount;
+use crate::domain::verdict::{BoundBy, Excess, Frozen, Limit, Refusal, Shortage, Stale};
 
 fn units(n: u64) -> Units {
     Units::new(n).unwrap()
@@ -15,6 +16,46 @@ fn key(n: u128) -> CommandKey {
         id: n << 64 | 7,
         fingerprint: 0xfeed,
     }
+}
+
+/// A shortage for each of these caps.
+fn capped(amounts: [Amount; 2]) -> Box<[Shortage]> {
+    let shortage = |amount| Shortage {
+        sku: "x".into(),
+        node: None,
+        requested: units(4),
+        available: units(3),
+        limit: Limit::Cap,
+        bound: Some(BoundBy {
+            channel: ChannelIx(9),
+            amount,
+            supply: units(1_000),
+            units: units(600),
+            used: units(597),
+        }),
+    };
+    amounts.map(shortage).into()
+}
+
+/// A shortage for each limit.
+fn of_every_limit() -> Box<[Shortage]> {
+    let limits = [
+        Limit::Suspended,
+        Limit::Stock,
+        Limit::Safety,
+        Limit::Node,
+        Limit::Cap,
+        Limit::Protection,
+    ];
+    let shortage = |limit| Shortage {
+        sku: "x".into(),
+        node: None,
+        requested: Units::MAX,
+        available: units(0),
+        limit,
+        bound: None,
+    };
+    limits.map(shortage).into()
 }
 
 fn refusals() -> Vec<Refusal> {
@@ -31,22 +72,10 @@ fn refusals() -> Vec<Refusal> {
         Refusal::KeyReused,
         Refusal::UnknownSku { sku: "x".into() },
         Refusal::InsufficientStock {
-            shortages: [
-                Limit::Suspended,
-                Limit::Stock,
-                Limit::Safety,
-                Limit::Node,
-                Limit::Cap,
-                Limit::Protection,
-            ]
-            .map(|limit| Shortage {
-                sku: "x".into(),
-                node: None,
-                requested: Units::MAX,
-                available: units(0),
-                limit,
-            })
-            .into(),
+            shortages: capped([Amount::Units(units(7)), Amount::Percent(6_000)]),
+        },
+        Refusal::InsufficientStock {
+            shortages: of_every_limit(),
         },
         Refusal::UnknownReservation,
         Refusal::UnknownLine {
@@ -123,6 +152,39 @@ fn acted() -> Body<'static> {
     })
 }
 
+fn reserved() -> Body<'static> {
+    let line = ReservedLine {
+        sku: "a",
+        pin: None,
+        requested: units(2),
+        held: units(1),
+    };
+    Body::Reserved(Reserved {
+        id: ReservationId(1),
+        fingerprint: u64::MAX,
+        channel: ChannelIx(1),
+        reference: None,
+        ttl_ms: 900_000,
+        lines: smallvec![
+            line,
+            ReservedLine {
+                pin: Some(NodeIx(0)),
+                ..line
+            }
+        ],
+    })
+}
+
+fn policy_put() -> Body<'static> {
+    Body::PolicyPut {
+        version: 3,
+        operator: "anna",
+        reason: "",
+        over: "the lorry is late",
+        text: "{}",
+    }
+}
+
 fn bodies() -> Vec<Body<'static>> {
     let item = StockItem {
         sku: "a",
@@ -134,21 +196,9 @@ fn bodies() -> Vec<Body<'static>> {
         available: units(5),
         version: u64::MAX,
     };
-    let line = ReservedLine {
-        sku: "a",
-        pin: None,
-        requested: units(2),
-        held: units(1),
-    };
     vec![
         Body::Opened { before: 7 },
-        Body::PolicyPut {
-            version: 3,
-            operator: "anna",
-            reason: "",
-            over: "the lorry is late",
-            text: "{}",
-        },
+        policy_put(),
         Body::NodeNamed {
             node: NodeIx(u16::MAX),
             name: "hangzhou-1",
@@ -157,20 +207,7 @@ fn bodies() -> Vec<Body<'static>> {
             channel: ChannelIx(0),
             name: "douyin",
         },
-        Body::Reserved(Reserved {
-            id: ReservationId(1),
-            fingerprint: u64::MAX,
-            channel: ChannelIx(1),
-            reference: None,
-            ttl_ms: 900_000,
-            lines: smallvec![
-                line,
-                ReservedLine {
-                    pin: Some(NodeIx(0)),
-                    ..line
-                }
-            ],
-        }),
+        reserved(),
         acted(),
         Body::Expired {
             id: ReservationId(5),

@@ -96,6 +96,7 @@ fn shortage(r: &mut Reader<'_>) -> Result<Shortage, Malformed> {
             6 => Limit::Protection,
             _ => return Err(Malformed),
         },
+        bound: None,
     })
 }
 
