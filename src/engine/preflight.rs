@@ -156,24 +156,30 @@ impl Engine {
     }
 
     async fn with_prefix(&self, prefix: &str) -> Result<BTreeSet<String>, LedgerError> {
-        let mut found = BTreeSet::new();
+        let mut skus = BTreeSet::new();
         let mut place = Place::Skus(0, 0);
         while matches!(place, Place::Skus(..)) {
             let page = self.parts.ledger.export_page(place).await;
-            let (items, next) = page.map_err(|error| match error {
-                WalkError::Ledger(error) => error,
-                _ => LedgerError::Unavailable,
+            let (items, next) = page.map_err(|error| {
+                if let WalkError::Ledger(error) = error {
+                    error
+                } else {
+                    LedgerError::Unavailable
+                }
             })?;
-            found.extend(items.into_iter().filter_map(|item| match item {
-                Item::Sku(sku) if sku.sku.starts_with(prefix) => Some(sku.sku),
-                _ => None,
-            }));
+            for item in items {
+                if let Item::Sku(found) = item
+                    && found.sku.starts_with(prefix)
+                {
+                    skus.insert(found.sku);
+                }
+            }
             match next {
                 Some(next) => place = next,
                 None => break,
             }
         }
-        Ok(found)
+        Ok(skus)
     }
 }
 

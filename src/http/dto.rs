@@ -303,8 +303,7 @@ pub struct PinBody<'a> {
     pub lines: Option<List<LineBody<'a>>>,
 }
 
-/// Body of a stock call with items of one kind. The document has one schema for each kind, see
-/// [`StockSetBody`] and its neighbours.
+/// Body of a stock call with items of one kind; each kind has its schema, see [`StockSetBody`].
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields, bound(deserialize = "T: Element<'de>"))]
 pub struct StockBody<'a, T> {

@@ -3,9 +3,10 @@
 use smallvec::smallvec;
 
 use super::*;
-use crate::domain::Units;
 use crate::domain::policy::Amount;
+use crate::domain::stock::{Safety, Selling};
 use crate::domain::verdict::{BoundBy, Excess, Frozen, Limit, Refusal, Shortage, Stale};
+use crate::domain::{Settings, Units};
 
 fn units(n: u64) -> Units {
     Units::new(n).unwrap()
