@@ -141,9 +141,10 @@ impl<S: Subject> Run<'_, S> {
 
     fn put_policy(&mut self, document: &Document) {
         let is_put = self.subject.put_policy(document);
+        // Whether it is frozen is a matter of time.
+        self.now = self.now.max(self.wall);
         if is_put {
             self.model.put_policy(document);
-            self.now = self.now.max(self.wall);
             self.written = self.now;
         }
         let code = if is_put { "policy" } else { "policy_faults" };
