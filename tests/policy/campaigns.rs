@@ -133,10 +133,10 @@ fn set_safety(desk: &Desk, key: &str, sku: &str, over: Option<&str>) -> Result<S
         if_version: None,
         over,
     };
-    match desk.execute(key, Command::PutSettings(put))? {
-        Outcome::Settings { settings, .. } => Ok(settings),
-        other => panic!("{other:?}"),
-    }
+    let Outcome::Settings { settings, .. } = desk.execute(key, Command::PutSettings(put))? else {
+        panic!("settings are answered with settings")
+    };
+    Ok(settings)
 }
 
 #[test]
@@ -160,13 +160,12 @@ fn settings_of_what_a_campaign_sells_are_frozen_with_it() {
     let again = set_safety(&desk, "over", "s", Some("lot is damaged"));
     assert_eq!(again, Ok(put));
     let page = wait_for(desk.engine.events(Cursor::default(), 100)).unwrap();
-    let over: Vec<_> = page
-        .iter()
-        .filter_map(|event| match event.unwrap().body {
-            Body::SettingsPut { sku, over, .. } => Some((sku.to_owned(), over.to_owned())),
-            _ => None,
-        })
-        .collect();
+    let mut over = Vec::new();
+    for event in page.iter() {
+        if let Body::SettingsPut { sku, over: why, .. } = event.unwrap().body {
+            over.push((sku.to_owned(), why.to_owned()));
+        }
+    }
     let expected = [("other", ""), ("s", "lot is damaged"), ("s", "")];
     let expected = expected.map(|(sku, over)| (sku.to_owned(), over.to_owned()));
     assert_eq!(over, expected);
