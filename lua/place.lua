@@ -80,7 +80,7 @@ local function place(at)
   else
     deadline = now + ttl
   end
-  take(first, last, grants)
+  take(channel_of(made), first, last, grants)
   seq = seq + 1
   local kind, tail = several_tail(made, first, grants, tags, count, deadline)
   put_record(slot, pack_integers(KIND_AND_SEQ, kind, seq) .. made .. tail)

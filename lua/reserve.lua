@@ -38,14 +38,14 @@ local function grants_of(first, last)
   return grants, short, sum
 end
 
--- Holds what was granted: everything where `grants` is nil.
-local function take(first, last, grants)
+-- Holds what was granted to a channel: everything where `grants` is nil.
+local function take(channel, first, last, grants)
   local line = 0
   for i = first, last, 3 do
     line = line + 1
     local at = cmds[i]
     local units = grants and grants[line] or cmds[i + 2]
-    hold(stocks[at], cmds[i + 1], units)
+    hold(stocks[at], cmds[i + 1], units, channel)
     if not changed[at] then touch_stock(at) end
     if units > 0 then open_lines = open_lines + 1 end
   end
@@ -102,7 +102,7 @@ local function reserve(at)
     result, made, reference = with_index(name, made, reference)
     if not result then return last + 1, FULL end
   end
-  take(first, last, grants)
+  take(channel_of(made), first, last, grants)
   seq = seq + 1
   put_record(slot, pack_integers(KIND_AND_SEQ, RESERVATION, seq)
     .. made .. tail_of(ttl, first, last, grants))
@@ -141,7 +141,7 @@ local function reserve_ones(at)
       if granted > 0 then results[#results + 1] = -granted end
       results[#results + 1], granted = other, 0
     else
-      hold(stock, pin, units)
+      hold(stock, pin, units, channel_of(made))
       if not changed[place] then touch_stock(place) end
       seq, granted, due_count = seq + 1, granted + 1, due_count + 1
       record = pack_integers(KIND_AND_SEQ, RESERVATION, seq) .. made .. skus[place] .. tail

@@ -74,6 +74,12 @@ pub const ATP_SKUS_MAX: usize = 1_000;
 /// Most events of one page of the event feed.
 pub const EVENTS_PAGE_MAX: usize = 1_000;
 
+/// Most SKUs of one page of deficits.
+pub const DEFICITS_PAGE_MAX: usize = 1_000;
+
+/// Most promises that are shown of one deficit.
+pub const DEFICIT_LINES_MAX: usize = 1_000;
+
 /// Longest time to live of a hold: 30 days. A hold is a promise for a short time.
 pub const TTL_MS_MAX: u32 = 30 * 24 * 3_600 * 1_000;
 

@@ -29,8 +29,9 @@ local function pass(line, from, to, units)
 end
 
 -- Committed units of a stock are no longer promised.
-local function uncommit(stock, pin, units)
+local function uncommit(stock, pin, units, channel)
   if units > stock[COMMITTED] then inconsistent('committed units') end
+  close_use(stock, channel, units)
   stock[COMMITTED] = stock[COMMITTED] - units
   pin_units(stock, pin, -units)
 end
@@ -41,7 +42,7 @@ local function add_on_hand(stock, node, units)
   set_node(stock, node, on_hand + units, apart)
 end
 
-local function do_move(line, stock, kind, node, units)
+local function do_move(line, stock, kind, node, units, channel)
   local version = stock[VERSION] + 1
   if kind == COMMIT then
     pass(line, L_HELD, L_COMMITTED, units)
@@ -49,13 +50,14 @@ local function do_move(line, stock, kind, node, units)
     stock[HELD], stock[COMMITTED] = stock[HELD] - units, stock[COMMITTED] + units
   elseif kind == RELEASE_HELD then
     pass(line, L_HELD, L_RELEASED, units)
-    unhold(stock, line[PIN], units)
+    unhold(stock, line[PIN], units, channel)
   elseif kind == RELEASE_COMMITTED then
     pass(line, L_COMMITTED, L_RELEASED, units)
-    uncommit(stock, line[PIN], units)
+    uncommit(stock, line[PIN], units, channel)
   elseif kind == SHIP_FROM then
     pass(line, L_COMMITTED, L_SHIPPED, units)
-    uncommit(stock, line[PIN], units)
+    uncommit(stock, line[PIN], units, channel)
+    ship_use(stock, units, 0)
     add_on_hand(stock, node, -units)
   elseif kind == RESTOCK then
     line[L_RETURNED] = line[L_RETURNED] + units
@@ -78,7 +80,7 @@ local function do_moves(booking, moves)
   local open = count_open(lines)
   for i = 1, #moves, 4 do
     local line = lines[moves[i] + 1]
-    do_move(line, stock_of(line.place), moves[i + 1], moves[i + 2], moves[i + 3])
+    do_move(line, stock_of(line.place), moves[i + 1], moves[i + 2], moves[i + 3], booking.channel)
     touch_stock(line.place)
   end
   open_lines = open_lines + count_open(lines) - open

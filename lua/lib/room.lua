@@ -53,16 +53,19 @@ local function pin_units(stock, pin, units)
   stock[at] = pinned
 end
 
--- New held units of a line.
-local function hold(stock, pin, units)
+-- New held units of a line of that channel.
+local function hold(stock, pin, units, channel)
   stock[VERSION] = stock[VERSION] + 1
   stock[HELD] = stock[HELD] + units
+  if stock[FRONT] ~= channel then bring_to_front(stock, channel) end
+  stock[OPEN] = stock[OPEN] + units
   if pin > 0 then pin_units(stock, pin, units) end
 end
 
 -- Held units go back.
-local function unhold(stock, pin, units)
+local function unhold(stock, pin, units, channel)
   if units > stock[HELD] then inconsistent('held units') end
+  close_use(stock, channel, units)
   stock[VERSION] = stock[VERSION] + 1
   stock[HELD] = stock[HELD] - units
   pin_units(stock, pin, -units)

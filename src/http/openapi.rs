@@ -15,6 +15,7 @@ use utoipa::openapi::{Ref, Required, Response, ResponseBuilder};
 
 use crate::http::calls::{self, Answer, Call, Place};
 use crate::http::catalog::Kind;
+use crate::http::routes::deficits;
 use crate::http::{answers, campaign_answers, dto, policy_answers};
 
 #[derive(OpenApi)]
@@ -58,6 +59,9 @@ use crate::http::{answers, campaign_answers, dto, policy_answers};
         policy_answers::PolicyVersions,
         policy_answers::PolicyVersionWhole,
         policy_answers::SkuPolicy,
+        answers::DeficitPage,
+        answers::DeficitReleases,
+        deficits::ReleaseBody<'static>,
         answers::Problem,
     ))
 )]

@@ -7,8 +7,8 @@ use super::event::{Cursor, EventPage};
 use super::policy::{PolicyInForce, PolicyPut, PolicyVersion, PutPolicyError, SkuPolicy};
 use super::remote::RemoteLedger;
 use super::{
-    About, Answer, Availability, Consistency, EventsError, Health, LedgerError, Position, Recount,
-    StockView, export,
+    About, Answer, Availability, Consistency, Deficit, EventsError, Health, LedgerError, Position,
+    Recount, StockView, export,
 };
 use crate::blocking::wait_for;
 use crate::domain::command::Keyed;
@@ -135,6 +135,23 @@ impl Ledger {
         match self {
             Self::Embedded(ledger) => settled(ledger, ledger.sku_policy(sku, channel)?).await,
             Self::Remote(_) => Err(LedgerError::Unavailable),
+        }
+    }
+
+    /// SKUs that are promised beyond what is there, in the order of their names, those after a
+    /// name, at most `limit`. Goes through everything: not for a thread that must not block.
+    pub async fn deficits(&self, after: &str, limit: usize) -> Result<Vec<Deficit>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => ledger.deficits(after, limit),
+            Self::Remote(ledger) => ledger.deficits(after, limit).await,
+        }
+    }
+
+    /// The same of one SKU; `None`: unknown, or nothing is missing.
+    pub async fn deficit(&self, sku: Sku<'_>) -> Result<Option<Deficit>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => ledger.deficit(sku),
+            Self::Remote(ledger) => ledger.deficit(sku).await,
         }
     }
 

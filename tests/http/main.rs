@@ -11,6 +11,7 @@
 mod campaigns;
 mod connections;
 mod crowd;
+mod deficits;
 mod events;
 mod mistakes;
 mod operation;

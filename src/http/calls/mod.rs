@@ -96,6 +96,11 @@ const KEY: Parameter = (
 );
 const ID: Parameter = ("id", Place::Path, "The reservation.");
 const SKU: Parameter = ("sku", Place::Path, "The SKU.");
+const ORDER: Parameter = (
+    "order",
+    Place::Query,
+    "Who goes first: newest (default), oldest, or held before committed.",
+);
 const VERBOSE: Parameter = ("verbose", Place::Query, "List the checks.");
 
 const fn get(path: &'static str, id: &'static str, tag: &'static str) -> Call {
@@ -374,6 +379,43 @@ const CALLS: &[Call] = &[
         answer: Answer::Json("200", "AtpResults"),
         commits: false,
         ..post("/v1/atp", "get_atp_bulk", "AtpRequest")
+    },
+    Call {
+        summary: "SKUs that are promised beyond what is there, and whom that touches.",
+        parameters: &[
+            ("after", Place::Query, "The SKU to continue after."),
+            ("limit", Place::Query, "1 to 1,000; 100 when left out."),
+            ORDER,
+        ],
+        answer: Answer::Json("200", "DeficitPage"),
+        own: &[&catalog::INVALID_PARAMETER],
+        ..get("/v1/deficits", "list_deficits", "deficits")
+    },
+    Call {
+        summary: "The deficit of a SKU; 0 where nothing is missing.",
+        parameters: &[SKU, ORDER],
+        answer: Answer::Json("200", "Deficit"),
+        own: &[&catalog::INVALID_PARAMETER, &catalog::UNKNOWN_SKU],
+        ..get("/v1/deficits/{sku}", "get_deficit", "deficits")
+    },
+    Call {
+        summary: "Release promises in order until nothing is missing.",
+        tag: "deficits",
+        parameters: &[SKU, KEY],
+        body: Some(("DeficitReleaseRequest", false)),
+        answer: Answer::Json("200", "DeficitReleases"),
+        commits: false,
+        own: &[
+            &catalog::KEY_INVALID,
+            &catalog::UNKNOWN_SKU,
+            &catalog::RESULT_UNKNOWN,
+            &catalog::POISONED,
+        ],
+        ..post(
+            "/v1/deficits/{sku}/release",
+            "release_deficit",
+            "DeficitReleaseRequest",
+        )
     },
     Call {
         summary: "What happened, in order; durable events only. Accept: text/event-stream streams.",

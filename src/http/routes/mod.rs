@@ -3,6 +3,7 @@
 
 pub mod atp;
 pub mod campaigns;
+pub mod deficits;
 pub mod events;
 pub mod ops;
 pub mod policy;
@@ -54,6 +55,9 @@ pub fn router(app: Arc<App>) -> Router {
             "/v1/campaigns/{name}/preflight",
             get(campaigns::preflight_route).post(campaigns::preflight_of_route),
         )
+        .route("/v1/deficits", get(deficits::list_route))
+        .route("/v1/deficits/{sku}", get(deficits::get_route))
+        .route("/v1/deficits/{sku}/release", post(deficits::release_route))
         .route("/v1/events", get(events::route))
         .route("/v1/policy", get(policy::get_route).put(policy::put_route))
         .route("/v1/skus/{sku}/policy", get(policy::of_sku_route))
@@ -105,6 +109,9 @@ pub const ROUTES: &[&str] = &[
     "/v1/atp/{sku}",
     "/v1/campaigns",
     "/v1/campaigns/{name}/preflight",
+    "/v1/deficits",
+    "/v1/deficits/{sku}",
+    "/v1/deficits/{sku}/release",
     "/v1/events",
     "/v1/policy",
     "/v1/policy/rollback",

@@ -5,6 +5,7 @@
 //! instance packs concurrent commands into batches and reads the answers out of the replies.
 
 pub mod batcher;
+mod deficits;
 mod export;
 mod feed;
 mod format;

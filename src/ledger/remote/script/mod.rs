@@ -58,7 +58,7 @@ macro_rules! script {
             "#!lua", $flags, "\n",
             files!("lib/bind" "lib/words"),
             $ties,
-            files!("lib/stock" "lib/room" "lib/records" "lib/prepare"),
+            files!("lib/fields" "lib/uses" "lib/stock" "lib/room" "lib/records" "lib/prepare"),
             lua!("lib/decide"),
             "\nlocal kind, made = decide(), {}\nwhile kind do\n",
             $($families,)+

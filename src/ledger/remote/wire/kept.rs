@@ -10,7 +10,9 @@ use crate::domain::command::CommandKey;
 use crate::domain::line::Move;
 use crate::domain::stock::{Safety, Selling};
 use crate::domain::verdict::{Excess, Limit, Shortage, Stale};
-use crate::domain::{self, NodeIx, Refusal, Settings, Stock, Ttl, Units, UnixMillis};
+use crate::domain::{
+    self, ChannelIx, ChannelUse, NodeIx, Refusal, Settings, Stock, Ttl, Units, UnixMillis, Uses,
+};
 use crate::ledger::event::{Acted, Body, Event, StockChanged, StockVerb, VerbKind};
 use crate::ledger::export::{BadItem, Held, Line};
 
@@ -44,6 +46,11 @@ impl Integers {
 
     fn units(&mut self, units: Units) {
         self.amount(units.get());
+    }
+
+    /// In six bytes.
+    fn signed(&mut self, number: i64) {
+        self.put(6, number.cast_unsigned());
     }
 
     fn moment(&mut self, at: UnixMillis) {
@@ -84,6 +91,7 @@ pub(super) fn stock(stock: &Stock) -> Vec<u8> {
     out.units(stock.on_hand());
     out.put(1, flags);
     out.amount(safety);
+    put_uses(&mut out, stock.uses());
     out.units(stock.unavailable());
     out.amount(low);
     out.put(4, version);
@@ -94,6 +102,22 @@ pub(super) fn stock(stock: &Stock) -> Vec<u8> {
         out.units(place.pinned);
     }
     out.0
+}
+
+/// The uses of a SKU; before them that of the channel in front, which is any.
+fn put_uses(out: &mut Integers, uses: &Uses) {
+    let nobody = ChannelUse::none(ChannelIx(0));
+    let front = uses.channels().first().unwrap_or(&nobody);
+    out.index(u64::from(front.channel.0));
+    out.units(front.open);
+    out.index(u64::try_from(uses.channels().len()).unwrap_or(u64::MAX));
+    out.signed(uses.window().0);
+    for of in uses.channels() {
+        out.index(u64::from(of.channel.0));
+        out.units(of.open);
+        out.units(of.shipped);
+        out.signed(of.moved);
+    }
 }
 
 /// The head of a record: kind, sequence, fingerprint.

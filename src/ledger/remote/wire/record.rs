@@ -9,7 +9,8 @@ use super::result::moved;
 use crate::domain::stock::{NodeStock, Safety, Selling};
 use crate::domain::verdict::{Reservation, ReservationLine};
 use crate::domain::{
-    ChannelIx, Line, NodeIx, ReservationId, Settings, Stock, Ttl, Units, UnixMillis, Uses,
+    ChannelIx, ChannelUse, Line, NodeIx, ReservationId, Settings, Stock, Ttl, Units, UnixMillis,
+    Uses,
 };
 use crate::ledger::event::{Reserved, ReservedLine};
 
@@ -35,6 +36,13 @@ impl Integers<'_> {
 
     fn units(&mut self) -> Result<Units, Malformed> {
         Units::new(self.amount()?).ok_or(Malformed)
+    }
+
+    /// In six bytes.
+    fn signed(&mut self) -> Result<i64, Malformed> {
+        const UNUSED: u32 = 16;
+        let bits = self.next::<6>()?.cast_signed();
+        Ok(bits << UNUSED >> UNUSED)
     }
 
     fn moment(&mut self) -> Result<UnixMillis, Malformed> {
@@ -95,6 +103,8 @@ pub fn stock(bytes: &[u8]) -> Result<Stock, Malformed> {
     let (held, committed) = (from.units()?, from.units()?);
     let on_hand = from.units()?;
     let (flags, safety) = (from.next::<1>()?, from.amount()?);
+    let front = (from.index()?, from.units()?);
+    let uses = uses(&mut from, front)?;
     let (unavailable, low) = (from.units()?, from.amount()?);
     let settings = settings(safety, flags, low, from.next::<4>()?)?;
     let mut nodes = SmallVec::new();
@@ -107,12 +117,38 @@ pub fn stock(bytes: &[u8]) -> Result<Stock, Malformed> {
             counted: 0,
         });
     }
-    let stock = Stock::from_parts(nodes, held, committed, settings, Uses::EMPTY, version);
+    let stock = Stock::from_parts(nodes, held, committed, settings, uses, version);
     if stock.on_hand() == on_hand && stock.unavailable() == unavailable {
         Ok(stock)
     } else {
         Err(Malformed)
     }
+}
+
+/// The uses of a SKU. Of the channel in front, what is open stands before them; it may be all.
+fn uses(from: &mut Integers<'_>, front: (u16, Units)) -> Result<Uses, Malformed> {
+    let mut in_front = ChannelUse {
+        open: front.1,
+        ..ChannelUse::none(ChannelIx(front.0))
+    };
+    let count = from.index()?;
+    let window = UnixMillis(from.signed()?);
+    let mut uses = Vec::with_capacity(usize::from(count));
+    for _ in 0..count {
+        let of = ChannelUse {
+            channel: ChannelIx(from.index()?),
+            open: from.units()?,
+            shipped: from.units()?,
+            moved: from.signed()?,
+        };
+        if of.channel == in_front.channel {
+            (in_front.shipped, in_front.moved) = (of.shipped, of.moved);
+        } else {
+            uses.push(of);
+        }
+    }
+    uses.push(in_front);
+    Ok(Uses::from_parts(window, uses))
 }
 
 /// What a command id stands for.
