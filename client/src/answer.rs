@@ -76,6 +76,9 @@ pub struct Shortage {
     pub short: u64,
     /// What bound.
     pub limit: Limit,
+    /// The first day by which all of it could be promised, if one is known.
+    #[serde(default)]
+    pub next_date: Option<Text>,
 }
 
 /// A line of an act that asks for more than can be moved.
@@ -286,6 +289,9 @@ pub struct ReservationLine {
     /// Shipped units that came back.
     #[serde(default)]
     pub returned: u64,
+    /// The day by which they are promised; `None`: of what was on hand.
+    #[serde(default)]
+    pub promise_date: Option<Text>,
 }
 
 /// One item of a stock command afterwards.

@@ -57,6 +57,7 @@ mod client;
 mod clock;
 mod config;
 mod connection;
+mod inbound;
 mod key;
 mod lane;
 mod path;
@@ -75,6 +76,7 @@ pub use answer::{
 };
 pub use client::Client;
 pub use config::Config;
+pub use inbound::{Inbound, InboundKind, InboundResult, PutInbound, Receipt};
 pub use key::IdempotencyKey;
 pub use request::{Line, Part, Reserve};
 pub use stock::{

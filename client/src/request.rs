@@ -14,6 +14,10 @@ pub struct Line<'a> {
     /// The node that must ship; `None` leaves the choice to the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<&'a str>,
+    /// Of a new reservation: the latest day, UTC, on which they are taken, such as `2026-12-24`;
+    /// `None`: they must be on hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<&'a str>,
 }
 
 impl<'a> Line<'a> {
@@ -23,6 +27,16 @@ impl<'a> Line<'a> {
             sku,
             quantity,
             node: None,
+            by: None,
+        }
+    }
+
+    /// The same, taken up to that day.
+    #[must_use]
+    pub const fn by(self, day: &'a str) -> Self {
+        Self {
+            by: Some(day),
+            ..self
         }
     }
 }
