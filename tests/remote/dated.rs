@@ -69,6 +69,6 @@ fn a_ledger_with_dates_moves_into_a_folder_but_not_into_a_store() {
     drop(second);
 
     let refused = over(path, &import, &store);
-    assert_eq!(refused.code, Some(1), "{}", refused.err);
+    assert_eq!(refused.code, Some(4), "{}", refused.err);
     assert!(refused.err.contains("without days"), "{}", refused.err);
 }
