@@ -141,6 +141,10 @@ pub const STORE_RECENT_BATCHES_MAX: usize = 64 * 1024;
 /// The same over several partitions, each batch being of one: two nodes at least are kept busy.
 pub const STORE_BATCHES_IN_FLIGHT_OF_MANY: usize = 4;
 
+/// Batches that each lane has besides, waiting for nodes of a cluster that are silent: up to 16 MiB.
+/// Those of nine nodes, at least.
+pub const STORE_BATCHES_LIMPING_MAX: usize = 64;
+
 const _: () = assert!(
     STORE_BATCH_LINES_MAX >= LINES_MAX && STORE_BATCH_LINES_MAX >= STOCK_ITEMS_MAX,
     "any command fits a batch"

@@ -9,7 +9,7 @@ use super::line::{Inconsistent, Line, Move};
 use super::policy::{Claim, Supply};
 use super::units::Units;
 use super::uses::{Charge, Uses};
-use super::verdict::Limit;
+use super::verdict::{BoundBy, Limit};
 
 /// Units to keep back; no caller may hold them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -309,6 +309,20 @@ impl Stock {
         self.rest
             .as_deref()
             .is_some_and(|rest| rest.settings.selling == Selling::Suspended)
+    }
+
+    /// The cap or protection that made [`Self::room`] say `limit`, of this supply; `None` for any
+    /// other limit.
+    pub fn bound(
+        &self,
+        claim: Claim<'_>,
+        supply: Supply,
+        taken: Units,
+        limit: Limit,
+    ) -> Option<BoundBy> {
+        let Claim { channel, rule } = claim;
+        let bound = rule.room(channel, supply, self.uses(), taken);
+        rule.explain(&bound.filter(|bound| bound.limit == limit)?)
     }
 
     /// What there is after `taken` units went to other lines of the same command.

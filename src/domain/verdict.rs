@@ -6,6 +6,7 @@ use super::calendar::Inbound;
 use super::day::Day;
 use super::ids::{ChannelIx, NodeIx, ReservationId};
 use super::line::{Line, LineState};
+use super::policy::Amount;
 use super::stock::Settings;
 use super::time::UnixMillis;
 use super::units::Units;
@@ -159,6 +160,23 @@ pub struct Shortage {
     pub limit: Limit,
     /// The first day by which all of them could be promised, after those that the caller takes.
     pub next: Option<Day>,
+    /// The cap or protection that did, where it is known how it stood.
+    pub bound: Option<BoundBy>,
+}
+
+/// A cap or a protection at the moment when it bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BoundBy {
+    /// Whose cap, or for whom units are kept.
+    pub channel: ChannelIx,
+    /// How it is written.
+    pub amount: Amount,
+    /// What a percentage is taken of: the supply of the window.
+    pub supply: Units,
+    /// It in units, with what was moved.
+    pub units: Units,
+    /// What the entry used.
+    pub used: Units,
 }
 
 impl Shortage {
@@ -281,6 +299,8 @@ pub enum Refusal {
         /// The version there is.
         actual: u32,
     },
+    /// A campaign has frozen what would change.
+    Frozen(Frozen),
     /// Nothing is announced under that name.
     UnknownInbound {
         /// What.
@@ -317,8 +337,6 @@ pub enum Refusal {
         /// What.
         sku: Box<str>,
     },
-    /// A campaign has frozen what would change.
-    Frozen(Frozen),
 }
 
 /// A campaign that keeps what it rests on as it is while it runs.
@@ -354,12 +372,12 @@ impl Refusal {
             Self::NegativeStock { .. } => "negative_stock",
             Self::TooMany { .. } => "too_many_units",
             Self::VersionMismatch { .. } => "version_mismatch",
+            Self::Frozen(_) => "policy_frozen",
             Self::UnknownInbound { .. } => "unknown_inbound",
             Self::OverReceipt { .. } => "over_receipt",
             Self::DueTooLate { .. } => "due_too_late",
             Self::NoDatedSupply => "dated_supply_not_kept",
             Self::TooManyInbound { .. } => "too_many_inbound",
-            Self::Frozen(_) => "policy_frozen",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Promises beyond what is there: who is touched, and taking units back on command.
 
 use crate::domain::command::{Act, Command, Keyed, LineRequest, Lines, Verb};
-use crate::domain::deficit::{AtRisk, Order, at_risk, at_risk_by_day};
+use crate::domain::deficit::{AtRisk, Means, Order, at_risk};
 use crate::domain::{Day, Outcome, Refusal, Sku, Units};
 use crate::ledger::{Deficit, LedgerError, StockView};
 
@@ -37,22 +37,24 @@ pub enum Failure {
 }
 
 impl Touched {
-    fn new(deficit: Deficit, order: Order, today: Day) -> Self {
+    fn new(deficit: Deficit, order: Order, today: Day) -> Result<Self, LedgerError> {
         let Deficit {
             sku,
             stock,
             promises,
         } = deficit;
-        let is_dated = !stock.inbound.is_empty() || promises.iter().any(|of| of.day.is_some());
-        Self {
-            at_risk: if is_dated {
-                at_risk_by_day(&stock.nodes, &stock.inbound, promises, order, today)
-            } else {
-                at_risk(&stock.nodes, promises, order)
-            },
+        let means = Means {
+            nodes: &stock.nodes,
+            inbound: &stock.inbound,
+            today,
+        };
+        // Promises and stock may be of different moments, but sums are sums.
+        let at_risk = at_risk(means, promises, order).or(Err(LedgerError::Unavailable))?;
+        Ok(Self {
             sku,
             stock,
-        }
+            at_risk,
+        })
     }
 }
 
@@ -67,8 +69,8 @@ impl Engine {
     ) -> Result<Vec<Touched>, LedgerError> {
         let found = self.parts.ledger.deficits(after, limit).await?;
         let today = Day::of(self.now());
-        let touched = found.into_iter().map(|of| Touched::new(of, order, today));
-        Ok(touched.collect())
+        let touched = found.into_iter();
+        touched.map(|of| Touched::new(of, order, today)).collect()
     }
 
     /// The same of one SKU; `None`: unknown, or nothing is missing.
@@ -79,7 +81,7 @@ impl Engine {
     ) -> Result<Option<Touched>, LedgerError> {
         let found = self.parts.ledger.deficit(sku).await?;
         let today = Day::of(self.now());
-        Ok(found.map(|of| Touched::new(of, order, today)))
+        found.map(|of| Touched::new(of, order, today)).transpose()
     }
 
     /// Releases units of a SKU that is promised beyond what is there, in order, until nothing is

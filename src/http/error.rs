@@ -8,13 +8,16 @@ use axum::response::IntoResponse;
 use hyper::StatusCode;
 
 use crate::domain::command::LinesError;
+use crate::domain::policy::Fault;
 use crate::domain::{Frozen, Refusal};
 use crate::engine::NameError;
 use crate::http::app::Reply;
 use crate::http::catalog::{self, Kind};
 use crate::http::json::Json;
 use crate::http::names::Names;
+use crate::http::policy_json;
 use crate::http::render;
+use crate::ledger::policy::PutPolicyError;
 use crate::ledger::{LedgerError, time_text};
 use crate::limits::{INBOUND_DAYS_MAX, INBOUND_OPEN_MAX, LINES_MAX, UNITS_MAX};
 
@@ -125,6 +128,13 @@ pub enum Problem {
     Ledger(LedgerError),
     /// The body makes no sense.
     Invalid(Issues),
+    /// The policy has faults.
+    Faults(Vec<Fault>),
+    /// Another version of the policy is in force than was expected; 0: none.
+    PolicyMismatch {
+        /// That version.
+        current: u64,
+    },
     /// The event feed begins later.
     EventsGone {
         /// The oldest sequence there is.
@@ -137,6 +147,25 @@ pub enum Problem {
 impl From<LedgerError> for Problem {
     fn from(error: LedgerError) -> Self {
         Self::Ledger(error)
+    }
+}
+
+impl From<PutPolicyError> for Problem {
+    fn from(error: PutPolicyError) -> Self {
+        match error {
+            PutPolicyError::Malformed(what) => {
+                Self::plain(&catalog::MALFORMED_BODY, format!("{what}."))
+            }
+            PutPolicyError::Faults(faults) => Self::Faults(faults),
+            PutPolicyError::VersionMismatch { current } => Self::PolicyMismatch { current },
+            PutPolicyError::Frozen { campaign, until } => {
+                Self::Refused(Refusal::Frozen(Frozen { campaign, until }))
+            }
+            PutPolicyError::TooManyChannels => {
+                Self::plain(&catalog::TABLE_FULL, catalog::TABLE_FULL.help)
+            }
+            PutPolicyError::Ledger(error) => Self::Ledger(error),
+        }
     }
 }
 
@@ -175,6 +204,8 @@ impl Problem {
             Self::Ledger(LedgerError::Poisoned) => &catalog::POISONED,
             Self::Ledger(LedgerError::Overloaded) => &catalog::OVERLOADED,
             Self::Invalid(_) => &catalog::INVALID_BODY,
+            Self::Faults(_) => &catalog::POLICY_INVALID,
+            Self::PolicyMismatch { .. } => &catalog::VERSION_MISMATCH,
             Self::EventsGone { .. } => &catalog::EVENTS_GONE,
             Self::Plain(kind, _) => kind,
         }
@@ -189,6 +220,9 @@ impl Problem {
         match self {
             Self::Refused(refusal) => refusal_detail(refusal),
             Self::Ledger(_) => Cow::Borrowed(self.kind().help),
+            Self::Faults(faults) => policy_json::fault_detail(faults),
+            Self::PolicyMismatch { current: 0 } => Cow::Borrowed("There is no policy in force."),
+            Self::PolicyMismatch { current } => in_force(*current),
             Self::Invalid(issues) => match issues.list.as_slice() {
                 [one] => Cow::Owned(format!("{}: {}", one.pointer, one.detail)),
                 [one, rest @ ..] => {
@@ -208,9 +242,12 @@ impl Problem {
     pub fn is_unknown_node(&self) -> bool {
         match self {
             Self::Invalid(issues) => issues.list.iter().any(|one| one.code == "unknown_node"),
-            Self::Refused(_) | Self::EventsGone { .. } | Self::Ledger(_) | Self::Plain(..) => {
-                *self.kind() == catalog::UNKNOWN_NODE
-            }
+            Self::Refused(_)
+            | Self::EventsGone { .. }
+            | Self::Faults(_)
+            | Self::PolicyMismatch { .. }
+            | Self::Ledger(_)
+            | Self::Plain(..) => *self.kind() == catalog::UNKNOWN_NODE,
         }
     }
 
@@ -220,6 +257,10 @@ impl Problem {
         match self {
             Self::Refused(refusal) => render::refusal_members(json, refusal, names),
             Self::Invalid(issues) => write_issues(json, issues),
+            Self::Faults(faults) => policy_json::faults(json, faults),
+            Self::PolicyMismatch { current } => {
+                json.raw(r#","version":"#).number(*current);
+            }
             Self::EventsGone { oldest } => {
                 json.raw(r#","oldest":"#).number(*oldest);
             }
@@ -287,13 +328,17 @@ pub const fn refusal_kind(refusal: &Refusal) -> &'static Kind {
         Refusal::NegativeStock { .. } => &catalog::NEGATIVE_STOCK,
         Refusal::TooMany { .. } => &catalog::TOO_MANY_UNITS,
         Refusal::VersionMismatch { .. } => &catalog::VERSION_MISMATCH,
+        Refusal::Frozen(_) => &catalog::POLICY_FROZEN,
         Refusal::UnknownInbound { .. } => &catalog::UNKNOWN_INBOUND,
         Refusal::OverReceipt { .. } => &catalog::OVER_RECEIPT,
         Refusal::DueTooLate { .. } => &catalog::DUE_TOO_LATE,
         Refusal::TooManyInbound { .. } => &catalog::TOO_MANY_INBOUND,
         Refusal::NoDatedSupply => &catalog::NO_DATED_SUPPLY,
-        Refusal::Frozen(_) => &catalog::POLICY_FROZEN,
     }
+}
+
+fn in_force(version: u64) -> Cow<'static, str> {
+    Cow::Owned(format!("The version in force is \"v{version}\"."))
 }
 
 fn refusal_detail(refusal: &Refusal) -> Cow<'static, str> {
@@ -339,26 +384,7 @@ fn refusal_detail(refusal: &Refusal) -> Cow<'static, str> {
         Refusal::TooMany { sku } => Cow::Owned(format!(
             "{sku}: a counter would exceed {UNITS_MAX}. Nothing was changed."
         )),
-        Refusal::VersionMismatch { actual } => {
-            Cow::Owned(format!("The version in force is \"v{actual}\"."))
-        }
-        Refusal::UnknownInbound { sku, id } => Cow::Owned(format!(
-            "{sku}: nothing is announced as {id}. Nothing was changed."
-        )),
-        Refusal::OverReceipt {
-            sku,
-            id,
-            requested,
-            open,
-        } => Cow::Owned(format!(
-            "{sku}: {requested} arrived of {id}, {open} were to come. Nothing was changed."
-        )),
-        Refusal::DueTooLate { sku, id, .. } => Cow::Owned(format!(
-            "{sku}: {id} is due more than {INBOUND_DAYS_MAX} days ahead. Nothing was changed."
-        )),
-        Refusal::TooManyInbound { sku } => Cow::Owned(format!(
-            "{sku}: {INBOUND_OPEN_MAX} announcements are open. Nothing was changed."
-        )),
+        Refusal::VersionMismatch { actual } => in_force(u64::from(*actual)),
         Refusal::Frozen(Frozen { campaign, until }) => {
             let until = time_text::to_text(*until);
             let until = str::from_utf8(&until).unwrap_or_default();
@@ -366,6 +392,10 @@ fn refusal_detail(refusal: &Refusal) -> Cow<'static, str> {
                 "Campaign {campaign} keeps it as it is until {until}. Nothing was changed."
             ))
         }
+        Refusal::UnknownInbound { .. }
+        | Refusal::OverReceipt { .. }
+        | Refusal::DueTooLate { .. }
+        | Refusal::TooManyInbound { .. } => Cow::Owned(inbound_detail(refusal)),
         Refusal::KeyReused
         | Refusal::UnknownReservation
         | Refusal::Expired
@@ -376,6 +406,28 @@ fn refusal_detail(refusal: &Refusal) -> Cow<'static, str> {
         | Refusal::NotShipped
         | Refusal::NoDatedSupply => Cow::Borrowed(refusal_kind(refusal).help),
     }
+}
+
+/// Of refusals of announced supply.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the others are told above")]
+fn inbound_detail(refusal: &Refusal) -> String {
+    let what = match refusal {
+        Refusal::UnknownInbound { sku, id } => format!("{sku}: nothing is announced as {id}"),
+        Refusal::OverReceipt {
+            sku,
+            id,
+            requested,
+            open,
+        } => format!("{sku}: {requested} arrived of {id}, {open} were to come"),
+        Refusal::DueTooLate { sku, id, .. } => {
+            format!("{sku}: {id} is due more than {INBOUND_DAYS_MAX} days ahead")
+        }
+        Refusal::TooManyInbound { sku } => {
+            format!("{sku}: {INBOUND_OPEN_MAX} announcements are open")
+        }
+        _ => refusal_kind(refusal).title.to_owned(),
+    };
+    format!("{what}. Nothing was changed.")
 }
 
 /// Carries a problem out of the router, like any other reply.
@@ -389,6 +441,31 @@ impl IntoResponse for Problem {
 mod tests {
     use super::*;
     use crate::domain::{Day, NodeIx, Units, UnixMillis};
+
+    fn dated_refusals() -> [Refusal; 5] {
+        let (sku, id) = (|| Box::from("a"), || Box::from("po-1"));
+        let zero = Units::ZERO;
+        [
+            Refusal::UnknownInbound {
+                sku: sku(),
+                id: id(),
+            },
+            Refusal::OverReceipt {
+                sku: sku(),
+                id: id(),
+                requested: zero,
+                open: zero,
+            },
+            Refusal::DueTooLate {
+                sku: sku(),
+                id: id(),
+                due: Day::FIRST,
+                latest: Day::FIRST,
+            },
+            Refusal::TooManyInbound { sku: sku() },
+            Refusal::NoDatedSupply,
+        ]
+    }
 
     /// One refusal of each kind.
     fn refusals() -> Vec<Refusal> {
@@ -444,27 +521,7 @@ mod tests {
                 until: UnixMillis(0),
             }),
         ]);
-        let id = || Box::from("po-1");
-        all.extend([
-            Refusal::UnknownInbound {
-                sku: sku(),
-                id: id(),
-            },
-            Refusal::OverReceipt {
-                sku: sku(),
-                id: id(),
-                requested: zero,
-                open: zero,
-            },
-            Refusal::DueTooLate {
-                sku: sku(),
-                id: id(),
-                due: Day::FIRST,
-                latest: Day::FIRST,
-            },
-            Refusal::TooManyInbound { sku: sku() },
-            Refusal::NoDatedSupply,
-        ]);
+        all.extend(dated_refusals());
         all
     }
 

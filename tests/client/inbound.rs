@@ -1,6 +1,6 @@
 //! Dated supply through the client.
 
-use holdfast_client::{InboundKind, Limit, Line, PutInbound, Receipt, Reserve};
+use holdfast_client::{AtpQuery, InboundKind, Limit, Line, PutInbound, Receipt, Reserve};
 
 use crate::support::{Running, done, refused};
 
@@ -32,6 +32,17 @@ async fn supply_is_announced_promised_and_received() {
     assert_eq!(
         (short.limit, short.next_date.as_deref()),
         (Limit::Date, Some(SOON))
+    );
+
+    let atp = client.atp("A", AtpQuery::default()).await.unwrap();
+    let dates: Vec<_> = atp
+        .dates
+        .iter()
+        .map(|of| (&*of.date, of.available))
+        .collect();
+    assert_eq!(
+        (atp.available, dates),
+        (0, vec![("2026-11-11", 0), (SOON, 1)])
     );
 
     let receipt = Receipt {

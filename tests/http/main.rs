@@ -15,6 +15,7 @@ mod events;
 mod inbound;
 mod mistakes;
 mod operation;
+mod policy;
 mod reservations;
 mod stock;
 mod strict;

@@ -171,8 +171,8 @@ mod tests {
         stock
     }
 
-    fn ask(stock: &Stock, command: InboundCommand<'_>) -> Result<Vec<(u64, u64)>, Refusal> {
-        let arrivals = inbound(&command, TODAY, |_| Some(stock))?;
+    fn ask(stock: &Stock, command: &InboundCommand<'_>) -> Result<Vec<(u64, u64)>, Refusal> {
+        let arrivals = inbound(command, TODAY, |_| Some(stock))?;
         let of = |of: &Arrival<'_>| (of.entry.units.get(), of.received.get());
         Ok(arrivals.iter().map(of).collect())
     }
@@ -181,10 +181,10 @@ mod tests {
     fn each_item_sees_the_ones_before_it() {
         let stock = announced(&[put("one", 3, 5)]);
         let items = vec![receive("one", 2, false), receive("one", 1, true)];
-        let done = ask(&stock, InboundCommand::Receive(items));
+        let done = ask(&stock, &InboundCommand::Receive(items));
         assert_eq!(done, Ok(vec![(3, 2), (0, 1)]));
         let items = vec![receive("one", 5, false), receive("one", 0, false)];
-        let refused = ask(&stock, InboundCommand::Receive(items));
+        let refused = ask(&stock, &InboundCommand::Receive(items));
         assert!(matches!(refused, Err(Refusal::UnknownInbound { .. })));
     }
 
@@ -193,7 +193,7 @@ mod tests {
         let stock = announced(&[put("one", 3, 5)]);
         let refused = ask(
             &stock,
-            InboundCommand::Receive(vec![receive("two", 1, false)]),
+            &InboundCommand::Receive(vec![receive("two", 1, false)]),
         );
         let unknown = Refusal::UnknownInbound {
             sku: "a".into(),
@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(refused, Err(unknown));
         let refused = ask(
             &stock,
-            InboundCommand::Receive(vec![receive("one", 6, true)]),
+            &InboundCommand::Receive(vec![receive("one", 6, true)]),
         );
         let over = Refusal::OverReceipt {
             sku: "a".into(),
@@ -220,10 +220,10 @@ mod tests {
     fn days_too_far_ahead_and_too_many_announcements_are_refused() {
         let stock = Stock::default();
         let last = put("one", INBOUND_DAYS_MAX, 1);
-        assert!(ask(&stock, InboundCommand::Put(vec![last])).is_ok());
+        assert!(ask(&stock, &InboundCommand::Put(vec![last])).is_ok());
         let refused = ask(
             &stock,
-            InboundCommand::Put(vec![put("one", INBOUND_DAYS_MAX + 1, 1)]),
+            &InboundCommand::Put(vec![put("one", INBOUND_DAYS_MAX + 1, 1)]),
         );
         assert!(matches!(refused, Err(Refusal::DueTooLate { latest, .. }) if latest == last.due));
 
@@ -231,19 +231,19 @@ mod tests {
         let all: Vec<_> = names.iter().map(|name| put(name, 1, 1)).collect();
         let (last, most) = all.split_last().unwrap();
         let stock = announced(most);
-        let refused = ask(&stock, InboundCommand::Put(vec![*last]));
+        let refused = ask(&stock, &InboundCommand::Put(vec![*last]));
         assert_eq!(refused, Err(Refusal::TooManyInbound { sku: "a".into() }));
         // What is there may change, and what is nothing is not one more.
-        assert!(ask(&stock, InboundCommand::Put(vec![put("7", 2, 3)])).is_ok());
-        assert!(ask(&stock, InboundCommand::Put(vec![put("new", 2, 0)])).is_ok());
+        assert!(ask(&stock, &InboundCommand::Put(vec![put("7", 2, 3)])).is_ok());
+        assert!(ask(&stock, &InboundCommand::Put(vec![put("new", 2, 0)])).is_ok());
     }
 
     #[test]
     fn all_that_is_announced_could_be_on_hand_at_once() {
         let stock = announced(&[put("one", 3, UNITS_MAX)]);
-        let refused = ask(&stock, InboundCommand::Put(vec![put("two", 3, 1)]));
+        let refused = ask(&stock, &InboundCommand::Put(vec![put("two", 3, 1)]));
         assert_eq!(refused, Err(Refusal::TooMany { sku: "a".into() }));
-        let done = ask(&stock, InboundCommand::Put(vec![put("one", 4, 1)]));
+        let done = ask(&stock, &InboundCommand::Put(vec![put("one", 4, 1)]));
         assert_eq!(done, Ok(vec![(1, 0)]));
     }
 }

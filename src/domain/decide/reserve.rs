@@ -9,7 +9,7 @@ use super::super::line::{Line, Move};
 use super::super::policy::Claim;
 use super::super::stock::Stock;
 use super::super::units::Units;
-use super::super::verdict::{Limit, Refusal, Shortage};
+use super::super::verdict::{BoundBy, Limit, Refusal, Shortage};
 
 /// What a line of a reservation gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,18 +107,22 @@ struct Offer {
     limit: Limit,
     /// The first day after those that the caller takes with all that he asks for.
     next: Option<Day>,
+    /// The cap or protection that keeps the caller from what he asks for.
+    bound: Option<BoundBy>,
 }
 
 impl Offer {
     /// What a caller is told who gets less than he asked for: that the date keeps him from it,
     /// where more comes later.
     fn shortage(&self, line: &LineRequest<'_>) -> Shortage {
-        let comes = self.next.is_some();
-        let limit = match self.limit {
-            Limit::Stock | Limit::Safety | Limit::Node | Limit::Inbound | Limit::Later if comes => {
-                Limit::Date
-            }
-            limit => limit,
+        let is_of_supply = matches!(
+            self.limit,
+            Limit::Stock | Limit::Safety | Limit::Node | Limit::Inbound | Limit::Later
+        );
+        let limit = if is_of_supply && self.next.is_some() {
+            Limit::Date
+        } else {
+            self.limit
         };
         Shortage {
             sku: line.sku.as_str().into(),
@@ -127,6 +131,7 @@ impl Offer {
             available: self.room,
             limit,
             next: self.next,
+            bound: self.bound,
         }
     }
 }
@@ -146,13 +151,16 @@ fn of_stock(
             room: Units::ZERO,
             limit,
             next: (line.quantity <= room).then_some(today),
+            bound: None,
         };
     }
+    let explain = |claim| stock.bound(claim, stock.supply(taken), taken, limit);
     Offer {
         day: line.by.map(|_| today),
         room,
         limit,
         next: None,
+        bound: claim.filter(|_| room < line.quantity).and_then(explain),
     }
 }
 
@@ -168,7 +176,13 @@ fn dated(
     let stock = after.as_ref().unwrap_or(stock);
     let timeline = Timeline::of(stock, today);
     let room = |day| stock.room_on(&timeline, (day, line.node), earlier.taken, claim);
-    let offer = earliest(line, &timeline, room);
+    let mut offer = earliest(line, &timeline, room);
+    let explain = |claim| {
+        let supply = timeline.supplied(offer.day);
+        stock.bound(claim, supply, earlier.taken, offer.limit)
+    };
+    let is_short = offer.room < line.quantity;
+    offer.bound = claim.filter(|_| is_short).and_then(explain);
     let mut made = Line::pinned(line.node);
     made.day = offer.day;
     let units = line.quantity.min(offer.room);
@@ -194,6 +208,7 @@ fn earliest(
                 room,
                 limit,
                 next: None,
+                bound: None,
             });
         }
         if room >= line.quantity {
@@ -205,6 +220,7 @@ fn earliest(
         room: Units::ZERO,
         limit: Limit::Stock,
         next: None,
+        bound: None,
     });
     if best.room < line.quantity {
         let mut later = timeline.days().skip_while(suits);
@@ -361,6 +377,10 @@ mod tests {
 
     const TODAY: Day = Day::FIRST;
 
+    fn ahead_of(day: Day) -> u16 {
+        day.get().checked_sub(TODAY.get()).unwrap()
+    }
+
     fn ask_by(
         asked: &[(Option<u16>, u64, Option<u16>)],
         partial: bool,
@@ -375,8 +395,7 @@ mod tests {
         let lines = Lines::try_new(lines).unwrap();
         let stock = dated();
         let grants = reserve(&lines, partial, TODAY, |_| Some(&stock), |_| claim)?;
-        let ahead = |day: Day| day.get() - TODAY.get();
-        let grant = |of: &Grant| (of.units.get(), of.day.map(ahead));
+        let grant = |of: &Grant| (of.units.get(), of.day.map(ahead_of));
         Ok(grants.iter().map(grant).collect())
     }
 
@@ -384,7 +403,7 @@ mod tests {
         let Err(Refusal::InsufficientStock { shortages }) = refusal else {
             panic!("{refusal:?}")
         };
-        let next = shortages[0].next.map(|day| day.get() - TODAY.get());
+        let next = shortages[0].next.map(ahead_of);
         (shortages[0].available.get(), shortages[0].limit, next)
     }
 

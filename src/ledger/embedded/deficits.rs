@@ -27,7 +27,7 @@ impl EmbeddedLedger {
                 if first.len() < limit || last.is_some_and(|(last, _)| *sku < **last) {
                     first.insert(
                         sku.into(),
-                        deficit_at(&shard, slot, sku, (&entry.stock, today)),
+                        deficit_at(&shard, slot, (sku, &entry.stock), today),
                     );
                     if first.len() > limit {
                         first.pop_last();
@@ -51,7 +51,7 @@ impl EmbeddedLedger {
             let stock = slot.and_then(|slot| Some((slot, shard.stock(slot)?)));
             stock
                 .filter(|(_, stock)| stock.deficit(today) > Units::ZERO)
-                .map(|(slot, stock)| deficit_at(&shard, slot, sku.as_str(), (stock, today)))
+                .map(|(slot, stock)| deficit_at(&shard, slot, (sku.as_str(), stock), today))
         };
         let Some(mut found) = found else {
             return Ok(None);
@@ -79,7 +79,7 @@ impl EmbeddedLedger {
     }
 }
 
-fn deficit_at(shard: &StockShard, slot: u32, sku: &str, (stock, today): (&Stock, Day)) -> Deficit {
+fn deficit_at(shard: &StockShard, slot: u32, (sku, stock): (&str, &Stock), today: Day) -> Deficit {
     let lines = shard.lines.iter().map(|(_, entry)| entry);
     let promises = lines.filter(|entry| entry.stock == slot).map(|entry| {
         let line = entry.line();

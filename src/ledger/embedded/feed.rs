@@ -43,8 +43,8 @@ fn epoch_before(position: Position, record: &[u8]) -> Option<u32> {
         | Body::Expired { .. }
         | Body::StockChanged(_)
         | Body::SettingsPut { .. }
-        | Body::InboundChanged(_)
         | Body::PolicyPut { .. }
+        | Body::InboundChanged(_)
         | Body::Refused { .. } => Some(position.epoch),
     }
 }

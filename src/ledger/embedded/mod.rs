@@ -287,11 +287,11 @@ impl EmbeddedLedger {
             | Refusal::NegativeStock { .. }
             | Refusal::TooMany { .. }
             | Refusal::VersionMismatch { .. }
+            | Refusal::Frozen(_)
             | Refusal::UnknownInbound { .. }
             | Refusal::OverReceipt { .. }
             | Refusal::DueTooLate { .. }
-            | Refusal::TooManyInbound { .. }
-            | Refusal::Frozen(_) => {
+            | Refusal::TooManyInbound { .. } => {
                 self.conclude(records, key, at, Body::Refused { key, refusal }, scratch)
             }
         }

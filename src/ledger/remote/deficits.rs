@@ -16,6 +16,7 @@ impl RemoteLedger {
     /// again when something is done about it.
     pub async fn deficits(&self, after: &str, limit: usize) -> Result<Vec<Deficit>, LedgerError> {
         self.expire().await?;
+        let today = Day::of(self.now());
         let mut first = BTreeMap::new();
         for partition in self.partitions.numbers() {
             let mut cursor = Some(0);
@@ -24,8 +25,7 @@ impl RemoteLedger {
                 for (sku, bytes) in &stocks {
                     let sku = str::from_utf8(sku).or(Err(senseless(Malformed)))?;
                     let stock = record::stock(bytes).map_err(senseless)?;
-                    // Days matter only to dated supply, which no store keeps.
-                    let stock = StockView::of(&stock, Day::FIRST);
+                    let stock = StockView::of(&stock, today);
                     if sku > after && !stock.deficit.is_zero() {
                         first.insert(sku.into(), stock);
                     }

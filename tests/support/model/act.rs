@@ -296,6 +296,7 @@ impl Model {
                     available: units(quantity - rest),
                     limit: if named { Limit::Node } else { Limit::Stock },
                     next: None,
+                    bound: None,
                 });
                 continue;
             }
@@ -407,6 +408,7 @@ impl Model {
                     available: units(free),
                     limit: Limit::Node,
                     next: None,
+                    bound: None,
                 });
             }
             *taken += open.min(free);

@@ -3,7 +3,7 @@
 
 use super::matching::{Matching, Want, moment};
 use super::*;
-use crate::domain::deficit::{Order, Promise, at_risk_by_day};
+use crate::domain::deficit::{Means, Order, Promise, at_risk};
 use crate::domain::ids::{ChannelIx, ReservationId};
 use crate::domain::time::UnixMillis;
 
@@ -158,8 +158,12 @@ fn as_few_promises_as_can_be_go_without() {
             });
         let promises = promises.collect();
         let order = Order::WORDS[rng.index(3)].1;
-        let (nodes, inbound) = (stock.nodes(), stock.calendar().inbound());
-        let gone = at_risk_by_day(nodes, inbound, promises, order, day(TODAY));
+        let means = Means {
+            nodes: stock.nodes(),
+            inbound: stock.calendar().inbound(),
+            today: day(TODAY),
+        };
+        let gone = at_risk(means, promises, order).unwrap();
         let sum: u64 = gone.iter().map(|of| of.units.get()).sum();
         assert_eq!(
             sum,

@@ -8,6 +8,7 @@
 pub(super) mod bytes;
 pub(super) mod inbound;
 mod refusal;
+mod stock;
 #[cfg(test)]
 mod tests;
 
@@ -16,8 +17,7 @@ use smallvec::SmallVec;
 use self::bytes::{Reader, Writer};
 use super::super::Position;
 use super::super::event::{
-    Acted, ActedLine, Body, Event, EventPage, Reserved, ReservedLine, StockChanged, StockItem,
-    StockVerb, VerbKind,
+    Acted, ActedLine, Body, Event, EventPage, Reserved, ReservedLine, VerbKind,
 };
 use crate::domain::command::CommandKey;
 use crate::domain::line::Move;
@@ -97,8 +97,8 @@ const fn kind(body: &Body<'_>) -> u8 {
         Body::SettingsPut { over, .. } if over.is_empty() => 8,
         Body::SettingsPut { .. } => SETTINGS_OVER,
         Body::Refused { .. } => REFUSED,
-        Body::InboundChanged(_) => 12,
         Body::PolicyPut { .. } => 10,
+        Body::InboundChanged(_) => 12,
     }
 }
 
@@ -126,7 +126,7 @@ fn put_body(w: &mut Writer<'_>, body: &Body<'_>) {
             w.text(sku);
             w.units(*units);
         }
-        Body::StockChanged(changed) => put_stock(w, changed),
+        Body::StockChanged(changed) => stock::put(w, changed),
         Body::SettingsPut {
             key,
             sku,
@@ -146,7 +146,6 @@ fn put_body(w: &mut Writer<'_>, body: &Body<'_>) {
             put_key(w, *key);
             refusal::put(w, refusal);
         }
-        Body::InboundChanged(changed) => inbound::put(w, changed),
         Body::PolicyPut {
             version,
             operator,
@@ -159,6 +158,7 @@ fn put_body(w: &mut Writer<'_>, body: &Body<'_>) {
                 w.text(text);
             }
         }
+        Body::InboundChanged(changed) => inbound::put(w, changed),
     }
 }
 
@@ -183,7 +183,7 @@ fn get_body<'a>(kind: u8, r: &mut Reader<'a>) -> Result<Body<'a>, BadRecord> {
             sku: r.text()?,
             units: r.units()?,
         },
-        7 => Body::StockChanged(get_stock(r)?),
+        7 => Body::StockChanged(stock::get(r)?),
         8 | SETTINGS_OVER => Body::SettingsPut {
             key: get_key(r)?,
             sku: r.text()?,
@@ -195,7 +195,6 @@ fn get_body<'a>(kind: u8, r: &mut Reader<'a>) -> Result<Body<'a>, BadRecord> {
             key: get_key(r)?,
             refusal: refusal::get(r)?,
         },
-        12 => Body::InboundChanged(inbound::get(r)?),
         10 => Body::PolicyPut {
             version: r.number()?,
             operator: r.text()?,
@@ -203,6 +202,7 @@ fn get_body<'a>(kind: u8, r: &mut Reader<'a>) -> Result<Body<'a>, BadRecord> {
             over: r.text()?,
             text: r.text()?,
         },
+        12 => Body::InboundChanged(inbound::get(r)?),
         _ => return Err(BadRecord),
     })
 }
@@ -426,61 +426,6 @@ pub(super) fn get_acted<'a>(r: &mut Reader<'a>) -> Result<Acted<'a>, BadRecord> 
         created_at,
         deadline,
         lines,
-    })
-}
-
-fn put_stock(w: &mut Writer<'_>, changed: &StockChanged<'_>) {
-    put_key(w, changed.key);
-    w.byte(match changed.verb {
-        StockVerb::Set => 1,
-        StockVerb::Adjust => 2,
-        StockVerb::Transfer => 3,
-    });
-    w.text(changed.reason);
-    w.maybe_text(changed.operator);
-    w.count(changed.items.len());
-    for item in &changed.items {
-        w.text(item.sku);
-        w.number(u64::from(item.node.0));
-        w.units(item.on_hand_before);
-        w.units(item.on_hand);
-        w.units(item.unavailable_before);
-        w.units(item.unavailable);
-        w.units(item.available);
-        w.number(item.version);
-    }
-}
-
-fn get_stock<'a>(r: &mut Reader<'a>) -> Result<StockChanged<'a>, BadRecord> {
-    let key = get_key(r)?;
-    let verb = match r.byte()? {
-        1 => StockVerb::Set,
-        2 => StockVerb::Adjust,
-        3 => StockVerb::Transfer,
-        _ => return Err(BadRecord),
-    };
-    let reason = r.text()?;
-    let operator = r.maybe_text()?;
-    let count = r.count()?;
-    let mut items = Vec::new();
-    for _ in 0..count {
-        items.push(StockItem {
-            sku: r.text()?,
-            node: NodeIx(r.narrow()?),
-            on_hand_before: r.units()?,
-            on_hand: r.units()?,
-            unavailable_before: r.units()?,
-            unavailable: r.units()?,
-            available: r.units()?,
-            version: r.number()?,
-        });
-    }
-    Ok(StockChanged {
-        key,
-        verb,
-        reason,
-        operator,
-        items,
     })
 }
 

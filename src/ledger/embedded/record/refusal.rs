@@ -4,8 +4,9 @@ use super::BadRecord;
 use super::bytes::{Reader, Writer};
 use super::inbound::get_due;
 use super::{get_day, get_pin, put_day, put_pin};
-use crate::domain::verdict::{Excess, Frozen, Limit, Refusal, Shortage, Stale};
-use crate::domain::{NodeIx, UnixMillis};
+use crate::domain::policy::Amount;
+use crate::domain::verdict::{BoundBy, Excess, Frozen, Limit, Refusal, Shortage, Stale};
+use crate::domain::{ChannelIx, NodeIx, UnixMillis};
 
 pub(in super::super) fn put(w: &mut Writer<'_>, refusal: &Refusal) {
     w.byte(tag(refusal));
@@ -53,36 +54,45 @@ pub(in super::super) fn put(w: &mut Writer<'_>, refusal: &Refusal) {
             w.units(*unavailable);
         }
         Refusal::VersionMismatch { actual } => w.number(u64::from(*actual)),
-        Refusal::UnknownInbound { sku, id } => {
-            w.text(sku);
-            w.text(id);
-        }
-        Refusal::OverReceipt {
-            sku,
-            id,
-            requested,
-            open,
-        } => {
-            w.text(sku);
-            w.text(id);
-            w.units(*requested);
-            w.units(*open);
-        }
-        Refusal::DueTooLate {
-            sku,
-            id,
-            due,
-            latest,
-        } => {
-            w.text(sku);
-            w.text(id);
-            w.number(u64::from(due.get()));
-            w.number(u64::from(latest.get()));
-        }
         Refusal::Frozen(frozen) => {
             w.text(&frozen.campaign);
             w.signed(frozen.until.0);
         }
+        Refusal::UnknownInbound { .. }
+        | Refusal::OverReceipt { .. }
+        | Refusal::DueTooLate { .. } => put_inbound(w, refusal),
+    }
+}
+
+/// Refusals of announced supply.
+fn put_inbound(w: &mut Writer<'_>, refusal: &Refusal) {
+    if let Refusal::UnknownInbound { sku, id } = refusal {
+        w.text(sku);
+        w.text(id);
+    }
+    if let Refusal::OverReceipt {
+        sku,
+        id,
+        requested,
+        open,
+    } = refusal
+    {
+        w.text(sku);
+        w.text(id);
+        w.units(*requested);
+        w.units(*open);
+    }
+    if let Refusal::DueTooLate {
+        sku,
+        id,
+        due,
+        latest,
+    } = refusal
+    {
+        w.text(sku);
+        w.text(id);
+        w.number(u64::from(due.get()));
+        w.number(u64::from(latest.get()));
     }
 }
 
@@ -171,6 +181,13 @@ pub(in super::super) fn get(r: &mut Reader<'_>) -> Result<Refusal, BadRecord> {
             campaign: r.text()?.into(),
             until: UnixMillis(r.signed()?),
         }),
+        tag => return get_inbound(tag, r),
+    })
+}
+
+/// Refusals of announced supply.
+fn get_inbound(tag: u8, r: &mut Reader<'_>) -> Result<Refusal, BadRecord> {
+    Ok(match tag {
         22 => Refusal::UnknownInbound {
             sku: r.text()?.into(),
             id: r.text()?.into(),
@@ -214,7 +231,44 @@ fn put_shortages(w: &mut Writer<'_>, shortages: &[Shortage]) {
             Limit::Date => 9,
         });
         put_day(w, shortage.next);
+        put_bound(w, shortage.bound.as_ref());
     }
+}
+
+fn put_bound(w: &mut Writer<'_>, bound: Option<&BoundBy>) {
+    let Some(bound) = bound else {
+        return w.byte(0);
+    };
+    match bound.amount {
+        Amount::Units(units) => {
+            w.byte(1);
+            w.units(units);
+        }
+        Amount::Percent(points) => {
+            w.byte(2);
+            w.number(u64::from(points));
+        }
+    }
+    w.number(u64::from(bound.channel.0));
+    for units in [bound.supply, bound.units, bound.used] {
+        w.units(units);
+    }
+}
+
+fn get_bound(r: &mut Reader<'_>) -> Result<Option<BoundBy>, BadRecord> {
+    let amount = match r.byte()? {
+        0 => return Ok(None),
+        1 => Amount::Units(r.units()?),
+        2 => Amount::Percent(r.narrow()?),
+        _ => return Err(BadRecord),
+    };
+    Ok(Some(BoundBy {
+        amount,
+        channel: ChannelIx(r.narrow()?),
+        supply: r.units()?,
+        units: r.units()?,
+        used: r.units()?,
+    }))
 }
 
 fn get_shortages(r: &mut Reader<'_>) -> Result<Box<[Shortage]>, BadRecord> {
@@ -238,6 +292,7 @@ fn get_shortages(r: &mut Reader<'_>) -> Result<Box<[Shortage]>, BadRecord> {
                 _ => return Err(BadRecord),
             },
             next: get_day(r)?,
+            bound: get_bound(r)?,
         })
     };
     (0..count).map(|_| shortage(r)).collect()

@@ -3,9 +3,12 @@
 use smallvec::smallvec;
 
 use super::*;
-use crate::domain::verdict::{Excess, Frozen, Limit, Refusal, Shortage, Stale};
+use crate::domain::policy::Amount;
+use crate::domain::verdict::{BoundBy, Excess, Frozen, Limit, Refusal, Shortage, Stale};
 use crate::domain::{Inbound, InboundKind, Units};
-use crate::ledger::event::{InboundChanged, InboundItem, InboundVerb};
+use crate::ledger::event::{
+    InboundChanged, InboundItem, InboundVerb, StockChanged, StockItem, StockVerb,
+};
 
 fn units(n: u64) -> Units {
     Units::new(n).unwrap()
@@ -16,6 +19,51 @@ fn key(n: u128) -> CommandKey {
         id: n << 64 | 7,
         fingerprint: 0xfeed,
     }
+}
+
+/// A shortage for each of these caps.
+fn capped(amounts: [Amount; 2]) -> Box<[Shortage]> {
+    let shortage = |amount| Shortage {
+        sku: "x".into(),
+        node: None,
+        requested: units(4),
+        available: units(3),
+        limit: Limit::Cap,
+        bound: Some(BoundBy {
+            channel: ChannelIx(9),
+            amount,
+            supply: units(1_000),
+            units: units(600),
+            used: units(597),
+        }),
+        next: None,
+    };
+    amounts.map(shortage).into()
+}
+
+/// A shortage for each limit.
+fn of_every_limit() -> Box<[Shortage]> {
+    let limits = [
+        Limit::Suspended,
+        Limit::Stock,
+        Limit::Safety,
+        Limit::Node,
+        Limit::Cap,
+        Limit::Protection,
+        Limit::Inbound,
+        Limit::Later,
+        Limit::Date,
+    ];
+    let shortage = |limit| Shortage {
+        sku: "x".into(),
+        node: None,
+        requested: Units::MAX,
+        available: units(0),
+        limit,
+        bound: None,
+        next: Day::new(20_800).filter(|_| limit == Limit::Date),
+    };
+    limits.map(shortage).into()
 }
 
 fn refusals() -> Vec<Refusal> {
@@ -32,26 +80,10 @@ fn refusals() -> Vec<Refusal> {
         Refusal::KeyReused,
         Refusal::UnknownSku { sku: "x".into() },
         Refusal::InsufficientStock {
-            shortages: [
-                Limit::Suspended,
-                Limit::Stock,
-                Limit::Safety,
-                Limit::Node,
-                Limit::Cap,
-                Limit::Protection,
-                Limit::Inbound,
-                Limit::Later,
-                Limit::Date,
-            ]
-            .map(|limit| Shortage {
-                sku: "x".into(),
-                node: None,
-                requested: Units::MAX,
-                available: units(0),
-                limit,
-                next: Day::new(20_800).filter(|_| limit == Limit::Date),
-            })
-            .into(),
+            shortages: capped([Amount::Units(units(7)), Amount::Percent(6_000)]),
+        },
+        Refusal::InsufficientStock {
+            shortages: of_every_limit(),
         },
         Refusal::UnknownReservation,
         Refusal::UnknownLine {
@@ -85,6 +117,15 @@ fn refusals() -> Vec<Refusal> {
         },
         Refusal::TooMany { sku: "t".into() },
         Refusal::VersionMismatch { actual: 12 },
+        Refusal::Frozen(Frozen {
+            campaign: "drop".into(),
+            until: UnixMillis(1_780_336_800_000),
+        }),
+    ]
+}
+
+fn dated_refusals() -> [Refusal; 5] {
+    [
         Refusal::UnknownInbound {
             sku: "x".into(),
             id: "po-1".into(),
@@ -103,10 +144,6 @@ fn refusals() -> Vec<Refusal> {
         },
         Refusal::TooManyInbound { sku: "x".into() },
         Refusal::NoDatedSupply,
-        Refusal::Frozen(Frozen {
-            campaign: "drop".into(),
-            until: UnixMillis(1_780_336_800_000),
-        }),
     ]
 }
 
@@ -147,6 +184,41 @@ fn acted() -> Body<'static> {
     })
 }
 
+fn reserved() -> Body<'static> {
+    let line = ReservedLine {
+        sku: "a",
+        pin: None,
+        day: None,
+        requested: units(2),
+        held: units(1),
+    };
+    Body::Reserved(Reserved {
+        id: ReservationId(1),
+        fingerprint: u64::MAX,
+        channel: ChannelIx(1),
+        reference: None,
+        ttl_ms: 900_000,
+        lines: smallvec![
+            line,
+            ReservedLine {
+                pin: Some(NodeIx(0)),
+                day: Some(Day::FIRST),
+                ..line
+            }
+        ],
+    })
+}
+
+fn policy_put() -> Body<'static> {
+    Body::PolicyPut {
+        version: 3,
+        operator: "anna",
+        reason: "",
+        over: "the lorry is late",
+        text: "{}",
+    }
+}
+
 fn bodies() -> Vec<Body<'static>> {
     let item = StockItem {
         sku: "a",
@@ -158,22 +230,9 @@ fn bodies() -> Vec<Body<'static>> {
         available: units(5),
         version: u64::MAX,
     };
-    let line = ReservedLine {
-        sku: "a",
-        pin: None,
-        day: None,
-        requested: units(2),
-        held: units(1),
-    };
     vec![
         Body::Opened { before: 7 },
-        Body::PolicyPut {
-            version: 3,
-            operator: "anna",
-            reason: "",
-            over: "the lorry is late",
-            text: "{}",
-        },
+        policy_put(),
         Body::NodeNamed {
             node: NodeIx(u16::MAX),
             name: "hangzhou-1",
@@ -182,21 +241,7 @@ fn bodies() -> Vec<Body<'static>> {
             channel: ChannelIx(0),
             name: "douyin",
         },
-        Body::Reserved(Reserved {
-            id: ReservationId(1),
-            fingerprint: u64::MAX,
-            channel: ChannelIx(1),
-            reference: None,
-            ttl_ms: 900_000,
-            lines: smallvec![
-                line,
-                ReservedLine {
-                    pin: Some(NodeIx(0)),
-                    day: Some(Day::FIRST),
-                    ..line
-                }
-            ],
-        }),
+        reserved(),
         acted(),
         Body::Expired {
             id: ReservationId(5),
@@ -225,22 +270,6 @@ fn bodies() -> Vec<Body<'static>> {
     ]
 }
 
-fn inbound_item(kind: InboundKind) -> InboundItem<'static> {
-    InboundItem {
-        sku: "a",
-        entry: Inbound {
-            id: "po-17".into(),
-            kind,
-            node: NodeIx(2),
-            due: Day::FIRST,
-            units: units(6),
-        },
-        received: units(7),
-        on_hand: units(8),
-        version: 9,
-    }
-}
-
 /// Settings that were put, and some that were put against a freeze.
 fn settings_put() -> [Body<'static>; 2] {
     let settings = Settings {
@@ -260,6 +289,22 @@ fn settings_put() -> [Body<'static>; 2] {
     [put(none, settings, ""), put(settings, none, "recall")]
 }
 
+fn inbound_item(kind: InboundKind) -> InboundItem<'static> {
+    InboundItem {
+        sku: "a",
+        entry: Inbound {
+            id: "po-17".into(),
+            kind,
+            node: NodeIx(2),
+            due: Day::FIRST,
+            units: units(6),
+        },
+        received: units(7),
+        on_hand: units(8),
+        version: 9,
+    }
+}
+
 fn every_body() -> Vec<Body<'static>> {
     let refused = |refusal| Body::Refused {
         key: key(3),
@@ -268,7 +313,7 @@ fn every_body() -> Vec<Body<'static>> {
     bodies()
         .into_iter()
         .chain(settings_put())
-        .chain(refusals().into_iter().map(refused))
+        .chain(refusals().into_iter().chain(dated_refusals()).map(refused))
         .collect()
 }
 

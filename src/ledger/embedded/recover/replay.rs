@@ -62,6 +62,7 @@ impl State {
                     Ok(())
                 })
             }
+            Body::PolicyPut { .. } => self.replay_policy(event.at, &event.body),
             Body::InboundChanged(changed) => {
                 self.keep_event(event, changed.key, loading)?;
                 let items = changed.items.iter();
@@ -69,7 +70,6 @@ impl State {
                     .into_iter()
                     .try_for_each(|item| self.replay_inbound(sequence, item, loading))
             }
-            Body::PolicyPut { .. } => self.replay_policy(event.at, &event.body),
             Body::Refused { key, .. } => self.keep_event(event, *key, loading),
         }
     }

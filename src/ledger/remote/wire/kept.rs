@@ -439,16 +439,16 @@ fn put_refusal(w: &mut Writer, refusal: &Refusal) -> Option<()> {
         }
         Refusal::TooMany { sku } => (19, vec![Part::Text(sku)]),
         Refusal::VersionMismatch { actual } => (20, vec![Part::Number(u64::from(*actual))]),
-        Refusal::UnknownInbound { .. }
-        | Refusal::OverReceipt { .. }
-        | Refusal::DueTooLate { .. }
-        | Refusal::TooManyInbound { .. }
-        | Refusal::NoDatedSupply => return None,
         Refusal::Frozen(frozen) => {
             let until = u64::try_from(frozen.until.0).unwrap_or_default();
             let campaign = Part::Text(&frozen.campaign);
             (21, vec![campaign, Part::Number(until)])
         }
+        Refusal::UnknownInbound { .. }
+        | Refusal::OverReceipt { .. }
+        | Refusal::DueTooLate { .. }
+        | Refusal::TooManyInbound { .. }
+        | Refusal::NoDatedSupply => return None,
     };
     w.array(2 + values.len());
     w.int(REFUSED);

@@ -100,6 +100,7 @@ fn shortage(r: &mut Reader<'_>) -> Result<Shortage, Malformed> {
             _ => return Err(Malformed),
         },
         next: None,
+        bound: None,
     })
 }
 
