@@ -349,7 +349,7 @@ impl Ledger {
     pub fn policy(&self) -> Option<Arc<PolicyInForce>> {
         match self {
             Self::Embedded(ledger) => ledger.policy(),
-            Self::Remote(_) => None,
+            Self::Remote(ledger) => ledger.policy(),
         }
     }
 
@@ -357,7 +357,7 @@ impl Ledger {
     pub async fn read_policy(&self) -> Result<Option<Arc<PolicyInForce>>, LedgerError> {
         match self {
             Self::Embedded(ledger) => settled(ledger, ledger.policy()).await,
-            Self::Remote(_) => Ok(None),
+            Self::Remote(ledger) => ledger.read_policy().await,
         }
     }
 
@@ -368,7 +368,7 @@ impl Ledger {
                 let versions = settled(ledger, Some(ledger.policy_versions())).await?;
                 Ok(versions.unwrap_or_default())
             }
-            Self::Remote(_) => Ok(Vec::new()),
+            Self::Remote(ledger) => ledger.policy_versions().await,
         }
     }
 
@@ -380,7 +380,7 @@ impl Ledger {
                 ledger.wait(sequence).await?;
                 Ok(version)
             }
-            Self::Remote(_) => Err(LedgerError::Unavailable.into()),
+            Self::Remote(ledger) => ledger.put_policy(put).await,
         }
     }
 

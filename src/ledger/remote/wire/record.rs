@@ -15,10 +15,10 @@ use crate::domain::{
 use crate::ledger::event::{Reserved, ReservedLine};
 
 /// Takes little-endian integers, each as wide as its field.
-struct Integers<'a>(&'a [u8]);
+pub(super) struct Integers<'a>(pub(super) &'a [u8]);
 
 impl Integers<'_> {
-    fn next<const BYTES: usize>(&mut self) -> Result<u64, Malformed> {
+    pub(super) fn next<const BYTES: usize>(&mut self) -> Result<u64, Malformed> {
         let (first, rest) = self.0.split_first_chunk::<BYTES>().ok_or(Malformed)?;
         self.0 = rest;
         let bytes = first.iter().rev();
@@ -34,7 +34,7 @@ impl Integers<'_> {
         self.next::<5>()
     }
 
-    fn units(&mut self) -> Result<Units, Malformed> {
+    pub(super) fn units(&mut self) -> Result<Units, Malformed> {
         Units::new(self.amount()?).ok_or(Malformed)
     }
 
@@ -50,7 +50,7 @@ impl Integers<'_> {
         millis.map(UnixMillis).or(Err(Malformed))
     }
 
-    fn index(&mut self) -> Result<u16, Malformed> {
+    pub(super) fn index(&mut self) -> Result<u16, Malformed> {
         u16::try_from(self.next::<2>()?).or(Err(Malformed))
     }
 
