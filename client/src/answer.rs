@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Text;
 use crate::key::IdempotencyKey;
+use crate::refusal::{Excess, Limit, Refusal, Shortage, Stale};
 
 /// An outcome or a refusal: both are answers, neither is an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,107 +34,6 @@ impl<T> Answer<T> {
             Self::Refused(refusal) => Some(refusal),
         }
     }
-}
-
-/// Why a request was refused. The request was well formed and may pass at another time.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[serde(default)]
-pub struct Refusal {
-    /// Stable code, for instance `insufficient_stock` or `reservation_expired`.
-    pub code: Text,
-    /// One sentence for people.
-    pub detail: Option<Box<str>>,
-    /// The lines that are short, for `insufficient_stock`.
-    pub shortages: Vec<Shortage>,
-    /// The lines that ask for too much, for `over_release` and its like.
-    pub lines: Vec<Excess>,
-    /// The items that were compared with another figure, for `change_from_stale`.
-    pub stale: Vec<Stale>,
-    /// The version in force, for `version_mismatch`.
-    pub version: Option<u32>,
-}
-
-impl Refusal {
-    /// Not enough to promise; see the shortages.
-    pub fn is_insufficient_stock(&self) -> bool {
-        self.code == "insufficient_stock"
-    }
-}
-
-/// A line that could not be served as asked.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Shortage {
-    /// What.
-    pub sku: Text,
-    /// The node asked for.
-    #[serde(default)]
-    pub node: Option<Text>,
-    /// Units asked for.
-    pub requested: u64,
-    /// The largest quantity that would have passed.
-    pub available: u64,
-    /// Units short.
-    pub short: u64,
-    /// What bound.
-    pub limit: Limit,
-    /// Of a cap or a protection: how it stood, in a sentence.
-    #[serde(default)]
-    pub text: Option<String>,
-}
-
-/// A line of an act that asks for more than can be moved.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Excess {
-    /// What.
-    pub sku: Text,
-    /// The node asked for.
-    #[serde(default)]
-    pub node: Option<Text>,
-    /// Units asked for.
-    pub requested: u64,
-    /// The largest quantity that would have passed.
-    pub possible: u64,
-}
-
-/// An item of a stock change whose `change_from` is not what is there.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Stale {
-    /// What.
-    pub sku: Text,
-    /// Where.
-    pub node: Text,
-    /// The figure that the caller took for the present one.
-    pub change_from: u64,
-    /// The present one.
-    pub on_hand: u64,
-}
-
-/// What bound a refused line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Limit {
-    /// Selling is suspended.
-    Suspended,
-    /// Nothing more is there.
-    Stock,
-    /// What is left is safety stock.
-    Safety,
-    /// The channel's cap.
-    Cap,
-    /// What is left is protected for other channels.
-    Protection,
-    /// Nothing more is free at the node named.
-    Node,
-    /// Nothing more is there, with all that is due by then.
-    Inbound,
-    /// What is left is needed for promises of later days.
-    Later,
-    /// The units are there, but on a later day than asked for.
-    Date,
-    /// A limit that this client does not know.
-    #[serde(other)]
-    Other,
 }
 
 /// A request that the server rejected as wrong: repeating it is of no use. RFC 9457.
@@ -289,6 +189,9 @@ pub struct ReservationLine {
     /// Shipped units that came back.
     #[serde(default)]
     pub returned: u64,
+    /// The day by which they are promised; `None`: of what was on hand.
+    #[serde(default)]
+    pub promise_date: Option<Text>,
 }
 
 /// One item of a stock command afterwards.
@@ -433,6 +336,20 @@ pub struct Atp {
     pub as_of: Option<SystemTime>,
     /// What it comes from.
     pub limits: AtpLimits,
+    /// What may be promised for later days, where supply is announced.
+    #[serde(default)]
+    pub dates: Vec<AtpDate>,
+}
+
+/// What may be promised for a day and those that follow, until the next one.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct AtpDate {
+    /// The day, UTC.
+    pub date: Text,
+    /// The most that one line may take.
+    pub available: u64,
+    /// What binds.
+    pub limit: Limit,
 }
 
 /// What an availability comes from.

@@ -9,7 +9,8 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::time::Instant;
 
-use crate::answer::{Error, Problem, Refusal, Reservation};
+use crate::answer::{Error, Problem, Reservation};
+use crate::refusal::Refusal;
 use crate::retry::Shed;
 
 /// What became of one call of a batch.

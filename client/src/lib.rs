@@ -57,11 +57,13 @@ mod client;
 mod clock;
 mod config;
 mod connection;
+mod inbound;
 mod key;
 mod lane;
 mod path;
 mod policy;
 mod queue;
+mod refusal;
 mod request;
 mod retry;
 mod shared;
@@ -70,14 +72,15 @@ mod text;
 
 pub use acts::{Return, Ship};
 pub use answer::{
-    Answer, Atp, AtpLimits, Error, EventPage, Excess, Limit, NodeStock, Problem, Refusal,
-    Reservation, ReservationLine, Safety, Selling, Settings, Shortage, Stale, State, Stock,
-    StockResult,
+    Answer, Atp, AtpDate, AtpLimits, Error, EventPage, NodeStock, Problem, Reservation,
+    ReservationLine, Safety, Selling, Settings, State, Stock, StockResult,
 };
 pub use client::Client;
 pub use config::Config;
+pub use inbound::{Inbound, InboundKind, InboundResult, PutInbound, Receipt};
 pub use key::IdempotencyKey;
 pub use policy::{ChannelShare, Share, SkuPolicy};
+pub use refusal::{Excess, Limit, Refusal, Shortage, Stale};
 pub use request::{Line, Part, Reserve};
 pub use stock::{
     AdjustStock, AtpQuery, Precondition, Reason, SetStock, SettingsChange, TransferStock,

@@ -14,6 +14,10 @@ pub struct Line<'a> {
     /// The node that must ship; `None` leaves the choice to the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<&'a str>,
+    /// Of a new reservation: the latest day, UTC, on which they are taken, such as `2026-12-24`;
+    /// `None`: they must be on hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<&'a str>,
 }
 
 impl<'a> Line<'a> {
@@ -23,6 +27,16 @@ impl<'a> Line<'a> {
             sku,
             quantity,
             node: None,
+            by: None,
+        }
+    }
+
+    /// The same, taken up to that day.
+    #[must_use]
+    pub const fn by(self, day: &'a str) -> Self {
+        Self {
+            by: Some(day),
+            ..self
         }
     }
 }
@@ -124,6 +138,10 @@ impl Line<'_> {
             out.extend_from_slice(b",\"node\":");
             write_string(node, out);
         }
+        if let Some(by) = self.by {
+            out.extend_from_slice(b",\"by\":");
+            write_string(by, out);
+        }
         out.push(b'}');
     }
 }
@@ -178,6 +196,7 @@ mod tests {
     fn written_requests_are_json_with_every_member() {
         let mut lines = [Line::new("A\"\\\u{1}ä", 2), Line::new("B", u64::MAX)];
         lines[1].node = Some("east");
+        lines[1].by = Some("2026-12-24");
         let request = Reserve::new("web", &lines)
             .ttl_seconds(60)
             .reference("o-1\n")
@@ -193,7 +212,7 @@ mod tests {
                 "ttl_seconds": 60, "allow_partial": true,
                 "lines": [
                     {"sku": "A\"\\\u{1}ä", "quantity": 2},
-                    {"sku": "B", "quantity": u64::MAX, "node": "east"},
+                    {"sku": "B", "quantity": u64::MAX, "node": "east", "by": "2026-12-24"},
                 ],
             })
         );

@@ -326,7 +326,7 @@ impl Client {
     }
 }
 
-fn in_order<T>(answer: Answer<Results<T>>) -> Answer<Vec<T>> {
+pub(crate) fn in_order<T>(answer: Answer<Results<T>>) -> Answer<Vec<T>> {
     match answer {
         Answer::Done(Results { results }) => Answer::Done(results),
         Answer::Refused(refusal) => Answer::Refused(refusal),

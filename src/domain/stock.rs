@@ -345,10 +345,9 @@ impl Stock {
                 .try_fold(Units::ZERO, |sum, n| sum.checked_add(part(n)))
                 .is_some()
         };
-        let announced = self.calendar().announced();
         total(|n| n.on_hand)
             && total(|n| n.unavailable)
-            && self.on_hand().checked_add(announced).is_some()
+            && self.calendar().with_all(self.on_hand()).is_some()
     }
 
     fn place(&mut self, node: NodeIx) -> Result<&mut NodeStock, Inconsistent> {

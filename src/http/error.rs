@@ -442,6 +442,31 @@ mod tests {
     use super::*;
     use crate::domain::{Day, NodeIx, Units, UnixMillis};
 
+    fn dated_refusals() -> [Refusal; 5] {
+        let (sku, id) = (|| Box::from("a"), || Box::from("po-1"));
+        let zero = Units::ZERO;
+        [
+            Refusal::UnknownInbound {
+                sku: sku(),
+                id: id(),
+            },
+            Refusal::OverReceipt {
+                sku: sku(),
+                id: id(),
+                requested: zero,
+                open: zero,
+            },
+            Refusal::DueTooLate {
+                sku: sku(),
+                id: id(),
+                due: Day::FIRST,
+                latest: Day::FIRST,
+            },
+            Refusal::TooManyInbound { sku: sku() },
+            Refusal::NoDatedSupply,
+        ]
+    }
+
     /// One refusal of each kind.
     fn refusals() -> Vec<Refusal> {
         let sku = || Box::from("a");
@@ -496,27 +521,7 @@ mod tests {
                 until: UnixMillis(0),
             }),
         ]);
-        let id = || Box::from("po-1");
-        all.extend([
-            Refusal::UnknownInbound {
-                sku: sku(),
-                id: id(),
-            },
-            Refusal::OverReceipt {
-                sku: sku(),
-                id: id(),
-                requested: zero,
-                open: zero,
-            },
-            Refusal::DueTooLate {
-                sku: sku(),
-                id: id(),
-                due: Day::FIRST,
-                latest: Day::FIRST,
-            },
-            Refusal::TooManyInbound { sku: sku() },
-            Refusal::NoDatedSupply,
-        ]);
+        all.extend(dated_refusals());
         all
     }
 

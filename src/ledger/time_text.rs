@@ -106,9 +106,9 @@ fn zone(text: &[u8]) -> Option<i64> {
     }
 }
 
-/// Reads a day, `2026-11-23`. `None` when it is not one.
+/// Reads a day, `2026-11-23`; of those that no [`Day`] can be the nearest. `None` when it is not one.
 pub fn parse_day(text: &str) -> Option<Day> {
-    Day::new(u16::try_from(days_of(text.as_bytes())?).ok()?)
+    days_of(text.as_bytes()).map(|days| Day::of(UnixMillis(days * DAY_MS)))
 }
 
 fn days_of(text: &[u8]) -> Option<i64> {
@@ -211,6 +211,24 @@ mod tests {
             "二〇二六年十一月",
         ] {
             assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn days_are_read_and_the_nearest_stands_for_those_too_far_off() {
+        let day = parse_day("2026-11-11").unwrap();
+        assert_eq!(day.begins(), UnixMillis(1_794_355_200_000));
+        assert_eq!(parse_day("1900-01-01"), Some(Day::FIRST));
+        assert_eq!(parse_day("9999-12-31"), Day::new(u16::MAX));
+        for bad in [
+            "",
+            "2026-11-1",
+            "2026-02-29",
+            "2026-00-01",
+            "2026/11/11",
+            "2026-11-11T",
+        ] {
+            assert_eq!(parse_day(bad), None, "{bad}");
         }
     }
 }

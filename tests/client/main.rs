@@ -10,5 +10,6 @@
 mod adapter;
 mod calls;
 mod crowd;
+mod inbound;
 mod restart;
 mod support;

@@ -32,6 +32,7 @@ mod nodes;
 mod alike;
 mod cluster;
 mod crowd;
+mod dated;
 mod deploy;
 mod expiry;
 mod gate;

@@ -9,10 +9,11 @@ use crate::mirror::until;
 use crate::program_support::{Finished, Server as Program, finish, folder, holdfast, run};
 use crate::server::{Kind, Server};
 
-const STOCK: &str = r#"{"items":[{"sku":"A","on_hand":5,"change_from":null}],"reason":"test"}"#;
+pub(crate) const STOCK: &str =
+    r#"{"items":[{"sku":"A","on_hand":5,"change_from":null}],"reason":"test"}"#;
 const HOLD: &str = r#"{"channel":"web","lines":[{"sku":"A","quantity":2}]}"#;
 
-fn serve(inside: &Path, store: &Server) -> Program {
+pub(crate) fn serve(inside: &Path, store: &Server) -> Program {
     let url = store.url();
     Program::start(
         inside,
@@ -20,7 +21,7 @@ fn serve(inside: &Path, store: &Server) -> Program {
     )
 }
 
-fn over(inside: &Path, command: &[&str], store: &Server) -> Finished {
+pub(crate) fn over(inside: &Path, command: &[&str], store: &Server) -> Finished {
     let url = store.url();
     let place = ["--store", &url, "--durability", "memory"];
     run(inside, &[command, &place].concat())
@@ -292,11 +293,11 @@ fn a_node_that_one_program_names_the_other_knows_at_once() {
 }
 
 /// A command over a folder of this name.
-fn at(inside: &Path, command: &[&str], data: &str) -> Finished {
+pub(crate) fn at(inside: &Path, command: &[&str], data: &str) -> Finished {
     run(inside, &[command, &["--data", data, "--json"]].concat())
 }
 
-fn done(finished: &Finished) -> Value {
+pub(crate) fn done(finished: &Finished) -> Value {
     assert_eq!(finished.code, Some(0), "{}{}", finished.out, finished.err);
     finished.json()
 }

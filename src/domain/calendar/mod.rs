@@ -108,12 +108,11 @@ impl Calendar {
         self.inbound.iter().find(|entry| *entry.id == *id)
     }
 
-    /// All units that are announced, overdue or not.
-    pub fn announced(&self) -> Units {
-        let units = self.inbound.iter().map(|entry| entry.units);
-        units.fold(Units::ZERO, |sum, units| {
-            sum.checked_add(units).unwrap_or(Units::MAX)
-        })
+    /// What there would be if all that is announced was there beside so many units; `None` above
+    /// [`Units::MAX`].
+    pub fn with_all(&self, on_hand: Units) -> Option<Units> {
+        let mut units = self.inbound.iter().map(|entry| entry.units);
+        units.try_fold(on_hand, Units::checked_add)
     }
 
     /// Announces supply, in place of what has the same name. None of it: no longer announced.

@@ -128,3 +128,122 @@ impl<'a, 's, F: Fn(Sku<'a>) -> Option<&'s Stock>> Draft<'a, F> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::calendar::InboundKind;
+    use crate::domain::ids::NodeIx;
+    use crate::limits::UNITS_MAX;
+
+    const TODAY: Day = Day::FIRST;
+
+    fn units(n: u64) -> Units {
+        Units::new(n).unwrap()
+    }
+
+    fn put(id: &str, days: u16, quantity: u64) -> PutInbound<'_> {
+        PutInbound {
+            sku: Sku::new("a").unwrap(),
+            id,
+            kind: InboundKind::Return,
+            node: NodeIx(2),
+            due: TODAY.later(days),
+            quantity: units(quantity),
+        }
+    }
+
+    fn receive(id: &str, quantity: u64, is_final: bool) -> ReceiveInbound<'_> {
+        ReceiveInbound {
+            sku: Sku::new("a").unwrap(),
+            id,
+            quantity: units(quantity),
+            is_final,
+        }
+    }
+
+    fn announced(items: &[PutInbound<'_>]) -> Stock {
+        let mut stock = Stock::default();
+        let command = InboundCommand::Put(items.to_vec());
+        for arrival in inbound(&command, TODAY, |_| None).unwrap() {
+            stock.put_inbound(arrival.entry).unwrap();
+        }
+        stock
+    }
+
+    fn ask(stock: &Stock, command: &InboundCommand<'_>) -> Result<Vec<(u64, u64)>, Refusal> {
+        let arrivals = inbound(command, TODAY, |_| Some(stock))?;
+        let of = |of: &Arrival<'_>| (of.entry.units.get(), of.received.get());
+        Ok(arrivals.iter().map(of).collect())
+    }
+
+    #[test]
+    fn each_item_sees_the_ones_before_it() {
+        let stock = announced(&[put("one", 3, 5)]);
+        let items = vec![receive("one", 2, false), receive("one", 1, true)];
+        let done = ask(&stock, &InboundCommand::Receive(items));
+        assert_eq!(done, Ok(vec![(3, 2), (0, 1)]));
+        let items = vec![receive("one", 5, false), receive("one", 0, false)];
+        let refused = ask(&stock, &InboundCommand::Receive(items));
+        assert!(matches!(refused, Err(Refusal::UnknownInbound { .. })));
+    }
+
+    #[test]
+    fn what_is_not_announced_or_too_much_is_not_received() {
+        let stock = announced(&[put("one", 3, 5)]);
+        let refused = ask(
+            &stock,
+            &InboundCommand::Receive(vec![receive("two", 1, false)]),
+        );
+        let unknown = Refusal::UnknownInbound {
+            sku: "a".into(),
+            id: "two".into(),
+        };
+        assert_eq!(refused, Err(unknown));
+        let refused = ask(
+            &stock,
+            &InboundCommand::Receive(vec![receive("one", 6, true)]),
+        );
+        let over = Refusal::OverReceipt {
+            sku: "a".into(),
+            id: "one".into(),
+            requested: units(6),
+            open: units(5),
+        };
+        assert_eq!(refused, Err(over));
+        let command = InboundCommand::Receive(vec![receive("one", 1, false)]);
+        let refused = inbound(&command, TODAY, |_| None);
+        assert_eq!(refused, Err(Refusal::UnknownSku { sku: "a".into() }));
+    }
+
+    #[test]
+    fn days_too_far_ahead_and_too_many_announcements_are_refused() {
+        let stock = Stock::default();
+        let last = put("one", INBOUND_DAYS_MAX, 1);
+        assert!(ask(&stock, &InboundCommand::Put(vec![last])).is_ok());
+        let refused = ask(
+            &stock,
+            &InboundCommand::Put(vec![put("one", INBOUND_DAYS_MAX + 1, 1)]),
+        );
+        assert!(matches!(refused, Err(Refusal::DueTooLate { latest, .. }) if latest == last.due));
+
+        let names: Vec<String> = (0..=INBOUND_OPEN_MAX).map(|n| n.to_string()).collect();
+        let all: Vec<_> = names.iter().map(|name| put(name, 1, 1)).collect();
+        let (last, most) = all.split_last().unwrap();
+        let stock = announced(most);
+        let refused = ask(&stock, &InboundCommand::Put(vec![*last]));
+        assert_eq!(refused, Err(Refusal::TooManyInbound { sku: "a".into() }));
+        // What is there may change, and what is nothing is not one more.
+        assert!(ask(&stock, &InboundCommand::Put(vec![put("7", 2, 3)])).is_ok());
+        assert!(ask(&stock, &InboundCommand::Put(vec![put("new", 2, 0)])).is_ok());
+    }
+
+    #[test]
+    fn all_that_is_announced_could_be_on_hand_at_once() {
+        let stock = announced(&[put("one", 3, UNITS_MAX)]);
+        let refused = ask(&stock, &InboundCommand::Put(vec![put("two", 3, 1)]));
+        assert_eq!(refused, Err(Refusal::TooMany { sku: "a".into() }));
+        let done = ask(&stock, &InboundCommand::Put(vec![put("one", 4, 1)]));
+        assert_eq!(done, Ok(vec![(1, 0)]));
+    }
+}

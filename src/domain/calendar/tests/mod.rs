@@ -1,5 +1,10 @@
 //! The timeline against its own definitions, done naively.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "test code: overflow is a panic, which is a failure"
+)]
+
 mod matching;
 mod random;
 mod simulation;

@@ -3,6 +3,9 @@
 
 use super::matching::{Matching, Want, moment};
 use super::*;
+use crate::domain::deficit::{Means, Order, Promise, at_risk};
+use crate::domain::ids::{ChannelIx, ReservationId};
+use crate::domain::time::UnixMillis;
 
 /// How many.
 const TIMELINES: u64 = 1_000_000;
@@ -133,6 +136,50 @@ fn a_timeline_is_what_sets_of_promises_and_assignments_of_units_say() {
         broken > TIMELINES / 5,
         "{broken} of the timelines are broken"
     );
+}
+
+/// After those that go without went, all others are served; and no fewer could have gone.
+#[test]
+fn as_few_promises_as_can_be_go_without() {
+    let mut rng = Rng(31);
+    for round in 0..TIMELINES / 20 {
+        let mut world = World::random(&mut rng);
+        let stock = world.stock();
+        let promises = (0..)
+            .zip(&world.promises)
+            .map(|(id, (by, pin, open))| Promise {
+                reservation: ReservationId(id),
+                channel: ChannelIx(0),
+                made: UnixMillis(i64::try_from(rng.below(5)).unwrap()),
+                pin: pin.map(NodeIx),
+                day: by.map(day),
+                held: units(*open),
+                committed: Units::ZERO,
+            });
+        let promises = promises.collect();
+        let order = Order::WORDS[rng.index(3)].1;
+        let means = Means {
+            nodes: stock.nodes(),
+            inbound: stock.calendar().inbound(),
+            today: day(TODAY),
+        };
+        let gone = at_risk(means, promises, order).unwrap();
+        let sum: u64 = gone.iter().map(|of| of.units.get()).sum();
+        assert_eq!(
+            sum,
+            Matching::of(&world).unserved(),
+            "round {round}: {world:?}"
+        );
+        for of in gone {
+            let at = usize::try_from(of.promise.reservation.0).unwrap();
+            world.promises[at].2 -= of.units.get();
+        }
+        assert_eq!(
+            Matching::of(&world).unserved(),
+            0,
+            "round {round}: {world:?}"
+        );
+    }
 }
 
 /// Safety in units is a promise for now to nobody.

@@ -122,6 +122,11 @@ fn refusals() -> Vec<Refusal> {
             campaign: "drop".into(),
             until: UnixMillis(1_780_336_800_000),
         }),
+    ]
+}
+
+fn dated_refusals() -> [Refusal; 5] {
+    [
         Refusal::UnknownInbound {
             sku: "x".into(),
             id: "po-1".into(),
@@ -309,7 +314,7 @@ fn every_body() -> Vec<Body<'static>> {
     bodies()
         .into_iter()
         .chain(settings_put())
-        .chain(refusals().into_iter().map(refused))
+        .chain(refusals().into_iter().chain(dated_refusals()).map(refused))
         .collect()
 }
 
