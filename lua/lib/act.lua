@@ -57,7 +57,7 @@ local function do_move(line, stock, kind, node, units, channel)
   elseif kind == SHIP_FROM then
     pass(line, L_COMMITTED, L_SHIPPED, units)
     uncommit(stock, line[PIN], units, channel)
-    ship_use(stock, units, 0)
+    ship_use(stock, units, policy and policy.window(line.place) or 0)
     add_on_hand(stock, node, -units)
   elseif kind == RESTOCK then
     line[L_RETURNED] = line[L_RETURNED] + units

@@ -10,8 +10,8 @@ use holdfast::ledger::remote::script::BATCH;
 const FAULTS: [(&str, &str, &str); 14] = [
     (
         "one unit too many is promised",
-        "cmds[i + 1], taken) < units then return false",
-        "cmds[i + 1], taken) + 1 < units then return false",
+        "cmds[i + 1], taken, channel) < units then return false",
+        "cmds[i + 1], taken, channel) + 1 < units then return false",
     ),
     (
         "one unit too many is promised to a line alone",
@@ -25,7 +25,7 @@ const FAULTS: [(&str, &str, &str); 14] = [
     ),
     (
         "a channel still uses what went back",
-        "stock[OPEN] = stock[OPEN] - units\n",
+        "stock[OPEN], stock.sums = stock[OPEN] - units, nil\n",
         "",
     ),
     (

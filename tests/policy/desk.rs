@@ -54,12 +54,22 @@ impl Desk {
 
     /// Puts a policy after that version.
     pub(crate) fn put(&self, text: &str, after: u64) -> Result<PolicyVersion, PutPolicyError> {
+        self.put_over(text, after, "")
+    }
+
+    /// [`Self::put`], whatever is frozen, for that reason.
+    pub(crate) fn put_over(
+        &self,
+        text: &str,
+        after: u64,
+        over: &str,
+    ) -> Result<PolicyVersion, PutPolicyError> {
         let put = PolicyPut {
             text,
             expected: Some(after),
             operator: "anna",
             reason: "spring",
-            over: "",
+            over,
         };
         wait_for(self.engine.put_policy(&put))
     }
@@ -87,20 +97,31 @@ impl Desk {
     }
 
     pub(crate) fn hold(&self, key: &str, channel: &str, sku: &str, quantity: u64) -> Verdict {
-        let line = LineRequest {
+        let ttl = HoldTtl::Asked(Ttl::from_millis(3_600_000).unwrap());
+        self.hold_for(key, channel, &[(sku, quantity)], ttl)
+    }
+
+    pub(crate) fn hold_for(
+        &self,
+        key: &str,
+        channel: &str,
+        lines: &[(&str, u64)],
+        ttl: HoldTtl,
+    ) -> Verdict {
+        let lines = lines.iter().map(|(sku, quantity)| LineRequest {
             sku: Sku::new(sku).unwrap(),
             node: None,
-            quantity: units(quantity),
-        };
+            quantity: units(*quantity),
+        });
         let command = Command::Reserve(Reserve {
             channel: Channel {
                 name: channel,
                 index: None,
             },
             reference: None,
-            ttl: HoldTtl::Asked(Ttl::from_millis(3_600_000).unwrap()),
+            ttl,
             allow_partial: false,
-            lines: Lines::try_new([line]).unwrap(),
+            lines: Lines::try_new(lines).unwrap(),
         });
         self.execute(key, command)
     }

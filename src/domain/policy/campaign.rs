@@ -30,6 +30,14 @@ impl CampaignTerms {
         self.from <= now && now < self.until
     }
 
+    pub(super) fn limits(&self) -> Option<&[EntryLimit]> {
+        self.limits.as_deref()
+    }
+
+    pub(super) const fn every(&self) -> Option<Every> {
+        self.every
+    }
+
     /// Its window and its limits, where it has limits.
     pub(super) fn rule(&self, now: UnixMillis) -> Option<(UnixMillis, &[EntryLimit])> {
         let limits = self.limits.as_deref()?;

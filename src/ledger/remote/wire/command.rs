@@ -41,6 +41,7 @@ pub(super) const ACT_WHOLE: u64 = 26;
 pub(super) const BUMP: u64 = 27;
 pub(super) const FOLLOW: u64 = 28;
 pub(super) const READ_TIES: u64 = 29;
+pub(super) const PUT_POLICY: u64 = 30;
 
 /// Letter of the table of nodes.
 pub const NODE_LETTER: &str = "n";
