@@ -10,6 +10,7 @@ mod compile;
 mod document;
 mod layer;
 mod parts;
+pub mod preflight;
 mod room;
 #[cfg(test)]
 mod tests;
