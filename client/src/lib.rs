@@ -63,6 +63,7 @@ mod path;
 mod queue;
 mod request;
 mod retry;
+mod settings;
 mod shared;
 mod stock;
 mod text;
@@ -70,13 +71,13 @@ mod text;
 pub use acts::{Return, Ship};
 pub use answer::{
     Answer, Atp, AtpLimits, Error, EventPage, Excess, Limit, NodeStock, Problem, Refusal,
-    Reservation, ReservationLine, Safety, Selling, Settings, Shortage, Stale, State, Stock,
-    StockResult,
+    Reservation, ReservationLine, Shortage, Stale, State, Stock, StockResult,
 };
 pub use client::Client;
 pub use config::Config;
 pub use key::IdempotencyKey;
 pub use request::{Line, Part, Reserve};
+pub use settings::{Level, LowWater, Selling, Settings, WhileLow};
 pub use stock::{
     AdjustStock, AtpQuery, Precondition, Reason, SetStock, SettingsChange, TransferStock,
 };

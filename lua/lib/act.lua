@@ -82,6 +82,7 @@ local function do_moves(booking, moves)
     local line = lines[moves[i] + 1]
     do_move(line, stock_of(line.place), moves[i + 1], moves[i + 2], moves[i + 3], booking.channel)
     touch_stock(line.place)
+    watch(line.place)
   end
   open_lines = open_lines + count_open(lines) - open
 end

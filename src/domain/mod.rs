@@ -24,6 +24,7 @@ pub mod time;
 pub mod units;
 pub mod uses;
 pub mod verdict;
+pub mod water;
 
 pub use command::{Command, CommandKey};
 pub use ids::{ChannelIx, NodeIx, ReservationId, Sku};
@@ -33,3 +34,4 @@ pub use time::{HoldTtl, Ttl, UnixMillis};
 pub use units::Units;
 pub use uses::{ChannelUse, Charge, Uses};
 pub use verdict::{Frozen, Outcome, Refusal, Reservation, Verdict};
+pub use water::{Level, LowWater, Water, WhileLow};

@@ -8,15 +8,10 @@ use super::policy::{Claim, Supply};
 use super::units::Units;
 use super::uses::{Charge, Uses};
 use super::verdict::Limit;
+use super::water::{Level, LowWater, Water, WhileLow};
 
 /// Units to keep back; no caller may hold them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Safety {
-    /// That many.
-    Units(Units),
-    /// That share of what is on hand, in basis points (500 = 5 %), rounded up.
-    Percent(u16),
-}
+pub type Safety = Level;
 
 /// Whether new holds are accepted. Confirm, release and ship always are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +29,8 @@ pub struct Settings {
     pub safety: Safety,
     /// On sale or not.
     pub selling: Selling,
-    /// Threshold of available units at or under which the SKU is low.
-    pub low_water: Option<Units>,
+    /// When it is low, and what then.
+    pub low_water: Option<LowWater>,
     /// Counts the changes of these settings; the entity tag of the API.
     pub version: u32,
 }
@@ -102,6 +97,7 @@ pub struct Stock {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Rest {
     settings: Settings,
+    water: Water,
     uses: Uses,
 }
 
@@ -118,7 +114,11 @@ impl Stock {
         version: u64,
     ) -> Self {
         nodes.sort_by_key(|n| n.node);
-        let rest = Rest { settings, uses };
+        let rest = Rest {
+            settings,
+            water: Water::default(),
+            uses,
+        };
         Self {
             nodes,
             held,
@@ -126,6 +126,15 @@ impl Stock {
             version,
             rest: (rest != Rest::default()).then(|| Box::new(rest)),
         }
+    }
+
+    /// The same stock, which stands so to its mark.
+    #[must_use]
+    pub fn with_water(mut self, water: Water) -> Self {
+        if water != self.water() {
+            self.rest.get_or_insert_default().water = water;
+        }
+        self
     }
 
     /// The nodes, sorted.
@@ -190,11 +199,8 @@ impl Stock {
 
     /// Units kept back now.
     pub fn safety(&self) -> Units {
-        match self.rest.as_deref().map(|rest| rest.settings.safety) {
-            None => Units::ZERO,
-            Some(Safety::Units(units)) => units,
-            Some(Safety::Percent(basis_points)) => self.on_hand().share_up(basis_points),
-        }
+        let rest = self.rest.as_deref();
+        rest.map_or(Units::ZERO, |rest| rest.settings.safety.of(self.on_hand()))
     }
 
     /// Held and committed.
@@ -216,13 +222,52 @@ impl Stock {
         self.promised().left_after(self.on_hand()).max(at_nodes)
     }
 
-    /// Whether available units are at or under the low-water threshold.
-    pub fn is_low(&self) -> bool {
-        let mark = self
-            .rest
+    /// How it stands to its mark.
+    pub fn water(&self) -> Water {
+        self.rest
             .as_deref()
-            .and_then(|rest| rest.settings.low_water);
-        mark.is_some_and(|mark| self.available() <= mark)
+            .map(|rest| rest.water)
+            .unwrap_or_default()
+    }
+
+    /// Whether it is low: kept from change to change, see [`Self::settle_water`].
+    pub fn is_low(&self) -> bool {
+        self.water().low
+    }
+
+    /// Decides anew whether it is low, and says whether the feed was told otherwise. To be called
+    /// after every command that changed stock, promises or settings, once all of it is done: what
+    /// stands in between counts for nothing.
+    pub fn settle_water(&mut self) -> bool {
+        let Some(Rest {
+            settings, water, ..
+        }) = self.rest.as_deref()
+        else {
+            return false;
+        };
+        if settings.low_water.is_none() && *water == Water::default() {
+            return false;
+        }
+        let is_low = settings
+            .low_water
+            .is_some_and(|mark| mark.is_low(water.low, self.on_hand(), self.available()));
+        let water = &mut self.rest.get_or_insert_default().water;
+        water.low = is_low;
+        water.low != water.told
+    }
+
+    /// The feed tells that it is low, or is not.
+    pub fn put_water_told(&mut self, low: bool) {
+        self.rest.get_or_insert_default().water = Water { low, told: low };
+    }
+
+    /// Whether it takes no new holds: by its settings, or because it is low.
+    pub fn is_suspended(&self) -> bool {
+        self.rest.as_deref().is_some_and(|rest| {
+            let stops = |mark: LowWater| mark.then == WhileLow::Suspend;
+            rest.settings.selling == Selling::Suspended
+                || (rest.water.low && rest.settings.low_water.is_some_and(stops))
+        })
     }
 
     /// The most that one more line could take after `taken` units went to other lines of the same
@@ -234,11 +279,7 @@ impl Stock {
         taken: Units,
         claim: Option<Claim<'_>>,
     ) -> (Units, Limit) {
-        if self
-            .rest
-            .as_deref()
-            .is_some_and(|rest| rest.settings.selling == Selling::Suspended)
-        {
+        if self.is_suspended() {
             return (Units::ZERO, Limit::Suspended);
         }
         let unpromised = self.on_hand().left_after(self.promised()).left_after(taken);

@@ -28,5 +28,6 @@ pub mod request_ids;
 pub mod route_meters;
 pub mod routes;
 pub mod server;
+pub mod settings_dto;
 
 pub use server::{HttpConfig, Server, serve};

@@ -5,7 +5,9 @@ use smallvec::SmallVec;
 use super::Position;
 use crate::domain::command::CommandKey;
 use crate::domain::line::Move;
-use crate::domain::{ChannelIx, Line, NodeIx, Refusal, ReservationId, Settings, Units, UnixMillis};
+use crate::domain::{
+    ChannelIx, Line, NodeIx, Refusal, ReservationId, Settings, Stock, Units, UnixMillis,
+};
 
 /// One change. Texts are borrowed from the bytes it was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +85,8 @@ pub enum Body<'a> {
         /// The document as canonical JSON.
         text: &'a str,
     },
+    /// A SKU became low, or is not any more; right after what it became so by.
+    LowWater(LowWaterTold<'a>),
     /// A command was refused; kept so that its key gives the same answer again.
     Refused {
         /// The command.
@@ -90,6 +94,31 @@ pub enum Body<'a> {
         /// The refusal.
         refusal: Refusal,
     },
+}
+
+/// See [`Body::LowWater`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LowWaterTold<'a> {
+    /// The SKU.
+    pub sku: &'a str,
+    /// It is low now.
+    pub low: bool,
+    /// Units that can still be promised.
+    pub available: Units,
+    /// It takes no new holds now.
+    pub suspended: bool,
+}
+
+impl<'a> LowWaterTold<'a> {
+    /// How this stock stands.
+    pub fn of(sku: &'a str, stock: &Stock) -> Self {
+        Self {
+            sku,
+            low: stock.is_low(),
+            available: stock.available(),
+            suspended: stock.is_suspended(),
+        }
+    }
 }
 
 /// See [`Body::Reserved`].

@@ -12,6 +12,7 @@ mod connections;
 mod crowd;
 mod deficits;
 mod events;
+mod low_water;
 mod mistakes;
 mod operation;
 mod reservations;

@@ -62,6 +62,16 @@ impl Book {
                 }
             }
         }
+        self.settle_water();
+    }
+
+    fn settle_water(&mut self) {
+        for stock in self.stocks.values_mut() {
+            if stock.settle_water() {
+                let low = stock.is_low();
+                stock.put_water_told(low);
+            }
+        }
     }
 
     fn rule(&self, sku: &str) -> Option<InForce<'_>> {
@@ -234,6 +244,7 @@ impl Subject for Book {
         }
         self.expire();
         let verdict = self.decide(key, &command);
+        self.settle_water();
         self.sequence += 1;
         let position = Position {
             shard: 0,

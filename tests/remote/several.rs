@@ -161,7 +161,7 @@ fn run(partitions: u16, commands: usize) -> Coverage {
     for seed in 0.. {
         let mut maker = Maker::new(seed);
         maker.backwards = false;
-        maker.reuses = false;
+        maker.in_parts = true;
         let history = maker.history(400);
         let seen = check(seed, &history, || Spread::new(&server, partitions));
         for (code, times) in seen.unwrap_or_else(|report| panic!("{partitions}: {report}")) {

@@ -204,16 +204,25 @@ impl EmbeddedLedger {
             let Some(entry) = shard.lines.get(expiry.slot) else {
                 continue;
             };
-            let Some(owner) = shard.stocks.get(entry.stock) else {
+            let stock = entry.stock;
+            let Some(owner) = shard.stocks.get(stock) else {
                 continue;
             };
-            let body = Body::Expired {
-                id: entry.reservation(),
-                line: entry.number,
-                sku: owner.sku(),
-                units: expiry.units,
-            };
-            scratch.push(now, &body);
+            let (sku, units) = (owner.sku(), expiry.units);
+            let (id, line) = (entry.reservation(), entry.number);
+            scratch.push(
+                now,
+                &Body::Expired {
+                    id,
+                    line,
+                    sku,
+                    units,
+                },
+            );
+            if let Some(told) = shard.settle_water(stock) {
+                scratch.push(now, &Body::LowWater(told));
+                self.meters.low_water(told.low);
+            }
             expired += 1;
             if scratch.len() >= crate::limits::COMMAND_RECORD_BYTES_MAX {
                 scratch.commit(&self.journal);
@@ -221,6 +230,24 @@ impl EmbeddedLedger {
         }
         self.meters.expirations(expired);
         Ok(())
+    }
+
+    /// Decides anew whether the SKUs at these places, shard and slot, are low. What changes of that
+    /// follows the command's own record.
+    fn settle_water(
+        &self,
+        stock: &mut StockGuards<'_>,
+        places: impl Iterator<Item = (usize, u32)>,
+        now: UnixMillis,
+        scratch: &mut Scratch,
+    ) {
+        for (number, slot) in places {
+            let shard = stock.shard_mut(number);
+            if let Some(told) = shard.and_then(|shard| shard.settle_water(slot)) {
+                scratch.push_after(now, &Body::LowWater(told));
+                self.meters.low_water(told.low);
+            }
+        }
     }
 
     /// Ends a command with an event of its own: journal, key record, answer.

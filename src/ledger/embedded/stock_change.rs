@@ -41,6 +41,11 @@ impl EmbeddedLedger {
         for place in &places {
             self.put_place(&mut stock, place)?;
         }
+        let changed = places
+            .iter()
+            .filter_map(|place| self.slot(&stock, place.sku));
+        let changed: SmallVec<[_; 4]> = changed.collect();
+        self.settle_water(&mut stock, changed.into_iter(), now, &mut scratch);
         let body = StockChanged {
             key,
             verb: verb(&command.change),
@@ -82,6 +87,8 @@ impl EmbeddedLedger {
         };
         let after = plan.after;
         self.put_settings_at(&mut stock, sku, after)?;
+        let slot = self.slot(&stock, sku);
+        self.settle_water(&mut stock, slot.into_iter(), now, &mut scratch);
         let before = before.unwrap_or_default();
         let body = Body::SettingsPut {
             key,
@@ -100,9 +107,16 @@ impl EmbeddedLedger {
     }
 
     fn locked_stock<'s>(&self, stock: &'s StockGuards<'_>, sku: Sku<'_>) -> Option<&'s Stock> {
+        let (number, slot) = self.slot(stock, sku)?;
+        stock.shard(number)?.stock(slot)
+    }
+
+    /// Shard and slot of a SKU's stock.
+    fn slot(&self, stock: &StockGuards<'_>, sku: Sku<'_>) -> Option<(usize, u32)> {
         let hash = self.state.hasher.sku(sku.as_str());
-        let shard = stock.shard(shard_of(hash))?;
-        shard.stock(shard.find(hash, sku.as_str())?)
+        let number = shard_of(hash);
+        let slot = stock.shard(number)?.find(hash, sku.as_str())?;
+        Some((number, slot))
     }
 
     fn put_place(&self, stock: &mut StockGuards<'_>, place: &Place<'_>) -> Result<(), LedgerError> {

@@ -3,12 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::hex::{self, CommandId, Print};
+use super::water::Mark;
 use crate::domain::command::CommandKey;
 use crate::domain::stock::{NodeStock, Safety, Selling};
 use crate::domain::verdict::Reservation;
 use crate::domain::{
     self, ChannelIx, ChannelUse, NodeIx, ReservationId, Settings, Stock, Ttl, Units, UnixMillis,
-    Uses,
+    Uses, Water,
 };
 use crate::ledger::Position;
 use crate::ledger::embedded::record::{decode, encode};
@@ -116,8 +117,10 @@ pub struct Sku {
     pub safety_is_share: bool,
     /// No new holds.
     pub suspended: bool,
-    /// Threshold of available units.
-    pub low_water: Option<u64>,
+    /// When it is low, and what then.
+    pub low_water: Option<Mark>,
+    /// It is low.
+    pub low: bool,
     /// Counts the changes of the settings.
     pub settings_version: u32,
     /// What each node has.
@@ -156,7 +159,7 @@ pub struct Node {
     pub pinned: u64,
 }
 
-fn units(number: u64) -> Result<Units, BadItem> {
+pub(super) fn units(number: u64) -> Result<Units, BadItem> {
     Units::new(number).ok_or(BadItem("a quantity"))
 }
 
@@ -181,7 +184,8 @@ impl Sku {
             safety,
             safety_is_share,
             suspended: settings.selling == Selling::Suspended,
-            low_water: settings.low_water.map(Units::get),
+            low_water: settings.low_water.map(Mark::new),
+            low: stock.is_low(),
             settings_version: settings.version,
             nodes: stock.nodes().iter().map(node).collect(),
             window_ms: stock.uses().window().0,
@@ -205,7 +209,7 @@ impl Sku {
         let settings = Settings {
             safety,
             selling,
-            low_water: self.low_water.map(units).transpose()?,
+            low_water: self.low_water.map(Mark::read).transpose()?,
             version: self.settings_version,
         };
         let node = |node: &Node| {
@@ -228,6 +232,9 @@ impl Sku {
             uses.collect::<Result<Vec<_>, BadItem>>()?,
         );
         let stock = Stock::from_parts(nodes, held, committed, settings, uses, self.version);
+        // The feed of the ledger that it comes to begins anew.
+        let (low, told) = (self.low, self.low);
+        let stock = stock.with_water(Water { low, told });
         Some(stock).filter(Stock::fits).ok_or(BadItem("a stock"))
     }
 }
@@ -465,6 +472,7 @@ const fn key_of(body: &Body<'_>) -> Option<CommandKey> {
         | Body::NodeNamed { .. }
         | Body::ChannelNamed { .. }
         | Body::Expired { .. }
+        | Body::LowWater(_)
         | Body::PolicyPut { .. }
         | Body::Reserved(_) => None,
     }

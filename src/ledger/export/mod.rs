@@ -9,6 +9,7 @@ mod hex;
 mod item;
 mod tally;
 mod walk;
+mod water;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,7 @@ pub(in crate::ledger) use self::item::Making;
 pub use self::item::{Answer, BadItem, Held, Item, Line, Name, Node, Policy, Sku};
 pub use self::tally::Tally;
 pub use self::walk::{Page, Place, Walk, WalkError};
+pub use self::water::{Amount, Mark};
 
 /// What is exported, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -379,6 +379,7 @@ impl RemoteLedger {
             | Body::NodeNamed { .. }
             | Body::ChannelNamed { .. }
             | Body::Expired { .. }
+            | Body::LowWater(_)
             | Body::SettingsPut { .. }
             | Body::PolicyPut { .. }
             | Body::Refused { .. } => false,

@@ -134,8 +134,8 @@ impl Model {
             return Err(Refusal::UnknownReservation);
         };
         let skus: Vec<String> = booking.rows.iter().map(|row| row.sku.clone()).collect();
-        for sku in skus {
-            self.expire(now, &sku);
+        for sku in &skus {
+            self.expire(now, sku);
         }
         let booking = &self.bookings[target];
         let steps = match verb {
@@ -158,6 +158,7 @@ impl Model {
             }
             self.apply(target, at, step);
         }
+        skus.iter().for_each(|sku| self.settle_water(sku));
         self.bookings.get_mut(target).unwrap().touched = now;
         Ok(Outcome::Reservation(self.bookings[target].view()))
     }

@@ -7,21 +7,23 @@
 
 pub(super) mod bytes;
 mod refusal;
+mod settings;
 #[cfg(test)]
 mod tests;
 
 use smallvec::SmallVec;
 
 use self::bytes::{Reader, Writer};
+use self::settings::{get_flag, put_flag};
+pub(super) use self::settings::{get_settings, get_water, put_settings, put_water};
 use super::super::Position;
 use super::super::event::{
-    Acted, ActedLine, Body, Event, EventPage, Reserved, ReservedLine, StockChanged, StockItem,
-    StockVerb, VerbKind,
+    Acted, ActedLine, Body, Event, EventPage, LowWaterTold, Reserved, ReservedLine, StockChanged,
+    StockItem, StockVerb, VerbKind,
 };
 use crate::domain::command::CommandKey;
 use crate::domain::line::Move;
-use crate::domain::stock::{Safety, Selling};
-use crate::domain::{ChannelIx, Line, NodeIx, ReservationId, Settings, UnixMillis};
+use crate::domain::{ChannelIx, Line, NodeIx, ReservationId, UnixMillis};
 
 /// The bytes are not a record of this format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -97,6 +99,7 @@ const fn kind(body: &Body<'_>) -> u8 {
         Body::SettingsPut { .. } => SETTINGS_OVER,
         Body::Refused { .. } => REFUSED,
         Body::PolicyPut { .. } => 10,
+        Body::LowWater(_) => 13,
     }
 }
 
@@ -139,6 +142,12 @@ fn put_body(w: &mut Writer<'_>, body: &Body<'_>) {
             if !over.is_empty() {
                 w.text(over);
             }
+        }
+        Body::LowWater(told) => {
+            w.text(told.sku);
+            put_flag(w, told.low);
+            w.units(told.available);
+            put_flag(w, told.suspended);
         }
         Body::Refused { key, refusal } => {
             put_key(w, *key);
@@ -192,6 +201,12 @@ fn get_body<'a>(kind: u8, r: &mut Reader<'a>) -> Result<Body<'a>, BadRecord> {
             key: get_key(r)?,
             refusal: refusal::get(r)?,
         },
+        13 => Body::LowWater(LowWaterTold {
+            sku: r.text()?,
+            low: get_flag(r)?,
+            available: r.units()?,
+            suspended: get_flag(r)?,
+        }),
         10 => Body::PolicyPut {
             version: r.number()?,
             operator: r.text()?,
@@ -464,44 +479,5 @@ fn get_stock<'a>(r: &mut Reader<'a>) -> Result<StockChanged<'a>, BadRecord> {
         reason,
         operator,
         items,
-    })
-}
-
-pub(super) fn put_settings(w: &mut Writer<'_>, settings: Settings) {
-    match settings.safety {
-        Safety::Units(units) => {
-            w.byte(1);
-            w.units(units);
-        }
-        Safety::Percent(basis_points) => {
-            w.byte(2);
-            w.number(u64::from(basis_points));
-        }
-    }
-    w.byte(match settings.selling {
-        Selling::On => 1,
-        Selling::Suspended => 2,
-    });
-    w.maybe_units(settings.low_water);
-    w.number(u64::from(settings.version));
-}
-
-pub(super) fn get_settings(r: &mut Reader<'_>) -> Result<Settings, BadRecord> {
-    let safety = match r.byte()? {
-        1 => Safety::Units(r.units()?),
-        2 => Safety::Percent(r.narrow()?),
-        _ => return Err(BadRecord),
-    };
-    let selling = match r.byte()? {
-        1 => Selling::On,
-        2 => Selling::Suspended,
-        _ => return Err(BadRecord),
-    };
-    let low_water = r.maybe_units()?;
-    Ok(Settings {
-        safety,
-        selling,
-        low_water,
-        version: r.narrow()?,
     })
 }

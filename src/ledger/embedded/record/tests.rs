@@ -3,8 +3,9 @@
 use smallvec::smallvec;
 
 use super::*;
-use crate::domain::Units;
+use crate::domain::stock::{Safety, Selling};
 use crate::domain::verdict::{Excess, Frozen, Limit, Refusal, Shortage, Stale};
+use crate::domain::{Level, LowWater, Settings, Units, WhileLow};
 
 fn units(n: u64) -> Units {
     Units::new(n).unwrap()
@@ -172,6 +173,12 @@ fn bodies() -> Vec<Body<'static>> {
             ],
         }),
         acted(),
+        Body::LowWater(LowWaterTold {
+            sku: "a",
+            low: true,
+            available: units(2),
+            suspended: true,
+        }),
         Body::Expired {
             id: ReservationId(5),
             line: 499,
@@ -193,7 +200,11 @@ fn settings_put() -> [Body<'static>; 2] {
     let settings = Settings {
         safety: Safety::Percent(250),
         selling: Selling::Suspended,
-        low_water: Some(units(0)),
+        low_water: Some(LowWater {
+            mark: Level::Units(units(0)),
+            resume: Some(Level::Percent(1_000)),
+            then: WhileLow::Suspend,
+        }),
         version: 3,
     };
     let put = |before, after, over| Body::SettingsPut {

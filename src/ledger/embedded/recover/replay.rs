@@ -48,10 +48,11 @@ impl State {
             } => self.replay_expired(sequence, (*id, *line), sku, *units, loading),
             Body::StockChanged(changed) => {
                 self.keep_event(event, changed.key, loading)?;
-                let items = changed.items.iter();
-                items
-                    .into_iter()
-                    .try_for_each(|item| self.replay_item(sequence, item, loading))
+                for item in &changed.items {
+                    self.replay_item(sequence, item, loading)?;
+                }
+                let skus = changed.items.iter().map(|item| item.sku);
+                self.replay_water(sequence, skus, loading)
             }
             Body::SettingsPut {
                 key, sku, after, ..
@@ -59,10 +60,15 @@ impl State {
                 self.keep_event(event, *key, loading)?;
                 self.replay_stock(sequence, sku, loading, |stock| {
                     stock.put_settings(*after);
+                    stock.settle_water();
                     Ok(())
                 })
             }
             Body::PolicyPut { .. } => self.replay_policy(event.at, &event.body),
+            Body::LowWater(told) => self.replay_stock(sequence, told.sku, loading, |stock| {
+                stock.put_water_told(told.low);
+                Ok(())
+            }),
             Body::Refused { key, .. } => self.keep_event(event, *key, loading),
         }
     }
@@ -191,6 +197,8 @@ impl State {
         let deficit = |shard: &StockShard| shard.stock(owner).map_or(Units::ZERO, Stock::deficit);
         let before = deficit(shard);
         let slot = shard.hold(entry, units)?;
+        // Whatever further lines take of the SKU, it can only get lower.
+        shard.settle_water_quietly(owner);
         let oversold = deficit(shard).left_after(before).get();
         self.counts
             .oversold_in_journal
@@ -259,6 +267,10 @@ impl State {
             for step in &line.moves {
                 replay_step(&mut shard, found, *step, line.window, loading)?;
             }
+            let next = acted.lines.get(usize::from(number) + 1);
+            if next.is_none_or(|next| next.sku != line.sku) {
+                settle_water(&mut shard, found, loading)?;
+            }
             let entry = shard.lines.get(found.slot).ok_or(Inconsistent)?;
             if entry.line() != line.after {
                 let id = acted.id;
@@ -283,13 +295,9 @@ impl State {
             Found::Covered => Ok(()),
             Found::At(found) => {
                 let mut shard = self.pool.stock_shard(usize::from(found.shard))?;
-                Ok(replay_step(
-                    &mut shard,
-                    found,
-                    Move::Expire(units),
-                    UnixMillis::default(),
-                    loading,
-                )?)
+                let step = Move::Expire(units);
+                replay_step(&mut shard, found, step, UnixMillis::default(), loading)?;
+                Ok(settle_water(&mut shard, found, loading)?)
             }
             // What holds units is never forgotten: its stock at least is still to be read.
             Found::Nowhere => self.replay_stock(sequence, sku, loading, |_| {
@@ -315,8 +323,9 @@ impl State {
             let mut moves = line.moves.iter();
             let window = line.window;
             let charge = Charge { channel, window };
-            Ok(moves
-                .try_for_each(|step| stock.apply(line.after.pin, Units::ZERO, *step, charge))?)
+            moves.try_for_each(|step| stock.apply(line.after.pin, Units::ZERO, *step, charge))?;
+            stock.settle_water();
+            Ok(())
         })
     }
 
@@ -344,6 +353,22 @@ impl State {
         }
         let entry = shard.stocks.get_mut(slot).ok_or(Inconsistent)?;
         change(&mut entry.stock)
+    }
+
+    /// Decides anew whether these SKUs are low, now that all of an event was done.
+    fn replay_water<'a>(
+        &self,
+        sequence: u64,
+        skus: impl Iterator<Item = &'a str>,
+        loading: &mut Loading,
+    ) -> Result<(), OpenError> {
+        for sku in skus {
+            self.replay_stock(sequence, sku, loading, |stock| {
+                stock.settle_water();
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     fn replay_item(
@@ -390,6 +415,19 @@ fn replay_step(
     } else {
         shard.step(at.slot, step, window)
     }
+}
+
+/// Decides anew whether the SKU of a line is low, unless its stock is still to be read.
+fn settle_water(
+    shard: &mut StockShard,
+    at: LineRef,
+    loading: &Loading,
+) -> Result<(), Inconsistent> {
+    let owner = shard.lines.get(at.slot).ok_or(Inconsistent)?.stock;
+    if !loading.awaits(usize::from(at.shard), owner) {
+        shard.settle_water_quietly(owner);
+    }
+    Ok(())
 }
 
 fn replay_name(table: &RwLock<Names>, index: u16, name: &str) -> Result<(), OpenError> {

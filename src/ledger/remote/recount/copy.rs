@@ -200,6 +200,7 @@ impl Copy {
             Body::Opened { .. }
             | Body::NodeNamed { .. }
             | Body::ChannelNamed { .. }
+            | Body::LowWater(_)
             | Body::PolicyPut { .. }
             | Body::Refused { .. } => Ok(()),
         };
