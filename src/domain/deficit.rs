@@ -1,10 +1,14 @@
 //! Which promises a deficit touches: those that would be left without units if everything else were
 //! shipped.
 
+use super::calendar::{Calendar, Inbound, Timeline};
+use super::day::Day;
 use super::ids::{ChannelIx, NodeIx, ReservationId};
-use super::stock::NodeStock;
+use super::line::{Inconsistent, Line, Move};
+use super::stock::{NodeStock, Settings, Stock};
 use super::time::UnixMillis;
 use super::units::Units;
+use super::uses::Uses;
 
 /// A line with open units.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +21,8 @@ pub struct Promise {
     pub made: UnixMillis,
     /// The node that must ship; `None`: any.
     pub pin: Option<NodeIx>,
+    /// The day by which its units must be there; `None`: they were when it was made.
+    pub day: Option<Day>,
     /// Promised for a time.
     pub held: Units,
     /// Promised to a firm order.
@@ -73,52 +79,73 @@ pub struct AtRisk {
     pub units: Units,
 }
 
-/// The promises of a SKU that what is on hand does not reach, in order, first those to go.
+/// What there is of a SKU for promises to be kept with.
+#[derive(Debug, Clone, Copy)]
+pub struct Means<'a> {
+    /// What each node has.
+    pub nodes: &'a [NodeStock],
+    /// What is announced.
+    pub inbound: &'a [Inbound],
+    /// From when on that counts.
+    pub today: Day,
+}
+
+/// The promises of a SKU that cannot be kept, in order, first those to go.
 ///
-/// What a node lacks can only be made good by lines that are pinned to it. What is missing beyond
-/// that may be taken from any line that is not needed for a node's gap already. So no smaller number
-/// of units would do, and after these went back [`Stock::deficit`](super::Stock::deficit) is zero.
-pub fn at_risk(nodes: &[NodeStock], mut promises: Vec<Promise>, order: Order) -> Vec<AtRisk> {
-    let sum = |of: &mut dyn Iterator<Item = Units>| {
-        of.fold(Units::ZERO, |sum, units| {
-            sum.checked_add(units).unwrap_or(Units::MAX)
-        })
-    };
-    let on_hand = sum(&mut nodes.iter().map(|node| node.on_hand));
-    let promised = sum(&mut promises.iter().map(Promise::open));
+/// Promises are kept one by one, the last to go first, as long as there are units for them. Sets of
+/// units that can be served together are the independent sets of a gammoid, and there the greedy
+/// choice is right in both ways: no smaller number of units would do, and nobody goes without for
+/// the sake of somebody who comes before in the order. (J. Edmonds, *Matroids and the greedy
+/// algorithm*, Mathematical Programming 1, 1971.) Afterwards
+/// [`Stock::deficit`](super::Stock::deficit) is zero.
+pub fn at_risk(
+    means: Means<'_>,
+    mut promises: Vec<Promise>,
+    order: Order,
+) -> Result<Vec<AtRisk>, Inconsistent> {
     order.sort(&mut promises);
-    let mut gaps: Vec<(NodeIx, Units)> = nodes
-        .iter()
-        .map(|node| (node.node, node.pinned.left_after(node.on_hand)))
-        .collect();
-    let at_nodes = sum(&mut gaps.iter().map(|(_, gap)| *gap));
-    let mut anywhere = promised.left_after(on_hand).left_after(at_nodes);
+    let mut kept = means.unpromised();
     let mut found = Vec::new();
-    for promise in promises {
-        let gap = gaps.iter_mut().find(|(node, _)| promise.pin == Some(*node));
-        let at_node = gap.map_or(Units::ZERO, |(_, gap)| take(gap, promise.open()));
-        let rest = promise.open().left_after(at_node);
-        let units = at_node
-            .checked_add(take(&mut anywhere, rest))
-            .unwrap_or(Units::MAX);
+    for promise in promises.into_iter().rev() {
+        let line = Line {
+            day: promise.day,
+            ..Line::pinned(promise.pin)
+        };
+        let fits = promise.open().min(means.room(&kept, &line));
+        kept.move_units(&line, Move::Hold(fits))?;
+        let units = promise.open().left_after(fits);
         if !units.is_zero() {
             found.push(AtRisk { promise, units });
         }
     }
-    found
+    found.reverse();
+    Ok(found)
 }
 
-/// Takes up to so many units off what is wanted; how many that were.
-fn take(wanted: &mut Units, most: Units) -> Units {
-    let taken = (*wanted).min(most);
-    *wanted = wanted.left_after(taken);
-    taken
+impl Means<'_> {
+    /// The stock without any promise, and without anything that is kept back.
+    fn unpromised(&self) -> Stock {
+        let nodes = self.nodes.iter().map(|node| NodeStock {
+            pinned: Units::ZERO,
+            ..*node
+        });
+        let (none, settings) = (Units::ZERO, Settings::default());
+        let stock = Stock::from_parts(nodes.collect(), none, none, settings, Uses::default(), 0);
+        stock.with_calendar(Calendar::from_parts(self.inbound.to_vec(), Vec::new()))
+    }
+
+    fn room(&self, stock: &Stock, line: &Line) -> Units {
+        if self.inbound.is_empty() {
+            stock.room(line.pin, Units::ZERO, None).0
+        } else {
+            Timeline::of(stock, self.today).room(line.day, line.pin).0
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Settings, Stock, Uses};
 
     fn units(n: u64) -> Units {
         Units::new(n).unwrap()
@@ -130,6 +157,7 @@ mod tests {
             channel: ChannelIx(0),
             made: UnixMillis(made),
             pin: pin.map(NodeIx),
+            day: None,
             held: units(held),
             committed: units(committed),
         }
@@ -143,8 +171,16 @@ mod tests {
         }
     }
 
+    fn means(nodes: &[NodeStock]) -> Means<'_> {
+        Means {
+            nodes,
+            inbound: &[],
+            today: Day::FIRST,
+        }
+    }
+
     fn found(nodes: &[NodeStock], promises: &[Promise], order: Order) -> Vec<(u128, u64)> {
-        let found = at_risk(nodes, promises.to_vec(), order);
+        let found = at_risk(means(nodes), promises.to_vec(), order).unwrap();
         let of = |of: AtRisk| (of.promise.reservation.0, of.units.get());
         found.into_iter().map(of).collect()
     }
@@ -201,6 +237,33 @@ mod tests {
     }
 
     #[test]
+    fn a_promise_for_a_day_is_kept_with_what_comes_by_then() {
+        let inbound = |due: Day| Inbound {
+            id: "po".into(),
+            kind: super::super::calendar::InboundKind::InTransit,
+            node: NodeIx(0),
+            due,
+            units: units(5),
+        };
+        let day = |later| Some(Day::FIRST.later(later));
+        let now = promise(1, 10, None, 0, 3);
+        let dated = Promise {
+            day: day(4),
+            ..promise(2, 20, None, 0, 5)
+        };
+        for (due, gone) in [(4, vec![]), (5, vec![(2, 5)])] {
+            let (nodes, inbound) = ([node(0, 3, 0)], [inbound(Day::FIRST.later(due))]);
+            let means = Means {
+                inbound: &inbound,
+                ..means(&nodes)
+            };
+            let found = at_risk(means, vec![now.clone(), dated.clone()], Order::Newest).unwrap();
+            let of = |of: &AtRisk| (of.promise.reservation.0, of.units.get());
+            assert_eq!(found.iter().map(of).collect::<Vec<_>>(), gone);
+        }
+    }
+
+    #[test]
     fn afterwards_nothing_is_missing() {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         let mut below = |end: u64| {
@@ -220,8 +283,8 @@ mod tests {
             let on_hand = [below(9), below(9)];
             let order = Order::WORDS[usize::try_from(below(3)).unwrap()].1;
             let before = stock(&promises, on_hand);
-            let risk = at_risk(before.nodes(), promises.clone(), order);
-            assert_eq!(risk.is_empty(), before.deficit().is_zero());
+            let risk = at_risk(means(before.nodes()), promises.clone(), order).unwrap();
+            assert_eq!(risk.is_empty(), before.deficit(Day::FIRST).is_zero());
             let mut after = promises;
             for of in &risk {
                 let left = after
@@ -235,7 +298,7 @@ mod tests {
                     .checked_sub(of.units.left_after(from_held))
                     .unwrap();
             }
-            assert_eq!(stock(&after, on_hand).deficit(), Units::ZERO);
+            assert_eq!(stock(&after, on_hand).deficit(Day::FIRST), Units::ZERO);
         }
     }
 }

@@ -11,7 +11,9 @@
     clippy::expect_used
 )]
 
+pub mod calendar;
 pub mod command;
+pub mod day;
 pub mod decide;
 pub mod deficit;
 pub mod hash;
@@ -19,6 +21,7 @@ pub mod ids;
 pub mod line;
 pub mod percent;
 pub mod policy;
+pub mod settings;
 pub mod stock;
 pub mod time;
 pub mod units;
@@ -26,7 +29,9 @@ pub mod uses;
 pub mod verdict;
 pub mod water;
 
+pub use calendar::{Calendar, Inbound, InboundKind};
 pub use command::{Command, CommandKey};
+pub use day::Day;
 pub use ids::{ChannelIx, NodeIx, ReservationId, Sku};
 pub use line::{Line, LineState};
 pub use stock::{Settings, Stock};

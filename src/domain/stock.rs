@@ -2,49 +2,16 @@
 
 use smallvec::SmallVec;
 
+use super::calendar::{Calendar, Inbound};
+use super::day::Day;
 use super::ids::NodeIx;
-use super::line::{Inconsistent, Move};
+use super::line::{Inconsistent, Line, Move};
 use super::policy::{Claim, Supply};
+pub use super::settings::{Safety, Selling, Settings};
 use super::units::Units;
 use super::uses::{Charge, Uses};
 use super::verdict::Limit;
-use super::water::{Level, LowWater, Water, WhileLow};
-
-/// Units to keep back; no caller may hold them.
-pub type Safety = Level;
-
-/// Whether new holds are accepted. Confirm, release and ship always are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Selling {
-    /// On sale.
-    On,
-    /// No new holds.
-    Suspended,
-}
-
-/// Settings of one SKU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
-    /// Units to keep back.
-    pub safety: Safety,
-    /// On sale or not.
-    pub selling: Selling,
-    /// When it is low, and what then.
-    pub low_water: Option<LowWater>,
-    /// Counts the changes of these settings; the entity tag of the API.
-    pub version: u32,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            safety: Safety::Units(Units::ZERO),
-            selling: Selling::On,
-            low_water: None,
-            version: 0,
-        }
-    }
-}
+use super::water::{LowWater, Water, WhileLow};
 
 /// What one node has of a SKU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,9 +66,11 @@ struct Rest {
     settings: Settings,
     water: Water,
     uses: Uses,
+    calendar: Option<Box<Calendar>>,
 }
 
 static NO_USES: Uses = Uses::EMPTY;
+static NO_CALENDAR: Calendar = Calendar::EMPTY;
 
 impl Stock {
     /// Builds a stock from its stored parts; the nodes are sorted here.
@@ -118,6 +87,7 @@ impl Stock {
             settings,
             water: Water::default(),
             uses,
+            calendar: None,
         };
         Self {
             nodes,
@@ -133,6 +103,15 @@ impl Stock {
     pub fn with_water(mut self, water: Water) -> Self {
         if water != self.water() {
             self.rest.get_or_insert_default().water = water;
+        }
+        self
+    }
+
+    /// The same stock with this calendar.
+    #[must_use]
+    pub fn with_calendar(mut self, calendar: Calendar) -> Self {
+        if !calendar.is_empty() {
+            self.rest.get_or_insert_default().calendar = Some(Box::new(calendar));
         }
         self
     }
@@ -174,6 +153,15 @@ impl Stock {
         self.rest.as_deref().map_or(&NO_USES, |rest| &rest.uses)
     }
 
+    /// What is announced, and what is promised for days.
+    pub fn calendar(&self) -> &Calendar {
+        let calendar = self
+            .rest
+            .as_deref()
+            .and_then(|rest| rest.calendar.as_deref());
+        calendar.unwrap_or(&NO_CALENDAR)
+    }
+
     /// Counts the changes of this stock.
     pub const fn version(&self) -> u64 {
         self.version
@@ -199,8 +187,13 @@ impl Stock {
 
     /// Units kept back now.
     pub fn safety(&self) -> Units {
+        self.safety_of(self.on_hand())
+    }
+
+    /// Units kept back of a supply.
+    pub(super) fn safety_of(&self, supply: Units) -> Units {
         let rest = self.rest.as_deref();
-        rest.map_or(Units::ZERO, |rest| rest.settings.safety.of(self.on_hand()))
+        rest.map_or(Units::ZERO, |rest| rest.settings.safety.of(supply))
     }
 
     /// Held and committed.
@@ -208,16 +201,29 @@ impl Stock {
         self.held.checked_add(self.committed).unwrap_or(Units::MAX)
     }
 
-    /// Units that can still be promised, unpinned: on hand less safety less promised.
-    pub fn available(&self) -> Units {
+    /// Units that can be promised now, of what is on hand, unpinned: on hand less safety less
+    /// promised, unless what is announced serves some of the promises.
+    pub fn available(&self, today: Day) -> Units {
+        match self.timeline(today) {
+            Some(timeline) => timeline.room(None, None).0,
+            None => self.unclaimed(),
+        }
+    }
+
+    /// On hand less safety less promised.
+    fn unclaimed(&self) -> Units {
         self.on_hand()
             .left_after(self.safety())
             .left_after(self.promised())
     }
 
-    /// Units by which promises exceed what is there, over all nodes or at single nodes. Never
-    /// caused by a hold; only by a count, a loss or a transfer out of band.
-    pub fn deficit(&self) -> Units {
+    /// Units by which promises exceed what there is for them, over all nodes or at single nodes.
+    /// Never caused by a hold; only by a count, a loss, a transfer out of band, or supply that was
+    /// announced and does not come as announced.
+    pub fn deficit(&self, today: Day) -> Units {
+        if let Some(timeline) = self.timeline(today) {
+            return timeline.deficit();
+        }
         let at_nodes = self.sum(|n| n.pinned.left_after(n.on_hand));
         self.promised().left_after(self.on_hand()).max(at_nodes)
     }
@@ -238,7 +244,7 @@ impl Stock {
     /// Decides anew whether it is low, and says whether the feed was told otherwise. To be called
     /// after every command that changed stock, promises or settings, once all of it is done: what
     /// stands in between counts for nothing.
-    pub fn settle_water(&mut self) -> bool {
+    pub fn settle_water(&mut self, today: Day) -> bool {
         let Some(Rest {
             settings, water, ..
         }) = self.rest.as_deref()
@@ -250,7 +256,7 @@ impl Stock {
         }
         let is_low = settings
             .low_water
-            .is_some_and(|mark| mark.is_low(water.low, self.on_hand(), self.available()));
+            .is_some_and(|mark| mark.is_low(water.low, self.on_hand(), self.available(today)));
         let water = &mut self.rest.get_or_insert_default().water;
         water.low = is_low;
         water.low != water.told
@@ -272,7 +278,8 @@ impl Stock {
 
     /// The most that one more line could take after `taken` units went to other lines of the same
     /// command, and what binds it. Lines of one command never share a pin, so what they took
-    /// matters only for the sum. `claim` is the channel under the rule in force, where one is.
+    /// matters only for the sum. `claim` is the channel under the rule in force, where one is. For
+    /// a SKU of which nothing is announced; see [`Self::timeline`].
     pub fn room(
         &self,
         pin: Option<NodeIx>,
@@ -309,11 +316,11 @@ impl Stock {
     pub fn supply(&self, taken: Units) -> Supply {
         Supply {
             on_hand: self.on_hand(),
-            free: self.available().left_after(taken),
+            free: self.unclaimed().left_after(taken),
         }
     }
 
-    /// Whether the sums over all nodes stay within [`Units::MAX`].
+    /// Whether the sums over all nodes stay within [`Units::MAX`], with all that is announced.
     pub fn fits(&self) -> bool {
         let total = |part: fn(&NodeStock) -> Units| {
             self.nodes
@@ -321,7 +328,10 @@ impl Stock {
                 .try_fold(Units::ZERO, |sum, n| sum.checked_add(part(n)))
                 .is_some()
         };
-        total(|n| n.on_hand) && total(|n| n.unavailable)
+        let announced = self.calendar().announced();
+        total(|n| n.on_hand)
+            && total(|n| n.unavailable)
+            && self.on_hand().checked_add(announced).is_some()
     }
 
     fn place(&mut self, node: NodeIx) -> Result<&mut NodeStock, Inconsistent> {
@@ -335,50 +345,63 @@ impl Stock {
         self.nodes.get_mut(at).ok_or(Inconsistent)
     }
 
-    fn unpin(&mut self, pin: Option<NodeIx>, units: Units) -> Result<(), Inconsistent> {
-        if let Some(node) = pin {
+    /// Takes units of a line from what is promised at its node and for its day.
+    fn settle(&mut self, line: &Line, units: Units) -> Result<(), Inconsistent> {
+        if let Some(node) = line.pin {
             let place = self.place(node)?;
             place.pinned = place.pinned.checked_sub(units).ok_or(Inconsistent)?;
         }
+        if let Some(day) = line.day
+            && !units.is_zero()
+        {
+            self.calendar_mut().settle(day, line.pin, units)?;
+            self.forget_empty_calendar();
+        }
         Ok(())
     }
 
-    fn pin(&mut self, pin: Option<NodeIx>, units: Units) -> Result<(), Inconsistent> {
-        if let Some(node) = pin {
+    /// Adds units of a line to what is promised at its node and for its day.
+    fn promise(&mut self, line: &Line, units: Units) -> Result<(), Inconsistent> {
+        if let Some(node) = line.pin {
             let place = self.place(node)?;
             place.pinned = place.pinned.checked_add(units).ok_or(Inconsistent)?;
         }
+        if let Some(day) = line.day
+            && !units.is_zero()
+        {
+            self.calendar_mut().promise(day, line.pin, units)?;
+        }
         Ok(())
     }
 
-    /// Does the move of a line, which is pinned to `pin` and has `open` units before the move, and
-    /// charges its channel. On `Err` the stock may be half changed and must not be used any more.
-    pub fn apply(
-        &mut self,
-        pin: Option<NodeIx>,
-        open: Units,
-        step: Move,
-        charge: Charge,
-    ) -> Result<(), Inconsistent> {
+    fn calendar_mut(&mut self) -> &mut Calendar {
+        let rest = self.rest.get_or_insert_default();
+        rest.calendar.get_or_insert_default()
+    }
+
+    fn forget_empty_calendar(&mut self) {
+        if let Some(rest) = &mut self.rest {
+            rest.calendar.take_if(|calendar| calendar.is_empty());
+        }
+    }
+
+    /// Does the move of a line, which is as it was before the move, and charges its channel. On
+    /// `Err` the stock may be half changed and must not be used any more.
+    pub fn apply(&mut self, line: &Line, step: Move, charge: Charge) -> Result<(), Inconsistent> {
         if Uses::is_changed_by(step) {
             self.rest.get_or_insert_default().uses.apply(step, charge)?;
         }
-        self.move_units(pin, open, step)
+        self.move_units(line, step)
     }
 
     /// [`Self::apply`] without the channel: for a copy that is only tried on.
-    pub(crate) fn move_units(
-        &mut self,
-        pin: Option<NodeIx>,
-        open: Units,
-        step: Move,
-    ) -> Result<(), Inconsistent> {
+    pub(crate) fn move_units(&mut self, line: &Line, step: Move) -> Result<(), Inconsistent> {
         let add = |a: Units, b| a.checked_add(b).ok_or(Inconsistent);
         let sub = |a: Units, b| a.checked_sub(b).ok_or(Inconsistent);
         match step {
             Move::Hold(q) => {
                 self.held = add(self.held, q)?;
-                self.pin(pin, q)?;
+                self.promise(line, q)?;
             }
             Move::Commit(q) => {
                 self.held = sub(self.held, q)?;
@@ -386,15 +409,15 @@ impl Stock {
             }
             Move::ReleaseHeld(q) | Move::Expire(q) => {
                 self.held = sub(self.held, q)?;
-                self.unpin(pin, q)?;
+                self.settle(line, q)?;
             }
             Move::ReleaseCommitted(q) => {
                 self.committed = sub(self.committed, q)?;
-                self.unpin(pin, q)?;
+                self.settle(line, q)?;
             }
             Move::Ship(node, q) => {
                 self.committed = sub(self.committed, q)?;
-                self.unpin(pin, q)?;
+                self.settle(line, q)?;
                 let place = self.place(node)?;
                 place.on_hand = sub(place.on_hand, q)?;
             }
@@ -407,12 +430,32 @@ impl Stock {
                 place.unavailable = add(place.unavailable, q)?;
             }
             Move::Repin(node) => {
-                self.unpin(pin, open)?;
-                self.pin(Some(node), open)?;
+                self.settle(line, line.open())?;
+                let pin = Some(node);
+                self.promise(&Line { pin, ..*line }, line.open())?;
             }
         }
+        self.count_change()
+    }
+
+    fn count_change(&mut self) -> Result<(), Inconsistent> {
         self.version = self.version.checked_add(1).ok_or(Inconsistent)?;
         Ok(())
+    }
+
+    /// Announces supply, in place of what has the same name.
+    pub fn put_inbound(&mut self, entry: Inbound) -> Result<(), Inconsistent> {
+        self.place(entry.node)?;
+        self.calendar_mut().put(entry);
+        self.forget_empty_calendar();
+        self.count_change()
+    }
+
+    /// Units of announced supply are on hand now; `entry` is what is still to come of it.
+    pub fn receive_inbound(&mut self, entry: Inbound, units: Units) -> Result<(), Inconsistent> {
+        let place = self.place(entry.node)?;
+        place.on_hand = place.on_hand.checked_add(units).ok_or(Inconsistent)?;
+        self.put_inbound(entry)
     }
 
     /// Puts these amounts at a node, whatever was there.
@@ -425,8 +468,7 @@ impl Stock {
         let place = self.place(node)?;
         place.on_hand = on_hand;
         place.unavailable = unavailable;
-        self.version = self.version.checked_add(1).ok_or(Inconsistent)?;
-        Ok(())
+        self.count_change()
     }
 
     /// Puts these settings in force; their version is set by the caller.

@@ -1,8 +1,8 @@
 //! Promises beyond what is there: who is touched, and taking units back on command.
 
 use crate::domain::command::{Act, Command, Keyed, LineRequest, Lines, Verb};
-use crate::domain::deficit::{AtRisk, Order, at_risk};
-use crate::domain::{Outcome, Refusal, Sku, Units};
+use crate::domain::deficit::{AtRisk, Means, Order, at_risk};
+use crate::domain::{Day, Outcome, Refusal, Sku, Units};
 use crate::ledger::{Deficit, LedgerError, StockView};
 
 use super::Engine;
@@ -37,17 +37,24 @@ pub enum Failure {
 }
 
 impl Touched {
-    fn new(deficit: Deficit, order: Order) -> Self {
+    fn new(deficit: Deficit, order: Order, today: Day) -> Result<Self, LedgerError> {
         let Deficit {
             sku,
             stock,
             promises,
         } = deficit;
-        Self {
-            at_risk: at_risk(&stock.nodes, promises, order),
+        let means = Means {
+            nodes: &stock.nodes,
+            inbound: &stock.inbound,
+            today,
+        };
+        // Promises and stock may be of different moments, but sums are sums.
+        let at_risk = at_risk(means, promises, order).or(Err(LedgerError::Unavailable))?;
+        Ok(Self {
             sku,
             stock,
-        }
+            at_risk,
+        })
     }
 }
 
@@ -61,8 +68,9 @@ impl Engine {
         order: Order,
     ) -> Result<Vec<Touched>, LedgerError> {
         let found = self.parts.ledger.deficits(after, limit).await?;
-        let touched = found.into_iter().map(|of| Touched::new(of, order));
-        Ok(touched.collect())
+        let today = Day::of(self.now());
+        let touched = found.into_iter();
+        touched.map(|of| Touched::new(of, order, today)).collect()
     }
 
     /// The same of one SKU; `None`: unknown, or nothing is missing.
@@ -72,7 +80,8 @@ impl Engine {
         order: Order,
     ) -> Result<Option<Touched>, LedgerError> {
         let found = self.parts.ledger.deficit(sku).await?;
-        Ok(found.map(|of| Touched::new(of, order)))
+        let today = Day::of(self.now());
+        found.map(|of| Touched::new(of, order, today)).transpose()
     }
 
     /// Releases units of a SKU that is promised beyond what is there, in order, until nothing is
@@ -112,6 +121,7 @@ impl Engine {
             sku,
             node: promise.pin,
             quantity: *units,
+            by: None,
         };
         // One line of at least one unit is always a list of lines.
         let lines = Lines::try_new([line]).or(Err(Failure::Ledger(LedgerError::Unavailable)))?;

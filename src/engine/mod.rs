@@ -306,7 +306,7 @@ impl Engine {
     }
 }
 
-/// The metric label of a command; `None` for changes of stock and settings.
+/// The metric label of a command; `None` for those that are about no reservation.
 const fn op(command: &Command<'_>) -> Option<Op> {
     match command {
         Command::Reserve(_) => Some(Op::Reserve),
@@ -318,7 +318,7 @@ const fn op(command: &Command<'_>) -> Option<Op> {
             Verb::Return { .. } => Op::Return,
             Verb::Transfer { .. } => Op::Transfer,
         }),
-        Command::Stock(_) | Command::PutSettings(_) => None,
+        Command::Stock(_) | Command::PutSettings(_) | Command::Inbound(_) => None,
     }
 }
 

@@ -4,6 +4,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use crate::http::settings_answer::{LevelSetting, LowWaterSetting, Settings};
+
 /// A promise of units to one caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -55,6 +57,11 @@ pub struct ReservationLine {
     pub expired: u64,
     /// Of the shipped ones, came back.
     pub returned: u64,
+    /// The day, UTC, by which they are promised; left out where they were promised of what was on
+    /// hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = Date)]
+    pub promise_date: Option<String>,
 }
 
 /// One reservation of a batch, done or refused.
@@ -159,6 +166,71 @@ pub struct Stock {
     pub version: u64,
     /// Per node.
     pub nodes: Vec<NodeStock>,
+    /// What is announced, sorted by day; left out where nothing is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inbound: Vec<InboundItem>,
+}
+
+/// Supply that is announced for a day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InboundItem {
+    /// The caller's name for it.
+    pub id: String,
+    /// `in_transit`, `presale` or `return`.
+    pub kind: String,
+    /// Where it will be.
+    pub node: String,
+    /// The day, UTC, on which it will be there.
+    #[schema(format = Date)]
+    pub due: String,
+    /// Units still to come.
+    pub open: u64,
+    /// The day has passed: it counts for nothing until it is received or has a new day.
+    pub overdue: bool,
+}
+
+/// What is announced of a SKU.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Inbound {
+    /// What.
+    pub sku: String,
+    /// Sorted by day.
+    pub items: Vec<InboundItem>,
+}
+
+/// One item of an inbound call afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InboundResult {
+    /// What.
+    pub sku: String,
+    /// The caller's name for it.
+    pub id: String,
+    /// `in_transit`, `presale` or `return`.
+    pub kind: String,
+    /// Where it will be.
+    pub node: String,
+    /// The day, UTC, on which it will be there.
+    #[schema(format = Date)]
+    pub due: String,
+    /// Units still to come.
+    pub open: u64,
+    /// Units that came with this call.
+    pub received: u64,
+    /// Usable units of the node.
+    pub on_hand: u64,
+    /// Counts the changes of the SKU's stock.
+    pub version: u64,
+}
+
+/// Results of an inbound call, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InboundResults {
+    /// One per item.
+    pub results: Vec<InboundResult>,
 }
 
 /// A promise that what is on hand does not reach.
@@ -241,52 +313,6 @@ pub struct DeficitReleases {
     pub results: Vec<DeficitReleased>,
 }
 
-/// Units, or a share of what is on hand: one of the two.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LevelSetting {
-    /// That many.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub units: Option<u64>,
-    /// That share of what is on hand.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub percent: Option<f64>,
-}
-
-/// When a SKU is low: at units or percent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LowWaterSetting {
-    /// When no more than this is available.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub units: Option<u64>,
-    /// When no more than this share of what is on hand is available.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub percent: Option<f64>,
-    /// It is low no more when this is available; left out: when more than the mark is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resume: Option<LevelSetting>,
-    /// `event`, or `suspend`: then it takes no new holds while it is low.
-    pub then: String,
-}
-
-/// Settings of a SKU. The version is also the entity tag: `"v3"`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// Which SKU.
-    pub sku: String,
-    /// Units kept back.
-    pub safety_stock: LevelSetting,
-    /// `on` or `suspended`.
-    pub selling: String,
-    /// When the SKU is low, and what then; null: never.
-    #[schema(required = true)]
-    pub low_water: Option<LowWaterSetting>,
-    /// Counts the changes.
-    pub version: u32,
-}
-
 /// What goes into an availability.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -300,7 +326,20 @@ pub struct AtpLimits {
     /// Free at the node asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<u64>,
-    /// What binds: `stock`, `safety`, `node` or `suspended`.
+    /// What binds: `stock`, `later`, `safety`, `node` or `suspended`.
+    pub limit: String,
+}
+
+/// What may be promised for a day and those that follow, until the next one listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AtpDate {
+    /// The day, UTC.
+    #[schema(format = Date)]
+    pub date: String,
+    /// The most that one more line may take whose caller takes it by then.
+    pub available: u64,
+    /// What binds: `stock`, `inbound`, `later`, `safety`, `node` or `suspended`.
     pub limit: String,
 }
 
@@ -323,6 +362,9 @@ pub struct Atp {
     pub as_of: String,
     /// What it is made of.
     pub limits: AtpLimits,
+    /// What may be promised for later days, where supply is announced; left out elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dates: Option<Vec<AtpDate>>,
 }
 
 /// A SKU of a bulk query that is not known.
@@ -392,8 +434,13 @@ pub struct Shortage {
     pub available: u64,
     /// Units short.
     pub short: u64,
-    /// What bound: `stock`, `safety`, `node` or `suspended`.
+    /// What bound: `stock`, `inbound`, `later`, `safety`, `cap`, `protection`, `node`, `date` or
+    /// `suspended`.
     pub limit: String,
+    /// The first day, UTC, by which all of it could be promised, if it is announced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = Date)]
+    pub next_date: Option<String>,
 }
 
 /// A mistake in the body.

@@ -147,6 +147,7 @@ pub const CALLS: &[Call] = &[
             &catalog::TABLE_FULL,
             &catalog::INSUFFICIENT_STOCK,
             &catalog::UNKNOWN_SKU,
+            &catalog::NO_DATED_SUPPLY,
         ],
         ..post("/v1/reservations", "reserve", "ReserveRequest")
     },
@@ -306,6 +307,43 @@ pub const CALLS: &[Call] = &[
         )
     },
     Call {
+        summary: "Announce supply for days, in place of what had the same id; all items or none.",
+        tag: "inbound",
+        answer: Answer::Json("200", "InboundResults"),
+        own: &[
+            &catalog::TABLE_FULL,
+            &catalog::DUE_TOO_LATE,
+            &catalog::TOO_MANY_INBOUND,
+            &catalog::TOO_MANY_UNITS,
+            &catalog::NO_DATED_SUPPLY,
+        ],
+        ..post("/v1/inbound", "put_inbound", "InboundPutRequest")
+    },
+    Call {
+        summary: "Announced supply arrived: it is on hand at once; all items or none.",
+        tag: "inbound",
+        answer: Answer::Json("200", "InboundResults"),
+        own: &[
+            &catalog::UNKNOWN_SKU,
+            &catalog::UNKNOWN_INBOUND,
+            &catalog::OVER_RECEIPT,
+            &catalog::TOO_MANY_UNITS,
+            &catalog::NO_DATED_SUPPLY,
+        ],
+        ..post(
+            "/v1/inbound/receipts",
+            "receive_inbound",
+            "InboundReceiptRequest",
+        )
+    },
+    Call {
+        summary: "What is announced of a SKU.",
+        parameters: &[("sku", Place::Query, "The SKU; required.")],
+        answer: Answer::Json("200", "Inbound"),
+        own: &[&catalog::UNKNOWN_SKU, &catalog::INVALID_PARAMETER],
+        ..get("/v1/inbound", "get_inbound", "inbound")
+    },
+    Call {
         summary: "Stock of a SKU, over all nodes and per node.",
         parameters: &[SKU],
         answer: Answer::Json("200", "Stock"),
@@ -344,12 +382,16 @@ pub const CALLS: &[Call] = &[
         ..post("/v1/skus/{sku}", "put_settings", "SettingsRequest")
     },
     Call {
-        summary: "What may be promised of a SKU now.",
+        summary: "What may be promised of a SKU now, and by date where supply is announced.",
         parameters: &[
             SKU,
             ("channel", Place::Query, "For which channel."),
             ("node", Place::Query, "At which node; left out: over all."),
-            ("until", Place::Query, "Up to which moment, RFC 3339."),
+            (
+                "until",
+                Place::Query,
+                "Up to which day, as 2026-12-24 or an RFC 3339 time.",
+            ),
             (
                 "consistency",
                 Place::Query,

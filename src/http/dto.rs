@@ -157,6 +157,11 @@ pub struct LineBody<'a> {
     #[serde(borrow)]
     #[schema(value_type = Option<String>)]
     pub node: Option<Text<'a>>,
+    /// Of a new reservation: the latest day, UTC, that the caller takes, in place of the
+    /// reservation's.
+    #[serde(borrow)]
+    #[schema(value_type = Option<String>, format = Date, example = "2026-12-24")]
+    pub by: Option<Text<'a>>,
 }
 
 /// Body of `POST /v1/reservations`.
@@ -177,6 +182,11 @@ pub struct ReserveBody<'a> {
     pub ttl_seconds: Option<Num>,
     /// Take what there is instead of all or nothing.
     pub allow_partial: Option<bool>,
+    /// The latest day, UTC, that the caller takes; each line is promised for the first day on which
+    /// all its units can be. Left out: the units must be on hand.
+    #[serde(borrow)]
+    #[schema(value_type = Option<String>, format = Date, example = "2026-12-24")]
+    pub by: Option<Text<'a>>,
     /// What to hold; lines of the same SKU and node are summed.
     #[serde(borrow)]
     #[schema(value_type = Vec<LineBody<'static>>, required = true, min_items = 1, max_items = 500)]
@@ -205,6 +215,10 @@ pub struct BatchItem<'a> {
     pub ttl_seconds: Option<Num>,
     /// Take what there is instead of all or nothing.
     pub allow_partial: Option<bool>,
+    /// The latest day, UTC, that the caller takes; left out: the units must be on hand.
+    #[serde(borrow)]
+    #[schema(value_type = Option<String>, format = Date, example = "2026-12-24")]
+    pub by: Option<Text<'a>>,
     /// What to hold.
     #[serde(borrow)]
     #[schema(value_type = Vec<LineBody<'static>>, required = true, min_items = 1, max_items = 500)]
@@ -219,6 +233,7 @@ impl<'a> BatchItem<'a> {
             reference: self.reference,
             ttl_seconds: self.ttl_seconds,
             allow_partial: self.allow_partial,
+            by: self.by,
             lines: self.lines,
         }
     }
@@ -433,9 +448,9 @@ pub struct AtpBody<'a> {
     #[serde(borrow)]
     #[schema(value_type = Option<String>)]
     pub node: Option<Text<'a>>,
-    /// Up to which moment, RFC 3339.
+    /// Up to which day, as `2026-12-24` or an RFC 3339 time.
     #[serde(borrow)]
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>)]
     pub until: Option<Text<'a>>,
     /// `strong` or `mirror`.
     #[serde(borrow)]

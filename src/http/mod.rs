@@ -13,6 +13,7 @@ pub mod calls;
 pub mod catalog;
 pub mod conn;
 pub mod dto;
+pub mod dto_inbound;
 pub mod error;
 pub mod event_json;
 pub mod hot;
@@ -28,6 +29,7 @@ pub mod request_ids;
 pub mod route_meters;
 pub mod routes;
 pub mod server;
+pub mod settings_answer;
 pub mod settings_dto;
 
 pub use server::{HttpConfig, Server, serve};

@@ -16,7 +16,7 @@ use utoipa::openapi::{Ref, Required, Response, ResponseBuilder};
 use crate::http::calls::{Answer, CALLS, Call, Place};
 use crate::http::catalog::Kind;
 use crate::http::routes::deficits;
-use crate::http::{answers, dto, settings_dto};
+use crate::http::{answers, dto, dto_inbound, settings_dto};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -43,10 +43,16 @@ use crate::http::{answers, dto, settings_dto};
         dto::StockSetBody,
         dto::StockAdjustBody,
         dto::StockTransferBody,
+        dto_inbound::InboundPutBody<'static>,
+        dto_inbound::InboundPutsBody,
+        dto_inbound::ReceiptBody<'static>,
+        dto_inbound::ReceiptsBody,
         answers::Reservation,
         answers::BatchResults,
         answers::StockResults,
         answers::Stock,
+        answers::Inbound,
+        answers::InboundResults,
         answers::Settings,
         answers::Atp,
         answers::AtpResults,

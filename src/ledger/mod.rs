@@ -15,9 +15,10 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use crate::domain::calendar::Bucket;
 use crate::domain::deficit::Promise;
 use crate::domain::stock::NodeStock;
-use crate::domain::{NodeIx, Settings, Stock, Units, UnixMillis, Verdict};
+use crate::domain::{Day, Inbound, NodeIx, Settings, Stock, Units, UnixMillis, Verdict};
 
 /// Place of a committed change in the order of one ledger shard.
 ///
@@ -137,23 +138,27 @@ pub struct StockView {
     pub settings: Settings,
     /// Per node, sorted by node index.
     pub nodes: SmallVec<[NodeStock; 1]>,
+    /// What is announced, sorted by day, then name; overdue or not.
+    pub inbound: Vec<Inbound>,
 }
 
-impl From<&Stock> for StockView {
-    fn from(stock: &Stock) -> Self {
+impl StockView {
+    /// Of this stock on that day.
+    pub fn of(stock: &Stock, today: Day) -> Self {
         Self {
             on_hand: stock.on_hand(),
             unavailable: stock.unavailable(),
             held: stock.held(),
             committed: stock.committed(),
             safety_stock: stock.safety(),
-            available: stock.available(),
-            deficit: stock.deficit(),
+            available: stock.available(today),
+            deficit: stock.deficit(today),
             low: stock.is_low(),
             suspended: stock.is_suspended(),
             version: stock.version(),
             settings: stock.settings(),
             nodes: SmallVec::from_slice(stock.nodes()),
+            inbound: stock.calendar().inbound().to_vec(),
         }
     }
 }
@@ -180,7 +185,7 @@ pub enum Consistency {
 }
 
 /// What may be promised of a SKU now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Availability {
     /// The most that one line may take; zero while selling is suspended.
     pub available: Units,
@@ -194,6 +199,8 @@ pub struct Availability {
     pub safety_stock: Units,
     /// Units free at the node asked for; `None` when no node was named.
     pub at_node: Option<Units>,
+    /// What may be promised for later days, beginning with now; nothing where nothing is announced.
+    pub dates: Vec<Bucket>,
     /// Moment of the answer.
     pub as_of: UnixMillis,
 }
@@ -201,14 +208,24 @@ pub struct Availability {
 impl Availability {
     /// Of this stock at this moment, at a node or anywhere.
     pub fn of(stock: &Stock, node: Option<NodeIx>, as_of: UnixMillis) -> Self {
-        let (available, limit) = stock.room(node, Units::ZERO, None);
+        let today = Day::of(as_of);
+        let dates = if stock.calendar().inbound().is_empty() {
+            Vec::new()
+        } else {
+            stock.profile(today, node, None)
+        };
+        let (available, limit) = match dates.first() {
+            Some(now) => (now.available, now.limit),
+            None => stock.room(node, Units::ZERO, None),
+        };
         Self {
             available,
             limit,
             on_hand: stock.on_hand(),
             promised: stock.promised(),
             safety_stock: stock.safety(),
-            at_node: node.map(|node| stock.node(node).unpinned()),
+            at_node: node.map(|node| stock.spare(node, today)),
+            dates,
             as_of,
         }
     }

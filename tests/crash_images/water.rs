@@ -149,18 +149,12 @@ fn folder(records: &[Record]) -> SimStorage {
 /// What the feed told last of whether the SKU is low.
 fn told(engine: &Engine) -> bool {
     let page = wait_for(engine.events(Cursor::default(), 1_000)).unwrap();
-    let lows = page.iter().filter_map(|event| match event.unwrap().body {
-        Body::LowWater(told) => Some(told.low),
-        Body::Opened { .. }
-        | Body::NodeNamed { .. }
-        | Body::ChannelNamed { .. }
-        | Body::Reserved(_)
-        | Body::Acted(_)
-        | Body::Expired { .. }
-        | Body::StockChanged(_)
-        | Body::SettingsPut { .. }
-        | Body::PolicyPut { .. }
-        | Body::Refused { .. } => None,
+    let lows = page.iter().filter_map(|event| {
+        if let Body::LowWater(told) = event.unwrap().body {
+            Some(told.low)
+        } else {
+            None
+        }
     });
     lows.last().unwrap_or_default()
 }

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use holdfast::domain::command::{CommandKey, Keyed};
 use holdfast::domain::hash::Hasher;
 use holdfast::domain::stock::NodeStock;
-use holdfast::domain::{ChannelIx, NodeIx, Refusal, ReservationId, Sku, UnixMillis};
+use holdfast::domain::{ChannelIx, Day, NodeIx, Refusal, ReservationId, Sku, UnixMillis};
 use holdfast::ledger::remote::wire::command::{Read, Table, encode, encode_expire, encode_read};
 use holdfast::ledger::remote::wire::reply::BatchReply;
 use holdfast::ledger::{Availability, StockView};
@@ -273,7 +273,7 @@ impl<'h> Run<'_, 'h> {
                 &expected,
             )?;
         }
-        let mut view = stock.as_ref().map(StockView::from);
+        let mut view = stock.as_ref().map(|stock| StockView::of(stock, Day::FIRST));
         if let Some(view) = &mut view {
             view.nodes.retain(|n| *n != NodeStock::empty(n.node));
         }

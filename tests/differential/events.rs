@@ -47,6 +47,7 @@ impl Told {
             Body::Reserved(_)
             | Body::Acted(_)
             | Body::StockChanged(_)
+            | Body::InboundChanged(_)
             | Body::SettingsPut { .. }
             | Body::PolicyPut { .. }
             | Body::Refused { .. } => {

@@ -12,6 +12,7 @@ mod connections;
 mod crowd;
 mod deficits;
 mod events;
+mod inbound;
 mod low_water;
 mod mistakes;
 mod operation;

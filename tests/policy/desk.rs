@@ -118,6 +118,7 @@ impl Desk {
             sku: Sku::new(sku).unwrap(),
             node: None,
             quantity: units(*quantity),
+            by: None,
         });
         let command = Command::Reserve(Reserve {
             channel: Channel {

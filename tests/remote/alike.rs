@@ -53,6 +53,7 @@ fn told(engine: &Engine) -> Told {
                 | Body::Reserved(_)
                 | Body::Acted(_)
                 | Body::StockChanged(_)
+                | Body::InboundChanged(_)
                 | Body::SettingsPut { .. }
                 | Body::PolicyPut { .. }
                 | Body::Refused { .. } => told.done.push(text),

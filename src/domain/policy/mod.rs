@@ -13,7 +13,7 @@ mod parts;
 pub mod preflight;
 mod room;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod tree;
 
 pub use campaign::CampaignTerms;

@@ -4,6 +4,7 @@
 pub mod atp;
 pub mod deficits;
 pub mod events;
+pub mod inbound;
 pub mod ops;
 pub mod reservations;
 pub mod skus;
@@ -27,6 +28,7 @@ use crate::http::request;
 pub fn router(app: Arc<App>) -> Router {
     let without_query = Router::new()
         .route("/v1/atp", post(atp::bulk_route))
+        .route("/v1/inbound/receipts", post(inbound::receive_route))
         .route("/v1/reservations/{id}", get(reservations::get_route))
         .route("/v1/skus/{sku}", get(skus::get_route).put(skus::put_route))
         .route("/v1/stock", post(stock::set_route))
@@ -49,6 +51,10 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/deficits/{sku}", get(deficits::get_route))
         .route("/v1/deficits/{sku}/release", post(deficits::release_route))
         .route("/v1/events", get(events::route))
+        .route(
+            "/v1/inbound",
+            post(inbound::put_route).get(inbound::get_route),
+        )
         .route(
             "/v1/reservations",
             post(reservations::reserve_route).get(reservations::find_route),
@@ -99,6 +105,8 @@ pub const ROUTES: &[&str] = &[
     "/v1/deficits/{sku}",
     "/v1/deficits/{sku}/release",
     "/v1/events",
+    "/v1/inbound",
+    "/v1/inbound/receipts",
     "/v1/reservations",
     "/v1/reservations/batch",
     "/v1/reservations/{id}",

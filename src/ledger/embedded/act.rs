@@ -148,7 +148,7 @@ impl Acting<'_, '_> {
 
     fn deadline(&self, stock: &StockGuards<'_>) -> UnixMillis {
         let first = self.refs.first().and_then(|line| Self::entry(stock, line));
-        first.map_or(UnixMillis::default(), |(entry, _)| entry.deadline)
+        first.map_or(UnixMillis::default(), |(entry, _)| entry.deadline())
     }
 
     fn decide(&self, stock: &StockGuards<'_>) -> Result<ActPlan, Refusal> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::EmbeddedLedger;
 use super::stock_shard::{StockShard, shard_of};
 use crate::domain::deficit::Promise;
-use crate::domain::{Sku, Stock, Units, UnixMillis};
+use crate::domain::{Day, Sku, Stock, Units, UnixMillis};
 use crate::ledger::{Deficit, LedgerError, StockView};
 use crate::limits::STOCK_SHARDS;
 
@@ -14,17 +14,21 @@ impl EmbeddedLedger {
     /// at one moment.
     pub fn deficits(&self, after: &str, limit: usize) -> Result<Vec<Deficit>, LedgerError> {
         self.reap()?;
+        let today = Day::of(self.now());
         let mut first: BTreeMap<Box<str>, Deficit> = BTreeMap::new();
         for number in 0..STOCK_SHARDS {
             let shard = self.state.pool.stock_shard(number)?;
             for (slot, entry) in shard.stocks.iter() {
                 let sku = entry.sku();
-                if sku <= after || entry.stock.deficit().is_zero() {
+                if sku <= after || entry.stock.deficit(today).is_zero() {
                     continue;
                 }
                 let last = first.last_key_value();
                 if first.len() < limit || last.is_some_and(|(last, _)| *sku < **last) {
-                    first.insert(sku.into(), deficit_at(&shard, slot, sku, &entry.stock));
+                    first.insert(
+                        sku.into(),
+                        deficit_at(&shard, slot, (sku, &entry.stock), today),
+                    );
                     if first.len() > limit {
                         first.pop_last();
                     }
@@ -39,14 +43,15 @@ impl EmbeddedLedger {
     /// That of one SKU; `None`: unknown, or nothing is missing.
     pub fn deficit(&self, sku: Sku<'_>) -> Result<Option<Deficit>, LedgerError> {
         self.reap()?;
+        let today = Day::of(self.now());
         let hash = self.state.hasher.sku(sku.as_str());
         let found = {
             let shard = self.state.pool.stock_shard(shard_of(hash))?;
             let slot = shard.find(hash, sku.as_str());
             let stock = slot.and_then(|slot| Some((slot, shard.stock(slot)?)));
             stock
-                .filter(|(_, stock)| stock.deficit() > Units::ZERO)
-                .map(|(slot, stock)| deficit_at(&shard, slot, sku.as_str(), stock))
+                .filter(|(_, stock)| stock.deficit(today) > Units::ZERO)
+                .map(|(slot, stock)| deficit_at(&shard, slot, (sku.as_str(), stock), today))
         };
         let Some(mut found) = found else {
             return Ok(None);
@@ -74,7 +79,7 @@ impl EmbeddedLedger {
     }
 }
 
-fn deficit_at(shard: &StockShard, slot: u32, sku: &str, stock: &Stock) -> Deficit {
+fn deficit_at(shard: &StockShard, slot: u32, (sku, stock): (&str, &Stock), today: Day) -> Deficit {
     let lines = shard.lines.iter().map(|(_, entry)| entry);
     let promises = lines.filter(|entry| entry.stock == slot).map(|entry| {
         let line = entry.line();
@@ -83,13 +88,14 @@ fn deficit_at(shard: &StockShard, slot: u32, sku: &str, stock: &Stock) -> Defici
             channel: entry.channel,
             made: UnixMillis::default(),
             pin: line.pin,
+            day: line.day,
             held: line.held,
             committed: line.committed,
         }
     });
     Deficit {
         sku: sku.into(),
-        stock: StockView::from(stock),
+        stock: StockView::of(stock, today),
         promises: promises.filter(|of| !of.open().is_zero()).collect(),
     }
 }

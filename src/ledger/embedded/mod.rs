@@ -9,6 +9,7 @@ mod due;
 mod export;
 mod feed;
 mod identity;
+mod inbound_change;
 mod index;
 pub mod journal;
 mod packed;
@@ -48,7 +49,7 @@ use crate::domain::command::{Command, CommandKey, Keyed};
 use crate::domain::hash::Hasher;
 use crate::domain::line::Inconsistent;
 use crate::domain::verdict::Outcome;
-use crate::domain::{Refusal, UnixMillis, Verdict};
+use crate::domain::{Day, Refusal, UnixMillis, Verdict};
 use crate::telemetry::Meters;
 
 /// How long and how much the ledger remembers.
@@ -140,6 +141,7 @@ impl EmbeddedLedger {
             Command::Act(act) => self.act(keyed.key, act),
             Command::Stock(stock) => self.change_stock(keyed.key, stock),
             Command::PutSettings(put) => self.put_settings(keyed.key, put),
+            Command::Inbound(inbound) => self.change_inbound(keyed.key, inbound),
         }
     }
 
@@ -219,7 +221,7 @@ impl EmbeddedLedger {
                     units,
                 },
             );
-            if let Some(told) = shard.settle_water(stock) {
+            if let Some(told) = shard.settle_water(stock, Day::of(now)) {
                 scratch.push(now, &Body::LowWater(told));
                 self.meters.low_water(told.low);
             }
@@ -241,9 +243,10 @@ impl EmbeddedLedger {
         now: UnixMillis,
         scratch: &mut Scratch,
     ) {
+        let today = Day::of(now);
         for (number, slot) in places {
             let shard = stock.shard_mut(number);
-            if let Some(told) = shard.and_then(|shard| shard.settle_water(slot)) {
+            if let Some(told) = shard.and_then(|shard| shard.settle_water(slot, today)) {
                 scratch.push_after(now, &Body::LowWater(told));
                 self.meters.low_water(told.low);
             }
@@ -288,7 +291,10 @@ impl EmbeddedLedger {
         mut scratch: Scratch,
     ) -> Result<Answer, LedgerError> {
         match refusal {
-            Refusal::KeyReused | Refusal::UnknownSku { .. } | Refusal::UnknownReservation => {
+            Refusal::KeyReused
+            | Refusal::UnknownSku { .. }
+            | Refusal::UnknownReservation
+            | Refusal::NoDatedSupply => {
                 scratch.commit(&self.journal);
                 Ok(unrecorded(refusal))
             }
@@ -309,7 +315,11 @@ impl EmbeddedLedger {
             | Refusal::NegativeStock { .. }
             | Refusal::TooMany { .. }
             | Refusal::VersionMismatch { .. }
-            | Refusal::Frozen(_) => {
+            | Refusal::Frozen(_)
+            | Refusal::UnknownInbound { .. }
+            | Refusal::OverReceipt { .. }
+            | Refusal::DueTooLate { .. }
+            | Refusal::TooManyInbound { .. } => {
                 self.conclude(records, key, at, Body::Refused { key, refusal }, scratch)
             }
         }

@@ -8,7 +8,7 @@ use super::stock_shard::shard_of;
 use super::{EmbeddedLedger, State};
 use crate::domain::line::Move;
 use crate::domain::verdict::{Reservation, ReservationLine};
-use crate::domain::{ChannelIx, NodeIx, ReservationId, Settings, Sku, Stock, UnixMillis};
+use crate::domain::{ChannelIx, Day, NodeIx, ReservationId, Settings, Sku, Stock, UnixMillis};
 use crate::ledger::{Availability, LedgerError, StockView};
 
 impl EmbeddedLedger {
@@ -36,7 +36,7 @@ impl EmbeddedLedger {
 
     /// Stock of a SKU; `None`: unknown.
     pub fn stock(&self, sku: Sku<'_>) -> Result<Option<StockView>, LedgerError> {
-        self.with_stock(sku, |stock, _| StockView::from(stock))
+        self.with_stock(sku, |stock, now| StockView::of(stock, Day::of(now)))
     }
 
     /// Settings of a SKU; `None`: unknown.
@@ -120,7 +120,7 @@ impl State {
                 .stocks
                 .get(entry.stock)
                 .ok_or(LedgerError::Unavailable)?;
-            deadline = entry.deadline;
+            deadline = entry.deadline();
             lines.push(ReservationLine {
                 sku: owner.sku().into(),
                 requested: line.requested,

@@ -20,7 +20,9 @@ use crate::domain::decide;
 use crate::domain::hash::Hasher;
 use crate::domain::line::Inconsistent;
 use crate::domain::policy::Claim;
-use crate::domain::{ChannelIx, Refusal, Reservation, ReservationId, Sku, Stock, Ttl, UnixMillis};
+use crate::domain::{
+    ChannelIx, Day, Refusal, Reservation, ReservationId, Sku, Stock, Ttl, UnixMillis,
+};
 use crate::ledger::event::{Body, Event};
 use crate::ledger::{LedgerError, Position};
 use crate::telemetry::Meters;
@@ -131,6 +133,7 @@ impl Replica {
             | Body::StockChanged(_)
             | Body::SettingsPut { .. }
             | Body::LowWater(_)
+            | Body::InboundChanged(_)
             | Body::Refused { .. } => Ok(self.state.replay_event(event, &mut progress.0)?),
         }
     }
@@ -313,7 +316,8 @@ impl Replica {
             let channel = reserve.channel.index.unwrap_or(ChannelIx::UNNAMED);
             Some(Claim { channel, rule })
         };
-        let verdict = decide::reserve(&reserve.lines, reserve.allow_partial, stock_of, claim_of);
+        let (lines, today) = (&reserve.lines, Day::of(by));
+        let verdict = decide::reserve(lines, reserve.allow_partial, today, stock_of, claim_of);
         Ok(match verdict {
             Err(refusal @ Refusal::InsufficientStock { .. }) => Some(refusal),
             Ok(_) | Err(_) => None,

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use super::due::DueQueue;
 use super::index::Index;
-use super::packed::{PackedLine, halves, joined};
+use super::packed::{PackedLine, PackedTerm, halves, joined};
 use super::slab::Slab;
 use crate::domain::line::{Inconsistent, Move};
 use crate::domain::policy::{InForce, Policy};
-use crate::domain::{ChannelIx, Charge, Line, ReservationId, Stock, Units, UnixMillis};
+use crate::domain::{ChannelIx, Charge, Day, Line, ReservationId, Stock, Units, UnixMillis};
 use crate::ledger::event::LowWaterTold;
 use crate::ledger::policy::PolicyInForce;
 use crate::limits::STOCK_SHARDS;
@@ -83,7 +83,8 @@ impl StockEntry {
 pub(super) struct LineEntry {
     /// The reservation, as two halves: a `u128` would round the entry up to 16 bytes.
     reservation: [u64; 2],
-    pub(super) deadline: UnixMillis,
+    /// Until when it is held, and the day that it is promised for.
+    term: PackedTerm,
     line: PackedLine,
     pub(super) stock: u32,
     pub(super) number: u16,
@@ -104,7 +105,7 @@ impl LineEntry {
     ) -> Self {
         Self {
             reservation: halves(id.0),
-            deadline,
+            term: PackedTerm::new(deadline, line.day),
             line: PackedLine::new(line),
             stock,
             number,
@@ -114,7 +115,16 @@ impl LineEntry {
 
     /// The line itself.
     pub(super) fn line(&self) -> Line {
-        self.line.get()
+        let day = self.term.day();
+        Line {
+            day,
+            ..self.line.get()
+        }
+    }
+
+    /// When its held units go back.
+    pub(super) fn deadline(&self) -> UnixMillis {
+        self.term.deadline()
     }
 
     pub(super) fn reservation(&self) -> ReservationId {
@@ -185,20 +195,20 @@ impl StockShard {
 
     /// Decides anew whether the SKU at a slot is low; how it stands, where the feed is to tell of it.
     /// It counts as told from now on.
-    pub(super) fn settle_water(&mut self, slot: u32) -> Option<LowWaterTold<'_>> {
+    pub(super) fn settle_water(&mut self, slot: u32, today: Day) -> Option<LowWaterTold<'_>> {
         let entry = self.stocks.get_mut(slot)?;
-        if !entry.stock.settle_water() {
+        if !entry.stock.settle_water(today) {
             return None;
         }
         let low = entry.stock.is_low();
         entry.stock.put_water_told(low);
-        Some(LowWaterTold::of(entry.sku(), &entry.stock))
+        Some(LowWaterTold::of(entry.sku(), &entry.stock, today))
     }
 
     /// The same, where what the feed told comes by itself.
-    pub(super) fn settle_water_quietly(&mut self, slot: u32) {
+    pub(super) fn settle_water_quietly(&mut self, slot: u32, today: Day) {
         if let Some(entry) = self.stocks.get_mut(slot) {
-            entry.stock.settle_water();
+            entry.stock.settle_water(today);
         }
     }
 
@@ -217,7 +227,7 @@ impl StockShard {
         };
         stock
             .stock
-            .apply(entry.line().pin, Units::ZERO, Move::Hold(units), charge)?;
+            .apply(&entry.line(), Move::Hold(units), charge)?;
         self.hold_line(entry, units)
     }
 
@@ -228,7 +238,7 @@ impl StockShard {
         units: Units,
     ) -> Result<u32, Inconsistent> {
         entry.line.apply(Move::Hold(units))?;
-        let deadline = entry.deadline;
+        let deadline = entry.deadline();
         let slot = self.lines.insert(entry).ok_or(Inconsistent)?;
         self.due.push(deadline, slot);
         self.open_lines += u64::from(!units.is_zero());
@@ -237,7 +247,7 @@ impl StockShard {
 
     /// Puts a line back as it was stored; its units are already in the stock's counters.
     pub(super) fn restore_line(&mut self, entry: LineEntry) -> Result<u32, Inconsistent> {
-        let (deadline, line) = (entry.deadline, entry.line());
+        let (deadline, line) = (entry.deadline(), entry.line());
         let slot = self.lines.insert(entry).ok_or(Inconsistent)?;
         if !line.held.is_zero() {
             self.due.push(deadline, slot);
@@ -279,7 +289,7 @@ impl StockShard {
             channel: entry.channel,
             window,
         };
-        stock.stock.apply(line.pin, line.open(), step, charge)?;
+        stock.stock.apply(&line, step, charge)?;
         entry.line.apply(step)?;
         let after = entry.line();
         self.count_open(&line, &after);
@@ -299,7 +309,7 @@ impl StockShard {
     /// Moves the deadline of a line.
     pub(super) fn extend(&mut self, slot: u32, deadline: UnixMillis) {
         if let Some(entry) = self.lines.get_mut(slot) {
-            entry.deadline = deadline;
+            entry.term = PackedTerm::new(deadline, entry.term.day());
             if !entry.line().held.is_zero() {
                 self.due.push(deadline, slot);
             }
@@ -317,7 +327,7 @@ impl StockShard {
     pub(super) fn has_overdue(&mut self, now: UnixMillis) -> bool {
         while let Some(slot) = self.due.peek_due(now) {
             let line = self.lines.get(slot);
-            if line.is_some_and(|line| !line.line().held.is_zero() && line.deadline.is_due(now)) {
+            if line.is_some_and(|line| !line.line().held.is_zero() && line.deadline().is_due(now)) {
                 return true;
             }
             self.due.pop_due(now);
@@ -335,7 +345,7 @@ impl StockShard {
                 continue;
             };
             let units = entry.line().held;
-            if units.is_zero() || !entry.deadline.is_due(now) {
+            if units.is_zero() || !entry.deadline().is_due(now) {
                 continue;
             }
             self.step(slot, Move::Expire(units), ANY_WINDOW)?;

@@ -4,10 +4,12 @@
 //! stock and settings, reservations, and what each idempotency key was answered. References and
 //! deadlines are part of the reservations; counters and indexes are made anew.
 
+mod dated;
 pub mod file;
 mod hex;
 mod item;
 mod tally;
+mod uses;
 mod walk;
 mod water;
 
@@ -17,6 +19,7 @@ pub use self::hex::{CommandId, Print};
 pub(in crate::ledger) use self::item::Making;
 pub use self::item::{Answer, BadItem, Held, Item, Line, Name, Node, Policy, Sku};
 pub use self::tally::Tally;
+pub use self::uses::Use;
 pub use self::walk::{Page, Place, Walk, WalkError};
 pub use self::water::{Amount, Mark};
 

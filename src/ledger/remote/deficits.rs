@@ -6,7 +6,7 @@ use super::wire::export::{self, Found};
 use super::wire::{Malformed, record};
 use super::{RemoteLedger, senseless};
 use crate::domain::deficit::Promise;
-use crate::domain::{Sku, UnixMillis};
+use crate::domain::{Day, Sku, UnixMillis};
 use crate::ledger::export::{Held, Item};
 use crate::ledger::{Deficit, LedgerError, StockView};
 
@@ -16,6 +16,7 @@ impl RemoteLedger {
     /// again when something is done about it.
     pub async fn deficits(&self, after: &str, limit: usize) -> Result<Vec<Deficit>, LedgerError> {
         self.expire().await?;
+        let today = Day::of(self.now());
         let mut first = BTreeMap::new();
         for partition in self.partitions.numbers() {
             let mut cursor = Some(0);
@@ -23,7 +24,8 @@ impl RemoteLedger {
                 let (next, stocks) = self.stocks_page(partition, from).await?;
                 for (sku, bytes) in &stocks {
                     let sku = str::from_utf8(sku).or(Err(senseless(Malformed)))?;
-                    let stock = StockView::from(&record::stock(bytes).map_err(senseless)?);
+                    let stock = record::stock(bytes).map_err(senseless)?;
+                    let stock = StockView::of(&stock, today);
                     if sku > after && !stock.deficit.is_zero() {
                         first.insert(sku.into(), stock);
                     }
@@ -100,6 +102,7 @@ fn add_promises(found: &mut [Deficit], held: &Held) -> Result<(), LedgerError> {
             channel: held.channel(),
             made: UnixMillis(held.created_ms),
             pin: state.pin,
+            day: state.day,
             held: state.held,
             committed: state.committed,
         };

@@ -41,16 +41,16 @@ use self::mirror::{Mirror, Seen, Way};
 use self::naming::Naming;
 use self::open::FIRST;
 use self::partitions::Partitions;
-use self::several::Leftovers;
+use self::several::{Leftovers, all_of};
 use self::stand::Stand;
 use self::wire::command::Read;
-use self::wire::reply::{BatchReply, Item};
+use self::wire::reply::{BatchReply, Item, unrecorded};
 use super::{Answer, Availability, Consistency, Health, LedgerError, Position, StockView};
 use crate::clock::Clock;
 use crate::domain::command::{Command, Keyed};
 use crate::domain::hash::Hasher;
 use crate::domain::{
-    ChannelIx, NodeIx, Outcome, Refusal, Reservation, ReservationId, Settings, Sku, Stock,
+    ChannelIx, Day, NodeIx, Outcome, Refusal, Reservation, ReservationId, Settings, Sku, Stock,
     UnixMillis,
 };
 use crate::ledger::embedded::Retention;
@@ -93,6 +93,9 @@ impl RemoteLedger {
     /// goes away then, nothing happens.
     pub async fn execute(&self, keyed: &Keyed<'_>) -> Result<Answer, LedgerError> {
         self.stand.admit()?;
+        if keyed.command.is_dated() {
+            return Ok(unrecorded(Refusal::NoDatedSupply));
+        }
         if let Some(answer) = self.answer_of_before(keyed).await? {
             return Ok(answer);
         }
@@ -133,6 +136,10 @@ impl RemoteLedger {
     pub async fn execute_batch(&self, commands: &[Keyed<'_>]) -> Vec<Result<Answer, LedgerError>> {
         if let Err(error) = self.stand.admit() {
             return vec![Err(error); commands.len()];
+        }
+        if commands.iter().any(|keyed| keyed.command.is_dated()) {
+            let answers = commands.iter().map(|keyed| self.execute(keyed));
+            return all_of(answers).await;
         }
         if self.remembers_moved_keys() {
             return self.execute_all_as_moved(commands).await;
@@ -189,6 +196,10 @@ impl RemoteLedger {
                 self.know_nodes(results.iter().map(|result| result.node))
                     .await
             }
+            Ok(Outcome::Inbound(results)) => {
+                self.know_nodes(results.iter().map(|result| result.entry.node))
+                    .await
+            }
             Ok(Outcome::Settings { .. }) | Err(_) => Ok(()),
         }
     }
@@ -231,7 +242,7 @@ impl RemoteLedger {
 
     /// Stock of a SKU; `None`: unknown.
     pub async fn stock(&self, sku: Sku<'_>) -> Result<Option<StockView>, LedgerError> {
-        self.with_stock(sku, |stock, _| StockView::from(stock))
+        self.with_stock(sku, |stock, now| StockView::of(stock, Day::of(now)))
             .await
     }
 

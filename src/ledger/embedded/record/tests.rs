@@ -5,7 +5,10 @@ use smallvec::smallvec;
 use super::*;
 use crate::domain::stock::{Safety, Selling};
 use crate::domain::verdict::{Excess, Frozen, Limit, Refusal, Shortage, Stale};
-use crate::domain::{Level, LowWater, Settings, Units, WhileLow};
+use crate::domain::{Inbound, InboundKind, Level, LowWater, Settings, Units, WhileLow};
+use crate::ledger::event::{
+    InboundChanged, InboundItem, InboundVerb, StockChanged, StockItem, StockVerb,
+};
 
 fn units(n: u64) -> Units {
     Units::new(n).unwrap()
@@ -39,6 +42,9 @@ fn refusals() -> Vec<Refusal> {
                 Limit::Node,
                 Limit::Cap,
                 Limit::Protection,
+                Limit::Inbound,
+                Limit::Later,
+                Limit::Date,
             ]
             .map(|limit| Shortage {
                 sku: "x".into(),
@@ -46,6 +52,7 @@ fn refusals() -> Vec<Refusal> {
                 requested: Units::MAX,
                 available: units(0),
                 limit,
+                next: Day::new(20_800).filter(|_| limit == Limit::Date),
             })
             .into(),
         },
@@ -85,6 +92,24 @@ fn refusals() -> Vec<Refusal> {
             campaign: "drop".into(),
             until: UnixMillis(1_780_336_800_000),
         }),
+        Refusal::UnknownInbound {
+            sku: "x".into(),
+            id: "po-1".into(),
+        },
+        Refusal::OverReceipt {
+            sku: "x".into(),
+            id: "po-1".into(),
+            requested: units(5),
+            open: units(4),
+        },
+        Refusal::DueTooLate {
+            sku: "x".into(),
+            id: "po-1".into(),
+            due: Day::FIRST.later(9),
+            latest: Day::FIRST,
+        },
+        Refusal::TooManyInbound { sku: "x".into() },
+        Refusal::NoDatedSupply,
     ]
 }
 
@@ -103,6 +128,7 @@ fn acted() -> Body<'static> {
     ];
     let after = Line {
         pin: Some(node),
+        day: Day::new(u16::MAX),
         committed: units(9),
         ..Line::default()
     };
@@ -138,6 +164,7 @@ fn bodies() -> Vec<Body<'static>> {
     let line = ReservedLine {
         sku: "a",
         pin: None,
+        day: None,
         requested: units(2),
         held: units(1),
     };
@@ -168,6 +195,7 @@ fn bodies() -> Vec<Body<'static>> {
                 line,
                 ReservedLine {
                     pin: Some(NodeIx(0)),
+                    day: Some(Day::FIRST),
                     ..line
                 }
             ],
@@ -191,6 +219,17 @@ fn bodies() -> Vec<Body<'static>> {
             reason: "库存盘点",
             operator: Some("li"),
             items: vec![item, item],
+        }),
+        Body::InboundChanged(InboundChanged {
+            key: key(4),
+            verb: InboundVerb::Receive,
+            items: [
+                InboundKind::InTransit,
+                InboundKind::Presale,
+                InboundKind::Return,
+            ]
+            .map(inbound_item)
+            .into(),
         }),
     ]
 }
@@ -216,6 +255,22 @@ fn settings_put() -> [Body<'static>; 2] {
     };
     let none = Settings::default();
     [put(none, settings, ""), put(settings, none, "recall")]
+}
+
+fn inbound_item(kind: InboundKind) -> InboundItem<'static> {
+    InboundItem {
+        sku: "a",
+        entry: Inbound {
+            id: "po-17".into(),
+            kind,
+            node: NodeIx(2),
+            due: Day::FIRST,
+            units: units(6),
+        },
+        received: units(7),
+        on_hand: units(8),
+        version: 9,
+    }
 }
 
 fn every_body() -> Vec<Body<'static>> {

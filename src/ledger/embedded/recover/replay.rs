@@ -10,10 +10,10 @@ use super::super::stock_shard::{LineEntry, StockShard, shard_of};
 use super::{Loading, OpenError, covered};
 use crate::domain::command::CommandKey;
 use crate::domain::line::{Inconsistent, Move};
-use crate::domain::{ChannelIx, Charge, ReservationId, Stock, Ttl, Units, UnixMillis};
+use crate::domain::{ChannelIx, Charge, Day, ReservationId, Stock, Ttl, Units, UnixMillis};
 use crate::ledger::Position;
 use crate::ledger::answer::held_line;
-use crate::ledger::event::{Acted, ActedLine, Body, Event, Reserved, StockItem};
+use crate::ledger::event::{Acted, ActedLine, Body, Event, InboundItem, Reserved, StockItem};
 use crate::ledger::names::Names;
 
 impl State {
@@ -38,21 +38,21 @@ impl State {
                     self.keep_event(event, acted.key, loading)?;
                 }
                 self.replay_touch(event, acted.id, loading)?;
-                self.replay_acted(sequence, acted, loading)
+                self.replay_acted(event, acted, loading)
             }
             Body::Expired {
                 id,
                 line,
                 sku,
                 units,
-            } => self.replay_expired(sequence, (*id, *line), sku, *units, loading),
+            } => self.replay_expired(event, (*id, *line), sku, *units, loading),
             Body::StockChanged(changed) => {
                 self.keep_event(event, changed.key, loading)?;
                 for item in &changed.items {
                     self.replay_item(sequence, item, loading)?;
                 }
                 let skus = changed.items.iter().map(|item| item.sku);
-                self.replay_water(sequence, skus, loading)
+                self.replay_water(event, skus, loading)
             }
             Body::SettingsPut {
                 key, sku, after, ..
@@ -60,7 +60,7 @@ impl State {
                 self.keep_event(event, *key, loading)?;
                 self.replay_stock(sequence, sku, loading, |stock| {
                     stock.put_settings(*after);
-                    stock.settle_water();
+                    stock.settle_water(Day::of(event.at));
                     Ok(())
                 })
             }
@@ -69,6 +69,14 @@ impl State {
                 stock.put_water_told(told.low);
                 Ok(())
             }),
+            Body::InboundChanged(changed) => {
+                self.keep_event(event, changed.key, loading)?;
+                for item in &changed.items {
+                    self.replay_inbound(sequence, item, loading)?;
+                }
+                let skus = changed.items.iter().map(|item| item.sku);
+                self.replay_water(event, skus, loading)
+            }
             Body::Refused { key, .. } => self.keep_event(event, *key, loading),
         }
     }
@@ -121,7 +129,7 @@ impl State {
         let mut lines = LineRefs::new();
         for (number, line) in (0_u16..).zip(&reserved.lines) {
             let found =
-                self.replay_line(position.sequence, at.after(ttl), number, reserved, loading)?;
+                self.replay_line((position.sequence, at), ttl, number, reserved, loading)?;
             let missing = LineRef::missing(line.requested, line.pin);
             lines.push(found.map_or(missing, |(shard, slot)| missing.placed(shard, slot)));
         }
@@ -150,8 +158,8 @@ impl State {
     /// shard and did not hold it.
     fn replay_line(
         &self,
-        sequence: u64,
-        deadline: UnixMillis,
+        (sequence, at): (u64, UnixMillis),
+        ttl: Ttl,
         number: u16,
         reserved: &Reserved<'_>,
         loading: &mut Loading,
@@ -168,19 +176,19 @@ impl State {
             Some(owner) => owner,
             None => loading.await_stock(&mut stock, (shard, hash), line.sku)?,
         };
-        let empty = held_line(line.pin, Units::ZERO);
+        let empty = held_line(line.pin, line.day, Units::ZERO);
         let entry = LineEntry::new(
             reserved.id,
             number,
             reserved.channel,
             owner,
-            deadline,
+            at.after(ttl),
             empty,
         );
         let slot = if loading.awaits(shard, owner) {
             stock.hold_line(entry, line.held)?
         } else {
-            self.replay_hold(&mut stock, entry, line.held)?
+            self.replay_hold(&mut stock, entry, line.held, Day::of(at))?
         };
         Ok(Some((u16::try_from(shard).unwrap_or(u16::MAX), slot)))
     }
@@ -192,13 +200,17 @@ impl State {
         shard: &mut StockShard,
         entry: LineEntry,
         units: Units,
+        today: Day,
     ) -> Result<u32, Inconsistent> {
         let owner = entry.stock;
-        let deficit = |shard: &StockShard| shard.stock(owner).map_or(Units::ZERO, Stock::deficit);
+        let deficit = |shard: &StockShard| {
+            let stock = shard.stock(owner);
+            stock.map_or(Units::ZERO, |stock| stock.deficit(today))
+        };
         let before = deficit(shard);
         let slot = shard.hold(entry, units)?;
         // Whatever further lines take of the SKU, it can only get lower.
-        shard.settle_water_quietly(owner);
+        shard.settle_water_quietly(owner, today);
         let oversold = deficit(shard).left_after(before).get();
         self.counts
             .oversold_in_journal
@@ -249,17 +261,18 @@ impl State {
 
     fn replay_acted(
         &self,
-        sequence: u64,
+        event: &Event<'_>,
         acted: &Acted<'_>,
         loading: &mut Loading,
     ) -> Result<(), OpenError> {
+        let sequence = event.position.sequence;
         for (number, line) in (0_u16..).zip(&acted.lines) {
             let place = (acted.id, number);
             let found = match self.find_line(sequence, place, line.sku, loading)? {
                 Found::At(found) => found,
                 Found::Covered => continue,
                 Found::Nowhere => {
-                    self.replay_forgotten(sequence, acted.channel, line, loading)?;
+                    self.replay_forgotten(event, acted.channel, line, loading)?;
                     continue;
                 }
             };
@@ -269,14 +282,14 @@ impl State {
             }
             let next = acted.lines.get(usize::from(number) + 1);
             if next.is_none_or(|next| next.sku != line.sku) {
-                settle_water(&mut shard, found, loading)?;
+                settle_water(&mut shard, found, Day::of(event.at), loading)?;
             }
             let entry = shard.lines.get(found.slot).ok_or(Inconsistent)?;
             if entry.line() != line.after {
                 let id = acted.id;
                 return Err(OpenError::Damaged(format!("line {number} of {id} differs")));
             }
-            if entry.deadline != acted.deadline {
+            if entry.deadline() != acted.deadline {
                 shard.extend(found.slot, acted.deadline);
             }
         }
@@ -285,19 +298,20 @@ impl State {
 
     fn replay_expired(
         &self,
-        sequence: u64,
+        event: &Event<'_>,
         place: (ReservationId, u16),
         sku: &str,
         units: Units,
         loading: &mut Loading,
     ) -> Result<(), OpenError> {
+        let sequence = event.position.sequence;
         match self.find_line(sequence, place, sku, loading)? {
             Found::Covered => Ok(()),
             Found::At(found) => {
                 let mut shard = self.pool.stock_shard(usize::from(found.shard))?;
                 let step = Move::Expire(units);
                 replay_step(&mut shard, found, step, UnixMillis::default(), loading)?;
-                Ok(settle_water(&mut shard, found, loading)?)
+                Ok(settle_water(&mut shard, found, Day::of(event.at), loading)?)
             }
             // What holds units is never forgotten: its stock at least is still to be read.
             Found::Nowhere => self.replay_stock(sequence, sku, loading, |_| {
@@ -311,7 +325,7 @@ impl State {
     /// What was forgotten has no open units, and nothing but a return can still happen to it.
     fn replay_forgotten(
         &self,
-        sequence: u64,
+        event: &Event<'_>,
         channel: ChannelIx,
         line: &ActedLine<'_>,
         loading: &mut Loading,
@@ -319,12 +333,12 @@ impl State {
         if line.moves.is_empty() {
             return Ok(());
         }
-        self.replay_stock(sequence, line.sku, loading, |stock| {
+        self.replay_stock(event.position.sequence, line.sku, loading, |stock| {
             let mut moves = line.moves.iter();
             let window = line.window;
             let charge = Charge { channel, window };
-            moves.try_for_each(|step| stock.apply(line.after.pin, Units::ZERO, *step, charge))?;
-            stock.settle_water();
+            moves.try_for_each(|step| stock.apply(&line.after, *step, charge))?;
+            stock.settle_water(Day::of(event.at));
             Ok(())
         })
     }
@@ -358,17 +372,28 @@ impl State {
     /// Decides anew whether these SKUs are low, now that all of an event was done.
     fn replay_water<'a>(
         &self,
-        sequence: u64,
+        event: &Event<'_>,
         skus: impl Iterator<Item = &'a str>,
         loading: &mut Loading,
     ) -> Result<(), OpenError> {
         for sku in skus {
-            self.replay_stock(sequence, sku, loading, |stock| {
-                stock.settle_water();
+            self.replay_stock(event.position.sequence, sku, loading, |stock| {
+                stock.settle_water(Day::of(event.at));
                 Ok(())
             })?;
         }
         Ok(())
+    }
+
+    fn replay_inbound(
+        &self,
+        sequence: u64,
+        item: &InboundItem<'_>,
+        loading: &mut Loading,
+    ) -> Result<(), OpenError> {
+        self.replay_stock(sequence, item.sku, loading, |stock| {
+            Ok(stock.receive_inbound(item.entry.clone(), item.received)?)
+        })
     }
 
     fn replay_item(
@@ -421,11 +446,12 @@ fn replay_step(
 fn settle_water(
     shard: &mut StockShard,
     at: LineRef,
+    today: Day,
     loading: &Loading,
 ) -> Result<(), Inconsistent> {
     let owner = shard.lines.get(at.slot).ok_or(Inconsistent)?.stock;
     if !loading.awaits(usize::from(at.shard), owner) {
-        shard.settle_water_quietly(owner);
+        shard.settle_water_quietly(owner, today);
     }
     Ok(())
 }

@@ -315,7 +315,7 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
             ANSWER
         }
         Body::Refused { refusal, .. } => {
-            put_refusal(&mut w, refusal);
+            put_refusal(&mut w, refusal)?;
             REFUSAL
         }
         Body::Opened { .. }
@@ -323,6 +323,7 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
         | Body::ChannelNamed { .. }
         | Body::PolicyPut { .. }
         | Body::Reserved(_)
+        | Body::InboundChanged(_)
         | Body::Expired { .. }
         | Body::LowWater(_) => return None,
     };
@@ -415,7 +416,8 @@ fn put_changed(w: &mut Writer, changed: &StockChanged<'_>) -> u8 {
     ANSWER
 }
 
-fn put_refusal(w: &mut Writer, refusal: &Refusal) {
+/// `None`: of a ledger that keeps dated supply.
+fn put_refusal(w: &mut Writer, refusal: &Refusal) -> Option<()> {
     let (tag, values) = match refusal {
         Refusal::KeyReused => (1, Vec::new()),
         Refusal::UnknownSku { sku } => (2, vec![Part::Text(sku)]),
@@ -452,6 +454,11 @@ fn put_refusal(w: &mut Writer, refusal: &Refusal) {
             let campaign = Part::Text(&frozen.campaign);
             (21, vec![campaign, Part::Number(until)])
         }
+        Refusal::UnknownInbound { .. }
+        | Refusal::OverReceipt { .. }
+        | Refusal::DueTooLate { .. }
+        | Refusal::TooManyInbound { .. }
+        | Refusal::NoDatedSupply => return None,
     };
     w.array(2 + values.len());
     w.int(REFUSED);
@@ -462,6 +469,7 @@ fn put_refusal(w: &mut Writer, refusal: &Refusal) {
             Part::Number(number) => w.uint(number),
         }
     }
+    Some(())
 }
 
 /// A value of a refusal.
@@ -483,6 +491,9 @@ fn shortage(short: &Shortage) -> impl Iterator<Item = Part<'_>> {
         Limit::Node => 4,
         Limit::Cap => 5,
         Limit::Protection => 6,
+        Limit::Inbound => 7,
+        Limit::Later => 8,
+        Limit::Date => 9,
     };
     let (requested, available) = (short.requested.get(), short.available.get());
     part(&short.sku, &[pin(short.node), requested, available, limit])

@@ -233,6 +233,7 @@ impl<'a> Made<'a> {
             lines.push(ReservedLine {
                 sku,
                 pin,
+                day: None,
                 requested,
                 held: requested,
             });
@@ -444,6 +445,7 @@ fn ties(from: &mut Integers<'_>, is_home: bool, lines: usize) -> Result<Ties, Ma
 fn state(from: &mut Integers<'_>) -> Result<Line, Malformed> {
     Ok(Line {
         pin: from.pin()?,
+        day: None,
         held: from.units()?,
         committed: from.units()?,
         shipped: from.units()?,

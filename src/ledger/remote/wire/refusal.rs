@@ -94,8 +94,12 @@ fn shortage(r: &mut Reader<'_>) -> Result<Shortage, Malformed> {
             4 => Limit::Node,
             5 => Limit::Cap,
             6 => Limit::Protection,
+            7 => Limit::Inbound,
+            8 => Limit::Later,
+            9 => Limit::Date,
             _ => return Err(Malformed),
         },
+        next: None,
     })
 }
 
@@ -139,6 +143,9 @@ pub(super) fn put_shortage(w: &mut Writer, short: &Shortage) {
         Limit::Node => 4,
         Limit::Cap => 5,
         Limit::Protection => 6,
+        Limit::Inbound => 7,
+        Limit::Later => 8,
+        Limit::Date => 9,
     });
 }
 
@@ -181,8 +188,13 @@ pub(super) fn pack(refusal: &Refusal) -> Result<Vec<u8>, Malformed> {
             begin(1, 19);
             w.bytes(sku.as_bytes());
         }
-        // Decided in one partition, by its script.
-        Refusal::KeyReused
+        // Decided in one partition, by its script, or by no store at all.
+        Refusal::UnknownInbound { .. }
+        | Refusal::OverReceipt { .. }
+        | Refusal::DueTooLate { .. }
+        | Refusal::TooManyInbound { .. }
+        | Refusal::NoDatedSupply
+        | Refusal::KeyReused
         | Refusal::UnknownSku { .. }
         | Refusal::UnknownReservation
         | Refusal::UnknownLine { .. }

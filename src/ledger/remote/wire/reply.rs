@@ -442,6 +442,7 @@ fn reserved<'a>(
             .map(|(at, line)| ReservedLine {
                 sku: line.sku.as_str(),
                 pin: line.node,
+                day: None,
                 requested: line.quantity,
                 held: held(at).unwrap_or(line.quantity),
             })
