@@ -16,8 +16,9 @@ local function all_fit(channel, first, last)
   return true
 end
 
--- Adds what is missing of a line to a refusal.
+-- Adds what is missing of a line to a refusal; its room was found last.
 local function add_short(short, at, pin, units, room, limit)
+  if limit >= BY_CAP then limit = policy.bound() end
   local n = #short
   short[n + 1], short[n + 2], short[n + 3], short[n + 4], short[n + 5] =
     skus[at], pin, units, room, limit

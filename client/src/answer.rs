@@ -77,6 +77,9 @@ pub struct Shortage {
     pub short: u64,
     /// What bound.
     pub limit: Limit,
+    /// Of a cap or a protection: how it stood, in a sentence.
+    #[serde(default)]
+    pub text: Option<String>,
 }
 
 /// A line of an act that asks for more than can be moved.
@@ -408,6 +411,9 @@ pub struct AtpLimits {
     pub node: Option<u64>,
     /// What binds.
     pub limit: Limit,
+    /// How the channel asked for stands, where a rule is in force.
+    #[serde(flatten)]
+    pub share: Option<crate::policy::Share>,
 }
 
 /// One answer of the bulk availability route.

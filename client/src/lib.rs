@@ -60,6 +60,7 @@ mod connection;
 mod key;
 mod lane;
 mod path;
+mod policy;
 mod queue;
 mod request;
 mod retry;
@@ -76,6 +77,7 @@ pub use answer::{
 pub use client::Client;
 pub use config::Config;
 pub use key::IdempotencyKey;
+pub use policy::{ChannelShare, Share, SkuPolicy};
 pub use request::{Line, Part, Reserve};
 pub use settings::{Level, LowWater, Selling, Settings, WhileLow};
 pub use stock::{

@@ -9,7 +9,7 @@ local POLICY =
   KEYS[9]
 local NOWHERE, LAST = 65535, 65535
 local seats, rest, lengths, classes
-local of_prefix, rules = {}, {}
+local of_prefix, rules, bound = {}, {}, {}
 
 local function look_up()
   seats, rest, lengths = unpack(cmsgpack.unpack(call('HGET', POLICY, '/h')))
@@ -106,9 +106,27 @@ function policy.room(at, stock, channel, free, taken)
   local seat, supply = innermost(rule, number), add(stock[ON_HAND], sums.shipped)
   local before = sums.used[seat]
   if before then sums.used[seat] = add(before, taken) end
-  local room, limit = allowed(rule, sums.used, sums.moved, supply, number, rank, free)
+  local room, limit, place, units, used =
+    allowed(rule, sums.used, sums.moved, supply, number, rank, free)
   if before then sums.used[seat] = before end
+  if limit then
+    bound[1], bound[2], bound[3], bound[4], bound[5], bound[6] =
+      rule, limit, place, supply, units, used
+  end
   return room, limit
+end
+
+-- How the limit stood that was found last: packed, with the channel of its entry, where it has one.
+function policy.bound()
+  local rule, limit, place, supply, units, used = unpack(bound)
+  local number, amounts = rule[R_LOW][place], rule[R_KEPT]
+  if limit == BY_CAP then amounts = rule[R_CAP] end
+  for channel = 0, #seats / 4 - 1 do
+    if unpack_integers('<I2', seats, channel * 4 + 1) == number then
+      return pack_integers('<BI2i6I5I5I5', limit, channel, amounts[place], supply, units, used)
+    end
+  end
+  return limit
 end
 
 -- Adds units that a channel holds to the sums.

@@ -43,62 +43,86 @@ local function units_of(amount, supply, moved, round)
   return max(min(units + moved, UNITS_MAX), 0)
 end
 
--- Of each limit: what its cap leaves, what is needed there from who asks, and from anybody. Innermost
--- first: whatever is below an entry is settled when its turn comes.
+-- The larger of two protections that are open, with their places; of two that are alike the first in
+-- the tree.
+local function larger(open, at, other, place)
+  if other > open or other == open and at > place then return other, place end
+  return open, at
+end
+
+-- Of each limit: what it uses, its cap and what that leaves, what is kept for it, what is needed there
+-- from who asks and from anybody, and the place of the largest protection that is open there or
+-- below. Innermost first: whatever is below an entry is settled when its turn comes.
 local function settle(rule, charged, shifted, supply, rank)
-  local parents, caps, kept, against = rule[R_PARENT], rule[R_CAP], rule[R_KEPT], rule[R_AGAINST]
-  local used, moved, left, binding, core = {}, {}, {}, {}, {}
+  local parents, caps, keeps, against = rule[R_PARENT], rule[R_CAP], rule[R_KEPT], rule[R_AGAINST]
+  local is = { used = {}, cap = {}, left = {}, kept = {}, binding = {}, core = {}, largest = {} }
+  local used, left, binding, core = is.used, is.left, is.binding, is.core
+  local moved, most, largest = {}, {}, is.largest
   for at = 1, #parents do
     used[at], moved[at], binding[at], core[at] = charged[at], shifted[at], 0, 0
+    most[at], largest[at] = 0, 1
   end
   for at = #parents, 1, -1 do
     local cap, open, owed, above = UNITS_MAX, 0, 0, parents[at]
     if caps[at] >= 0 then
-      cap = max(units_of(caps[at], supply, moved[at], floor) - used[at], 0)
+      is.cap[at] = units_of(caps[at], supply, moved[at], floor)
+      cap = max(is.cap[at] - used[at], 0)
     end
-    if kept[at] >= 0 and (against[at] < 0 or rank > against[at]) then
-      open = max(units_of(kept[at], supply, moved[at], ceil) - used[at], 0)
-      if against[at] < 0 then owed = open end
+    if keeps[at] >= 0 then
+      is.kept[at] = units_of(keeps[at], supply, moved[at], ceil)
+      local rest = max(is.kept[at] - used[at], 0)
+      if against[at] < 0 then open, owed = rest, rest elseif rank > against[at] then open = rest end
     end
     left[at] = cap
     binding[at], core[at] = min(max(open, binding[at]), cap), min(max(owed, core[at]), cap)
+    most[at], largest[at] = larger(most[at], largest[at], open, at)
+    most[at] = min(most[at], binding[at])
     if above > 0 then
       used[above], moved[above] = add(used[above], used[at]), moved[above] + moved[at]
       binding[above], core[above] = add(binding[above], binding[at]), add(core[above], core[at])
+      most[above], largest[above] = larger(most[above], largest[above], most[at], largest[at])
     end
   end
-  return left, binding, core
+  is.most = most
+  return is
 end
 
--- The most of what is free that a channel may take, and what says so; nil where it may have all.
+-- The most of what is free that a channel may take; what says so, the place of the limit, it in units
+-- and what is used of it. Nil where it may have all.
 local function allowed(rule, charged, shifted, supply, number, rank, free)
   local parents, depths = rule[R_PARENT], rule[R_DEPTH]
   if #parents == 0 then return nil end
-  local left, binding, core = settle(rule, charged, shifted, supply, rank)
+  local is = settle(rule, charged, shifted, supply, rank)
+  local left, core = is.left, is.core
   local path, levels, at = {}, 0, innermost(rule, number)
   if at > 0 then levels = depths[at] + 1 end
   for level = levels, 1, -1 do path[level], at = at, parents[at] end
-  -- What is next to the path: needs of all, and of those before it.
-  local all, before = {}, {}
-  for level = 1, levels + 1 do all[level], before[level] = 0, 0 end
+  -- What is next to the path: needs of all, of those before it, and the largest of them.
+  local all, before, most, largest = {}, {}, {}, {}
+  for level = 1, levels + 1 do all[level], before[level], most[level], largest[level] = 0, 0, 0, 1 end
   for place = 1, #parents do
     local level = depths[place] + 1
     local next = path[level]
     if level <= levels + 1 and parents[place] == (path[level - 1] or 0) and next ~= place then
-      all[level] = add(all[level], binding[place])
+      all[level] = add(all[level], is.binding[place])
       if next and place < next then before[level] = add(before[level], core[place]) end
+      most[level], largest[level] =
+        larger(most[level], largest[level], is.most[place], is.largest[place])
     end
   end
-  local room, limit = free, nil
+  local room, limit, place = free, nil, nil
   for level = 1, levels + 1 do
     local next = path[level]
     local rest = max(room - all[level], 0)
     if next then rest = max(rest, min(max(room - before[level], 0), core[next])) end
-    if rest < room then room, limit = rest, BY_PROTECTION end
+    if rest < room then room, limit, place = rest, BY_PROTECTION, largest[level] end
     -- Where both bind alike the cap is named, unless a cap further out is already.
     if next and (left[next] < room or left[next] == room and limit == BY_PROTECTION) then
-      room, limit = left[next], BY_CAP
+      room, limit, place = left[next], BY_CAP, next
     end
   end
-  if limit then return room, limit end
+  if not limit then return nil end
+  local units = is.kept
+  if limit == BY_CAP then units = is.cap end
+  return room, limit, place, units[place], is.used[place]
 end

@@ -60,6 +60,7 @@ fn dispatch(action: &Action) -> Result<(), Failure> {
             Ok(Box::new(Background::start(opened, config)?))
         }),
         Action::Bench(arguments) => cli::bench::run(arguments),
+        Action::Policy(command) => cli::policy::run(&command.action),
         Action::Config(command) => cli::config_command::run(&command.action),
         Action::Openapi => cli::print(http::openapi::text()),
         Action::Completions { shell } => cli::completions::run(*shell),

@@ -34,6 +34,8 @@ pub enum Action {
     Replay(Replay),
     /// Measure throughput and latency in this process
     Bench(Bench),
+    /// Read, check or change which channel may take how much, on a running server
+    Policy(PolicyCommand),
     /// Check, show or write the configuration
     Config(ConfigCommand),
     /// Print the OpenAPI document
@@ -317,6 +319,89 @@ pub struct Bench {
     /// How to print.
     #[command(flatten)]
     pub output: Output,
+}
+
+/// `holdfast policy`
+#[derive(Debug, Args)]
+pub struct PolicyCommand {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: PolicyAction,
+}
+
+/// What to do with the policy.
+#[derive(Debug, Subcommand)]
+pub enum PolicyAction {
+    /// Print the policy in force
+    Get {
+        /// Where.
+        #[command(flatten)]
+        of: PolicyServer,
+    },
+    /// Put a policy in force and say what that changed
+    Put {
+        /// The policy, as docs/POLICY.md describes it
+        file: PathBuf,
+        /// Only if this version is in force (0: none); left out: whatever is
+        #[arg(long, value_name = "VERSION")]
+        after: Option<u64>,
+        /// Who and why.
+        #[command(flatten)]
+        author: Author,
+        /// Where.
+        #[command(flatten)]
+        of: PolicyServer,
+    },
+    /// Find every fault of a policy, and say what it would change
+    Check {
+        /// The policy
+        file: PathBuf,
+        /// Where.
+        #[command(flatten)]
+        of: PolicyServer,
+    },
+    /// List the versions that are kept, newest first
+    Versions {
+        /// Where.
+        #[command(flatten)]
+        of: PolicyServer,
+    },
+    /// Put the policy of an earlier version in force again, as a new version
+    Rollback {
+        /// That version
+        version: u64,
+        /// Who and why.
+        #[command(flatten)]
+        author: Author,
+        /// Where.
+        #[command(flatten)]
+        of: PolicyServer,
+    },
+}
+
+/// Whose policy it is.
+#[derive(Debug, Args)]
+pub struct PolicyServer {
+    /// The server
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub server: String,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Who changes the policy, for the change log.
+#[derive(Debug, Args)]
+pub struct Author {
+    /// Who
+    #[arg(long, default_value = "")]
+    pub operator: String,
+    /// Why
+    #[arg(long, default_value = "")]
+    pub reason: String,
+    /// Why the freeze of a campaign is overridden
+    #[arg(long = "override", value_name = "REASON", default_value = "")]
+    pub over: String,
 }
 
 /// `holdfast config`

@@ -17,6 +17,7 @@ mod number;
 pub mod open;
 mod output;
 mod overlay;
+pub mod policy;
 mod probe;
 pub mod replay;
 mod target;

@@ -93,12 +93,22 @@ impl Connection {
         key: &str,
         body: &Value,
     ) -> Result<Response, Failure> {
-        let body = body.to_string();
-        let headers = format!(
-            "content-type: application/json\r\nidempotency-key: {key}\r\ncontent-length: {}\r\n",
-            body.len()
-        );
-        self.call("POST", path, &headers, body.as_bytes())
+        let key = format!("idempotency-key: {key}\r\n");
+        self.send("POST", path, &key, &body.to_string())
+    }
+
+    /// Sends a JSON text with this method and these headers, each ended by a line end.
+    pub(crate) fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> Result<Response, Failure> {
+        let length = body.len();
+        let headers =
+            format!("content-type: application/json\r\n{headers}content-length: {length}\r\n");
+        self.call(method, path, &headers, body.as_bytes())
     }
 
     fn call(

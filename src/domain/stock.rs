@@ -10,7 +10,7 @@ use super::policy::{Claim, Supply};
 pub use super::settings::{Safety, Selling, Settings};
 use super::units::Units;
 use super::uses::{Charge, Uses};
-use super::verdict::Limit;
+use super::verdict::{BoundBy, Limit};
 use super::water::{LowWater, Water, WhileLow};
 
 /// What one node has of a SKU.
@@ -310,6 +310,20 @@ impl Stock {
             }
         }
         room
+    }
+
+    /// The cap or protection that made [`Self::room`] say `limit`, of this supply; `None` for any
+    /// other limit.
+    pub fn bound(
+        &self,
+        claim: Claim<'_>,
+        supply: Supply,
+        taken: Units,
+        limit: Limit,
+    ) -> Option<BoundBy> {
+        let Claim { channel, rule } = claim;
+        let bound = rule.room(channel, supply, self.uses(), taken);
+        rule.explain(&bound.filter(|bound| bound.limit == limit)?)
     }
 
     /// What there is after `taken` units went to other lines of the same command.

@@ -6,6 +6,7 @@ use super::calendar::Inbound;
 use super::day::Day;
 use super::ids::{ChannelIx, NodeIx, ReservationId};
 use super::line::{Line, LineState};
+use super::policy::Amount;
 use super::stock::Settings;
 use super::time::UnixMillis;
 use super::units::Units;
@@ -159,6 +160,23 @@ pub struct Shortage {
     pub limit: Limit,
     /// The first day by which all of them could be promised, after those that the caller takes.
     pub next: Option<Day>,
+    /// The cap or protection that did, where it is known how it stood.
+    pub bound: Option<BoundBy>,
+}
+
+/// A cap or a protection at the moment when it bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BoundBy {
+    /// Whose cap, or for whom units are kept.
+    pub channel: ChannelIx,
+    /// How it is written.
+    pub amount: Amount,
+    /// What a percentage is taken of: the supply of the window.
+    pub supply: Units,
+    /// It in units, with what was moved.
+    pub units: Units,
+    /// What the entry used.
+    pub used: Units,
 }
 
 impl Shortage {

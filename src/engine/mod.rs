@@ -16,14 +16,12 @@ pub use self::open::EngineConfig;
 use crate::blocking::wait_for;
 use crate::clock::{Clock, Monotonic, monotonic};
 use crate::domain::command::{Command, CommandKey, Keyed, Verb};
-use crate::domain::{
-    NodeIx, Outcome, Refusal, Reservation, ReservationId, Settings, Sku, UnixMillis,
-};
+use crate::domain::{Outcome, Refusal, Reservation, ReservationId, Settings, Sku, UnixMillis};
 use crate::ledger::event::{Cursor, EventPage};
 use crate::ledger::export::{Walk, WalkError};
 use crate::ledger::port::Ledger;
 use crate::ledger::{
-    Answer, Availability, Consistency, EventsError, Health, LedgerError, Position, Recount,
+    About, Answer, Availability, Consistency, EventsError, Health, LedgerError, Position, Recount,
     StockView,
 };
 use crate::telemetry::{Meters, Op, OutcomeKind};
@@ -173,11 +171,11 @@ impl Engine {
     pub async fn availability(
         &self,
         sku: Sku<'_>,
-        node: Option<NodeIx>,
+        about: impl Into<About>,
         consistency: Consistency,
     ) -> Result<Option<Availability>, LedgerError> {
         let ledger = &self.parts.ledger;
-        ledger.availability(sku, node, consistency).await
+        ledger.availability(sku, about.into(), consistency).await
     }
 
     /// A reservation; `None`: unknown or forgotten. What it shows is durable.

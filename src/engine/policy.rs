@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use super::Engine;
+use crate::domain::{ChannelIx, Sku};
 use crate::ledger::LedgerError;
-use crate::ledger::policy::{PolicyInForce, PolicyPut, PolicyVersion, PutPolicyError};
+use crate::ledger::policy::{
+    CheckedPolicy, PolicyInForce, PolicyPut, PolicyVersion, PutPolicyError, SkuPolicy,
+};
 
 impl Engine {
     /// The policy in force; `None`: there is none. What it shows is durable.
@@ -15,6 +18,23 @@ impl Engine {
     /// The last versions of the policy, newest first. What they show is durable.
     pub async fn policy_versions(&self) -> Result<Vec<PolicyVersion>, LedgerError> {
         self.parts.ledger.policy_versions().await
+    }
+
+    /// Everything that may be wrong with a policy that is to be put, but that there is no room for
+    /// the names of its channels.
+    pub fn check_policy(&self, put: &PolicyPut<'_>) -> Result<CheckedPolicy, PutPolicyError> {
+        let in_force = self.parts.ledger.policy();
+        put.check(in_force.as_deref(), self.now())
+    }
+
+    /// What of the policy is in force for a SKU: for each channel with limits in its rule, or for
+    /// the one asked for; `None`: unknown.
+    pub async fn sku_policy(
+        &self,
+        sku: Sku<'_>,
+        channel: Option<ChannelIx>,
+    ) -> Result<Option<SkuPolicy>, LedgerError> {
+        self.parts.ledger.sku_policy(sku, channel).await
     }
 
     /// Puts a policy in force. Checking it may take long: not for a thread that must not block.

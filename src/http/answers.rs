@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::policy_answers::{Bound, PolicyFault};
 pub use crate::http::settings_answer::{LevelSetting, LowWaterSetting, Settings};
 
 /// A promise of units to one caller.
@@ -326,7 +327,7 @@ pub struct AtpLimits {
     /// Free at the node asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<u64>,
-    /// What binds: `stock`, `later`, `safety`, `node` or `suspended`.
+    /// What binds: `stock`, `later`, `safety`, `cap`, `protection`, `node` or `suspended`.
     pub limit: String,
 }
 
@@ -339,8 +340,25 @@ pub struct AtpDate {
     pub date: String,
     /// The most that one more line may take whose caller takes it by then.
     pub available: u64,
-    /// What binds: `stock`, `inbound`, `later`, `safety`, `node` or `suspended`.
+    /// What binds: `stock`, `inbound`, `later`, `safety`, `cap`, `protection`, `node` or
+    /// `suspended`.
     pub limit: String,
+    /// The cap of the channel asked for, in units; this and what follows only where a rule is in
+    /// force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cap: Option<u64>,
+    /// Its protection, in units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protection: Option<u64>,
+    /// What it uses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<u64>,
+    /// The most that the policy lets it take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<u64>,
+    /// What keeps it from more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Bound>,
 }
 
 /// What may be promised of a SKU now.
@@ -441,6 +459,21 @@ pub struct Shortage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = Date)]
     pub next_date: Option<String>,
+    /// Whose cap, or for whom units are kept; this and what follows only of those two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    /// The cap or protection in units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub units: Option<u64>,
+    /// What that channel used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<u64>,
+    /// What a percentage was taken of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supply: Option<u64>,
+    /// All of it in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
 }
 
 /// A mistake in the body.
@@ -453,6 +486,16 @@ pub struct FieldError {
     pub code: String,
     /// What would be right.
     pub detail: String,
+}
+
+/// A mistake in a body, or a fault of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum Mistake {
+    /// In a body.
+    Field(FieldError),
+    /// In a policy.
+    Policy(PolicyFault),
 }
 
 /// Problem details (RFC 9457). Some codes add members of their own.
@@ -477,7 +520,7 @@ pub struct Problem {
     /// Of `insufficient_stock`: the lines that are short.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shortages: Option<Vec<Shortage>>,
-    /// Of `invalid_body`: every mistake.
+    /// Of `invalid_body`: every mistake. Of `policy_invalid`: every fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub errors: Option<Vec<FieldError>>,
+    pub errors: Option<Vec<Mistake>>,
 }

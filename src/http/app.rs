@@ -157,7 +157,7 @@ impl App {
                 let mut json = Json::new();
                 render::outcome(&mut json, &outcome, self.names());
                 let etag = match outcome {
-                    Outcome::Settings { settings, .. } => Some(settings.version),
+                    Outcome::Settings { settings, .. } => Some(u64::from(settings.version)),
                     Outcome::Reservation(_) | Outcome::Stock(_) | Outcome::Inbound(_) => None,
                 };
                 let content = Content::Json(json);
@@ -200,8 +200,8 @@ pub struct Reply {
     pub content: Content,
     /// Where the change stands, if there was one.
     pub committed: Option<Committed>,
-    /// Version of the settings answered.
-    pub etag: Option<u32>,
+    /// Version of the settings, or of the policy, answered.
+    pub etag: Option<u64>,
 }
 
 /// Body of a reply.

@@ -51,6 +51,10 @@ catalog! {
         "The id is wrong, or the reservation ended and its retention has passed.";
     UNKNOWN_KEY = NOT_FOUND "unknown_key" "Nothing happened under this key"
         "No command with this idempotency key was answered within the retention, so nothing was changed by it.";
+    NO_POLICY = NOT_FOUND "no_policy" "There is no policy"
+        "None was ever put: every channel may take all that is free.";
+    UNKNOWN_POLICY_VERSION = NOT_FOUND "unknown_policy_version" "No such version of the policy"
+        "It was never put, or is older than the last 16.";
     UNKNOWN_NODE = NOT_FOUND "unknown_node" "No such node"
         "No stock was ever put at a node of this name.";
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "method_not_allowed" "The path does not take this method"
@@ -58,7 +62,7 @@ catalog! {
     REQUEST_TIMEOUT = REQUEST_TIMEOUT "request_timeout" "The request did not arrive in time"
         "Head and body must arrive within the server's limits. Nothing was changed; send it again with the same key.";
     INSUFFICIENT_STOCK = CONFLICT "insufficient_stock" "Not enough stock to promise"
-        "The shortages list per line what binds (stock, safety, node, date and others), the largest quantity that would have passed, and in next_date the first day by which all of it could be promised. Nothing was held. The same key gives this answer again, unless it came from the mirror of a store, which the header Holdfast-Mirror-Age-Ms says; use a new key for a new attempt.";
+        "The shortages list per line what binds (stock, safety, cap, protection, node, date and others), the largest quantity that would have passed, and in next_date the first day by which all of it could be promised. Nothing was held. The same key gives this answer again, unless it came from the mirror of a store, which the header Holdfast-Mirror-Age-Ms says; use a new key for a new attempt.";
     RESERVATION_EXPIRED = CONFLICT "reservation_expired" "The reservation has expired"
         "Its deadline passed and the held units went back. Reserve again with a new key.";
     RESERVATION_RELEASED = CONFLICT "reservation_released" "The reservation was released"
@@ -89,8 +93,8 @@ catalog! {
         "The adjustment or transfer takes more than is there. Nothing was changed.";
     TOO_MANY_UNITS = CONFLICT "too_many_units" "A quantity would become too large"
         "No counter holds more than 1,000,000,000,000 units.";
-    VERSION_MISMATCH = PRECONDITION_FAILED "version_mismatch" "The settings were changed meanwhile"
-        "If-Match names another version than the one in force. Read the settings, decide again.";
+    VERSION_MISMATCH = PRECONDITION_FAILED "version_mismatch" "It was changed meanwhile"
+        "If-Match names another version of the settings, or of the policy, than the one in force. Read them, decide again.";
     POLICY_FROZEN = CONFLICT "policy_frozen" "A campaign has frozen the policy"
         "Wait until the campaign is over, or say in `over` why the freeze is overridden.";
     UNKNOWN_INBOUND = CONFLICT "unknown_inbound" "Nothing is announced under that id"
@@ -104,7 +108,7 @@ catalog! {
     NO_DATED_SUPPLY = NOT_IMPLEMENTED "dated_supply_not_kept" "This ledger keeps no dated supply yet"
         "A ledger in a store knows only what is on hand: it takes no announcements, and no reservations with a latest day. The embedded ledger does. Nothing was changed.";
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "body_too_large" "The body is too large"
-        "Bodies are at most 256 KiB, of /v1/reservations/batch 8 MiB. Send less per request.";
+        "Bodies are at most 256 KiB, of /v1/policy 1 MiB, of /v1/reservations/batch 8 MiB. Send less per request.";
     URI_TOO_LONG = URI_TOO_LONG "uri_too_long" "The path is too long"
         "The path and query of a request are limited.";
     UNSUPPORTED_MEDIA_TYPE = UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" "The body is not JSON"
@@ -115,10 +119,12 @@ catalog! {
         "A body comes with its Content-Length, or with Transfer-Encoding: chunked alone. Nothing was changed.";
     INVALID_BODY = UNPROCESSABLE_ENTITY "invalid_body" "The request makes no sense"
         "The body could be read, but its content is not valid. All mistakes are listed in errors, each with a JSON pointer.";
+    POLICY_INVALID = UNPROCESSABLE_ENTITY "policy_invalid" "The policy has faults"
+        "Nothing was changed. All faults are listed in errors, each with a path, a code and a message.";
     KEY_REUSED = UNPROCESSABLE_ENTITY "idempotency_key_reused" "The key was used for another request"
         "The same idempotency key came before with another content. Use a new key for a new intent.";
     PRECONDITION_REQUIRED = PRECONDITION_REQUIRED "precondition_required" "The If-Match header is missing"
-        "Read the settings, and send their ETag as If-Match, so that nobody else's change is overwritten unseen. `*` says: whatever is there.";
+        "Read the settings, or the policy, and send their ETag as If-Match, so that nobody else's change is overwritten unseen. `*` says: whatever is there.";
     HEADERS_TOO_LARGE = REQUEST_HEADER_FIELDS_TOO_LARGE "headers_too_large" "The headers are too large"
         "The head of a request is at most 16 KiB and 100 headers.";
     EVENTS_GONE = GONE "events_gone" "These events are not kept any more"

@@ -8,13 +8,16 @@ use axum::response::IntoResponse;
 use hyper::StatusCode;
 
 use crate::domain::command::LinesError;
+use crate::domain::policy::Fault;
 use crate::domain::{Frozen, Refusal};
 use crate::engine::NameError;
 use crate::http::app::Reply;
 use crate::http::catalog::{self, Kind};
 use crate::http::json::Json;
 use crate::http::names::Names;
+use crate::http::policy_json;
 use crate::http::render;
+use crate::ledger::policy::PutPolicyError;
 use crate::ledger::{LedgerError, time_text};
 use crate::limits::{INBOUND_DAYS_MAX, INBOUND_OPEN_MAX, LINES_MAX, UNITS_MAX};
 
@@ -125,6 +128,13 @@ pub enum Problem {
     Ledger(LedgerError),
     /// The body makes no sense.
     Invalid(Issues),
+    /// The policy has faults.
+    Faults(Vec<Fault>),
+    /// Another version of the policy is in force than was expected; 0: none.
+    PolicyMismatch {
+        /// That version.
+        current: u64,
+    },
     /// The event feed begins later.
     EventsGone {
         /// The oldest sequence there is.
@@ -137,6 +147,25 @@ pub enum Problem {
 impl From<LedgerError> for Problem {
     fn from(error: LedgerError) -> Self {
         Self::Ledger(error)
+    }
+}
+
+impl From<PutPolicyError> for Problem {
+    fn from(error: PutPolicyError) -> Self {
+        match error {
+            PutPolicyError::Malformed(what) => {
+                Self::plain(&catalog::MALFORMED_BODY, format!("{what}."))
+            }
+            PutPolicyError::Faults(faults) => Self::Faults(faults),
+            PutPolicyError::VersionMismatch { current } => Self::PolicyMismatch { current },
+            PutPolicyError::Frozen { campaign, until } => {
+                Self::Refused(Refusal::Frozen(Frozen { campaign, until }))
+            }
+            PutPolicyError::TooManyChannels => {
+                Self::plain(&catalog::TABLE_FULL, catalog::TABLE_FULL.help)
+            }
+            PutPolicyError::Ledger(error) => Self::Ledger(error),
+        }
     }
 }
 
@@ -175,6 +204,8 @@ impl Problem {
             Self::Ledger(LedgerError::Poisoned) => &catalog::POISONED,
             Self::Ledger(LedgerError::Overloaded) => &catalog::OVERLOADED,
             Self::Invalid(_) => &catalog::INVALID_BODY,
+            Self::Faults(_) => &catalog::POLICY_INVALID,
+            Self::PolicyMismatch { .. } => &catalog::VERSION_MISMATCH,
             Self::EventsGone { .. } => &catalog::EVENTS_GONE,
             Self::Plain(kind, _) => kind,
         }
@@ -189,6 +220,9 @@ impl Problem {
         match self {
             Self::Refused(refusal) => refusal_detail(refusal),
             Self::Ledger(_) => Cow::Borrowed(self.kind().help),
+            Self::Faults(faults) => policy_json::fault_detail(faults),
+            Self::PolicyMismatch { current: 0 } => Cow::Borrowed("There is no policy in force."),
+            Self::PolicyMismatch { current } => in_force(*current),
             Self::Invalid(issues) => match issues.list.as_slice() {
                 [one] => Cow::Owned(format!("{}: {}", one.pointer, one.detail)),
                 [one, rest @ ..] => {
@@ -208,9 +242,12 @@ impl Problem {
     pub fn is_unknown_node(&self) -> bool {
         match self {
             Self::Invalid(issues) => issues.list.iter().any(|one| one.code == "unknown_node"),
-            Self::Refused(_) | Self::EventsGone { .. } | Self::Ledger(_) | Self::Plain(..) => {
-                *self.kind() == catalog::UNKNOWN_NODE
-            }
+            Self::Refused(_)
+            | Self::EventsGone { .. }
+            | Self::Faults(_)
+            | Self::PolicyMismatch { .. }
+            | Self::Ledger(_)
+            | Self::Plain(..) => *self.kind() == catalog::UNKNOWN_NODE,
         }
     }
 
@@ -220,6 +257,10 @@ impl Problem {
         match self {
             Self::Refused(refusal) => render::refusal_members(json, refusal, names),
             Self::Invalid(issues) => write_issues(json, issues),
+            Self::Faults(faults) => policy_json::faults(json, faults),
+            Self::PolicyMismatch { current } => {
+                json.raw(r#","version":"#).number(*current);
+            }
             Self::EventsGone { oldest } => {
                 json.raw(r#","oldest":"#).number(*oldest);
             }
@@ -296,6 +337,10 @@ pub const fn refusal_kind(refusal: &Refusal) -> &'static Kind {
     }
 }
 
+fn in_force(version: u64) -> Cow<'static, str> {
+    Cow::Owned(format!("The version in force is \"v{version}\"."))
+}
+
 fn refusal_detail(refusal: &Refusal) -> Cow<'static, str> {
     let of_line = |sku: &str, asked, most| {
         Cow::Owned(format!(
@@ -339,9 +384,7 @@ fn refusal_detail(refusal: &Refusal) -> Cow<'static, str> {
         Refusal::TooMany { sku } => Cow::Owned(format!(
             "{sku}: a counter would exceed {UNITS_MAX}. Nothing was changed."
         )),
-        Refusal::VersionMismatch { actual } => {
-            Cow::Owned(format!("The version in force is \"v{actual}\"."))
-        }
+        Refusal::VersionMismatch { actual } => in_force(u64::from(*actual)),
         Refusal::Frozen(Frozen { campaign, until }) => {
             let until = time_text::to_text(*until);
             let until = str::from_utf8(&until).unwrap_or_default();

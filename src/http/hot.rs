@@ -30,7 +30,7 @@ use crate::http::request_ids;
 use crate::http::route_meters::RouteMeters;
 use crate::http::routes::reservations::{self, ActKind};
 use crate::http::routes::{ROUTES, atp};
-use crate::limits::{BATCH_BODY_BYTES_MAX, BODY_BYTES_MAX};
+use crate::limits::{BATCH_BODY_BYTES_MAX, BODY_BYTES_MAX, POLICY_BYTES_MAX};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -138,10 +138,10 @@ pub async fn serve(
     let start = clock::monotonic();
     let (parts, body) = request.into_parts();
     let hot = Hot::find(&parts.method, parts.uri.path());
-    let limit = if hot == Some(Hot::Batch) {
-        BATCH_BODY_BYTES_MAX
-    } else {
-        BODY_BYTES_MAX
+    let limit = match hot {
+        Some(Hot::Batch) => BATCH_BODY_BYTES_MAX,
+        None if parts.uri.path() == "/v1/policy" => POLICY_BYTES_MAX,
+        Some(_) | None => BODY_BYTES_MAX,
     };
     let mut route = hot.as_ref().map_or("other", Hot::route);
     let announced = body.size_hint().upper();

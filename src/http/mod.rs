@@ -3,7 +3,7 @@
 //! [`server`] accepts, `lane` serves on one thread, [`conn`] watches one connection, [`hot`] is
 //! where every request passes, [`routes`] holds the calls, [`body`] carries their answers. [`list`]
 //! bounds what is read and [`parse`] turns it into commands, listing every mistake; [`render`]
-//! writes answers by hand; [`error`] maps everything that is no answer to a problem of the
+//! and [`policy_json`] write answers by hand; [`error`] maps everything that is no answer to a problem of the
 //! [`catalog`].
 
 pub mod answers;
@@ -23,6 +23,8 @@ pub mod list;
 pub mod names;
 pub mod openapi;
 pub mod parse;
+pub mod policy_answers;
+pub mod policy_json;
 pub mod render;
 pub mod request;
 pub mod request_ids;

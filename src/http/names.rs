@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::domain::command::Channel;
 use crate::domain::{ChannelIx, NodeIx};
@@ -103,6 +104,21 @@ impl<'e> Names<'e> {
         let found = self.engine.known_node(name)?;
         self.with(|r| r.nodes.learn(name, found.0));
         Some(found)
+    }
+
+    /// The index of a channel, if it is known.
+    pub fn known_channel(self, name: &str) -> Option<ChannelIx> {
+        if let Some(index) = self.with(|r| r.channels.index(name)) {
+            return Some(ChannelIx(index));
+        }
+        let found = self.engine.known_channel(name)?;
+        self.with(|r| r.channels.learn(name, found.0));
+        Some(found)
+    }
+
+    /// The name of a channel.
+    pub fn channel_name(self, channel: ChannelIx) -> Arc<str> {
+        self.engine.channel_name(channel)
     }
 
     /// Writes the name of a channel as a JSON string.

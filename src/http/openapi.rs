@@ -16,7 +16,7 @@ use utoipa::openapi::{Ref, Required, Response, ResponseBuilder};
 use crate::http::calls::{Answer, CALLS, Call, Place};
 use crate::http::catalog::Kind;
 use crate::http::routes::deficits;
-use crate::http::{answers, dto, dto_inbound, settings_dto};
+use crate::http::{answers, dto, dto_inbound, policy_answers, settings_dto};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -60,6 +60,12 @@ use crate::http::{answers, dto, dto_inbound, settings_dto};
         answers::DeficitPage,
         answers::DeficitReleases,
         deficits::ReleaseBody<'static>,
+        dto::RollbackBody<'static>,
+        policy_answers::Policy,
+        policy_answers::PolicyPut,
+        policy_answers::PolicyVersions,
+        policy_answers::PolicyVersionWhole,
+        policy_answers::SkuPolicy,
         answers::Problem,
     ))
 )]

@@ -12,6 +12,7 @@ use crate::domain::{
 };
 use crate::http::json::Json;
 use crate::http::names::Names;
+use crate::http::policy_json;
 use crate::ledger::{Availability, StockView};
 
 /// What a command achieved.
@@ -228,10 +229,10 @@ fn announced(json: &mut Json, found: &[Inbound], today: Day, names: Names<'_>) {
 pub fn availability(
     json: &mut Json,
     sku: &str,
-    channel: Option<&str>,
-    node: Option<&str>,
+    (channel, node): (Option<&str>, Option<&str>),
     until: Option<Day>,
     found: &Availability,
+    names: Names<'_>,
 ) {
     json.raw(r#"{"sku":"#)
         .plain(sku)
@@ -246,9 +247,12 @@ pub fn availability(
     if let Some(units) = found.at_node {
         json.raw(r#","node":"#).units(units);
     }
-    json.raw(r#","limit":"#)
-        .plain(found.limit.as_str())
-        .raw("}");
+    json.raw(r#","limit":"#).plain(found.limit.as_str());
+    if let Some(share) = &found.share {
+        json.raw(",");
+        policy_json::share_members(json, share, names);
+    }
+    json.raw("}");
     dates(json, &found.dates, until);
     json.raw("}");
 }
@@ -363,6 +367,11 @@ fn shortages(json: &mut Json, found: &[Shortage], names: Names<'_>) {
         json.raw(r#","limit":"#).plain(short.limit.as_str());
         if let Some(day) = short.next {
             json.raw(r#","next_date":"#).day(day);
+        }
+        if let Some(by) = &short.bound {
+            json.raw(",");
+            let rest = format_args!("{} would have passed", short.available);
+            policy_json::bound_members(json, (short.limit, by), rest, names);
         }
         json.raw("}");
     }

@@ -130,7 +130,7 @@ pub enum IfMatch {
     /// `*`.
     Any,
     /// This version.
-    Version(u32),
+    Version(u64),
     /// An entity tag that no version has.
     Other,
 }

@@ -17,8 +17,10 @@ use smallvec::SmallVec;
 
 use crate::domain::calendar::Bucket;
 use crate::domain::deficit::Promise;
+use crate::domain::policy::Claim;
 use crate::domain::stock::NodeStock;
-use crate::domain::{Day, Inbound, NodeIx, Settings, Stock, Units, UnixMillis, Verdict};
+use crate::domain::verdict::{BoundBy, Limit};
+use crate::domain::{ChannelIx, Day, Inbound, NodeIx, Settings, Stock, Units, UnixMillis, Verdict};
 
 /// Place of a committed change in the order of one ledger shard.
 ///
@@ -184,13 +186,63 @@ pub enum Consistency {
     Strong,
 }
 
+/// What an availability is about: a node or all of them, a channel or nobody in particular.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct About {
+    /// Where.
+    pub node: Option<NodeIx>,
+    /// For whom.
+    pub channel: Option<ChannelIx>,
+}
+
+impl From<Option<NodeIx>> for About {
+    fn from(node: Option<NodeIx>) -> Self {
+        Self {
+            node,
+            channel: None,
+        }
+    }
+}
+
+/// How a channel stands with a SKU, under the rule in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// What it uses, with all below it.
+    pub used: Units,
+    /// Its own cap in units.
+    pub cap: Option<Units>,
+    /// Its own protection in units.
+    pub protected: Option<Units>,
+    /// The most that the policy lets it take of what is free.
+    pub left: Units,
+    /// The cap or protection that keeps it from more.
+    pub bound: Option<(Limit, BoundBy)>,
+}
+
+impl Share {
+    /// Of this stock.
+    pub fn of(stock: &Stock, claim: Claim<'_>) -> Self {
+        let Claim { channel, rule } = claim;
+        let standing = rule.standing(channel, stock.supply(Units::ZERO), stock.uses());
+        Self {
+            used: standing.used,
+            cap: standing.cap,
+            protected: standing.protected,
+            left: standing.left,
+            bound: standing
+                .bound
+                .and_then(|bound| Some((bound.limit, rule.explain(&bound)?))),
+        }
+    }
+}
+
 /// What may be promised of a SKU now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Availability {
     /// The most that one line may take; zero while selling is suspended.
     pub available: Units,
     /// What binds it.
-    pub limit: crate::domain::verdict::Limit,
+    pub limit: Limit,
     /// Usable units over all nodes.
     pub on_hand: Units,
     /// Held and committed units.
@@ -201,24 +253,37 @@ pub struct Availability {
     pub at_node: Option<Units>,
     /// What may be promised for later days, beginning with now; nothing where nothing is announced.
     pub dates: Vec<Bucket>,
+    /// How the channel asked for stands; `None` when none was named, or no rule is in force.
+    pub share: Option<Share>,
     /// Moment of the answer.
     pub as_of: UnixMillis,
 }
 
 impl Availability {
-    /// Of this stock at this moment, at a node or anywhere.
+    /// Of this stock at this moment, at a node or anywhere, for nobody in particular.
     pub fn of(stock: &Stock, node: Option<NodeIx>, as_of: UnixMillis) -> Self {
+        Self::for_claim(stock, node, None, as_of)
+    }
+
+    /// Of this stock at this moment, for a channel under the rule in force.
+    pub fn for_claim(
+        stock: &Stock,
+        node: Option<NodeIx>,
+        claim: Option<Claim<'_>>,
+        as_of: UnixMillis,
+    ) -> Self {
         let today = Day::of(as_of);
         let dates = if stock.calendar().inbound().is_empty() {
             Vec::new()
         } else {
-            stock.profile(today, node, None)
+            stock.profile(today, node, claim)
         };
         let (available, limit) = match dates.first() {
             Some(now) => (now.available, now.limit),
-            None => stock.room(node, Units::ZERO, None),
+            None => stock.room(node, Units::ZERO, claim),
         };
         Self {
+            share: claim.map(|claim| Share::of(stock, claim)),
             available,
             limit,
             on_hand: stock.on_hand(),

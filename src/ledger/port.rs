@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::embedded::EmbeddedLedger;
 use super::event::{Cursor, EventPage};
-use super::policy::{PolicyInForce, PolicyPut, PolicyVersion, PutPolicyError};
+use super::policy::{PolicyInForce, PolicyPut, PolicyVersion, PutPolicyError, SkuPolicy};
 use super::remote::RemoteLedger;
 use super::{
-    Answer, Availability, Consistency, Deficit, EventsError, Health, LedgerError, Position,
+    About, Answer, Availability, Consistency, Deficit, EventsError, Health, LedgerError, Position,
     Recount, StockView, export,
 };
 use crate::blocking::wait_for;
@@ -105,13 +105,26 @@ impl Ledger {
     pub async fn availability(
         &self,
         sku: Sku<'_>,
-        node: Option<NodeIx>,
+        about: About,
         consistency: Consistency,
     ) -> Result<Option<Availability>, LedgerError> {
         match self {
             // It has one copy of everything.
-            Self::Embedded(ledger) => ledger.availability(sku, node),
-            Self::Remote(ledger) => ledger.availability(sku, node, consistency).await,
+            Self::Embedded(ledger) => ledger.availability(sku, about),
+            Self::Remote(ledger) => ledger.availability(sku, about.node, consistency).await,
+        }
+    }
+
+    /// What of the policy is in force for a SKU: for each channel with limits in its rule, or for
+    /// the one asked for; `None`: unknown.
+    pub async fn sku_policy(
+        &self,
+        sku: Sku<'_>,
+        channel: Option<ChannelIx>,
+    ) -> Result<Option<SkuPolicy>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => settled(ledger, ledger.sku_policy(sku, channel)?).await,
+            Self::Remote(_) => Err(LedgerError::Unavailable),
         }
     }
 
@@ -336,7 +349,7 @@ impl Ledger {
     pub fn policy(&self) -> Option<Arc<PolicyInForce>> {
         match self {
             Self::Embedded(ledger) => ledger.policy(),
-            Self::Remote(_) => None,
+            Self::Remote(ledger) => ledger.policy(),
         }
     }
 
@@ -344,7 +357,7 @@ impl Ledger {
     pub async fn read_policy(&self) -> Result<Option<Arc<PolicyInForce>>, LedgerError> {
         match self {
             Self::Embedded(ledger) => settled(ledger, ledger.policy()).await,
-            Self::Remote(_) => Ok(None),
+            Self::Remote(ledger) => ledger.read_policy().await,
         }
     }
 
@@ -355,7 +368,7 @@ impl Ledger {
                 let versions = settled(ledger, Some(ledger.policy_versions())).await?;
                 Ok(versions.unwrap_or_default())
             }
-            Self::Remote(_) => Ok(Vec::new()),
+            Self::Remote(ledger) => ledger.policy_versions().await,
         }
     }
 
@@ -367,7 +380,7 @@ impl Ledger {
                 ledger.wait(sequence).await?;
                 Ok(version)
             }
-            Self::Remote(_) => Err(LedgerError::Unavailable.into()),
+            Self::Remote(ledger) => ledger.put_policy(put).await,
         }
     }
 

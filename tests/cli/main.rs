@@ -4,6 +4,7 @@ mod beginner;
 mod configuration;
 mod import;
 mod inspect;
+mod policy;
 mod replay;
 mod serve;
 mod support;

@@ -14,7 +14,7 @@ use crate::batches::run;
 use crate::partition::Partition;
 use crate::server::{Kind, Server};
 use crate::support::check::START;
-use crate::support::driven::{id_of, open, submit};
+use crate::support::driven::{id_of, open, put_policy, submit};
 use crate::support::history::{Maker, Step};
 use crate::support::memory::Memory;
 use crate::support::script::Script;
@@ -72,6 +72,7 @@ fn history(seed: u64) -> Vec<Step> {
     let mut maker = Maker::new(seed);
     maker.backwards = false;
     maker.restart_every = u64::MAX;
+    maker.policies = seed.is_multiple_of(2);
     let mut history = maker.history(1_500);
     history.push(Step::Tick);
     history.push(Step::Command {
@@ -101,7 +102,8 @@ fn embedded(seed: u64, history: &[Step]) -> Told {
                 clock.set(UnixMillis(wall));
             }
             Step::Tick => wait_for(engine.tick()).unwrap(),
-            Step::Restart | Step::Snapshot | Step::Policy(_) | Step::Compare => {}
+            Step::Policy(document) => drop(put_policy(&engine, document).unwrap()),
+            Step::Restart | Step::Snapshot | Step::Compare => {}
         }
     }
     engine.wait_blocking(last).unwrap();

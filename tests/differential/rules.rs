@@ -15,7 +15,7 @@ use crate::support::rng::Rng;
 use crate::support::script::units;
 
 /// The script's functions, and what asks them: of each case the rule, number, rank, supply and what is
-/// free, then the uses as the functions take them. A case without a limit that binds has room -1.
+/// free, then the uses as the functions take them. Who is bound by no limit may have all.
 const ASKED: &str = concat!(
     "#!lua\nlocal floor, max, min = math.floor, math.max, math.min\n",
     "local UNITS_MAX, BY_CAP, BY_PROTECTION = 1000000000000, 5, 6\n",
@@ -29,8 +29,10 @@ for i = 2, #ARGV do
     table.remove(uses, 1), table.remove(uses, 1), table.remove(uses, 1), table.remove(uses, 1)
   local rule = cmsgpack.unpack(ARGV[1])
   local used, moved = sums_of(rule, uses)
-  local room, limit = allowed(rule, used, moved, supply, number, rank, free)
-  rooms[#rooms + 1] = room and string.format('%d %d', room, limit) or '-1 0'
+  local room, limit, at, units, count =
+    allowed(rule, used, moved, supply, number, rank, free)
+  rooms[#rooms + 1] = room
+    and string.format('%d %d EntryIx(%d) %d %d', room, limit, rule[1][at], units, count) or 'all'
 end
 return rooms
 "
@@ -137,11 +139,12 @@ fn a_rule_allows_in_a_script_what_it_allows_in_the_rule_book() {
             for (case, told) in cases.iter().zip(told) {
                 let bound = rule.room(case.channel, case.supply, &case.uses, units(case.taken));
                 let expected = match bound {
-                    None => "-1 0".to_owned(),
+                    None => "all".to_owned(),
                     Some(bound) => {
                         let limit = if bound.limit == Limit::Cap { 5 } else { 6 };
                         met[limit - 4] += 1;
-                        format!("{} {limit}", bound.room)
+                        let (room, entry) = (bound.room, bound.entry);
+                        format!("{room} {limit} {entry:?} {} {}", bound.units, bound.used)
                     }
                 };
                 met[0] += usize::from(bound.is_none());

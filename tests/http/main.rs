@@ -16,6 +16,7 @@ mod inbound;
 mod low_water;
 mod mistakes;
 mod operation;
+mod policy;
 mod reservations;
 mod stock;
 mod strict;

@@ -100,8 +100,8 @@ impl Subject for Played {
 
     fn put_policy(&mut self, document: &Document) -> bool {
         let is_good = Policy::compile(document, |_| None).is_ok();
+        self.now = self.now();
         if is_good {
-            self.now = self.now();
             self.model.get_mut().put_policy(document);
         }
         is_good

@@ -291,10 +291,10 @@ impl Subject for Book {
             let at = CHANNEL_NAMES.iter().position(|known| *known == name)?;
             u16::try_from(at).ok().map(ChannelIx)
         };
+        self.expire();
         let Ok(policy) = Policy::compile(document, index) else {
             return false;
         };
-        self.expire();
         self.policy = Some(policy);
         true
     }

@@ -5,7 +5,8 @@ use std::fmt::{Debug, Write};
 
 use holdfast::domain::policy::Document;
 use holdfast::domain::stock::NodeStock;
-use holdfast::domain::{Outcome, Refusal, Verdict};
+use holdfast::domain::verdict::Limit;
+use holdfast::domain::{Outcome, Refusal, Units, Verdict};
 use holdfast::domain::{Reservation, Settings};
 use holdfast::ledger::{Answer, Availability, Position, StockView};
 
@@ -27,13 +28,17 @@ pub(crate) trait Subject {
     fn tick(&mut self);
     fn restart(&mut self);
     fn snapshot(&mut self);
-    /// Puts a policy, whatever is in force; false if it has faults.
-    fn put_policy(&mut self, document: &Document) -> bool {
-        panic!("this ledger takes no policy: {document:?}")
+    /// Puts a policy, whatever is in force; false if it has faults, or if this ledger takes none.
+    fn put_policy(&mut self, _document: &Document) -> bool {
+        false
     }
     fn stock(&self, sku: &str) -> Option<StockView>;
     fn settings(&self, sku: &str) -> Option<Settings>;
     fn availability(&self, sku: &str, node: Option<u16>) -> Option<Availability>;
+    /// What a channel may take, and what binds it; `None` also where it is not asked.
+    fn room_of(&self, _sku: &str, _channel: u16) -> Option<(Units, Limit)> {
+        None
+    }
     fn reservation(&self, id: u128) -> Option<Reservation>;
     fn by_reference(&self, channel: u16, reference: &str) -> Option<Reservation>;
     fn settle(&self, key: &str) -> Option<Answer>;
@@ -58,6 +63,14 @@ pub(crate) struct Mismatch {
 
 /// How often each kind of answer was given, by its code.
 pub(crate) type Coverage = BTreeMap<&'static str, u64>;
+
+/// A verdict without how limits stood, which the model does not tell.
+pub(crate) fn unexplained(mut verdict: Verdict) -> Verdict {
+    if let Err(Refusal::InsufficientStock { shortages }) = &mut verdict {
+        shortages.iter_mut().for_each(|short| short.bound = None);
+    }
+    verdict
+}
 
 struct Run<'a, S> {
     subject: &'a mut S,
@@ -136,9 +149,10 @@ impl<S: Subject> Run<'_, S> {
 
     fn put_policy(&mut self, document: &Document) {
         let is_put = self.subject.put_policy(document);
+        // Whether it is frozen is a matter of time.
+        self.now = self.now.max(self.wall);
         if is_put {
             self.model.put_policy(document);
-            self.now = self.now.max(self.wall);
             self.written = self.now;
         }
         let code = if is_put { "policy" } else { "policy_faults" };
@@ -203,6 +217,7 @@ impl<S: Subject> Run<'_, S> {
         self.position(key, &answer)
     }
 
+    /// How a cap or a protection stood is not for the model to say, which sums up anew each time.
     /// What was placed in one partition and taken back for want of stock in another has been two
     /// changes; and what a key was answered is put together from what each partition did.
     fn comparable(&self, mut verdict: Verdict) -> Verdict {
@@ -212,7 +227,7 @@ impl<S: Subject> Run<'_, S> {
             results.iter_mut().for_each(|result| result.version = 0);
             results.sort_by(|one, other| one.sku.cmp(&other.sku));
         }
-        verdict
+        unexplained(verdict)
     }
 
     /// A new answer stands after all before it; a repeated one where it stood. The epoch of a
@@ -307,6 +322,14 @@ impl<S: Subject> Run<'_, S> {
                 &ledger,
                 &self.model.availability(sku, node, self.now),
             )?;
+        }
+        for channel in 0..CHANNELS {
+            let Some(ledger) = self.subject.room_of(sku, channel) else {
+                continue;
+            };
+            let label = format!("room of {channel} in {sku}");
+            let model = self.model.room_of(sku, channel, self.now);
+            same(&label, &Some(ledger), &model)?;
         }
         same(
             "settings",

@@ -6,13 +6,18 @@ use holdfast::blocking::wait_for;
 use holdfast::clock::Clock;
 use holdfast::domain::command::Keyed;
 use holdfast::domain::policy::Document;
-use holdfast::domain::{NodeIx, Reservation, ReservationId, Settings, Sku, UnixMillis};
+use holdfast::domain::verdict::Limit;
+use holdfast::domain::{
+    ChannelIx, NodeIx, Reservation, ReservationId, Settings, Sku, Units, UnixMillis,
+};
 use holdfast::engine::{Engine, EngineConfig};
 use holdfast::ledger::embedded::Retention;
 use holdfast::ledger::embedded::journal::JournalConfig;
 use holdfast::ledger::embedded::storage::Storage;
 use holdfast::ledger::policy::{PolicyPut, PolicyVersion, PutPolicyError, text};
-use holdfast::ledger::{Answer, Availability, Consistency, Durability, LedgerError, StockView};
+use holdfast::ledger::{
+    About, Answer, Availability, Consistency, Durability, LedgerError, StockView,
+};
 use holdfast::telemetry::Meters;
 use tokio::runtime::{Builder, Runtime};
 
@@ -177,6 +182,18 @@ impl Subject for Driven {
     fn availability(&self, name: &str, node: Option<u16>) -> Option<Availability> {
         let (sku, node) = (sku(name), node.map(NodeIx));
         wait_for(self.engine.availability(sku, node, Consistency::Strong)).unwrap()
+    }
+
+    fn room_of(&self, name: &str, channel: u16) -> Option<(Units, Limit)> {
+        let about = About {
+            node: None,
+            channel: Some(ChannelIx(channel)),
+        };
+        let found = self
+            .engine
+            .availability(sku(name), about, Consistency::Strong);
+        let found = wait_for(found).unwrap()?;
+        Some((found.available, found.limit))
     }
 
     fn reservation(&self, id: u128) -> Option<Reservation> {

@@ -3,7 +3,7 @@
 use super::{Bucket, Timeline};
 use crate::domain::day::Day;
 use crate::domain::ids::NodeIx;
-use crate::domain::policy::{Claim, Supply};
+use crate::domain::policy::Claim;
 use crate::domain::stock::Stock;
 use crate::domain::units::Units;
 use crate::domain::verdict::Limit;
@@ -30,11 +30,7 @@ impl Stock {
         }
         let room = timeline.room(day, pin);
         let bound = claim.and_then(|Claim { channel, rule }| {
-            let supply = Supply {
-                on_hand: timeline.supply(day),
-                free: timeline.room(day, None).0,
-            };
-            rule.room(channel, supply, self.uses(), taken)
+            rule.room(channel, timeline.supplied(day), self.uses(), taken)
         });
         match bound {
             Some(bound) if bound.room < room.0 => (bound.room, bound.limit),

@@ -46,6 +46,7 @@ use smallvec::SmallVec;
 use super::Calendar;
 use crate::domain::day::Day;
 use crate::domain::ids::NodeIx;
+use crate::domain::policy::Supply;
 use crate::domain::stock::{NodeStock, Stock};
 use crate::domain::units::Units;
 use crate::domain::verdict::Limit;
@@ -286,6 +287,14 @@ impl<'a> Timeline<'a> {
     pub fn supply(&self, day: Option<Day>) -> Units {
         let moment = self.moments.get(self.index(day));
         at_least_zero(moment.map_or(0, |moment| moment.supply))
+    }
+
+    /// What caps and protections of a claim for a day are measured against.
+    pub fn supplied(&self, day: Option<Day>) -> Supply {
+        Supply {
+            on_hand: self.supply(day),
+            free: self.room(day, None).0,
+        }
     }
 
     /// Units that no pin needs at that node, now or later.

@@ -9,7 +9,7 @@ use super::super::line::{Line, Move};
 use super::super::policy::Claim;
 use super::super::stock::Stock;
 use super::super::units::Units;
-use super::super::verdict::{Limit, Refusal, Shortage};
+use super::super::verdict::{BoundBy, Limit, Refusal, Shortage};
 
 /// What a line of a reservation gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +107,8 @@ struct Offer {
     limit: Limit,
     /// The first day after those that the caller takes with all that he asks for.
     next: Option<Day>,
+    /// The cap or protection that keeps the caller from what he asks for.
+    bound: Option<BoundBy>,
 }
 
 impl Offer {
@@ -129,6 +131,7 @@ impl Offer {
             available: self.room,
             limit,
             next: self.next,
+            bound: self.bound,
         }
     }
 }
@@ -148,13 +151,16 @@ fn of_stock(
             room: Units::ZERO,
             limit,
             next: (line.quantity <= room).then_some(today),
+            bound: None,
         };
     }
+    let explain = |claim| stock.bound(claim, stock.supply(taken), taken, limit);
     Offer {
         day: line.by.map(|_| today),
         room,
         limit,
         next: None,
+        bound: claim.filter(|_| room < line.quantity).and_then(explain),
     }
 }
 
@@ -170,7 +176,13 @@ fn dated(
     let stock = after.as_ref().unwrap_or(stock);
     let timeline = Timeline::of(stock, today);
     let room = |day| stock.room_on(&timeline, (day, line.node), earlier.taken, claim);
-    let offer = earliest(line, &timeline, room);
+    let mut offer = earliest(line, &timeline, room);
+    let explain = |claim| {
+        let supply = timeline.supplied(offer.day);
+        stock.bound(claim, supply, earlier.taken, offer.limit)
+    };
+    let is_short = offer.room < line.quantity;
+    offer.bound = claim.filter(|_| is_short).and_then(explain);
     let mut made = Line::pinned(line.node);
     made.day = offer.day;
     let units = line.quantity.min(offer.room);
@@ -196,6 +208,7 @@ fn earliest(
                 room,
                 limit,
                 next: None,
+                bound: None,
             });
         }
         if room >= line.quantity {
@@ -207,6 +220,7 @@ fn earliest(
         room: Units::ZERO,
         limit: Limit::Stock,
         next: None,
+        bound: None,
     });
     if best.room < line.quantity {
         let mut later = timeline.days().skip_while(suits);

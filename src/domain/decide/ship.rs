@@ -19,6 +19,7 @@ fn short_of(sku: &str, node: Option<NodeIx>, asked: Units, room: Units, limit: L
         available: room,
         limit,
         next: None,
+        bound: None,
     }
 }
 

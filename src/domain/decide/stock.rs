@@ -176,6 +176,7 @@ impl<'a, 's, F: Fn(Sku<'a>) -> Option<&'s Stock>> Draft<'a, F> {
                     available: room,
                     limit: Limit::Node,
                     next: None,
+                    bound: None,
                 };
                 return Err(Refusal::InsufficientStock {
                     shortages: Box::new([shortage]),

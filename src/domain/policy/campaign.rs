@@ -1,7 +1,7 @@
 //! Campaigns as the ledger asks them.
 
 use super::classes::Class;
-use super::compile::{EntryLimit, Policy, limits, window};
+use super::compile::{EntryLimit, Found, Policy, limits, window};
 use super::document::{Document, Every};
 use super::layer::Layer;
 use super::tree::Tree;
@@ -38,10 +38,10 @@ impl CampaignTerms {
         self.every
     }
 
-    /// Its window and its limits, where it has limits.
-    pub(super) fn rule(&self, now: UnixMillis) -> Option<(UnixMillis, &[EntryLimit])> {
+    /// What it is as a rule, where it has limits.
+    pub(super) fn rule(&self, now: UnixMillis) -> Option<Found<'_>> {
         let limits = self.limits.as_deref()?;
-        Some((window(self.from, self.every, now), limits))
+        Some((&self.name, window(self.from, self.every, now), limits))
     }
 }
 

@@ -35,11 +35,18 @@ struct Named {
 pub(super) struct ScopeRules {
     /// In order of their periods, which do not overlap.
     pub dated: Vec<RuleInTime>,
-    pub always: Option<Box<[EntryLimit]>>,
+    pub always: Option<Always>,
+}
+
+#[derive(Debug)]
+pub(super) struct Always {
+    id: Box<str>,
+    pub limits: Box<[EntryLimit]>,
 }
 
 #[derive(Debug)]
 pub(super) struct RuleInTime {
+    id: Box<str>,
     pub from: UnixMillis,
     pub until: UnixMillis,
     pub every: Option<Every>,
@@ -65,6 +72,9 @@ pub struct EntryLimit {
     pub protection: Option<Protection>,
 }
 
+/// A rule at a moment: its name, the beginning of its window, its limits.
+pub(super) type Found<'p> = (&'p str, UnixMillis, &'p [EntryLimit]);
+
 /// The rule that is in force for a SKU at a moment.
 #[derive(Debug, Clone, Copy)]
 pub struct InForce<'p> {
@@ -72,9 +82,21 @@ pub struct InForce<'p> {
     /// In preorder.
     pub(super) limits: &'p [EntryLimit],
     window: UnixMillis,
+    id: &'p str,
 }
 
-impl InForce<'_> {
+impl<'p> InForce<'p> {
+    /// The name of the rule, or of the campaign whose limits these are.
+    pub const fn id(&self) -> &'p str {
+        self.id
+    }
+
+    /// The entries that have limits in it, as channels, in the order of the tree.
+    pub fn entries(&self) -> impl Iterator<Item = ChannelIx> {
+        let entries = self.limits.iter().map(|limit| EntryIx(limit.place.low));
+        entries.filter_map(|entry| self.policy.channel(entry))
+    }
+
     /// The beginning of the window that use and supply are counted in; 0 without a period.
     pub const fn window(&self) -> UnixMillis {
         self.window
@@ -129,7 +151,7 @@ impl Policy {
     pub fn in_force(&self, sku: &str, now: UnixMillis) -> Option<InForce<'_>> {
         let class = self.classes.of(sku)?;
         let campaign = self.running(class, now).and_then(|of| of.rule(now));
-        let (window, limits) = campaign.or_else(|| {
+        let (id, window, limits) = campaign.or_else(|| {
             let mut scopes = class.scopes.iter();
             scopes.find_map(|scope| self.scopes.get(usize::try_from(*scope).ok()?)?.at(now))
         })?;
@@ -137,7 +159,15 @@ impl Policy {
             policy: self,
             limits,
             window,
+            id,
         })
+    }
+
+    /// The channel that an entry is, if it was known when this was compiled.
+    pub fn channel(&self, entry: EntryIx) -> Option<ChannelIx> {
+        let mut numbers = self.numbers.iter();
+        let at = numbers.position(|number| *number == Some(entry.0))?;
+        u16::try_from(at).ok().map(ChannelIx)
     }
 
     /// The number of a channel, if it is an entry of the tree, and its rank.
@@ -184,9 +214,11 @@ fn layer<'d>(
 impl ScopeRules {
     fn add(&mut self, rule: &Rule, period: Option<Period>, tree: &Tree<'_>) {
         let limits = limits(&rule.limits, tree);
+        let id = rule.id.as_str().into();
         match period {
-            None => self.always = Some(limits),
+            None => self.always = Some(Always { id, limits }),
             Some((from, until)) => self.dated.push(RuleInTime {
+                id,
                 from,
                 until,
                 every: rule.every,
@@ -195,15 +227,16 @@ impl ScopeRules {
         }
     }
 
-    /// The window and the limits of the rule in force.
-    fn at(&self, now: UnixMillis) -> Option<(UnixMillis, &[EntryLimit])> {
+    /// The rule in force: its name, its window and its limits.
+    fn at(&self, now: UnixMillis) -> Option<Found<'_>> {
         let begun = self.dated.partition_point(|rule| rule.from <= now);
         let last = begun.checked_sub(1).and_then(|at| self.dated.get(at));
         if let Some(rule) = last.filter(|rule| now < rule.until) {
-            return Some((window(rule.from, rule.every, now), &rule.limits));
+            let window = window(rule.from, rule.every, now);
+            return Some((&rule.id, window, &rule.limits));
         }
-        let always = self.always.as_deref()?;
-        Some((UnixMillis::default(), always))
+        let always = self.always.as_ref()?;
+        Some((&always.id, UnixMillis::default(), &always.limits))
     }
 }
 

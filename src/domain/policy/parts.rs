@@ -88,7 +88,7 @@ impl Policy {
                 limits: keep(&rule.limits),
             });
             let dated = dated.collect();
-            let always = scope.always.as_deref().map(&mut keep);
+            let always = scope.always.as_ref().map(|rule| keep(&rule.limits));
             schedules.push(Schedule { dated, always });
         }
     }

@@ -10,7 +10,7 @@ use super::document::{Against, Amount};
 use crate::domain::ids::ChannelIx;
 use crate::domain::units::Units;
 use crate::domain::uses::{ChannelUse, Uses};
-use crate::domain::verdict::Limit;
+use crate::domain::verdict::{BoundBy, Limit};
 
 /// A channel that wants units under the rule in force.
 #[derive(Debug, Clone, Copy)]
@@ -81,6 +81,17 @@ impl InForce<'_> {
         }
         self.accounts(channel, supply, uses, taken)
             .bound(supply.free)
+    }
+
+    /// A bound in terms that outlast the policy.
+    pub fn explain(&self, bound: &Bound) -> Option<BoundBy> {
+        Some(BoundBy {
+            channel: self.policy.channel(bound.entry)?,
+            amount: bound.amount,
+            supply: bound.supply,
+            units: bound.units,
+            used: bound.used,
+        })
     }
 
     /// How a channel stands.

@@ -6,15 +6,16 @@ use axum::extract::{Path, RawQuery, State};
 use bytes::Bytes;
 
 use crate::domain::ids::check_name;
-use crate::domain::{Day, NodeIx, Sku};
+use crate::domain::{ChannelIx, Day, NodeIx, Sku};
 use crate::http::app::{App, Reply};
 use crate::http::dto::{AtpBody, Text};
 use crate::http::error::{Issues, Problem};
 use crate::http::json::Json;
+use crate::http::routes::policy;
 use crate::http::routes::stock::{path_sku, unknown_sku};
 use crate::http::{catalog, parse, render, request};
-use crate::ledger::Consistency;
 use crate::ledger::time_text;
+use crate::ledger::{self, Consistency};
 use crate::limits::ATP_SKUS_MAX;
 
 /// What is asked for, which unless it is said otherwise need not be of this very moment.
@@ -39,7 +40,7 @@ fn last_day(text: &str) -> Option<Day> {
 struct About<'a> {
     channel: Option<&'a str>,
     node: Option<&'a str>,
-    index: Option<NodeIx>,
+    of: ledger::About,
     until: Option<Day>,
     consistency: Consistency,
 }
@@ -49,10 +50,8 @@ pub async fn get(app: &App, sku: &str, query: Option<&str>) -> Result<Reply, Pro
     let sku = path_sku(sku)?;
     let [channel, node, until, word] =
         request::query(query, ["channel", "node", "until", "consistency"])?;
-    for (parameter, name) in [("channel", &channel), ("node", &node)] {
-        if let Some(name) = name {
-            check_name(name).map_err(|why| request::invalid_parameter(parameter, why))?;
-        }
+    if let Some(name) = &node {
+        check_name(name).map_err(|why| request::invalid_parameter("node", why))?;
     }
     let until = match until.as_deref().map(last_day) {
         Some(None) => return Err(request::invalid_parameter("until", UNTIL)),
@@ -63,14 +62,16 @@ pub async fn get(app: &App, sku: &str, query: Option<&str>) -> Result<Reply, Pro
         let why = "must be strong or mirror";
         request::invalid_parameter("consistency", why)
     })?;
-    let index = match node.as_deref() {
-        Some(name) => Some(known_node(app, name)?),
-        None => None,
+    let named = |name| known_node(app, name);
+    let seller = |name| policy::asked_channel(app, name);
+    let of = ledger::About {
+        node: node.as_deref().map(named).transpose()?,
+        channel: channel.as_deref().map(seller).transpose()?,
     };
     let about = About {
         channel: channel.as_deref(),
         node: node.as_deref(),
-        index,
+        of,
         until,
         consistency,
     };
@@ -93,7 +94,7 @@ async fn write_one(
 ) -> Result<(), Problem> {
     let found = app
         .engine
-        .availability(sku, about.index, about.consistency)
+        .availability(sku, about.of, about.consistency)
         .await?
         .ok_or_else(|| unknown_sku(sku))?;
     let About {
@@ -102,7 +103,8 @@ async fn write_one(
         until,
         ..
     } = about;
-    render::availability(json, sku.as_str(), channel, node, until, &found);
+    let names = app.names();
+    render::availability(json, sku.as_str(), (channel, node), until, &found, names);
     Ok(())
 }
 
@@ -121,9 +123,14 @@ pub async fn bulk(app: &App, body: &[u8]) -> Result<Reply, Problem> {
         .map(|(at, text)| parse::sku(&mut issues, format_args!("/skus/{at}"), Some(text)))
         .collect();
     let channel = body.channel.as_ref().map(Text::as_str);
-    if let Some(name) = channel {
-        parse::name(&mut issues, format_args!("/channel"), name);
-    }
+    let seller = channel.and_then(|name| {
+        let name = parse::name(&mut issues, format_args!("/channel"), name)?;
+        Some(
+            app.names()
+                .known_channel(name)
+                .unwrap_or(ChannelIx::UNNAMED),
+        )
+    });
     let place = format_args!("/node");
     let index = parse::known_node(&mut issues, place, body.node.as_ref(), app.names());
     let until = body.until.as_ref().map(|text| last_day(text.as_str()));
@@ -139,7 +146,10 @@ pub async fn bulk(app: &App, body: &[u8]) -> Result<Reply, Problem> {
     let about = About {
         channel,
         node: body.node.as_ref().map(Text::as_str),
-        index,
+        of: ledger::About {
+            node: index,
+            channel: seller,
+        },
         until: until.flatten(),
         consistency: consistency.unwrap_or_default(),
     };

@@ -6,6 +6,7 @@ pub mod deficits;
 pub mod events;
 pub mod inbound;
 pub mod ops;
+pub mod policy;
 pub mod reservations;
 pub mod skus;
 pub mod stock;
@@ -29,6 +30,9 @@ pub fn router(app: Arc<App>) -> Router {
     let without_query = Router::new()
         .route("/v1/atp", post(atp::bulk_route))
         .route("/v1/inbound/receipts", post(inbound::receive_route))
+        .route("/v1/policy/rollback", post(policy::rollback_route))
+        .route("/v1/policy/versions", get(policy::versions_route))
+        .route("/v1/policy/versions/{version}", get(policy::version_route))
         .route("/v1/reservations/{id}", get(reservations::get_route))
         .route("/v1/skus/{sku}", get(skus::get_route).put(skus::put_route))
         .route("/v1/stock", post(stock::set_route))
@@ -51,6 +55,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/deficits/{sku}", get(deficits::get_route))
         .route("/v1/deficits/{sku}/release", post(deficits::release_route))
         .route("/v1/events", get(events::route))
+        .route("/v1/policy", get(policy::get_route).put(policy::put_route))
+        .route("/v1/skus/{sku}/policy", get(policy::of_sku_route))
         .route(
             "/v1/inbound",
             post(inbound::put_route).get(inbound::get_route),
@@ -107,6 +113,10 @@ pub const ROUTES: &[&str] = &[
     "/v1/events",
     "/v1/inbound",
     "/v1/inbound/receipts",
+    "/v1/policy",
+    "/v1/policy/rollback",
+    "/v1/policy/versions",
+    "/v1/policy/versions/{version}",
     "/v1/reservations",
     "/v1/reservations/batch",
     "/v1/reservations/{id}",
@@ -117,6 +127,7 @@ pub const ROUTES: &[&str] = &[
     "/v1/reservations/{id}/ship",
     "/v1/reservations/{id}/transfer",
     "/v1/skus/{sku}",
+    "/v1/skus/{sku}/policy",
     "/v1/stock",
     "/v1/stock/adjustments",
     "/v1/stock/transfers",

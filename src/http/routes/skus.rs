@@ -124,7 +124,7 @@ pub async fn put(app: &App, sku: &str, headers: &HeaderMap, body: &[u8]) -> Resu
     issues.check()?;
     let if_version = match precondition {
         IfMatch::Any => None,
-        IfMatch::Version(version) => Some(version),
+        IfMatch::Version(version) => Some(u32::try_from(version).unwrap_or(u32::MAX)),
         // No version is the largest one, so the ledger answers the version in force.
         IfMatch::Other => Some(u32::MAX),
         IfMatch::Missing => {
@@ -169,7 +169,7 @@ pub async fn get(app: &App, sku: &str) -> Result<Reply, Problem> {
     let mut json = Json::new();
     render::settings(&mut json, sku.as_str(), &found);
     Ok(Reply {
-        etag: Some(found.version),
+        etag: Some(u64::from(found.version)),
         ..Reply::json(json)
     })
 }

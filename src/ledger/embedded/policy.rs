@@ -6,13 +6,11 @@ use super::record::{self, BadRecord};
 use super::recover::OpenError;
 use super::scratch::Scratch;
 use super::{EmbeddedLedger, State, unpoisoned};
-use crate::domain::decide;
-use crate::domain::policy::Policy;
 use crate::domain::{ChannelIx, UnixMillis};
 use crate::ledger::LedgerError;
 use crate::ledger::event::Body;
 use crate::ledger::policy::{
-    History, PolicyInForce, PolicyPut, PolicyVersion, PutPolicyError, text,
+    CheckedPolicy, History, PolicyInForce, PolicyPut, PolicyVersion, PutPolicyError,
 };
 
 /// What the ledger keeps of the policy. Each stock shard has a pointer to what is in force.
@@ -106,25 +104,21 @@ impl EmbeddedLedger {
     /// which copies the record and sets a pointer per shard.
     pub fn put_policy(&self, put: &PolicyPut<'_>) -> Result<(PolicyVersion, u64), PutPolicyError> {
         self.journal.admit()?;
-        let (document, text) = text::canonical(put.text)?;
-        let kept = &self.state.policy;
-        let _alone = unpoisoned(kept.putting.lock());
-        let current = kept.current();
-        if put.expected.is_some_and(|expected| expected != current) {
-            return Err(PutPolicyError::VersionMismatch { current });
-        }
+        let _alone = unpoisoned(self.state.policy.putting.lock());
         let at = self.now();
-        let in_force = self.policy();
-        let in_force = in_force.as_deref().map(|of| &of.policy);
-        let is_overridden = decide::policy_edit(in_force, at, put.over)?;
         // Before any name is recorded: a document with faults leaves nothing behind.
-        Policy::compile(&document, |_| None).map_err(PutPolicyError::Faults)?;
+        let checked = put.check(self.policy().as_deref(), at)?;
+        let CheckedPolicy {
+            document,
+            text,
+            is_overridden,
+        } = checked;
         for entry in &document.channels {
             let made = self.make_channel(&entry.name)?;
             made.ok_or(PutPolicyError::TooManyChannels)?;
         }
         let version = PolicyVersion {
-            version: current + 1,
+            version: self.state.policy.current() + 1,
             at,
             operator: put.operator.into(),
             reason: put.reason.into(),

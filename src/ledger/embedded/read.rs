@@ -4,12 +4,14 @@ use smallvec::SmallVec;
 
 use super::record_shard::{Head, Record};
 use super::scratch::Scratch;
-use super::stock_shard::shard_of;
+use super::stock_shard::{StockShard, shard_of};
 use super::{EmbeddedLedger, State};
 use crate::domain::line::Move;
+use crate::domain::policy::Claim;
 use crate::domain::verdict::{Reservation, ReservationLine};
-use crate::domain::{ChannelIx, Day, NodeIx, ReservationId, Settings, Sku, Stock, UnixMillis};
-use crate::ledger::{Availability, LedgerError, StockView};
+use crate::domain::{ChannelIx, Day, ReservationId, Settings, Sku, Stock, UnixMillis};
+use crate::ledger::policy::SkuPolicy;
+use crate::ledger::{About, Availability, LedgerError, Share, StockView};
 
 impl EmbeddedLedger {
     /// Reads the stock of a SKU, after what is due there has expired. A reader and the next
@@ -18,7 +20,7 @@ impl EmbeddedLedger {
     fn with_stock<T>(
         &self,
         sku: Sku<'_>,
-        read: impl FnOnce(&Stock, UnixMillis) -> T,
+        read: impl FnOnce(&Stock, UnixMillis, &StockShard) -> T,
     ) -> Result<Option<T>, LedgerError> {
         let hash = self.state.hasher.sku(sku.as_str());
         let mut shard = self.state.pool.stock_shard(shard_of(hash))?;
@@ -31,26 +33,55 @@ impl EmbeddedLedger {
         let slot = shard.find(hash, sku.as_str());
         Ok(slot
             .and_then(|slot| shard.stock(slot))
-            .map(|stock| read(stock, now)))
+            .map(|stock| read(stock, now, &shard)))
     }
 
     /// Stock of a SKU; `None`: unknown.
     pub fn stock(&self, sku: Sku<'_>) -> Result<Option<StockView>, LedgerError> {
-        self.with_stock(sku, |stock, now| StockView::of(stock, Day::of(now)))
+        self.with_stock(sku, |stock, now, _| StockView::of(stock, Day::of(now)))
     }
 
     /// Settings of a SKU; `None`: unknown.
     pub fn settings(&self, sku: Sku<'_>) -> Result<Option<Settings>, LedgerError> {
-        self.with_stock(sku, |stock, _| stock.settings())
+        self.with_stock(sku, |stock, _, _| stock.settings())
     }
 
     /// What may be promised of a SKU now; `None`: unknown.
     pub fn availability(
         &self,
         sku: Sku<'_>,
-        node: Option<NodeIx>,
+        about: About,
     ) -> Result<Option<Availability>, LedgerError> {
-        self.with_stock(sku, |stock, now| Availability::of(stock, node, now))
+        let About { node, channel } = about;
+        self.with_stock(sku, |stock, now, shard| {
+            let rule = channel.and_then(|_| shard.rule(sku.as_str(), now));
+            let claim = channel.zip(rule);
+            let claim = claim.map(|(channel, rule)| Claim { channel, rule });
+            Availability::for_claim(stock, node, claim, now)
+        })
+    }
+
+    /// What of the policy is in force for a SKU; `None`: unknown.
+    pub fn sku_policy(
+        &self,
+        sku: Sku<'_>,
+        channel: Option<ChannelIx>,
+    ) -> Result<Option<SkuPolicy>, LedgerError> {
+        self.with_stock(sku, |stock, now, shard| {
+            let rule = shard.rule(sku.as_str(), now);
+            let share = |rule, channel| (channel, Share::of(stock, Claim { channel, rule }));
+            let shares = rule.map(|rule| match channel {
+                Some(channel) => vec![share(rule, channel)],
+                None => rule.entries().map(|of| share(rule, of)).collect(),
+            });
+            let policy = shard.policy.as_ref();
+            SkuPolicy {
+                version: policy.map_or(0, |policy| policy.version.version),
+                rule: rule.map(|rule| (rule.id().into(), rule.window())),
+                shares: shares.unwrap_or_default(),
+                as_of: now,
+            }
+        })
     }
 
     /// A reservation; `None`: unknown or forgotten.

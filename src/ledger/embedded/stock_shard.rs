@@ -256,6 +256,14 @@ impl StockShard {
         Ok(slot)
     }
 
+    /// Forgets everything but the policy.
+    pub(super) fn clear(&mut self) {
+        *self = Self {
+            policy: self.policy.take(),
+            ..Self::default()
+        };
+    }
+
     /// The channel policy.
     pub(super) fn policy(&self) -> Option<&Policy> {
         self.policy.as_deref().map(|of| &of.policy)

@@ -1,8 +1,10 @@
 //! The policy as a ledger keeps it: versions of one text, of which the last is in force.
 
 mod campaign_form;
+pub mod diff;
 mod form;
 mod history;
+mod shape;
 #[cfg(test)]
 mod tests;
 pub mod text;
@@ -11,7 +13,8 @@ use std::sync::Arc;
 
 pub use self::history::History;
 use self::text::TextFault;
-use super::LedgerError;
+use super::{LedgerError, Share};
+use crate::domain::decide;
 use crate::domain::policy::{Document, Fault, Policy};
 use crate::domain::{ChannelIx, Frozen, UnixMillis};
 
@@ -45,6 +48,40 @@ pub struct PolicyPut<'a> {
     pub reason: &'a str,
     /// Why a freeze is overridden; empty: it is not.
     pub over: &'a str,
+}
+
+/// A policy that may be put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckedPolicy {
+    /// What it says.
+    pub document: Document,
+    /// Its canonical text.
+    pub text: String,
+    /// Whether it is against the freeze of a campaign.
+    pub is_overridden: bool,
+}
+
+impl PolicyPut<'_> {
+    /// Finds everything that may be wrong with it while that policy is in force.
+    pub fn check(
+        &self,
+        in_force: Option<&PolicyInForce>,
+        now: UnixMillis,
+    ) -> Result<CheckedPolicy, PutPolicyError> {
+        let (document, text) = text::canonical(self.text)?;
+        let current = in_force.map_or(0, |of| of.version.version);
+        if self.expected.is_some_and(|expected| expected != current) {
+            return Err(PutPolicyError::VersionMismatch { current });
+        }
+        let policy = in_force.map(|of| &of.policy);
+        let is_overridden = decide::policy_edit(policy, now, self.over)?;
+        Policy::compile(&document, |_| None).map_err(PutPolicyError::Faults)?;
+        Ok(CheckedPolicy {
+            document,
+            text,
+            is_overridden,
+        })
+    }
 }
 
 /// Why a policy was not put.
@@ -99,6 +136,19 @@ pub struct PolicyInForce {
     pub document: Document,
     /// What the ledger asks.
     pub policy: Policy,
+}
+
+/// What of the policy is in force for a SKU.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkuPolicy {
+    /// The version of the policy; 0: there is none.
+    pub version: u64,
+    /// The rule in force, and the beginning of its window.
+    pub rule: Option<(Box<str>, UnixMillis)>,
+    /// How channels stand under it.
+    pub shares: Vec<(ChannelIx, Share)>,
+    /// Moment of the answer.
+    pub as_of: UnixMillis,
 }
 
 impl PolicyInForce {

@@ -51,6 +51,12 @@ fn a_text_that_is_no_document_says_where_and_why() {
         ("[]", "", "must be a JSON object"),
         (&long, "", "longer than 1048576 bytes"),
         (r#"{"channels":[]} x"#, "", "trailing characters"),
+        (
+            r#"{"channels":[["live",null,1]]}"#,
+            "channels[0]",
+            "invalid type: sequence, expected an object or a text",
+        ),
+        (r#"{"channels":["live"]}"#, "channels[0]", "invalid type"),
         (r#"{"chanels":[]}"#, "chanels", "unknown field `chanels`"),
         (
             r#"{"channels":[{"name":"a","rank":70000}]}"#,
@@ -99,6 +105,7 @@ fn a_rule_that_is_none_says_where_and_why() {
             ".cap.units",
             "more than 1000000000000",
         ),
+        (r#""cap":[60]"#, ".cap[0]", "expected an object or a text"),
         (r#""cap":{"percent":1,"units":1}"#, ".cap", one),
         (
             r#""cap":{"against":"all"}"#,

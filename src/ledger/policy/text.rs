@@ -5,7 +5,10 @@
 
 use std::fmt;
 
+use serde::Deserialize;
+
 use super::form::DocumentForm;
+use super::shape::Shaped;
 use crate::domain::policy::Document;
 use crate::limits::POLICY_BYTES_MAX;
 
@@ -42,23 +45,27 @@ fn check_length(text: &str) -> Result<(), TextFault> {
     Ok(())
 }
 
+fn read<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, TextFault> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let found = serde_path_to_error::deserialize(&mut reader).map_err(|error| TextFault {
+        path: Some(error.path().to_string())
+            .filter(|path| path != ".")
+            .unwrap_or_default(),
+        message: error.inner().to_string(),
+    })?;
+    let end = reader.end();
+    end.map_err(|error| of_whole(error.to_string()))?;
+    Ok(found)
+}
+
 /// Reads a document.
 pub fn parse(text: &str) -> Result<Document, TextFault> {
     check_length(text)?;
-    // Serde would take an array for a struct, member by member.
     if !text.trim_ascii_start().starts_with('{') {
         return Err(of_whole("must be a JSON object".to_owned()));
     }
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let form: DocumentForm =
-        serde_path_to_error::deserialize(&mut reader).map_err(|error| TextFault {
-            path: Some(error.path().to_string())
-                .filter(|path| path != ".")
-                .unwrap_or_default(),
-            message: error.inner().to_string(),
-        })?;
-    let end = reader.end();
-    end.map_err(|error| of_whole(error.to_string()))?;
+    read::<Shaped>(text)?;
+    let form: DocumentForm = read(text)?;
     Ok(form.into())
 }
 

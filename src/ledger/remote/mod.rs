@@ -19,6 +19,7 @@ mod moved;
 mod naming;
 mod open;
 mod partitions;
+mod policy;
 pub mod preflight;
 pub mod recount;
 pub mod script;
@@ -64,6 +65,7 @@ pub struct RemoteLedger {
     /// Until then keys are looked for that were used before the ledger moved here.
     moved_until: Option<UnixMillis>,
     naming: Naming,
+    policy: policy::Known,
     stand: Arc<Stand>,
     clock: Clock,
     retention: Retention,

@@ -134,9 +134,7 @@ impl Model {
             return Err(Refusal::UnknownReservation);
         };
         let skus: Vec<String> = booking.rows.iter().map(|row| row.sku.clone()).collect();
-        for sku in &skus {
-            self.expire(now, sku);
-        }
+        skus.iter().for_each(|sku| self.expire(now, sku));
         let booking = &self.bookings[target];
         let steps = match verb {
             Verb::Confirm => confirm(booking, lines)?,
@@ -297,6 +295,7 @@ impl Model {
                     available: units(quantity - rest),
                     limit: if named { Limit::Node } else { Limit::Stock },
                     next: None,
+                    bound: None,
                 });
                 continue;
             }
@@ -408,6 +407,7 @@ impl Model {
                     available: units(free),
                     limit: Limit::Node,
                     next: None,
+                    bound: None,
                 });
             }
             *taken += open.min(free);

@@ -8,7 +8,7 @@ use holdfast::domain::policy::{
 use holdfast::domain::verdict::Limit;
 
 use super::super::history::CHANNEL_NAMES;
-use super::{Bug, Model};
+use super::{Bug, Model, UNITS_MAX};
 
 /// What counts in one window of a SKU, by channel.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,7 +49,7 @@ fn rule<'d>(document: &'d Document, sku: &str, now: i64) -> Option<(&'d Rule, i6
         .iter()
         .filter_map(|set| match &set.selector {
             Selector::Prefix(prefix) if sku.starts_with(prefix) => Some((prefix.len(), set)),
-            _ => None,
+            Selector::Prefix(_) | Selector::Skus(_) | Selector::Tag(_) => None,
         })
         .collect();
     prefixes.sort_by_key(|(length, _)| std::cmp::Reverse(*length));
@@ -201,7 +201,8 @@ impl Desk<'_> {
             Amount::Units(units) => i128::from(units.get()),
             Amount::Percent(share) => {
                 let supply = self.on_hand + self.shipped.values().sum::<i128>();
-                let product = supply * i128::from(share);
+                // No quantity is larger.
+                let product = supply.min(UNITS_MAX) * i128::from(share);
                 (product + if up { 9_999 } else { 0 }) / 10_000
             }
         }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use holdfast::domain::NodeIx;
 use holdfast::domain::stock::Selling;
 use holdfast::domain::verdict::{Limit, Outcome, Refusal, Shortage, Verdict};
+use holdfast::domain::{NodeIx, Units};
 
 use super::super::script::{Ask, Script};
 use super::{Booking, Bug, Model, Row, units};
@@ -130,6 +130,13 @@ impl Model {
         limits.into_iter().find(|(room, _)| *room == least).unwrap()
     }
 
+    /// The most a channel may take of a SKU now, and what binds it.
+    pub(crate) fn room_of(&self, sku: &str, channel: u16, now: i64) -> Option<(Units, Limit)> {
+        self.items.get(sku)?;
+        let (room, limit) = self.room(sku, None, &Taken::default(), Some((now, channel)));
+        Some((units(room), limit))
+    }
+
     /// The most a line may take of a SKU now, and what binds it.
     pub(super) fn room_now(&self, sku: &str, node: Option<u16>) -> (i128, Limit) {
         self.room(sku, node, &Taken::default(), None)
@@ -144,6 +151,7 @@ fn shortage(line: &Ask, room: i128, limit: Limit) -> Shortage {
         available: units(room),
         limit,
         next: None,
+        bound: None,
     }
 }
 

@@ -166,6 +166,7 @@ impl Model {
                     available: units(free),
                     limit: Limit::Node,
                     next: None,
+                    bound: None,
                 };
                 return Err(Refusal::InsufficientStock {
                     shortages: Box::new([shortage]),

@@ -91,6 +91,7 @@ impl Model {
             safety_stock: units(item.kept_back()),
             at_node: node.map(|node| units(free(node))),
             dates: Vec::new(),
+            share: None,
             as_of: UnixMillis(now),
         })
     }

@@ -4,8 +4,9 @@ use super::BadRecord;
 use super::bytes::{Reader, Writer};
 use super::inbound::get_due;
 use super::{get_day, get_pin, put_day, put_pin};
-use crate::domain::verdict::{Excess, Frozen, Limit, Refusal, Shortage, Stale};
-use crate::domain::{NodeIx, UnixMillis};
+use crate::domain::policy::Amount;
+use crate::domain::verdict::{BoundBy, Excess, Frozen, Limit, Refusal, Shortage, Stale};
+use crate::domain::{ChannelIx, NodeIx, UnixMillis};
 
 pub(in super::super) fn put(w: &mut Writer<'_>, refusal: &Refusal) {
     w.byte(tag(refusal));
@@ -230,7 +231,44 @@ fn put_shortages(w: &mut Writer<'_>, shortages: &[Shortage]) {
             Limit::Date => 9,
         });
         put_day(w, shortage.next);
+        put_bound(w, shortage.bound.as_ref());
     }
+}
+
+fn put_bound(w: &mut Writer<'_>, bound: Option<&BoundBy>) {
+    let Some(bound) = bound else {
+        return w.byte(0);
+    };
+    match bound.amount {
+        Amount::Units(units) => {
+            w.byte(1);
+            w.units(units);
+        }
+        Amount::Percent(points) => {
+            w.byte(2);
+            w.number(u64::from(points));
+        }
+    }
+    w.number(u64::from(bound.channel.0));
+    for units in [bound.supply, bound.units, bound.used] {
+        w.units(units);
+    }
+}
+
+fn get_bound(r: &mut Reader<'_>) -> Result<Option<BoundBy>, BadRecord> {
+    let amount = match r.byte()? {
+        0 => return Ok(None),
+        1 => Amount::Units(r.units()?),
+        2 => Amount::Percent(r.narrow()?),
+        _ => return Err(BadRecord),
+    };
+    Ok(Some(BoundBy {
+        amount,
+        channel: ChannelIx(r.narrow()?),
+        supply: r.units()?,
+        units: r.units()?,
+        used: r.units()?,
+    }))
 }
 
 fn get_shortages(r: &mut Reader<'_>) -> Result<Box<[Shortage]>, BadRecord> {
@@ -254,6 +292,7 @@ fn get_shortages(r: &mut Reader<'_>) -> Result<Box<[Shortage]>, BadRecord> {
                 _ => return Err(BadRecord),
             },
             next: get_day(r)?,
+            bound: get_bound(r)?,
         })
     };
     (0..count).map(|_| shortage(r)).collect()

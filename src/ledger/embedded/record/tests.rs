@@ -3,8 +3,9 @@
 use smallvec::smallvec;
 
 use super::*;
+use crate::domain::policy::Amount;
 use crate::domain::stock::{Safety, Selling};
-use crate::domain::verdict::{Excess, Frozen, Limit, Refusal, Shortage, Stale};
+use crate::domain::verdict::{BoundBy, Excess, Frozen, Limit, Refusal, Shortage, Stale};
 use crate::domain::{Inbound, InboundKind, Level, LowWater, Settings, Units, WhileLow};
 use crate::ledger::event::{
     InboundChanged, InboundItem, InboundVerb, StockChanged, StockItem, StockVerb,
@@ -21,6 +22,51 @@ fn key(n: u128) -> CommandKey {
     }
 }
 
+/// A shortage for each of these caps.
+fn capped(amounts: [Amount; 2]) -> Box<[Shortage]> {
+    let shortage = |amount| Shortage {
+        sku: "x".into(),
+        node: None,
+        requested: units(4),
+        available: units(3),
+        limit: Limit::Cap,
+        bound: Some(BoundBy {
+            channel: ChannelIx(9),
+            amount,
+            supply: units(1_000),
+            units: units(600),
+            used: units(597),
+        }),
+        next: None,
+    };
+    amounts.map(shortage).into()
+}
+
+/// A shortage for each limit.
+fn of_every_limit() -> Box<[Shortage]> {
+    let limits = [
+        Limit::Suspended,
+        Limit::Stock,
+        Limit::Safety,
+        Limit::Node,
+        Limit::Cap,
+        Limit::Protection,
+        Limit::Inbound,
+        Limit::Later,
+        Limit::Date,
+    ];
+    let shortage = |limit| Shortage {
+        sku: "x".into(),
+        node: None,
+        requested: Units::MAX,
+        available: units(0),
+        limit,
+        bound: None,
+        next: Day::new(20_800).filter(|_| limit == Limit::Date),
+    };
+    limits.map(shortage).into()
+}
+
 fn refusals() -> Vec<Refusal> {
     let lines = || -> Box<[Excess]> {
         let node = Some(NodeIx(3));
@@ -35,26 +81,10 @@ fn refusals() -> Vec<Refusal> {
         Refusal::KeyReused,
         Refusal::UnknownSku { sku: "x".into() },
         Refusal::InsufficientStock {
-            shortages: [
-                Limit::Suspended,
-                Limit::Stock,
-                Limit::Safety,
-                Limit::Node,
-                Limit::Cap,
-                Limit::Protection,
-                Limit::Inbound,
-                Limit::Later,
-                Limit::Date,
-            ]
-            .map(|limit| Shortage {
-                sku: "x".into(),
-                node: None,
-                requested: Units::MAX,
-                available: units(0),
-                limit,
-                next: Day::new(20_800).filter(|_| limit == Limit::Date),
-            })
-            .into(),
+            shortages: capped([Amount::Units(units(7)), Amount::Percent(6_000)]),
+        },
+        Refusal::InsufficientStock {
+            shortages: of_every_limit(),
         },
         Refusal::UnknownReservation,
         Refusal::UnknownLine {
@@ -150,6 +180,41 @@ fn acted() -> Body<'static> {
     })
 }
 
+fn reserved() -> Body<'static> {
+    let line = ReservedLine {
+        sku: "a",
+        pin: None,
+        day: None,
+        requested: units(2),
+        held: units(1),
+    };
+    Body::Reserved(Reserved {
+        id: ReservationId(1),
+        fingerprint: u64::MAX,
+        channel: ChannelIx(1),
+        reference: None,
+        ttl_ms: 900_000,
+        lines: smallvec![
+            line,
+            ReservedLine {
+                pin: Some(NodeIx(0)),
+                day: Some(Day::FIRST),
+                ..line
+            }
+        ],
+    })
+}
+
+fn policy_put() -> Body<'static> {
+    Body::PolicyPut {
+        version: 3,
+        operator: "anna",
+        reason: "",
+        over: "the lorry is late",
+        text: "{}",
+    }
+}
+
 fn bodies() -> Vec<Body<'static>> {
     let item = StockItem {
         sku: "a",
@@ -161,22 +226,9 @@ fn bodies() -> Vec<Body<'static>> {
         available: units(5),
         version: u64::MAX,
     };
-    let line = ReservedLine {
-        sku: "a",
-        pin: None,
-        day: None,
-        requested: units(2),
-        held: units(1),
-    };
     vec![
         Body::Opened { before: 7 },
-        Body::PolicyPut {
-            version: 3,
-            operator: "anna",
-            reason: "",
-            over: "the lorry is late",
-            text: "{}",
-        },
+        policy_put(),
         Body::NodeNamed {
             node: NodeIx(u16::MAX),
             name: "hangzhou-1",
@@ -185,21 +237,7 @@ fn bodies() -> Vec<Body<'static>> {
             channel: ChannelIx(0),
             name: "douyin",
         },
-        Body::Reserved(Reserved {
-            id: ReservationId(1),
-            fingerprint: u64::MAX,
-            channel: ChannelIx(1),
-            reference: None,
-            ttl_ms: 900_000,
-            lines: smallvec![
-                line,
-                ReservedLine {
-                    pin: Some(NodeIx(0)),
-                    day: Some(Day::FIRST),
-                    ..line
-                }
-            ],
-        }),
+        reserved(),
         acted(),
         Body::LowWater(LowWaterTold {
             sku: "a",

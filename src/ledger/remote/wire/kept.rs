@@ -6,15 +6,14 @@ use super::command::{
 };
 use super::pack::Writer;
 use super::record::{IS_LOW, IS_MARKED, IS_SHARE, IS_STOPPED, IS_SUSPENDED};
-use super::result::{ACTED, CHANGED, MOVED, REFUSED, SETTLED};
+use super::refusal;
+use super::result::{ACTED, CHANGED, MOVED, SETTLED};
 use super::water;
 use crate::domain::command::CommandKey;
 use crate::domain::line::Move;
 use crate::domain::stock::{Safety, Selling};
-use crate::domain::verdict::{Excess, Limit, Shortage, Stale};
 use crate::domain::{
-    self, ChannelIx, ChannelUse, NodeIx, Refusal, Settings, Stock, Ttl, Units, UnixMillis, Uses,
-    WhileLow,
+    self, ChannelIx, ChannelUse, NodeIx, Settings, Stock, Ttl, Units, UnixMillis, Uses, WhileLow,
 };
 use crate::ledger::event::{Acted, Body, Event, StockChanged, StockVerb, VerbKind};
 use crate::ledger::export::{BadItem, Held, Line};
@@ -315,7 +314,7 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
             ANSWER
         }
         Body::Refused { refusal, .. } => {
-            put_refusal(&mut w, refusal)?;
+            refusal::put(&mut w, refusal)?;
             REFUSAL
         }
         Body::Opened { .. }
@@ -335,7 +334,7 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
 
 /// The reservation in it is what readers are shown of it: nothing else of it is ever read.
 fn put_acted(w: &mut Writer, acted: &Acted<'_>) -> u8 {
-    w.array(5);
+    w.array(6);
     w.int(ACTED);
     w.uint(match acted.verb {
         VerbKind::Confirm => CONFIRM,
@@ -373,6 +372,13 @@ fn put_acted(w: &mut Writer, acted: &Acted<'_>) -> u8 {
         [line, kind, u64::from(node.0), units.get()]
             .iter()
             .for_each(|value| w.uint(*value));
+    }
+    let windows = (0_u64..).zip(&acted.lines);
+    let windows: Vec<_> = windows.filter(|(_, line)| line.window.0 != 0).collect();
+    w.array(2 * windows.len());
+    for (number, line) in windows {
+        w.uint(number);
+        w.int(line.window.0);
     }
     ANSWER
 }
@@ -414,97 +420,4 @@ fn put_changed(w: &mut Writer, changed: &StockChanged<'_>) -> u8 {
         w.uint(item.version);
     }
     ANSWER
-}
-
-/// `None`: of a ledger that keeps dated supply.
-fn put_refusal(w: &mut Writer, refusal: &Refusal) -> Option<()> {
-    let (tag, values) = match refusal {
-        Refusal::KeyReused => (1, Vec::new()),
-        Refusal::UnknownSku { sku } => (2, vec![Part::Text(sku)]),
-        Refusal::InsufficientStock { shortages } => {
-            (3, shortages.iter().flat_map(shortage).collect())
-        }
-        Refusal::UnknownReservation => (4, Vec::new()),
-        Refusal::UnknownLine { sku, node } => (5, vec![Part::Text(sku), Part::Number(pin(*node))]),
-        Refusal::Expired => (6, Vec::new()),
-        Refusal::Released => (7, Vec::new()),
-        Refusal::Shipped => (8, Vec::new()),
-        Refusal::NotHeld => (9, Vec::new()),
-        Refusal::NotConfirmed => (10, Vec::new()),
-        Refusal::NotShipped => (11, Vec::new()),
-        Refusal::OverConfirm { lines } => (12, lines.iter().flat_map(excess).collect()),
-        Refusal::OverRelease { lines } => (13, lines.iter().flat_map(excess).collect()),
-        Refusal::OverShip { lines } => (14, lines.iter().flat_map(excess).collect()),
-        Refusal::OverReturn { lines } => (15, lines.iter().flat_map(excess).collect()),
-        Refusal::PartialTransfer { lines } => (16, lines.iter().flat_map(excess).collect()),
-        Refusal::ChangeFromStale { items } => (17, items.iter().flat_map(stale).collect()),
-        Refusal::NegativeStock {
-            sku,
-            node,
-            on_hand,
-            unavailable,
-        } => {
-            let numbers = [u64::from(node.0), on_hand.get(), unavailable.get()];
-            (18, part(sku, &numbers).collect())
-        }
-        Refusal::TooMany { sku } => (19, vec![Part::Text(sku)]),
-        Refusal::VersionMismatch { actual } => (20, vec![Part::Number(u64::from(*actual))]),
-        Refusal::Frozen(frozen) => {
-            let until = u64::try_from(frozen.until.0).unwrap_or_default();
-            let campaign = Part::Text(&frozen.campaign);
-            (21, vec![campaign, Part::Number(until)])
-        }
-        Refusal::UnknownInbound { .. }
-        | Refusal::OverReceipt { .. }
-        | Refusal::DueTooLate { .. }
-        | Refusal::TooManyInbound { .. }
-        | Refusal::NoDatedSupply => return None,
-    };
-    w.array(2 + values.len());
-    w.int(REFUSED);
-    w.uint(tag);
-    for value in values {
-        match value {
-            Part::Text(text) => w.bytes(text.as_bytes()),
-            Part::Number(number) => w.uint(number),
-        }
-    }
-    Some(())
-}
-
-/// A value of a refusal.
-enum Part<'a> {
-    Text(&'a str),
-    Number(u64),
-}
-
-fn part<'a>(sku: &'a str, numbers: &[u64]) -> impl Iterator<Item = Part<'a>> + use<'a> {
-    let numbers: Vec<_> = numbers.iter().map(|number| Part::Number(*number)).collect();
-    std::iter::once(Part::Text(sku)).chain(numbers)
-}
-
-fn shortage(short: &Shortage) -> impl Iterator<Item = Part<'_>> {
-    let limit = match short.limit {
-        Limit::Suspended => 1,
-        Limit::Stock => 2,
-        Limit::Safety => 3,
-        Limit::Node => 4,
-        Limit::Cap => 5,
-        Limit::Protection => 6,
-        Limit::Inbound => 7,
-        Limit::Later => 8,
-        Limit::Date => 9,
-    };
-    let (requested, available) = (short.requested.get(), short.available.get());
-    part(&short.sku, &[pin(short.node), requested, available, limit])
-}
-
-fn excess(over: &Excess) -> impl Iterator<Item = Part<'_>> {
-    let (requested, possible) = (over.requested.get(), over.possible.get());
-    part(&over.sku, &[pin(over.node), requested, possible])
-}
-
-fn stale(stale: &Stale) -> impl Iterator<Item = Part<'_>> {
-    let (expected, found) = (stale.change_from.get(), stale.on_hand.get());
-    part(&stale.sku, &[u64::from(stale.node.0), expected, found])
 }

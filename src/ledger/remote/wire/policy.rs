@@ -6,10 +6,10 @@ use super::command::PUT_POLICY;
 use super::pack::{Reader, Writer};
 use super::reply::BatchReply;
 use super::result::Outcome;
-use crate::domain::UnixMillis;
 use crate::domain::policy::{
     Against, Amount, EntryLimit, Every, Parts, Policy, Protection, Schedule,
 };
+use crate::domain::{Units, UnixMillis};
 use crate::ledger::policy::PolicyVersion;
 
 /// The number of a channel that is no entry of the tree.
@@ -17,6 +17,9 @@ const NOWHERE: u16 = u16::MAX;
 
 /// Integers beyond are not exact in Lua.
 const EXACT_MAX: i64 = 1 << 53;
+
+/// Instead of an amount, and of whom a protection is kept from where that is everybody.
+const NONE: i64 = -1;
 
 /// A field of the hash and its value.
 pub type Field = (Vec<u8>, Vec<u8>);
@@ -82,13 +85,13 @@ fn schedule(schedule: &Schedule) -> Vec<u8> {
 /// The limits of a rule.
 pub fn rule(limits: &[EntryLimit]) -> Vec<u8> {
     let parent = |of: &EntryLimit| of.parent.map_or(0, |at| i64::from(at) + 1);
-    let kept = |of: &EntryLimit| amount(of.protection.map(|of| of.amount));
+    let kept = |of: &EntryLimit| of.protection.map_or(NONE, |of| amount(of.amount));
     let columns: [&dyn Fn(&EntryLimit) -> i64; 7] = [
         &|of| i64::from(of.place.low),
         &|of| i64::from(of.place.high),
         &parent,
         &|of| i64::from(of.depth),
-        &|of| amount(of.cap),
+        &|of| of.cap.map_or(NONE, amount),
         &kept,
         &against,
     ];
@@ -107,17 +110,26 @@ fn against(limit: &EntryLimit) -> i64 {
             against: Against::LowerRanks,
             ..
         }) => i64::from(limit.place.rank),
-        Some(_) | None => -1,
+        Some(_) | None => NONE,
     }
 }
 
-/// -1 for none, twice the units, or twice the share and one more.
-fn amount(amount: Option<Amount>) -> i64 {
+/// Twice the units, or twice the share and one more.
+pub(super) fn amount(amount: Amount) -> i64 {
     match amount {
-        None => -1,
-        Some(Amount::Units(units)) => i64::try_from(units.get() * 2).unwrap_or(i64::MAX),
-        Some(Amount::Percent(share)) => i64::from(share) * 2 + 1,
+        Amount::Units(units) => i64::try_from(units.get() * 2).unwrap_or(i64::MAX),
+        Amount::Percent(share) => i64::from(share) * 2 + 1,
     }
+}
+
+/// The same, read.
+pub(super) fn amount_of(number: u64) -> Result<Amount, Malformed> {
+    if number.is_multiple_of(2) {
+        let units = Units::new(number / 2).ok_or(Malformed)?;
+        return Ok(Amount::Units(units));
+    }
+    let share = u16::try_from(number / 2).or(Err(Malformed))?;
+    Ok(Amount::Percent(share))
 }
 
 /// Fields and values for the script that brings them.
@@ -186,19 +198,20 @@ pub enum Swapped {
 impl BatchReply {
     /// What became of the swap at this place.
     pub fn swapped(&self, at: usize) -> Result<Swapped, Malformed> {
-        match self.outcome(at)?.0 {
-            Outcome::Named(_) => Ok(Swapped::Done),
-            Outcome::Value(mut reader) => {
-                let current = reader.narrow()?;
-                let is_done = reader.int()? == 1;
-                Ok(if is_done {
-                    Swapped::Done
-                } else {
-                    Swapped::Not { current }
-                })
-            }
-            _ => Err(Malformed),
+        let (outcome, ..) = self.outcome(at)?;
+        if matches!(outcome, Outcome::Named(_)) {
+            return Ok(Swapped::Done);
         }
+        let Outcome::Value(mut reader) = outcome else {
+            return Err(Malformed);
+        };
+        let current = reader.narrow()?;
+        let is_done = reader.int()? == 1;
+        Ok(if is_done {
+            Swapped::Done
+        } else {
+            Swapped::Not { current }
+        })
     }
 }
 

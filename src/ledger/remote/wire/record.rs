@@ -16,10 +16,10 @@ use crate::domain::{
 use crate::ledger::event::{Reserved, ReservedLine};
 
 /// Takes little-endian integers, each as wide as its field.
-struct Integers<'a>(&'a [u8]);
+pub(super) struct Integers<'a>(pub(super) &'a [u8]);
 
 impl<'a> Integers<'a> {
-    fn next<const BYTES: usize>(&mut self) -> Result<u64, Malformed> {
+    pub(super) fn next<const BYTES: usize>(&mut self) -> Result<u64, Malformed> {
         let (first, rest) = self.0.split_first_chunk::<BYTES>().ok_or(Malformed)?;
         self.0 = rest;
         let bytes = first.iter().rev();
@@ -41,7 +41,7 @@ impl<'a> Integers<'a> {
         self.next::<5>()
     }
 
-    fn units(&mut self) -> Result<Units, Malformed> {
+    pub(super) fn units(&mut self) -> Result<Units, Malformed> {
         Units::new(self.amount()?).ok_or(Malformed)
     }
 
@@ -57,7 +57,7 @@ impl<'a> Integers<'a> {
         millis.map(UnixMillis).or(Err(Malformed))
     }
 
-    fn index(&mut self) -> Result<u16, Malformed> {
+    pub(super) fn index(&mut self) -> Result<u16, Malformed> {
         u16::try_from(self.next::<2>()?).or(Err(Malformed))
     }
 

@@ -1,0 +1,187 @@
+//! `holdfast policy get | put | check | versions | rollback`
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::args::{Author, PolicyAction, PolicyServer};
+use super::wire::{Connection, Response, authority};
+use super::{Exit, Failure, output, unreadable};
+
+/// Reads, checks or changes the policy of a server.
+pub fn run(action: &PolicyAction) -> Result<(), Failure> {
+    match action {
+        PolicyAction::Get { of } => get(of),
+        PolicyAction::Put {
+            file,
+            after,
+            author,
+            of,
+        } => put(file, *after, author, of),
+        PolicyAction::Check { file, of } => check(file, of),
+        PolicyAction::Versions { of } => versions(of),
+        PolicyAction::Rollback {
+            version,
+            author,
+            of,
+        } => rollback(*version, author, of),
+    }
+}
+
+fn connect(of: &PolicyServer) -> Result<Connection, Failure> {
+    Connection::open(authority(&of.server)?)
+}
+
+fn get(of: &PolicyServer) -> Result<(), Failure> {
+    output::json(&done(connect(of)?.get("/v1/policy")?)?)
+}
+
+fn put(file: &Path, after: Option<u64>, author: &Author, of: &PolicyServer) -> Result<(), Failure> {
+    let text = read(file)?;
+    let condition = match after {
+        // Where there is none, there is nothing to match.
+        Some(0) => String::new(),
+        Some(version) => format!("if-match: \"v{version}\"\r\n"),
+        None => "if-match: *\r\n".to_owned(),
+    };
+    let path = format!("/v1/policy?{}", author_query(author));
+    let answer = connect(of)?.send("PUT", &path, &condition, &text)?;
+    tell_changes(&done(answer)?, of)
+}
+
+fn check(file: &Path, of: &PolicyServer) -> Result<(), Failure> {
+    let text = read(file)?;
+    let path = "/v1/policy?dry_run=true";
+    let answer = connect(of)?.send("PUT", path, "if-match: *\r\n", &text)?;
+    tell_changes(&done(answer)?, of)
+}
+
+fn rollback(version: u64, author: &Author, of: &PolicyServer) -> Result<(), Failure> {
+    let mut body = json!({"version": version});
+    for (name, text) in texts(author) {
+        if let Some(members) = body.as_object_mut().filter(|_| !text.is_empty()) {
+            members.insert(name.to_owned(), text.into());
+        }
+    }
+    let answer = connect(of)?.send("POST", "/v1/policy/rollback", "", &body.to_string())?;
+    tell_changes(&done(answer)?, of)
+}
+
+fn versions(of: &PolicyServer) -> Result<(), Failure> {
+    let answer = done(connect(of)?.get("/v1/policy/versions")?)?;
+    if of.output.is_json() {
+        return output::json(&answer);
+    }
+    let list = answer.get("versions").and_then(Value::as_array);
+    let lines: Vec<String> = list.into_iter().flatten().map(version_line).collect();
+    if lines.is_empty() {
+        return output::line("there is no policy");
+    }
+    output::line(&lines.join("\n"))
+}
+
+fn version_line(version: &Value) -> String {
+    let text = |name: &str| text_of(version, name);
+    let number = version.get("version").and_then(Value::as_u64);
+    let (operator, reason) = (text("operator"), text("reason"));
+    let line = format!("{:>6}  {}", number.unwrap_or_default(), text("at"));
+    format!("{line}  {operator}  {reason}")
+        .trim_end()
+        .to_owned()
+}
+
+fn text_of<'v>(value: &'v Value, name: &str) -> &'v str {
+    value.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    fs::read_to_string(file).map_err(|error| unreadable(file, &error))
+}
+
+/// The body of an answer that is none of a problem.
+fn done(answer: Response) -> Result<Value, Failure> {
+    if answer.status == 200 {
+        return Ok(answer.body);
+    }
+    let mut message = answer.problem();
+    let faults = answer.body.get("errors").and_then(Value::as_array);
+    for fault in faults.into_iter().flatten() {
+        let [path, text, code] = ["path", "message", "code"].map(|name| text_of(fault, name));
+        message = format!("{message}\n  {path}: {text} ({code})");
+    }
+    Err(Failure::new(Exit::Failed, message))
+}
+
+/// Says what was put, or would be.
+fn tell_changes(answer: &Value, of: &PolicyServer) -> Result<(), Failure> {
+    if of.output.is_json() {
+        return output::json(answer);
+    }
+    let mut lines = match answer.get("version").and_then(Value::as_u64) {
+        Some(version) => vec![format!("version {version} is in force")],
+        None => vec!["the policy has no faults; nothing was changed".to_owned()],
+    };
+    let parts = answer.get("changes").and_then(Value::as_object);
+    for (part, changes) in parts.into_iter().flatten() {
+        for what in ["added", "removed", "changed"] {
+            let names = changes.get(what).and_then(Value::as_array);
+            let names: Vec<&str> = names
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
+            if !names.is_empty() {
+                let part = part.replace('_', " ");
+                lines.push(format!("{part} {what}: {}", names.join(", ")));
+            }
+        }
+    }
+    output::line(&lines.join("\n"))
+}
+
+fn texts(author: &Author) -> [(&'static str, &str); 3] {
+    [
+        ("operator", &author.operator),
+        ("reason", &author.reason),
+        ("override", &author.over),
+    ]
+}
+
+/// Who and why, as the parameters of a query.
+fn author_query(author: &Author) -> String {
+    let given = texts(author).into_iter();
+    let given = given.filter(|(_, text)| !text.is_empty());
+    let pairs: Vec<String> = given
+        .map(|(name, text)| format!("{name}={}", encoded(text)))
+        .collect();
+    pairs.join("&")
+}
+
+fn encoded(text: &str) -> String {
+    let one = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+            char::from(byte).to_string()
+        }
+        other => format!("%{other:02X}"),
+    };
+    text.bytes().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_holds_any_text() {
+        let author = Author {
+            operator: "anna".to_owned(),
+            reason: "50 % & more, 汉".to_owned(),
+            over: String::new(),
+        };
+        assert_eq!(
+            author_query(&author),
+            "operator=anna&reason=50%20%25%20%26%20more%2C%20%E6%B1%89"
+        );
+    }
+}

@@ -1,0 +1,174 @@
+//! The policy as JSON: versions, differences, how channels stand, and why one was not put.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::domain::percent::Percent;
+use crate::domain::policy::{Amount, Fault};
+use crate::domain::verdict::{BoundBy, Limit};
+use crate::domain::{Units, UnixMillis};
+use crate::http::catalog;
+use crate::http::json::Json;
+use crate::http::names::Names;
+use crate::ledger::Share;
+use crate::ledger::policy::diff::Differences;
+use crate::ledger::policy::{PolicyVersion, SkuPolicy};
+
+/// What a version says of itself: members of an object, without braces.
+pub fn version_members(json: &mut Json, found: &PolicyVersion) {
+    json.raw(r#""version":"#).number(found.version);
+    json.raw(r#","at":"#).time(found.at);
+    json.raw(r#","operator":"#).text(&found.operator);
+    json.raw(r#","reason":"#).text(&found.reason);
+    json.raw(r#","override":"#).text(&found.over);
+}
+
+/// A version with its document.
+pub fn version(json: &mut Json, found: &PolicyVersion) {
+    json.raw("{");
+    version_members(json, found);
+    json.raw(r#","policy":"#).raw(&found.text).raw("}");
+}
+
+/// All versions, without their documents.
+pub fn versions(json: &mut Json, found: &[PolicyVersion]) {
+    json.raw(r#"{"versions":["#);
+    for (at, one) in found.iter().enumerate() {
+        json.comma(at == 0).raw("{");
+        version_members(json, one);
+        json.raw("}");
+    }
+    json.raw("]}");
+}
+
+/// `"changes"`: what a policy changes of the one before.
+pub fn changes(json: &mut Json, found: &Differences) {
+    json.raw(r#""changes":{"#);
+    for (at, (part, difference)) in found.iter().enumerate() {
+        json.comma(at == 0).plain(part).raw(":{");
+        let lists = [
+            ("added", &difference.added),
+            ("removed", &difference.removed),
+            ("changed", &difference.changed),
+        ];
+        for (at, (name, list)) in lists.into_iter().enumerate() {
+            json.comma(at == 0).plain(name).raw(":[");
+            for (at, one) in list.iter().enumerate() {
+                json.comma(at == 0).text(one);
+            }
+            json.raw("]");
+        }
+        json.raw("}");
+    }
+    json.raw("}");
+}
+
+/// What is in force for a SKU.
+pub fn of_sku(json: &mut Json, sku: &str, found: &SkuPolicy, names: Names<'_>) {
+    json.raw(r#"{"sku":"#).plain(sku);
+    json.raw(r#","version":"#).number(found.version);
+    let rule = found.rule.as_ref();
+    json.raw(r#","rule":"#)
+        .maybe_text(rule.map(|(id, _)| &**id));
+    json.raw(r#","window":"#);
+    match rule.filter(|(_, window)| *window > UnixMillis::default()) {
+        Some((_, window)) => json.time(*window),
+        None => json.raw("null"),
+    };
+    json.raw(r#","as_of":"#).time(found.as_of);
+    json.raw(r#","channels":["#);
+    for (at, (channel, share)) in found.shares.iter().enumerate() {
+        json.comma(at == 0).raw(r#"{"channel":"#);
+        names.write_channel(*channel, json);
+        json.raw(",");
+        share_members(json, share, names);
+        json.raw("}");
+    }
+    json.raw("]}");
+}
+
+/// How a channel stands: members of an object, without braces.
+pub fn share_members(json: &mut Json, share: &Share, names: Names<'_>) {
+    json.raw(r#""cap":"#);
+    maybe_units(json, share.cap);
+    json.raw(r#","protection":"#);
+    maybe_units(json, share.protected);
+    json.raw(r#","used":"#).units(share.used);
+    json.raw(r#","left":"#).units(share.left);
+    if let Some((limit, by)) = &share.bound {
+        json.raw(r#","bound":{"limit":"#).plain(limit.as_str());
+        json.raw(",");
+        let rest = format_args!("{} left", share.left);
+        bound_members(json, (*limit, by), rest, names);
+        json.raw("}");
+    }
+}
+
+fn maybe_units(json: &mut Json, units: Option<Units>) {
+    match units {
+        Some(units) => json.units(units),
+        None => json.raw("null"),
+    };
+}
+
+/// The cap or protection that bound: members of an object, without braces. `rest` ends the sentence
+/// that says it.
+pub fn bound_members(
+    json: &mut Json,
+    (limit, by): (Limit, &BoundBy),
+    rest: fmt::Arguments<'_>,
+    names: Names<'_>,
+) {
+    json.raw(r#""channel":"#);
+    names.write_channel(by.channel, json);
+    json.raw(r#","units":"#).units(by.units);
+    json.raw(r#","used":"#).units(by.used);
+    json.raw(r#","supply":"#).units(by.supply);
+    let name = names.channel_name(by.channel);
+    json.raw(r#","text":"#)
+        .text(&format!("{}; {rest}", said(limit, by, &name)));
+}
+
+/// Like `cap of live: 60 % of 1000 = 600, 580 used`.
+fn said(limit: Limit, by: &BoundBy, name: &str) -> String {
+    let BoundBy {
+        supply,
+        units,
+        used,
+        ..
+    } = by;
+    let word = limit.as_str();
+    match by.amount {
+        Amount::Percent(points) => {
+            let percent = Percent(points);
+            format!("{word} of {name}: {percent} % of {supply} = {units}, {used} used")
+        }
+        Amount::Units(_) => format!("{word} of {name}: {units}, {used} used"),
+    }
+}
+
+/// The first fault, and how many more there are.
+pub fn fault_detail(faults: &[Fault]) -> Cow<'static, str> {
+    match faults {
+        [one] => Cow::Owned(format!("{}: {}", one.path, one.message)),
+        [one, rest @ ..] => {
+            let more = rest.len();
+            Cow::Owned(format!("{}: {}; and {more} more", one.path, one.message))
+        }
+        [] => Cow::Borrowed(catalog::POLICY_INVALID.help),
+    }
+}
+
+/// Most faults that one answer lists; a document can hold many thousand.
+const FAULTS_MAX: usize = 100;
+
+/// `"errors"`: the faults of a policy, after a comma.
+pub fn faults(json: &mut Json, faults: &[Fault]) {
+    json.raw(r#","errors":["#);
+    for (at, fault) in faults.iter().take(FAULTS_MAX).enumerate() {
+        json.comma(at == 0).raw(r#"{"path":"#).text(&fault.path);
+        json.raw(r#","code":"#).plain(fault.code);
+        json.raw(r#","message":"#).text(&fault.message).raw("}");
+    }
+    json.raw("]");
+}
