@@ -209,7 +209,7 @@ fn facts(stock: &Stock, nodes: Option<&[NodeIx]>, now: UnixMillis) -> StockFacts
         at_nodes,
         available: stock.available(Day::of(now)),
         safety: stock.safety(),
-        low_water: settings.low_water,
+        low_water: settings.low_water.map(|of| of.mark.of(stock.on_hand())),
         deficit: stock.deficit(Day::of(now)),
         uses: stock.uses().clone(),
         counted_seconds_ago: seconds_ago.map(|ago| u64::try_from(ago).unwrap_or_default()),

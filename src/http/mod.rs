@@ -32,5 +32,7 @@ pub mod request_ids;
 pub mod route_meters;
 pub mod routes;
 pub mod server;
+pub mod settings_answer;
+pub mod settings_dto;
 
 pub use server::{HttpConfig, Server, serve};

@@ -16,7 +16,7 @@ use utoipa::openapi::{Ref, Required, Response, ResponseBuilder};
 use crate::http::calls::{self, Answer, Call, Place};
 use crate::http::catalog::Kind;
 use crate::http::routes::deficits;
-use crate::http::{answers, campaign_answers, dto, dto_inbound, policy_answers};
+use crate::http::{answers, campaign_answers, dto, dto_inbound, policy_answers, settings_dto};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -38,7 +38,7 @@ use crate::http::{answers, campaign_answers, dto, dto_inbound, policy_answers};
         dto::SetBody<'static>,
         dto::AdjustBody<'static>,
         dto::TransferBody<'static>,
-        dto::SettingsBody<'static>,
+        settings_dto::SettingsBody<'static>,
         dto::AtpBody<'static>,
         dto::StockSetBody,
         dto::StockAdjustBody,

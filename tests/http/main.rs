@@ -14,6 +14,7 @@ mod crowd;
 mod deficits;
 mod events;
 mod inbound;
+mod low_water;
 mod mistakes;
 mod operation;
 mod policy;

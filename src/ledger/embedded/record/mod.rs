@@ -16,10 +16,11 @@ mod tests;
 use smallvec::SmallVec;
 
 use self::bytes::{Reader, Writer};
-pub(super) use self::settings::{get_settings, put_settings};
+use self::settings::{get_flag, put_flag};
+pub(super) use self::settings::{get_settings, get_water, put_settings, put_water};
 use super::super::Position;
 use super::super::event::{
-    Acted, ActedLine, Body, Event, EventPage, Reserved, ReservedLine, VerbKind,
+    Acted, ActedLine, Body, Event, EventPage, LowWaterTold, Reserved, ReservedLine, VerbKind,
 };
 use crate::domain::command::CommandKey;
 use crate::domain::line::Move;
@@ -100,6 +101,7 @@ const fn kind(body: &Body<'_>) -> u8 {
         Body::Refused { .. } => REFUSED,
         Body::PolicyPut { .. } => 10,
         Body::InboundChanged(_) => 12,
+        Body::LowWater(_) => 13,
     }
 }
 
@@ -142,6 +144,12 @@ fn put_body(w: &mut Writer<'_>, body: &Body<'_>) {
             if !over.is_empty() {
                 w.text(over);
             }
+        }
+        Body::LowWater(told) => {
+            w.text(told.sku);
+            put_flag(w, told.low);
+            w.units(told.available);
+            put_flag(w, told.suspended);
         }
         Body::Refused { key, refusal } => {
             put_key(w, *key);
@@ -196,6 +204,12 @@ fn get_body<'a>(kind: u8, r: &mut Reader<'a>) -> Result<Body<'a>, BadRecord> {
             key: get_key(r)?,
             refusal: refusal::get(r)?,
         },
+        13 => Body::LowWater(LowWaterTold {
+            sku: r.text()?,
+            low: get_flag(r)?,
+            available: r.units()?,
+            suspended: get_flag(r)?,
+        }),
         10 => Body::PolicyPut {
             version: r.number()?,
             operator: r.text()?,
