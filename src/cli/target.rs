@@ -264,7 +264,7 @@ fn held(outcome: &Outcome) -> u64 {
             .iter()
             .map(|line| line.line.held.get())
             .sum(),
-        Outcome::Stock(_) | Outcome::Settings { .. } => 0,
+        Outcome::Stock(_) | Outcome::Shares(_) | Outcome::Settings { .. } => 0,
     }
 }
 

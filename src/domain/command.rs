@@ -37,6 +37,32 @@ pub enum Command<'a> {
     Stock(StockCommand<'a>),
     /// Change the settings of one SKU.
     PutSettings(PutSettings<'a>),
+    /// Move share between channels; all items or none.
+    MoveShares(MoveShares<'a>),
+}
+
+/// Move share between channels, in the windows in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MoveShares<'a> {
+    /// What, from whom, to whom.
+    pub items: Vec<ShareItem<'a>>,
+    /// Why, for the change log; may be empty.
+    pub reason: &'a str,
+    /// Who, for the change log.
+    pub operator: Option<&'a str>,
+}
+
+/// One item of [`MoveShares`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShareItem<'a> {
+    /// What.
+    pub sku: Sku<'a>,
+    /// Whose share becomes smaller.
+    pub from: ChannelIx,
+    /// Whose share becomes larger.
+    pub to: ChannelIx,
+    /// By how many units, at least one.
+    pub units: Units,
 }
 
 /// One line asked for: units of a SKU, pinned to a node or not.

@@ -2,9 +2,10 @@
 
 use smallvec::SmallVec;
 
-use super::ids::NodeIx;
+use super::ids::{ChannelIx, NodeIx};
 use super::line::{Inconsistent, Move};
 use super::policy::{Claim, Supply};
+use super::time::UnixMillis;
 use super::units::Units;
 use super::uses::{Charge, Uses};
 use super::verdict::{BoundBy, Limit};
@@ -391,6 +392,20 @@ impl Stock {
         let place = self.place(node)?;
         place.on_hand = on_hand;
         place.unavailable = unavailable;
+        self.version = self.version.checked_add(1).ok_or(Inconsistent)?;
+        Ok(())
+    }
+
+    /// Moves share between channels in a window.
+    pub fn move_share(
+        &mut self,
+        from: ChannelIx,
+        to: ChannelIx,
+        units: Units,
+        window: UnixMillis,
+    ) -> Result<(), Inconsistent> {
+        let uses = &mut self.rest.get_or_insert_default().uses;
+        uses.move_share((from, to), units, window)?;
         self.version = self.version.checked_add(1).ok_or(Inconsistent)?;
         Ok(())
     }

@@ -19,6 +19,8 @@ pub enum Outcome {
     Reservation(Reservation),
     /// The items of a stock command afterwards, in order.
     Stock(Vec<StockResult>),
+    /// The moves of share that were made, in order.
+    Shares(Vec<MovedShare>),
     /// The settings of a SKU afterwards.
     Settings {
         /// What.
@@ -26,6 +28,21 @@ pub enum Outcome {
         /// The settings.
         settings: Settings,
     },
+}
+
+/// A move of share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MovedShare {
+    /// Of what.
+    pub sku: Box<str>,
+    /// Whose share became smaller.
+    pub from: ChannelIx,
+    /// Whose share became larger.
+    pub to: ChannelIx,
+    /// By how much.
+    pub units: Units,
+    /// Beginning of the window that it counts in.
+    pub window: UnixMillis,
 }
 
 /// A reservation as its caller sees it.
@@ -271,6 +288,17 @@ pub enum Refusal {
     },
     /// A campaign has frozen what would change.
     Frozen(Frozen),
+    /// A channel has less of its share left than is to be moved, or has none at all.
+    OverShare {
+        /// Of what.
+        sku: Box<str>,
+        /// Who.
+        channel: ChannelIx,
+        /// Units to be moved.
+        requested: Units,
+        /// The most that could be.
+        possible: Units,
+    },
 }
 
 /// A campaign that keeps what it rests on as it is while it runs.
@@ -307,6 +335,7 @@ impl Refusal {
             Self::TooMany { .. } => "too_many_units",
             Self::VersionMismatch { .. } => "version_mismatch",
             Self::Frozen(_) => "policy_frozen",
+            Self::OverShare { .. } => "over_share",
         }
     }
 }

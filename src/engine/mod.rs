@@ -314,7 +314,7 @@ const fn op(command: &Command<'_>) -> Option<Op> {
             Verb::Return { .. } => Op::Return,
             Verb::Transfer { .. } => Op::Transfer,
         }),
-        Command::Stock(_) | Command::PutSettings(_) => None,
+        Command::Stock(_) | Command::PutSettings(_) | Command::MoveShares(_) => None,
     }
 }
 

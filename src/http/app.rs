@@ -158,7 +158,7 @@ impl App {
                 render::outcome(&mut json, &outcome, self.names());
                 let etag = match outcome {
                     Outcome::Settings { settings, .. } => Some(u64::from(settings.version)),
-                    Outcome::Reservation(_) | Outcome::Stock(_) => None,
+                    Outcome::Reservation(_) | Outcome::Stock(_) | Outcome::Shares(_) => None,
                 };
                 let content = Content::Json(json);
                 Reply {

@@ -424,6 +424,13 @@ pub const CALLS: &[Call] = &[
         ..get("/v1/policy/rollback", "roll_back_policy", "policy")
     },
     Call {
+        summary: "Move share between channels, in the windows in force; all items or none.",
+        tag: "policy",
+        answer: Answer::Json("200", "ShareMoves"),
+        own: &[&catalog::UNKNOWN_SKU, &catalog::OVER_SHARE],
+        ..post("/v1/shares/moves", "move_shares", "ShareMovesRequest")
+    },
+    Call {
         summary: "What of the policy is in force for a SKU, and how its channels stand.",
         parameters: &[SKU, ("channel", Place::Query, "This one only.")],
         answer: Answer::Json("200", "SkuPolicy"),

@@ -71,6 +71,7 @@ listed_objects! {
     SetBody = STOCK_ITEMS_MAX;
     AdjustBody = STOCK_ITEMS_MAX;
     TransferBody = STOCK_ITEMS_MAX;
+    ShareBody = STOCK_ITEMS_MAX;
 }
 
 impl<'de: 'a, 'a> Element<'de> for BatchItem<'a> {
@@ -450,6 +451,47 @@ pub struct SettingsBody<'a> {
     #[serde(borrow)]
     #[schema(value_type = Option<String>, max_length = 200)]
     pub over: Option<Text<'a>>,
+}
+
+/// Body of `POST /v1/shares/moves`.
+#[derive(Debug, serde::Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ShareMovesRequest)]
+pub struct SharesBody<'a> {
+    /// The items; all are done or none.
+    #[serde(borrow)]
+    #[schema(value_type = Vec<ShareBody<'static>>, required = true, min_items = 1, max_items = 1_000)]
+    pub items: Option<List<ShareBody<'a>>>,
+    /// Why, for the change log.
+    #[serde(borrow)]
+    #[schema(value_type = Option<String>, max_length = 200)]
+    pub reason: Option<Text<'a>>,
+    /// Who, for the change log.
+    #[serde(borrow)]
+    #[schema(value_type = Option<String>, max_length = 200)]
+    pub operator: Option<Text<'a>>,
+}
+
+/// One item of `POST /v1/shares/moves`.
+#[derive(Debug, serde::Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ShareMoveItem)]
+pub struct ShareBody<'a> {
+    /// Of what.
+    #[serde(borrow)]
+    #[schema(value_type = String, required = true)]
+    pub sku: Option<Text<'a>>,
+    /// Whose share becomes smaller.
+    #[serde(borrow)]
+    #[schema(value_type = String, required = true)]
+    pub from: Option<Text<'a>>,
+    /// Whose share becomes larger.
+    #[serde(borrow)]
+    #[schema(value_type = String, required = true)]
+    pub to: Option<Text<'a>>,
+    /// By how many units, at least one.
+    #[schema(value_type = u64, required = true, minimum = 1)]
+    pub units: Option<Num>,
 }
 
 /// Body of `POST /v1/policy/rollback`.

@@ -6,9 +6,11 @@ use crate::domain::{NodeIx, ReservationId, Units};
 use crate::http::error::refusal_kind;
 use crate::http::json::Json;
 use crate::http::names::Names;
+use crate::http::policy_json;
 use crate::http::render;
 use crate::ledger::event::{
-    Acted, ActedLine, Body, Event, Reserved, StockChanged, StockItem, StockVerb, VerbKind,
+    Acted, ActedLine, Body, Event, Reserved, SharesMoved, StockChanged, StockItem, StockVerb,
+    VerbKind,
 };
 
 /// The event's name in the API.
@@ -33,6 +35,7 @@ pub const fn type_of(body: &Body<'_>) -> &'static str {
             StockVerb::Transfer => "stock.transferred",
         },
         Body::SettingsPut { .. } => "sku.settings_changed",
+        Body::SharesMoved(_) => "shares.moved",
         Body::PolicyPut { .. } => "policy.put",
         Body::Refused { .. } => "command.refused",
     }
@@ -86,6 +89,7 @@ pub fn write(json: &mut Json, event: &Event<'_>, names: Names<'_>) {
                 json.raw(r#","over":"#).text(over);
             }
         }
+        Body::SharesMoved(moved) => write_shares(json, moved, names),
         Body::PolicyPut {
             version,
             operator,
@@ -219,6 +223,20 @@ fn write_stock(json: &mut Json, found: &StockChanged<'_>, names: Names<'_>) {
     for (at, item) in found.items.iter().enumerate() {
         json.comma(at == 0);
         write_item(json, item, names);
+    }
+    json.raw("]");
+}
+
+fn write_shares(json: &mut Json, found: &SharesMoved<'_>, names: Names<'_>) {
+    command_id(json, found.key);
+    json.raw(r#","reason":"#).text(found.reason);
+    json.raw(r#","operator":"#)
+        .maybe_text(found.operator)
+        .raw(r#","items":["#);
+    for (at, item) in found.items.iter().enumerate() {
+        json.comma(at == 0);
+        let channels = (item.from, item.to);
+        policy_json::moved_share(json, item.sku, channels, (item.units, item.window), names);
     }
     json.raw("]");
 }

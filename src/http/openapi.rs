@@ -51,6 +51,8 @@ use crate::http::{answers, dto, policy_answers};
         answers::AtpResults,
         answers::EventPage,
         dto::RollbackBody<'static>,
+        dto::SharesBody<'static>,
+        policy_answers::ShareMoves,
         policy_answers::Policy,
         policy_answers::PolicyPut,
         policy_answers::PolicyVersions,

@@ -15,6 +15,7 @@ pub fn outcome(json: &mut Json, outcome: &Outcome, names: Names<'_>) {
     match outcome {
         Outcome::Reservation(found) => reservation(json, found, names),
         Outcome::Stock(results) => stock_results(json, results, names),
+        Outcome::Shares(moved) => policy_json::moved_shares(json, moved, names),
         Outcome::Settings {
             sku,
             settings: found,
@@ -192,6 +193,18 @@ pub fn refusal_members(json: &mut Json, refusal: &Refusal, names: Names<'_>) {
             place(json, sku, Some(*node), names);
             json.raw(r#","on_hand":"#).units(*on_hand);
             json.raw(r#","unavailable":"#).units(*unavailable);
+        }
+        Refusal::OverShare {
+            sku,
+            channel,
+            requested,
+            possible,
+        } => {
+            json.raw(r#","sku":"#).plain(sku);
+            json.raw(r#","channel":"#);
+            names.write_channel(*channel, json);
+            json.raw(r#","requested":"#).units(*requested);
+            json.raw(r#","possible":"#).units(*possible);
         }
         Refusal::VersionMismatch { actual } => {
             json.raw(r#","version":"#).number(*actual);

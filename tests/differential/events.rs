@@ -40,6 +40,7 @@ impl Told {
             | Body::StockChanged(_)
             | Body::SettingsPut { .. }
             | Body::PolicyPut { .. }
+            | Body::SharesMoved(_)
             | Body::Refused { .. } => {
                 self.commands
                     .push(format!("{:?} {:?}", event.at, event.body));

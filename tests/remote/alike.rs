@@ -53,6 +53,7 @@ fn told(engine: &Engine) -> Told {
                 | Body::StockChanged(_)
                 | Body::SettingsPut { .. }
                 | Body::PolicyPut { .. }
+                | Body::SharesMoved(_)
                 | Body::Refused { .. } => told.done.push(text),
             }
         }

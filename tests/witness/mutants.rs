@@ -77,7 +77,7 @@ fn one_unit_off(verdict: &Verdict) -> Option<Verdict> {
             shortages[0].available = more(shortages[0].available);
         }
         Ok(Outcome::Settings { settings, .. }) => settings.version += 1,
-        Err(_) => return None,
+        Ok(Outcome::Shares(_)) | Err(_) => return None,
     }
     Some(wrong)
 }

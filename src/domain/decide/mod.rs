@@ -6,10 +6,12 @@
 
 mod act;
 mod freeze;
+mod shares;
 mod stock;
 
 pub use act::{ActPlan, Amounts, LineFacts, act, units_asked};
 pub use freeze::policy_edit;
+pub use shares::shares;
 pub use stock::{Place, stock};
 
 use smallvec::SmallVec;

@@ -44,6 +44,7 @@ fn epoch_before(position: Position, record: &[u8]) -> Option<u32> {
         | Body::StockChanged(_)
         | Body::SettingsPut { .. }
         | Body::PolicyPut { .. }
+        | Body::SharesMoved(_)
         | Body::Refused { .. } => Some(position.epoch),
     }
 }

@@ -130,6 +130,7 @@ impl Replica {
             | Body::Acted(_)
             | Body::StockChanged(_)
             | Body::SettingsPut { .. }
+            | Body::SharesMoved(_)
             | Body::Refused { .. } => Ok(self.state.replay_event(event, &mut progress.0)?),
         }
     }

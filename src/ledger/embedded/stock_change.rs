@@ -99,7 +99,11 @@ impl EmbeddedLedger {
         shard_of(self.state.hasher.sku(sku.as_str()))
     }
 
-    fn locked_stock<'s>(&self, stock: &'s StockGuards<'_>, sku: Sku<'_>) -> Option<&'s Stock> {
+    pub(super) fn locked_stock<'s>(
+        &self,
+        stock: &'s StockGuards<'_>,
+        sku: Sku<'_>,
+    ) -> Option<&'s Stock> {
         let hash = self.state.hasher.sku(sku.as_str());
         let shard = stock.shard(shard_of(hash))?;
         shard.stock(shard.find(hash, sku.as_str())?)

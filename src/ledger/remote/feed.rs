@@ -381,6 +381,7 @@ impl RemoteLedger {
             | Body::Expired { .. }
             | Body::SettingsPut { .. }
             | Body::PolicyPut { .. }
+            | Body::SharesMoved(_)
             | Body::Refused { .. } => false,
         }
     }

@@ -92,6 +92,10 @@ impl RemoteLedger {
     /// goes away then, nothing happens.
     pub async fn execute(&self, keyed: &Keyed<'_>) -> Result<Answer, LedgerError> {
         self.stand.admit()?;
+        if let Command::MoveShares(_) = keyed.command {
+            // The scripts know no shares yet.
+            return Err(LedgerError::Unavailable);
+        }
         if let Some(answer) = self.answer_of_before(keyed).await? {
             return Ok(answer);
         }
@@ -188,7 +192,7 @@ impl RemoteLedger {
                 self.know_nodes(results.iter().map(|result| result.node))
                     .await
             }
-            Ok(Outcome::Settings { .. }) | Err(_) => Ok(()),
+            Ok(Outcome::Settings { .. } | Outcome::Shares(_)) | Err(_) => Ok(()),
         }
     }
 

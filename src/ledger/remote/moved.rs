@@ -29,7 +29,10 @@ impl RemoteLedger {
         Ok(Some(match &keyed.command {
             _ if fingerprint != keyed.key.fingerprint => unrecorded(Refusal::KeyReused),
             Command::Stock(stock) => answer.in_order_of(&stock.change),
-            Command::Reserve(_) | Command::Act(_) | Command::PutSettings(_) => answer,
+            Command::Reserve(_)
+            | Command::Act(_)
+            | Command::PutSettings(_)
+            | Command::MoveShares(_) => answer,
         }))
     }
 

@@ -15,8 +15,8 @@ use smallvec::SmallVec;
 use self::bytes::{Reader, Writer};
 use super::super::Position;
 use super::super::event::{
-    Acted, ActedLine, Body, Event, EventPage, Reserved, ReservedLine, StockChanged, StockItem,
-    StockVerb, VerbKind,
+    Acted, ActedLine, Body, Event, EventPage, Reserved, ReservedLine, ShareMove, SharesMoved,
+    StockChanged, StockItem, StockVerb, VerbKind,
 };
 use crate::domain::command::CommandKey;
 use crate::domain::line::Move;
@@ -97,6 +97,7 @@ const fn kind(body: &Body<'_>) -> u8 {
         Body::SettingsPut { .. } => SETTINGS_OVER,
         Body::Refused { .. } => REFUSED,
         Body::PolicyPut { .. } => 10,
+        Body::SharesMoved(_) => 13,
     }
 }
 
@@ -144,6 +145,7 @@ fn put_body(w: &mut Writer<'_>, body: &Body<'_>) {
             put_key(w, *key);
             refusal::put(w, refusal);
         }
+        Body::SharesMoved(moved) => put_shares(w, moved),
         Body::PolicyPut {
             version,
             operator,
@@ -192,6 +194,7 @@ fn get_body<'a>(kind: u8, r: &mut Reader<'a>) -> Result<Body<'a>, BadRecord> {
             key: get_key(r)?,
             refusal: refusal::get(r)?,
         },
+        13 => Body::SharesMoved(get_shares(r)?),
         10 => Body::PolicyPut {
             version: r.number()?,
             operator: r.text()?,
@@ -409,6 +412,43 @@ pub(super) fn get_acted<'a>(r: &mut Reader<'a>) -> Result<Acted<'a>, BadRecord> 
         created_at,
         deadline,
         lines,
+    })
+}
+
+fn put_shares(w: &mut Writer<'_>, moved: &SharesMoved<'_>) {
+    put_key(w, moved.key);
+    w.text(moved.reason);
+    w.maybe_text(moved.operator);
+    w.count(moved.items.len());
+    for item in &moved.items {
+        w.text(item.sku);
+        w.number(u64::from(item.from.0));
+        w.number(u64::from(item.to.0));
+        w.units(item.units);
+        w.signed(item.window.0);
+    }
+}
+
+fn get_shares<'a>(r: &mut Reader<'a>) -> Result<SharesMoved<'a>, BadRecord> {
+    let key = get_key(r)?;
+    let (reason, operator) = (r.text()?, r.maybe_text()?);
+    let count = r.count()?;
+    let item = |r: &mut Reader<'a>| {
+        Ok(ShareMove {
+            sku: r.text()?,
+            from: ChannelIx(r.narrow()?),
+            to: ChannelIx(r.narrow()?),
+            units: r.units()?,
+            window: UnixMillis(r.signed()?),
+        })
+    };
+    Ok(SharesMoved {
+        key,
+        reason,
+        operator,
+        items: (0..count)
+            .map(|_| item(r))
+            .collect::<Result<_, BadRecord>>()?,
     })
 }
 

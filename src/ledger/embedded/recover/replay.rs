@@ -13,7 +13,7 @@ use crate::domain::line::{Inconsistent, Move};
 use crate::domain::{ChannelIx, Charge, ReservationId, Stock, Ttl, Units, UnixMillis};
 use crate::ledger::Position;
 use crate::ledger::answer::held_line;
-use crate::ledger::event::{Acted, ActedLine, Body, Event, Reserved, StockItem};
+use crate::ledger::event::{Acted, ActedLine, Body, Event, Reserved, ShareMove, StockItem};
 use crate::ledger::names::Names;
 
 impl State {
@@ -61,6 +61,13 @@ impl State {
                     stock.put_settings(*after);
                     Ok(())
                 })
+            }
+            Body::SharesMoved(moved) => {
+                self.keep_event(event, moved.key, loading)?;
+                moved
+                    .items
+                    .iter()
+                    .try_for_each(|item| self.replay_share(sequence, item, loading))
             }
             Body::PolicyPut { .. } => self.replay_policy(event.at, &event.body),
             Body::Refused { key, .. } => self.keep_event(event, *key, loading),
@@ -344,6 +351,17 @@ impl State {
         }
         let entry = shard.stocks.get_mut(slot).ok_or(Inconsistent)?;
         change(&mut entry.stock)
+    }
+
+    fn replay_share(
+        &self,
+        sequence: u64,
+        item: &ShareMove<'_>,
+        loading: &mut Loading,
+    ) -> Result<(), OpenError> {
+        self.replay_stock(sequence, item.sku, loading, |stock| {
+            Ok(stock.move_share(item.from, item.to, item.units, item.window)?)
+        })
     }
 
     fn replay_item(

@@ -54,9 +54,11 @@ impl RemoteLedger {
                 self.change_stock_in_several(&keyed, stock, &partitions)
                     .await
             }
-            Command::Reserve(_) | Command::Act(_) | Command::Stock(_) | Command::PutSettings(_) => {
-                self.execute_at(&keyed, home).await
-            }
+            Command::Reserve(_)
+            | Command::Act(_)
+            | Command::Stock(_)
+            | Command::PutSettings(_)
+            | Command::MoveShares(_) => self.execute_at(&keyed, home).await,
         }
     }
 

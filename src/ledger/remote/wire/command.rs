@@ -79,6 +79,8 @@ pub fn encode(keyed: &Keyed<'_>) -> Vec<u8> {
         Command::Act(act) => put_act(&mut writer, keyed.key, act),
         Command::Stock(stock) => put_stock(&mut writer, keyed.key, stock),
         Command::PutSettings(put) => put_settings(&mut writer, keyed.key, put),
+        // The scripts know none: it was turned away.
+        Command::MoveShares(_) => {}
     }
     writer.0
 }

@@ -289,6 +289,8 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
         | Body::NodeNamed { .. }
         | Body::ChannelNamed { .. }
         | Body::PolicyPut { .. }
+        // The scripts know none yet.
+        | Body::SharesMoved(_)
         | Body::Reserved(_)
         | Body::Expired { .. } => return None,
     };
@@ -412,6 +414,15 @@ fn put_refusal(w: &mut Writer, refusal: &Refusal) {
             (18, part(sku, &numbers).collect())
         }
         Refusal::TooMany { sku } => (19, vec![Part::Text(sku)]),
+        Refusal::OverShare {
+            sku,
+            channel,
+            requested,
+            possible,
+        } => {
+            let numbers = [u64::from(channel.0), requested.get(), possible.get()];
+            (27, part(sku, &numbers).collect())
+        }
         Refusal::VersionMismatch { actual } => (20, vec![Part::Number(u64::from(*actual))]),
         Refusal::Frozen(frozen) => {
             let until = u64::try_from(frozen.until.0).unwrap_or_default();

@@ -5,7 +5,7 @@ use super::command;
 use super::pack::{Reader, Writer};
 use super::record::pin;
 use crate::domain::verdict::{Excess, Frozen, Limit, Refusal, Shortage, Stale};
-use crate::domain::{NodeIx, Units, UnixMillis};
+use crate::domain::{ChannelIx, NodeIx, Units, UnixMillis};
 
 /// Reads a refusal of that many values.
 pub(super) fn take(r: &mut Reader<'_>, values: usize) -> Result<Refusal, Malformed> {
@@ -53,6 +53,12 @@ pub(super) fn take(r: &mut Reader<'_>, values: usize) -> Result<Refusal, Malform
             unavailable: units(r)?,
         },
         19 => Refusal::TooMany { sku: sku(r)? },
+        27 => Refusal::OverShare {
+            sku: sku(r)?,
+            channel: ChannelIx(r.narrow()?),
+            requested: units(r)?,
+            possible: units(r)?,
+        },
         20 => Refusal::VersionMismatch {
             actual: r.narrow()?,
         },
@@ -185,6 +191,7 @@ pub(super) fn pack(refusal: &Refusal) -> Result<Vec<u8>, Malformed> {
         // Decided in one partition, by its script.
         Refusal::KeyReused
         | Refusal::UnknownSku { .. }
+        | Refusal::OverShare { .. }
         | Refusal::UnknownReservation
         | Refusal::UnknownLine { .. }
         | Refusal::Expired
