@@ -7,7 +7,7 @@ use holdfast::domain::decide::{self, LineFacts};
 use holdfast::domain::line::Move;
 use holdfast::domain::stock::NodeStock;
 use holdfast::domain::{
-    Line, NodeIx, ReservationId, Settings, Sku, Stock, Units, UnixMillis, Uses,
+    Day, Line, NodeIx, ReservationId, Settings, Sku, Stock, Units, UnixMillis, Uses,
 };
 use std::hint::black_box;
 
@@ -32,6 +32,7 @@ fn line(sku: &str) -> LineRequest<'_> {
         sku: Sku::new(sku).unwrap(),
         node: None,
         quantity: Units::new(2).unwrap(),
+        by: None,
     }
 }
 
@@ -42,13 +43,37 @@ fn decide(c: &mut Criterion) {
     let five_names = ["a", "b", "c", "d", "e"];
     let five = Lines::try_new(five_names.map(line)).unwrap();
     c.bench_function("decide/reserve accepted, 1 line", |b| {
-        b.iter(|| decide::reserve(black_box(&one), false, |_| Some(&plenty), |_| None));
+        b.iter(|| {
+            decide::reserve(
+                black_box(&one),
+                false,
+                Day::FIRST,
+                |_| Some(&plenty),
+                |_| None,
+            )
+        });
     });
     c.bench_function("decide/reserve accepted, 5 lines", |b| {
-        b.iter(|| decide::reserve(black_box(&five), false, |_| Some(&plenty), |_| None));
+        b.iter(|| {
+            decide::reserve(
+                black_box(&five),
+                false,
+                Day::FIRST,
+                |_| Some(&plenty),
+                |_| None,
+            )
+        });
     });
     c.bench_function("decide/reserve refused, 1 line", |b| {
-        b.iter(|| decide::reserve(black_box(&one), false, |_| Some(&sold_out), |_| None));
+        b.iter(|| {
+            decide::reserve(
+                black_box(&one),
+                false,
+                Day::FIRST,
+                |_| Some(&sold_out),
+                |_| None,
+            )
+        });
     });
     let mut held = Line::default();
     held.apply(Move::Hold(Units::new(2).unwrap())).unwrap();

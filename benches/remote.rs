@@ -121,6 +121,7 @@ fn reserve(n: u64, sku: u64) -> Vec<u8> {
         sku: Sku::new(&name).unwrap(),
         node: None,
         quantity: Units::new(1).unwrap(),
+        by: None,
     };
     let command = Command::Reserve(Reserve {
         channel: Channel {

@@ -65,9 +65,10 @@ local function place(at)
     if not stock_of(cmds[i]) then return past, { UNRECORDED, UNKNOWN_SKU, skus[cmds[i]] } end
   end
   local grants
-  if not all_fit(first, last) then
+  local channel = channel_of(made)
+  if not all_fit(channel, first, last) then
     local short
-    grants, short = grants_of(first, last)
+    grants, short = grants_of(channel, first, last)
     if backlog then return past, DEFERRED end
     if flags == 0 then
       short[1] = UNRECORDED
@@ -80,7 +81,7 @@ local function place(at)
   else
     deadline = now + ttl
   end
-  take(first, last, grants)
+  take(channel, first, last, grants)
   seq = seq + 1
   local kind, tail = several_tail(made, first, grants, tags, count, deadline)
   put_record(slot, pack_integers(KIND_AND_SEQ, kind, seq) .. made .. tail)
@@ -91,17 +92,17 @@ local function place(at)
   return past, result
 end
 
--- quote: what placing would be refused for, and nothing more. Number of lines; of each the SKU's
--- place, the pin and the units.
+-- quote: what placing would be refused for, and nothing more. Channel, number of lines; of each the
+-- SKU's place, the pin and the units.
 local function quote(at)
-  local first = at + 2
-  local last = first + 3 * cmds[at + 1] - 1
+  local channel, first = cmds[at + 1], at + 3
+  local last = first + 3 * cmds[at + 2] - 1
   for i = first, last, 3 do
     if not stock_of(cmds[i]) then return last + 1, { UNRECORDED, UNKNOWN_SKU, skus[cmds[i]] } end
   end
-  if all_fit(first, last) then return last + 1, { VALUE, 1 } end
+  if all_fit(channel, first, last) then return last + 1, { VALUE, 1 } end
   if backlog then return last + 1, DEFERRED end
-  local _, short = grants_of(first, last)
+  local _, short = grants_of(channel, first, last)
   short[1] = UNRECORDED
   return last + 1, short
 end

@@ -3,33 +3,34 @@
 -- line the SKU's place, the pin and the units.
 local tails = {}
 
--- Whether every line can be served whole; each is judged after those before it of the same SKU.
-local function all_fit(first, last)
+-- Whether every line can be served whole to a channel; each is judged after those before it of the same SKU.
+local function all_fit(channel, first, last)
   local taken, previous = 0, nil
   for i = first, last, 3 do
     local at, units = cmds[i], cmds[i + 2]
     if at ~= previous then taken, previous = 0, at end
     if units > UNITS_MAX then malformed('units') end
-    if room_of(stocks[at], cmds[i + 1], taken) < units then return false end
+    if room_of(at, stocks[at], cmds[i + 1], taken, channel) < units then return false end
     taken = taken + units
   end
   return true
 end
 
--- Adds what is missing of a line to a refusal.
+-- Adds what is missing of a line to a refusal; its room was found last.
 local function add_short(short, at, pin, units, room, limit)
+  if limit >= BY_CAP then limit = policy.bound() end
   local n = #short
   short[n + 1], short[n + 2], short[n + 3], short[n + 4], short[n + 5] =
     skus[at], pin, units, room, limit
 end
 
 -- What each line gets, and what is short.
-local function grants_of(first, last)
+local function grants_of(channel, first, last)
   local grants, short, taken, previous, sum = {}, { REFUSED, INSUFFICIENT_STOCK }, 0, nil, 0
   for i = first, last, 3 do
     local at, pin, units = cmds[i], cmds[i + 1], cmds[i + 2]
     if at ~= previous then taken, previous = 0, at end
-    local room, limit = room_of(stocks[at], pin, taken)
+    local room, limit = room_of(at, stocks[at], pin, taken, channel)
     local granted = min(units, room)
     if granted < units then add_short(short, at, pin, units, room, limit) end
     taken, sum = taken + granted, sum + granted
@@ -38,14 +39,14 @@ local function grants_of(first, last)
   return grants, short, sum
 end
 
--- Holds what was granted: everything where `grants` is nil.
-local function take(first, last, grants)
+-- Holds what was granted to a channel: everything where `grants` is nil.
+local function take(channel, first, last, grants)
   local line = 0
   for i = first, last, 3 do
     line = line + 1
     local at = cmds[i]
     local units = grants and grants[line] or cmds[i + 2]
-    hold(stocks[at], cmds[i + 1], units)
+    hold(stocks[at], cmds[i + 1], units, channel)
     if not changed[at] then touch_stock(at) end
     if units > 0 then open_lines = open_lines + 1 end
   end
@@ -92,9 +93,10 @@ local function reserve(at)
     if not stock_of(cmds[i]) then return last + 1, { UNRECORDED, UNKNOWN_SKU, skus[cmds[i]] } end
   end
   local grants
-  if not all_fit(first, last) then
+  local channel = name == '' and channel_of(made) or channel_named(name)
+  if not all_fit(channel, first, last) then
     local short, sum
-    grants, short, sum = grants_of(first, last)
+    grants, short, sum = grants_of(channel, first, last)
     if backlog or flags == 0 or sum == 0 then return last + 1, short_of(slot, made, short) end
   end
   local result = { PART }
@@ -102,7 +104,7 @@ local function reserve(at)
     result, made, reference = with_index(name, made, reference)
     if not result then return last + 1, FULL end
   end
-  take(first, last, grants)
+  take(channel_of(made), first, last, grants)
   seq = seq + 1
   put_record(slot, pack_integers(KIND_AND_SEQ, RESERVATION, seq)
     .. made .. tail_of(ttl, first, last, grants))
@@ -123,14 +125,14 @@ local function reserve_ones(at)
   local due_count, granted = #due, 0
   for i = first, last, 3 do
     local made, place, units, record = cmds[i], cmds[i + 1], cmds[i + 2], records[slot]
-    local stock, other = stocks[place], nil
+    local stock, channel, other = stocks[place], channel_of(made), nil
     if pin > 0 then stock = stock_of(place) elseif not stock then stock = light_stock_of(place) end
     if record then
       other = answered(record, sub(made, 1, 8))
     elseif not stock then
       other = { UNRECORDED, UNKNOWN_SKU, skus[place] }
     else
-      local room, limit = room_of(stock, pin, 0)
+      local room, limit = room_of(place, stock, pin, 0, channel)
       if room < units then
         local short = { REFUSED, INSUFFICIENT_STOCK }
         add_short(short, place, pin, units, room, limit)
@@ -141,7 +143,7 @@ local function reserve_ones(at)
       if granted > 0 then results[#results + 1] = -granted end
       results[#results + 1], granted = other, 0
     else
-      hold(stock, pin, units)
+      hold(stock, pin, units, channel)
       if not changed[place] then touch_stock(place) end
       seq, granted, due_count = seq + 1, granted + 1, due_count + 1
       record = pack_integers(KIND_AND_SEQ, RESERVATION, seq) .. made .. skus[place] .. tail

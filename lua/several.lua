@@ -8,7 +8,7 @@
 local UNKNOWN_RESERVATION = 4
 local lent = commands.lent_acts
 local verbs, amounts_of, plan_act = lent.verbs, lent.amounts_of, lent.plan_act
-local add_move, pass, do_moves = lent.add_move, lent.pass, lent.do_moves
+local add_move, pass, do_moves, acted = lent.add_move, lent.pass, lent.do_moves, lent.acted
 local COMMIT, RELEASE_HELD, RELEASE_COMMITTED, SHIP_FROM, RESTOCK, REPIN =
   lent.COMMIT, lent.RELEASE_HELD, lent.RELEASE_COMMITTED, lent.SHIP_FROM, lent.RESTOCK, lent.REPIN
 -- One name for all, since a chunk has room for few; the same numbers as in src/ledger/remote/wire.
@@ -213,14 +213,15 @@ commands[STEP.ACT_WHOLE] = function(at)
     put_record(slot, encode_booking(booking))
     return past, refuse(act_slot, fingerprint, refusal)
   end
-  do_moves(booking, moves)
+  local windows = do_moves(booking, moves)
   for i = 1, #elsewhere, 4 do
     follow(booking.lines[elsewhere[i] + 1], elsewhere[i + 1], elsewhere[i + 2], elsewhere[i + 3])
   end
   booking.touched = now
   local after = encode_booking(booking)
   put_record(slot, after)
-  return past, conclude(act_slot, fingerprint, ANSWER, { ACTED, kind, ids[slot], after, moves })
+  local result = acted(kind, ids[slot], after, moves, windows)
+  return past, conclude(act_slot, fingerprint, ANSWER, result)
 end
 
 end
@@ -291,7 +292,7 @@ commands[STEP.FOLLOW] = function(at)
     refusal[1] = UNRECORDED
     return past, refusal
   end
-  do_moves(booking, moves)
+  local windows = do_moves(booking, moves)
   local is_moved = #moves > 0 or deadline ~= booking.deadline
   booking.phase, booking.version, booking.deadline, booking.touched = ties.LOOSE, version, deadline, now
   if states_of(booking.lines).held then due_at(deadline, ids[slot]) end
@@ -300,7 +301,7 @@ commands[STEP.FOLLOW] = function(at)
   local after = encode_booking(booking)
   put_record(slot, after)
   if not is_moved then return past, { VALUE, 1 } end
-  return past, { ACTED, kind, ids[slot], after, moves }
+  return past, acted(kind, ids[slot], after, moves, windows)
 end
 
 end

@@ -55,6 +55,19 @@ pub const LINES_MAX: usize = 500;
 /// Most items of one stock command (set, adjust, transfer).
 pub const STOCK_ITEMS_MAX: usize = 1_000;
 
+/// Most items of one command that announces or receives supply.
+pub const INBOUND_ITEMS_MAX: usize = 1_000;
+
+/// Most announcements of one SKU that are open at a time: what can be promised is worked out anew
+/// for each claim, under a lock, and takes time in proportion.
+pub const INBOUND_OPEN_MAX: usize = 256;
+
+/// How far ahead supply can be announced, days.
+pub const INBOUND_DAYS_MAX: u16 = 180;
+
+/// Longest name of an announcement in bytes.
+pub const INBOUND_ID_BYTES_MAX: usize = 64;
+
 /// Most reservations of one batch request.
 pub const BATCH_MAX: usize = 8_192;
 
@@ -67,6 +80,12 @@ pub const ATP_SKUS_MAX: usize = 1_000;
 
 /// Most events of one page of the event feed.
 pub const EVENTS_PAGE_MAX: usize = 1_000;
+
+/// Most SKUs of one page of deficits.
+pub const DEFICITS_PAGE_MAX: usize = 1_000;
+
+/// Most promises that are shown of one deficit.
+pub const DEFICIT_LINES_MAX: usize = 1_000;
 
 /// Longest time to live of a hold: 30 days. A hold is a promise for a short time.
 pub const TTL_MS_MAX: u32 = 30 * 24 * 3_600 * 1_000;
@@ -121,6 +140,10 @@ pub const STORE_RECENT_BATCHES_MAX: usize = 64 * 1024;
 
 /// The same over several partitions, each batch being of one: two nodes at least are kept busy.
 pub const STORE_BATCHES_IN_FLIGHT_OF_MANY: usize = 4;
+
+/// Batches that each lane has besides, waiting for nodes of a cluster that are silent: up to 16 MiB.
+/// Those of nine nodes, at least.
+pub const STORE_BATCHES_LIMPING_MAX: usize = 64;
 
 const _: () = assert!(
     STORE_BATCH_LINES_MAX >= LINES_MAX && STORE_BATCH_LINES_MAX >= STOCK_ITEMS_MAX,

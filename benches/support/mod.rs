@@ -83,6 +83,7 @@ pub(crate) fn reserve(engine: &Engine, channel: Channel<'_>, skus: u64, from: u6
                 sku,
                 node: None,
                 quantity,
+                by: None,
             }])
             .unwrap(),
         });

@@ -125,6 +125,12 @@ pub enum Limit {
     Protection,
     /// Nothing more is free at the node named.
     Node,
+    /// Nothing more is there, with all that is due by then.
+    Inbound,
+    /// What is left is needed for promises of later days.
+    Later,
+    /// The units are there, but on a later day than asked for.
+    Date,
     /// A limit that this client does not know.
     #[serde(other)]
     Other,

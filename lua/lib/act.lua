@@ -29,8 +29,9 @@ local function pass(line, from, to, units)
 end
 
 -- Committed units of a stock are no longer promised.
-local function uncommit(stock, pin, units)
+local function uncommit(stock, pin, units, channel)
   if units > stock[COMMITTED] then inconsistent('committed units') end
+  close_use(stock, channel, units)
   stock[COMMITTED] = stock[COMMITTED] - units
   pin_units(stock, pin, -units)
 end
@@ -41,7 +42,7 @@ local function add_on_hand(stock, node, units)
   set_node(stock, node, on_hand + units, apart)
 end
 
-local function do_move(line, stock, kind, node, units)
+local function do_move(line, stock, kind, node, units, channel, window)
   local version = stock[VERSION] + 1
   if kind == COMMIT then
     pass(line, L_HELD, L_COMMITTED, units)
@@ -49,13 +50,14 @@ local function do_move(line, stock, kind, node, units)
     stock[HELD], stock[COMMITTED] = stock[HELD] - units, stock[COMMITTED] + units
   elseif kind == RELEASE_HELD then
     pass(line, L_HELD, L_RELEASED, units)
-    unhold(stock, line[PIN], units)
+    unhold(stock, line[PIN], units, channel)
   elseif kind == RELEASE_COMMITTED then
     pass(line, L_COMMITTED, L_RELEASED, units)
-    uncommit(stock, line[PIN], units)
+    uncommit(stock, line[PIN], units, channel)
   elseif kind == SHIP_FROM then
     pass(line, L_COMMITTED, L_SHIPPED, units)
-    uncommit(stock, line[PIN], units)
+    uncommit(stock, line[PIN], units, channel)
+    ship_use(stock, units, window)
     add_on_hand(stock, node, -units)
   elseif kind == RESTOCK then
     line[L_RETURNED] = line[L_RETURNED] + units
@@ -73,15 +75,24 @@ local function do_move(line, stock, kind, node, units)
   stock[VERSION] = version
 end
 
+-- Does all of them. Line and beginning of the window, two by two, where units were shipped in one.
 local function do_moves(booking, moves)
-  local lines = booking.lines
+  local lines, windows = booking.lines, {}
   local open = count_open(lines)
   for i = 1, #moves, 4 do
-    local line = lines[moves[i] + 1]
-    do_move(line, stock_of(line.place), moves[i + 1], moves[i + 2], moves[i + 3])
+    local line, kind, window = lines[moves[i] + 1], moves[i + 1], 0
+    if policy and kind == SHIP_FROM then window = policy.window(line.place) end
+    if window ~= 0 then windows[#windows + 1], windows[#windows + 2] = moves[i], window end
+    do_move(line, stock_of(line.place), kind, moves[i + 2], moves[i + 3], booking.channel, window)
     touch_stock(line.place)
   end
   open_lines = open_lines + count_open(lines) - open
+  return windows
+end
+
+local function acted(kind, id, after, moves, windows)
+  if #windows == 0 then return { ACTED, kind, id, after, moves } end
+  return { ACTED, kind, id, after, moves, windows }
 end
 
 -- The moves of an act, or nil and a refusal. Extending only moves the deadline.
@@ -118,11 +129,12 @@ local function act(at)
     if backlog and refusal[2] == INSUFFICIENT_STOCK then return last + 1, DEFERRED end
     return last + 1, refuse(slot, fingerprint, refusal)
   end
-  do_moves(booking, moves)
+  local windows = do_moves(booking, moves)
   booking.touched = now
   local after = encode_booking(booking)
   put_record(target, after)
-  return last + 1, conclude(slot, fingerprint, ANSWER, { ACTED, kind, ids[target], after, moves })
+  local result = acted(kind, ids[target], after, moves, windows)
+  return last + 1, conclude(slot, fingerprint, ANSWER, result)
 end
 
 for kind = CONFIRM, TRANSFER do commands[kind] = act end

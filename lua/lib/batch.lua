@@ -48,7 +48,7 @@ local stocks_put, gone = stock_args(), {}
 for slot in pairs(dropped) do gone[#gone + 1] = ids[slot] end
 if seq > before then tip = redis.sha1hex(tip .. redis.sha1hex(argument)) end
 local reply =
-  pack({ batch_id, epoch, now, before, tip, backlog and 1 or 0, expired, results })
+  pack({ batch_id, epoch, now, before, tip, backlog and 1 or 0, policy_version, expired, results })
 
 if seq > before then
   local entry = redis.pcall('XADD', EVENTS, format('%d-0', before + 1), 'a', argument, 'r', reply)
@@ -66,6 +66,7 @@ for i = 1, #due_done do call('ZREM', DUE, due_done[i]) end
 write_due()
 put(RECORDS, record_args)
 if #gone > 0 then call('HDEL', RECORDS, unpack(gone)) end
+if swap_policy then swap_policy() end
 call('HSET', META, 'seq', format('%d', seq), 'tip', tip, 'now', format('%d', now),
   'open', format('%d', open_lines))
 return reply

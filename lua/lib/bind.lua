@@ -1,5 +1,5 @@
 -- PURPOSE    decide and do a batch of commands of one partition, in order, each by itself
--- KEYS       meta, stock, records, refs, names, due, events, ties
+-- KEYS       meta, stock, records, refs, names, due, events, ties, policy, staged, versions
 -- ARGV       argument (bytes), batch_id (16 bytes), time (decimal milliseconds, or empty)
 -- REPLY      bytes: see README.md; or an error UNINITIALISED, QUARANTINED, MALFORMED, INCONSISTENT,
 --            TORN
@@ -21,7 +21,7 @@ local pack, unpack_one = cmsgpack.pack, cmsgpack.unpack_one
 local STACK = 4000
 local UNITS_MAX = 1000000000000
 
-local head = call('HMGET', META, 'epoch', 'seq', 'tip', 'now', 'open', 'lost')
+local head = call('HMGET', META, 'epoch', 'seq', 'tip', 'now', 'open', 'lost', 'policy')
 if not head[1] then
   return redis.error_reply('UNINITIALISED this partition has no ledger')
 end
@@ -30,6 +30,8 @@ if head[6] then
 end
 local epoch, before, tip = tonumber(head[1]), tonumber(head[2]), head[3]
 local open_lines = tonumber(head[5])
+-- The version of the policy; 0: there is none.
+local policy_version = tonumber(head[7] or 0)
 local now = time ~= '' and tonumber(time) or clock[1] * 1000 + floor(clock[2] / 1000)
 now = max(now, tonumber(head[4]))
 

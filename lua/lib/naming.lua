@@ -7,6 +7,14 @@ local function count_of(letter)
   return counts[letter]
 end
 
+-- The index of a channel that came with a name; one that no policy knows where it has none.
+local NOBODY = 65535
+local function channel_named(name)
+  if not policy then return NOBODY end
+  local field = 'c:' .. name
+  return tonumber(named[field] or call('HGET', NAMES, field) or NOBODY)
+end
+
 -- The index of a name, and whether it is new; nil where there is no room for another.
 local function index_of(letter, name, most)
   local field = letter .. ':' .. name

@@ -10,6 +10,12 @@ local records = fetch(RECORDS, ids, 1)
 local KIND_AND_SEQ, MOMENT, MOMENTS, STATE = '<BI6', '<I6', '<I6I6I6I2', '<I2I5I5I5I5I5I5'
 local FINGERPRINT_AT, FINGERPRINT_END, CHANNEL_END = 8, 15, 18
 
+-- The channel in what a reservation's caller packed; one of two bytes stands behind their type.
+local function channel_of(made)
+  local high, low = byte(made, 10, 11)
+  return high * 256 + low
+end
+
 local function put_record(slot, record)
   records[slot] = record
   record_args[record_count + 1], record_args[record_count + 2] = ids[slot], record
@@ -92,7 +98,7 @@ local function booking_of(slot)
   booking = {
     seq = number, made = sub(record, FINGERPRINT_AT, stop), created = created, touched = touched,
     deadline = deadline, lines = lines, reference = made[1],
-    channel = byte(record, CHANNEL_END - 1) * 256 + byte(record, CHANNEL_END),
+    channel = channel_of(sub(record, FINGERPRINT_AT, CHANNEL_END)),
   }
   if kind ~= RESERVATION then ties.read(booking, kind, record, at) end
   bookings[slot] = booking

@@ -15,15 +15,19 @@ local function available_of(stock)
   return max(stock[ON_HAND] - safety_of(stock) - stock[HELD] - stock[COMMITTED], 0)
 end
 
--- The most that one more line may take after `taken` units went to lines before it, and what binds.
--- A pin is 0 for none, else the node plus one.
-local function room_of(stock, pin, taken)
+-- The most that one more line of a channel may take of the stock at a place, after `taken` units went to
+-- lines before it, and what binds. A pin is 0 for none, else the node plus one.
+local function room_of(at, stock, pin, taken, channel)
   local flags = stock[FLAGS]
   if flags >= 2 then return 0, BY_SELLING end
   local room, limit = max(stock[ON_HAND] - stock[HELD] - stock[COMMITTED] - taken, 0), BY_STOCK
   if flags == 1 or stock[SAFETY] > 0 then
     local above = max(room - safety_of(stock), 0)
     if above < room then room, limit = above, BY_SAFETY end
+  end
+  if policy then
+    local rest, by = policy.room(at, stock, channel, room, taken)
+    if rest and rest < room then room, limit = rest, by end
   end
   if pin > 0 then
     local free = unpinned(stock, pin - 1)
@@ -53,16 +57,20 @@ local function pin_units(stock, pin, units)
   stock[at] = pinned
 end
 
--- New held units of a line.
-local function hold(stock, pin, units)
+-- New held units of a line of that channel.
+local function hold(stock, pin, units, channel)
   stock[VERSION] = stock[VERSION] + 1
   stock[HELD] = stock[HELD] + units
+  if stock[FRONT] ~= channel then bring_to_front(stock, channel) end
+  stock[OPEN] = stock[OPEN] + units
+  if stock.sums then policy.charge(stock.sums, channel, units) end
   if pin > 0 then pin_units(stock, pin, units) end
 end
 
 -- Held units go back.
-local function unhold(stock, pin, units)
+local function unhold(stock, pin, units, channel)
   if units > stock[HELD] then inconsistent('held units') end
+  close_use(stock, channel, units)
   stock[VERSION] = stock[VERSION] + 1
   stock[HELD] = stock[HELD] - units
   pin_units(stock, pin, -units)

@@ -1,17 +1,10 @@
--- Stock of a SKU as a flat list of integers: these fields, then four for each node in order.
-local VERSION, HELD, COMMITTED, ON_HAND, FLAGS, SAFETY, APART, LOW, SETTINGS =
-  1, 2, 3, 4, 5, 6, 7, 8, 9
--- Offsets from a node's index: the index of a node is where its number stands.
-local N_ON_HAND, N_APART, N_PINNED, N_FIELDS = 1, 2, 3, 4
--- FLAGS: 1 for a safety stock in percent, plus 2 for suspended. LOW: 0, or the mark plus one.
-
 local raw_stock = fetch(STOCK, skus, 1)
 -- The stocks in use, by place in `skus`, and the places of those that changed.
 local stocks, changed, changed_order = {}, {}, {}
 -- As they are stored: no wider than what a field may hold, since the store goes through every byte
 -- of a text that it hands over. The fields before APART come first, for reservations without a pin
--- need no others: to them a stock is light, with all that follows as one text in the place of APART.
-local LIGHT_FORMAT, LIGHT_BYTES = '<I6I5I5I5BI5', 27
+-- need no others: to them a stock is light, with all that follows as one text in the place of USES.
+local LIGHT_FORMAT, LIGHT_BYTES = '<I6I5I5I5BI5I2I5', 34
 local REST_FORMAT, REST_BYTES, NODE_FORMAT, NODE_BYTES = 'I5I5I4', 14, 'I2I5I5I5', 17
 local light_formats = {}
 
@@ -27,10 +20,11 @@ end
 
 -- Brings the rest of a light stock into its places.
 local function unfold(stock)
-  local rest = stock[APART]
-  local from
-  stock[APART], stock[LOW], stock[SETTINGS], from = unpack_integers('<' .. REST_FORMAT, rest)
-  local last = SETTINGS + N_FIELDS * (#rest - REST_BYTES) / NODE_BYTES
+  local rest = stock[USES]
+  local from = uses_bytes(rest) + 1
+  local last = SETTINGS + N_FIELDS * (#rest - from + 1 - REST_BYTES) / NODE_BYTES
+  stock[USES] = sub(rest, 1, from - 1)
+  stock[APART], stock[LOW], stock[SETTINGS], from = unpack_integers('<' .. REST_FORMAT, rest, from)
   for at = SETTINGS + 1, last, N_FIELDS do
     stock[at], stock[at + N_ON_HAND], stock[at + N_APART], stock[at + N_PINNED], from =
       unpack_integers('<' .. NODE_FORMAT, rest, from)
@@ -38,10 +32,9 @@ local function unfold(stock)
 end
 
 local function encode_stock(stock)
-  if not stock[SETTINGS] then
-    return pack_integers(light_format(#stock[APART]), unpack(stock, 1, APART))
-  end
-  local parts = { pack_integers(LIGHT_FORMAT .. REST_FORMAT, unpack(stock, 1, SETTINGS)) }
+  if stock.charged then settle_uses(stock) end
+  if not stock[SETTINGS] then return pack_integers(LIGHT_FORMAT .. 'c0', unpack(stock, 1, USES)) end
+  local parts = { pack_integers(LIGHT_FORMAT .. 'c0' .. REST_FORMAT, unpack(stock, 1, SETTINGS)) }
   for at = SETTINGS + 1, #stock, N_FIELDS do
     parts[#parts + 1] = pack_integers('<' .. NODE_FORMAT, unpack(stock, at, at + N_FIELDS - 1))
   end
@@ -54,7 +47,7 @@ local function light_stock_of(at)
   local stock, raw = stocks[at], raw_stock[at]
   if stock or not raw then return stock end
   stock = { unpack_integers(light_format(#raw - LIGHT_BYTES), raw) }
-  stock[APART + 1] = nil
+  stock[USES + 1] = nil
   stocks[at] = stock
   return stock
 end
@@ -74,12 +67,13 @@ local function touch_stock(at)
 end
 
 local function empty_stock()
-  return { 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  return { 0, 0, 0, 0, 0, 0, 0, 0, NO_USES, 0, 0, 0 }
 end
 
-local function copy(list)
+local function copy(stock)
+  if stock.charged then settle_uses(stock) end
   local twin = {}
-  for i = 1, #list do twin[i] = list[i] end
+  for i = 1, #stock do twin[i] = stock[i] end
   return twin
 end
 

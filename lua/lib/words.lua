@@ -19,7 +19,8 @@ local RESERVATION, ANSWER, REFUSAL = 1, 2, 3
 local KEY_REUSED, UNKNOWN_SKU, INSUFFICIENT_STOCK, TOO_MANY = 1, 2, 3, 19
 
 -- Limits, in order of precedence.
-local BY_SELLING, BY_STOCK, BY_SAFETY, BY_NODE = 1, 2, 3, 4
+-- A cap and a protection go before a node.
+local BY_SELLING, BY_STOCK, BY_SAFETY, BY_NODE, BY_CAP, BY_PROTECTION = 1, 2, 3, 4, 5, 6
 
 local results = {}
 -- What to do for each command: from its place in `cmds` to that of the next one, and the result where

@@ -156,6 +156,7 @@ mod tests {
             sku: Sku::new("A").unwrap(),
             node: None,
             quantity: Units::new(2).unwrap(),
+            by: None,
         };
         let command = Command::Reserve(Reserve {
             channel: engine.channel("web").unwrap(),

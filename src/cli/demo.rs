@@ -205,6 +205,7 @@ impl Shop {
                     sku,
                     node: None,
                     quantity,
+                    by: None,
                 });
             }
         }

@@ -254,6 +254,7 @@ fn request((sku, quantity): (&str, u64)) -> Result<LineRequest<'_>, Failure> {
         sku,
         node: None,
         quantity,
+        by: None,
     })
 }
 
@@ -264,7 +265,9 @@ fn held(outcome: &Outcome) -> u64 {
             .iter()
             .map(|line| line.line.held.get())
             .sum(),
-        Outcome::Stock(_) | Outcome::Shares(_) | Outcome::Settings { .. } => 0,
+        Outcome::Stock(_) | Outcome::Shares(_) | Outcome::Inbound(_) | Outcome::Settings { .. } => {
+            0
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use smallvec::SmallVec;
 
+use super::calendar::InboundKind;
+use super::day::Day;
 use super::ids::{ChannelIx, NodeIx, ReservationId, Sku};
 use super::time::{HoldTtl, Ttl};
 use super::units::Units;
@@ -39,6 +41,22 @@ pub enum Command<'a> {
     PutSettings(PutSettings<'a>),
     /// Move share between channels; all items or none.
     MoveShares(MoveShares<'a>),
+    /// Announce or receive dated supply; all items or none.
+    Inbound(InboundCommand<'a>),
+}
+
+impl Command<'_> {
+    /// Whether it says anything about days.
+    pub fn is_dated(&self) -> bool {
+        match self {
+            Self::Inbound(_) => true,
+            Self::Reserve(reserve) => {
+                let mut lines = reserve.lines.as_slice().iter();
+                lines.any(|line| line.by.is_some())
+            }
+            Self::Act(_) | Self::Stock(_) | Self::PutSettings(_) | Self::MoveShares(_) => false,
+        }
+    }
 }
 
 /// Move share between channels, in the windows in force.
@@ -74,6 +92,9 @@ pub struct LineRequest<'a> {
     pub node: Option<NodeIx>,
     /// How many, at least one.
     pub quantity: Units,
+    /// The latest day on which the caller takes them; `None`: they must be there. Means nothing
+    /// but to a new reservation.
+    pub by: Option<Day>,
 }
 
 /// Why lines are senseless.
@@ -90,7 +111,7 @@ pub enum LinesError {
 }
 
 /// Lines of a command: at least one, at most [`LINES_MAX`], sorted by SKU then node (unpinned
-/// first), equal ones summed, none of zero units.
+/// first), equal ones summed and due when the first of them is, none of zero units.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lines<'a>(SmallVec<[LineRequest<'a>; 2]>);
 
@@ -111,6 +132,7 @@ impl<'a> Lines<'a> {
                 Some(last) if last.sku == line.sku && last.node == line.node => {
                     let sum = last.quantity.checked_add(line.quantity);
                     last.quantity = sum.ok_or(LinesError::TooLarge(at))?;
+                    last.by = last.by.min(line.by);
                 }
                 _ => merged.push(line),
             }
@@ -284,6 +306,69 @@ pub struct TransferItem<'a> {
     pub quantity: Units,
 }
 
+/// What is done with dated supply; at most
+/// [`INBOUND_ITEMS_MAX`](crate::limits::INBOUND_ITEMS_MAX) items.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InboundCommand<'a> {
+    /// Announced, in place of what had the same name. Creates SKUs that are not there yet.
+    Put(Vec<PutInbound<'a>>),
+    /// Arrived.
+    Receive(Vec<ReceiveInbound<'a>>),
+}
+
+impl<'a> InboundCommand<'a> {
+    /// The SKU of each item.
+    pub fn skus(&self) -> Vec<Sku<'a>> {
+        match self {
+            Self::Put(items) => items.iter().map(|item| item.sku).collect(),
+            Self::Receive(items) => items.iter().map(|item| item.sku).collect(),
+        }
+    }
+
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Put(items) => items.len(),
+            Self::Receive(items) => items.len(),
+        }
+    }
+
+    /// Whether there is no item.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Announce supply for a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PutInbound<'a> {
+    /// What.
+    pub sku: Sku<'a>,
+    /// The caller's name for it.
+    pub id: &'a str,
+    /// What kind of supply.
+    pub kind: InboundKind,
+    /// Where it will be.
+    pub node: NodeIx,
+    /// The day on which it will be there.
+    pub due: Day,
+    /// Units that are still to come; zero: none will.
+    pub quantity: Units,
+}
+
+/// Receive supply that was announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReceiveInbound<'a> {
+    /// What.
+    pub sku: Sku<'a>,
+    /// The name that it was announced under.
+    pub id: &'a str,
+    /// Units that arrived.
+    pub quantity: Units,
+    /// Nothing more of it will come.
+    pub is_final: bool,
+}
+
 /// Change the settings of one SKU; what is `None` stays. Creates a SKU that is not there yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PutSettings<'a> {
@@ -311,6 +396,7 @@ mod tests {
             sku: Sku::new(sku).unwrap(),
             node: node.map(NodeIx),
             quantity,
+            by: None,
         }
     }
 

@@ -7,8 +7,8 @@ use smallvec::SmallVec;
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
 use super::command::{
-    Act, AdjustItem, Command, LineRequest, Lines, MoveShares, PutSettings, Reserve, SetItem,
-    StockChange, StockCommand, TransferItem, Verb,
+    Act, AdjustItem, Command, InboundCommand, LineRequest, Lines, MoveShares, PutInbound,
+    PutSettings, ReceiveInbound, Reserve, SetItem, StockChange, StockCommand, TransferItem, Verb,
 };
 use super::ids::{ChannelIx, NodeIx};
 use super::stock::{Safety, Selling};
@@ -60,6 +60,10 @@ impl Hasher {
 
 /// Stands for a time to live that the caller left out. Never that of a hold: the shortest is 1 ms.
 const NO_TTL: u64 = 0;
+
+/// Goes before the latest day that a caller takes. No length of a name that could stand there is so
+/// large, and lines without such a day are what they were before there was one.
+const BY: u64 = 1 << 32;
 
 /// Feeds a command's content, each part with its length or a tag, so that no two contents feed
 /// the same bytes. Collected first and hashed at once: the streaming state of XXH3 costs more to
@@ -143,6 +147,7 @@ impl Fingerprint {
             Command::Act(act) => self.act(act),
             Command::Stock(stock) => self.stock(stock),
             Command::PutSettings(put) => self.settings(put),
+            Command::Inbound(inbound) => self.inbound(inbound),
             Command::MoveShares(moves) => self.shares(moves),
         }
     }
@@ -164,11 +169,15 @@ impl Fingerprint {
             sku,
             node,
             quantity,
+            by,
         } in lines.as_slice()
         {
             self.text(sku.as_str());
             self.maybe_node(*node);
             self.number(quantity.get());
+            if let Some(by) = by {
+                self.number(BY | u64::from(by.get()));
+            }
         }
     }
 
@@ -258,6 +267,36 @@ impl Fingerprint {
         self.number(item.quantity.get());
     }
 
+    fn inbound(&mut self, command: &InboundCommand<'_>) {
+        self.tag(5);
+        match command {
+            InboundCommand::Put(items) => {
+                self.tag(1);
+                items.iter().for_each(|item| self.put_inbound(item));
+            }
+            InboundCommand::Receive(items) => {
+                self.tag(2);
+                items.iter().for_each(|item| self.receive_inbound(item));
+            }
+        }
+    }
+
+    fn put_inbound(&mut self, item: &PutInbound<'_>) {
+        self.text(item.sku.as_str());
+        self.text(item.id);
+        self.text(item.kind.as_str());
+        self.maybe_node(Some(item.node));
+        self.number(u64::from(item.due.get()));
+        self.number(item.quantity.get());
+    }
+
+    fn receive_inbound(&mut self, item: &ReceiveInbound<'_>) {
+        self.text(item.sku.as_str());
+        self.text(item.id);
+        self.number(item.quantity.get());
+        self.tag(u8::from(item.is_final));
+    }
+
     fn settings(&mut self, put: &PutSettings<'_>) {
         self.tag(4);
         self.text(put.sku.as_str());
@@ -301,6 +340,7 @@ mod tests {
             sku: Sku::new("A").unwrap(),
             node: None,
             quantity: Units::new(2).unwrap(),
+            by: None,
         };
         reserve_lines(ttl, Lines::try_new([line]).unwrap())
     }
@@ -346,6 +386,7 @@ mod tests {
                 sku: Sku::new(name).unwrap(),
                 node: Some(NodeIx(4)),
                 quantity: one,
+                by: None,
             });
             let ttl = HoldTtl::Default(Ttl::from_millis(1).unwrap());
             let command = reserve_lines(ttl, Lines::try_new(lines).unwrap());

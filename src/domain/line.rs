@@ -1,5 +1,6 @@
 //! One line of a reservation: where its units are now.
 
+use super::day::Day;
 use super::ids::NodeIx;
 use super::units::Units;
 
@@ -9,6 +10,8 @@ use super::units::Units;
 pub struct Line {
     /// The node that must ship; `None`: any.
     pub pin: Option<NodeIx>,
+    /// The day by which its units must be there; `None`: they were when it was made.
+    pub day: Option<Day>,
     /// Promised for a time.
     pub held: Units,
     /// Promised to a firm order, no deadline.
@@ -157,6 +160,7 @@ impl Line {
     pub fn as_made(&self, pin: Option<NodeIx>) -> Self {
         Self {
             pin,
+            day: self.day,
             held: self.quantity(),
             ..Self::default()
         }

@@ -11,8 +11,11 @@
     clippy::expect_used
 )]
 
+pub mod calendar;
 pub mod command;
+pub mod day;
 pub mod decide;
+pub mod deficit;
 pub mod hash;
 pub mod ids;
 pub mod line;
@@ -24,7 +27,9 @@ pub mod units;
 pub mod uses;
 pub mod verdict;
 
+pub use calendar::{Calendar, Inbound, InboundKind};
 pub use command::{Command, CommandKey};
+pub use day::Day;
 pub use ids::{ChannelIx, NodeIx, ReservationId, Sku};
 pub use line::{Line, LineState};
 pub use stock::{Settings, Stock};

@@ -2,8 +2,10 @@
 
 use smallvec::SmallVec;
 
+use super::calendar::{Calendar, Inbound};
+use super::day::Day;
 use super::ids::{ChannelIx, NodeIx};
-use super::line::{Inconsistent, Move};
+use super::line::{Inconsistent, Line, Move};
 use super::policy::{Claim, Supply};
 use super::time::UnixMillis;
 use super::units::Units;
@@ -104,9 +106,11 @@ pub struct Stock {
 struct Rest {
     settings: Settings,
     uses: Uses,
+    calendar: Option<Box<Calendar>>,
 }
 
 static NO_USES: Uses = Uses::EMPTY;
+static NO_CALENDAR: Calendar = Calendar::EMPTY;
 
 impl Stock {
     /// Builds a stock from its stored parts; the nodes are sorted here.
@@ -119,7 +123,11 @@ impl Stock {
         version: u64,
     ) -> Self {
         nodes.sort_by_key(|n| n.node);
-        let rest = Rest { settings, uses };
+        let rest = Rest {
+            settings,
+            uses,
+            calendar: None,
+        };
         Self {
             nodes,
             held,
@@ -127,6 +135,15 @@ impl Stock {
             version,
             rest: (rest != Rest::default()).then(|| Box::new(rest)),
         }
+    }
+
+    /// The same stock with this calendar.
+    #[must_use]
+    pub fn with_calendar(mut self, calendar: Calendar) -> Self {
+        if !calendar.is_empty() {
+            self.rest.get_or_insert_default().calendar = Some(Box::new(calendar));
+        }
+        self
     }
 
     /// The nodes, sorted.
@@ -166,6 +183,15 @@ impl Stock {
         self.rest.as_deref().map_or(&NO_USES, |rest| &rest.uses)
     }
 
+    /// What is announced, and what is promised for days.
+    pub fn calendar(&self) -> &Calendar {
+        let calendar = self
+            .rest
+            .as_deref()
+            .and_then(|rest| rest.calendar.as_deref());
+        calendar.unwrap_or(&NO_CALENDAR)
+    }
+
     /// Counts the changes of this stock.
     pub const fn version(&self) -> u64 {
         self.version
@@ -191,10 +217,15 @@ impl Stock {
 
     /// Units kept back now.
     pub fn safety(&self) -> Units {
+        self.safety_of(self.on_hand())
+    }
+
+    /// Units kept back of a supply.
+    pub(super) fn safety_of(&self, supply: Units) -> Units {
         match self.rest.as_deref().map(|rest| rest.settings.safety) {
             None => Units::ZERO,
             Some(Safety::Units(units)) => units,
-            Some(Safety::Percent(basis_points)) => self.on_hand().share_up(basis_points),
+            Some(Safety::Percent(basis_points)) => supply.share_up(basis_points),
         }
     }
 
@@ -203,43 +234,53 @@ impl Stock {
         self.held.checked_add(self.committed).unwrap_or(Units::MAX)
     }
 
-    /// Units that can still be promised, unpinned: on hand less safety less promised.
-    pub fn available(&self) -> Units {
+    /// Units that can be promised now, of what is on hand, unpinned: on hand less safety less
+    /// promised, unless what is announced serves some of the promises.
+    pub fn available(&self, today: Day) -> Units {
+        match self.timeline(today) {
+            Some(timeline) => timeline.room(None, None).0,
+            None => self.unclaimed(),
+        }
+    }
+
+    /// On hand less safety less promised.
+    fn unclaimed(&self) -> Units {
         self.on_hand()
             .left_after(self.safety())
             .left_after(self.promised())
     }
 
-    /// Units by which promises exceed what is there, over all nodes or at single nodes. Never
-    /// caused by a hold; only by a count, a loss or a transfer out of band.
-    pub fn deficit(&self) -> Units {
+    /// Units by which promises exceed what there is for them, over all nodes or at single nodes.
+    /// Never caused by a hold; only by a count, a loss, a transfer out of band, or supply that was
+    /// announced and does not come as announced.
+    pub fn deficit(&self, today: Day) -> Units {
+        if let Some(timeline) = self.timeline(today) {
+            return timeline.deficit();
+        }
         let at_nodes = self.sum(|n| n.pinned.left_after(n.on_hand));
         self.promised().left_after(self.on_hand()).max(at_nodes)
     }
 
     /// Whether available units are at or under the low-water threshold.
-    pub fn is_low(&self) -> bool {
+    pub fn is_low(&self, today: Day) -> bool {
         let mark = self
             .rest
             .as_deref()
             .and_then(|rest| rest.settings.low_water);
-        mark.is_some_and(|mark| self.available() <= mark)
+        mark.is_some_and(|mark| self.available(today) <= mark)
     }
 
     /// The most that one more line could take after `taken` units went to other lines of the same
     /// command, and what binds it. Lines of one command never share a pin, so what they took
-    /// matters only for the sum. `claim` is the channel under the rule in force, where one is.
+    /// matters only for the sum. `claim` is the channel under the rule in force, where one is. For
+    /// a SKU of which nothing is announced; see [`Self::timeline`].
     pub fn room(
         &self,
         pin: Option<NodeIx>,
         taken: Units,
         claim: Option<Claim<'_>>,
     ) -> (Units, Limit) {
-        if self
-            .rest
-            .as_deref()
-            .is_some_and(|rest| rest.settings.selling == Selling::Suspended)
-        {
+        if self.is_suspended() {
             return (Units::ZERO, Limit::Suspended);
         }
         let unpromised = self.on_hand().left_after(self.promised()).left_after(taken);
@@ -265,10 +306,23 @@ impl Stock {
         room
     }
 
-    /// The cap or protection that made [`Self::room`] say `limit`; `None` for any other limit.
-    pub fn bound(&self, claim: Claim<'_>, taken: Units, limit: Limit) -> Option<BoundBy> {
+    pub(super) fn is_suspended(&self) -> bool {
+        self.rest
+            .as_deref()
+            .is_some_and(|rest| rest.settings.selling == Selling::Suspended)
+    }
+
+    /// The cap or protection that made [`Self::room`] say `limit`, of this supply; `None` for any
+    /// other limit.
+    pub fn bound(
+        &self,
+        claim: Claim<'_>,
+        supply: Supply,
+        taken: Units,
+        limit: Limit,
+    ) -> Option<BoundBy> {
         let Claim { channel, rule } = claim;
-        let bound = rule.room(channel, self.supply(taken), self.uses(), taken);
+        let bound = rule.room(channel, supply, self.uses(), taken);
         rule.explain(&bound.filter(|bound| bound.limit == limit)?)
     }
 
@@ -276,11 +330,11 @@ impl Stock {
     pub fn supply(&self, taken: Units) -> Supply {
         Supply {
             on_hand: self.on_hand(),
-            free: self.available().left_after(taken),
+            free: self.unclaimed().left_after(taken),
         }
     }
 
-    /// Whether the sums over all nodes stay within [`Units::MAX`].
+    /// Whether the sums over all nodes stay within [`Units::MAX`], with all that is announced.
     pub fn fits(&self) -> bool {
         let total = |part: fn(&NodeStock) -> Units| {
             self.nodes
@@ -288,7 +342,10 @@ impl Stock {
                 .try_fold(Units::ZERO, |sum, n| sum.checked_add(part(n)))
                 .is_some()
         };
-        total(|n| n.on_hand) && total(|n| n.unavailable)
+        let announced = self.calendar().announced();
+        total(|n| n.on_hand)
+            && total(|n| n.unavailable)
+            && self.on_hand().checked_add(announced).is_some()
     }
 
     fn place(&mut self, node: NodeIx) -> Result<&mut NodeStock, Inconsistent> {
@@ -302,50 +359,63 @@ impl Stock {
         self.nodes.get_mut(at).ok_or(Inconsistent)
     }
 
-    fn unpin(&mut self, pin: Option<NodeIx>, units: Units) -> Result<(), Inconsistent> {
-        if let Some(node) = pin {
+    /// Takes units of a line from what is promised at its node and for its day.
+    fn settle(&mut self, line: &Line, units: Units) -> Result<(), Inconsistent> {
+        if let Some(node) = line.pin {
             let place = self.place(node)?;
             place.pinned = place.pinned.checked_sub(units).ok_or(Inconsistent)?;
         }
+        if let Some(day) = line.day
+            && !units.is_zero()
+        {
+            self.calendar_mut().settle(day, line.pin, units)?;
+            self.forget_empty_calendar();
+        }
         Ok(())
     }
 
-    fn pin(&mut self, pin: Option<NodeIx>, units: Units) -> Result<(), Inconsistent> {
-        if let Some(node) = pin {
+    /// Adds units of a line to what is promised at its node and for its day.
+    fn promise(&mut self, line: &Line, units: Units) -> Result<(), Inconsistent> {
+        if let Some(node) = line.pin {
             let place = self.place(node)?;
             place.pinned = place.pinned.checked_add(units).ok_or(Inconsistent)?;
         }
+        if let Some(day) = line.day
+            && !units.is_zero()
+        {
+            self.calendar_mut().promise(day, line.pin, units)?;
+        }
         Ok(())
     }
 
-    /// Does the move of a line, which is pinned to `pin` and has `open` units before the move, and
-    /// charges its channel. On `Err` the stock may be half changed and must not be used any more.
-    pub fn apply(
-        &mut self,
-        pin: Option<NodeIx>,
-        open: Units,
-        step: Move,
-        charge: Charge,
-    ) -> Result<(), Inconsistent> {
+    fn calendar_mut(&mut self) -> &mut Calendar {
+        let rest = self.rest.get_or_insert_default();
+        rest.calendar.get_or_insert_default()
+    }
+
+    fn forget_empty_calendar(&mut self) {
+        if let Some(rest) = &mut self.rest {
+            rest.calendar.take_if(|calendar| calendar.is_empty());
+        }
+    }
+
+    /// Does the move of a line, which is as it was before the move, and charges its channel. On
+    /// `Err` the stock may be half changed and must not be used any more.
+    pub fn apply(&mut self, line: &Line, step: Move, charge: Charge) -> Result<(), Inconsistent> {
         if Uses::is_changed_by(step) {
             self.rest.get_or_insert_default().uses.apply(step, charge)?;
         }
-        self.move_units(pin, open, step)
+        self.move_units(line, step)
     }
 
     /// [`Self::apply`] without the channel: for a copy that is only tried on.
-    pub(crate) fn move_units(
-        &mut self,
-        pin: Option<NodeIx>,
-        open: Units,
-        step: Move,
-    ) -> Result<(), Inconsistent> {
+    pub(crate) fn move_units(&mut self, line: &Line, step: Move) -> Result<(), Inconsistent> {
         let add = |a: Units, b| a.checked_add(b).ok_or(Inconsistent);
         let sub = |a: Units, b| a.checked_sub(b).ok_or(Inconsistent);
         match step {
             Move::Hold(q) => {
                 self.held = add(self.held, q)?;
-                self.pin(pin, q)?;
+                self.promise(line, q)?;
             }
             Move::Commit(q) => {
                 self.held = sub(self.held, q)?;
@@ -353,15 +423,15 @@ impl Stock {
             }
             Move::ReleaseHeld(q) | Move::Expire(q) => {
                 self.held = sub(self.held, q)?;
-                self.unpin(pin, q)?;
+                self.settle(line, q)?;
             }
             Move::ReleaseCommitted(q) => {
                 self.committed = sub(self.committed, q)?;
-                self.unpin(pin, q)?;
+                self.settle(line, q)?;
             }
             Move::Ship(node, q) => {
                 self.committed = sub(self.committed, q)?;
-                self.unpin(pin, q)?;
+                self.settle(line, q)?;
                 let place = self.place(node)?;
                 place.on_hand = sub(place.on_hand, q)?;
             }
@@ -374,12 +444,32 @@ impl Stock {
                 place.unavailable = add(place.unavailable, q)?;
             }
             Move::Repin(node) => {
-                self.unpin(pin, open)?;
-                self.pin(Some(node), open)?;
+                self.settle(line, line.open())?;
+                let pin = Some(node);
+                self.promise(&Line { pin, ..*line }, line.open())?;
             }
         }
+        self.count_change()
+    }
+
+    fn count_change(&mut self) -> Result<(), Inconsistent> {
         self.version = self.version.checked_add(1).ok_or(Inconsistent)?;
         Ok(())
+    }
+
+    /// Announces supply, in place of what has the same name.
+    pub fn put_inbound(&mut self, entry: Inbound) -> Result<(), Inconsistent> {
+        self.place(entry.node)?;
+        self.calendar_mut().put(entry);
+        self.forget_empty_calendar();
+        self.count_change()
+    }
+
+    /// Units of announced supply are on hand now; `entry` is what is still to come of it.
+    pub fn receive_inbound(&mut self, entry: Inbound, units: Units) -> Result<(), Inconsistent> {
+        let place = self.place(entry.node)?;
+        place.on_hand = place.on_hand.checked_add(units).ok_or(Inconsistent)?;
+        self.put_inbound(entry)
     }
 
     /// Puts these amounts at a node, whatever was there.
@@ -392,8 +482,7 @@ impl Stock {
         let place = self.place(node)?;
         place.on_hand = on_hand;
         place.unavailable = unavailable;
-        self.version = self.version.checked_add(1).ok_or(Inconsistent)?;
-        Ok(())
+        self.count_change()
     }
 
     /// Moves share between channels in a window.

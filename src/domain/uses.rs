@@ -72,7 +72,8 @@ impl Uses {
 
     /// Builds them from their stored parts.
     pub fn from_parts(window: UnixMillis, channels: impl IntoIterator<Item = ChannelUse>) -> Self {
-        let mut channels: SmallVec<[ChannelUse; 1]> = channels.into_iter().collect();
+        let used = channels.into_iter().filter(|of| !of.is_nothing());
+        let mut channels: SmallVec<[ChannelUse; 1]> = used.collect();
         channels.sort_by_key(|of| of.channel);
         Self { window, channels }
     }

@@ -2,6 +2,8 @@
 
 use smallvec::SmallVec;
 
+use super::calendar::Inbound;
+use super::day::Day;
 use super::ids::{ChannelIx, NodeIx, ReservationId};
 use super::line::{Line, LineState};
 use super::policy::Amount;
@@ -21,6 +23,8 @@ pub enum Outcome {
     Stock(Vec<StockResult>),
     /// The moves of share that were made, in order.
     Shares(Vec<MovedShare>),
+    /// The items of an inbound command afterwards, in order.
+    Inbound(Vec<InboundResult>),
     /// The settings of a SKU afterwards.
     Settings {
         /// What.
@@ -103,6 +107,21 @@ pub struct StockResult {
     pub version: u64,
 }
 
+/// One item of an inbound command afterwards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboundResult {
+    /// What.
+    pub sku: Box<str>,
+    /// What is still to come.
+    pub entry: Inbound,
+    /// Units that are on hand with this command.
+    pub received: Units,
+    /// Usable units of its node.
+    pub on_hand: Units,
+    /// Version of the SKU's stock.
+    pub version: u64,
+}
+
 /// Which limit bound. Ordered by precedence: where two limits bind alike, the first is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Limit {
@@ -118,6 +137,12 @@ pub enum Limit {
     Protection,
     /// Nothing more is free at the node named.
     Node,
+    /// Nothing more is there, with all that is due by then.
+    Inbound,
+    /// What is left is needed for promises of later days.
+    Later,
+    /// The units are there, but on a later day than the caller takes.
+    Date,
 }
 
 impl Limit {
@@ -130,6 +155,9 @@ impl Limit {
             Self::Cap => "cap",
             Self::Protection => "protection",
             Self::Node => "node",
+            Self::Inbound => "inbound",
+            Self::Later => "later",
+            Self::Date => "date",
         }
     }
 }
@@ -147,6 +175,8 @@ pub struct Shortage {
     pub available: Units,
     /// What bound.
     pub limit: Limit,
+    /// The first day by which all of them could be promised, after those that the caller takes.
+    pub next: Option<Day>,
     /// The cap or protection that did, where it is known how it stood.
     pub bound: Option<BoundBy>,
 }
@@ -299,6 +329,42 @@ pub enum Refusal {
         /// The most that could be.
         possible: Units,
     },
+    /// Nothing is announced under that name.
+    UnknownInbound {
+        /// What.
+        sku: Box<str>,
+        /// The name asked for.
+        id: Box<str>,
+    },
+    /// More arrived than was announced.
+    OverReceipt {
+        /// What.
+        sku: Box<str>,
+        /// The name that it was announced under.
+        id: Box<str>,
+        /// Units that arrived.
+        requested: Units,
+        /// Units that were still to come.
+        open: Units,
+    },
+    /// Supply is announced for a day too far ahead.
+    DueTooLate {
+        /// What.
+        sku: Box<str>,
+        /// The name that it is announced under.
+        id: Box<str>,
+        /// The day asked for.
+        due: Day,
+        /// The last day that could be.
+        latest: Day,
+    },
+    /// This ledger keeps no dated supply.
+    NoDatedSupply,
+    /// The SKU has as many open announcements as it can have.
+    TooManyInbound {
+        /// What.
+        sku: Box<str>,
+    },
 }
 
 /// A campaign that keeps what it rests on as it is while it runs.
@@ -336,6 +402,11 @@ impl Refusal {
             Self::VersionMismatch { .. } => "version_mismatch",
             Self::Frozen(_) => "policy_frozen",
             Self::OverShare { .. } => "over_share",
+            Self::UnknownInbound { .. } => "unknown_inbound",
+            Self::OverReceipt { .. } => "over_receipt",
+            Self::DueTooLate { .. } => "due_too_late",
+            Self::NoDatedSupply => "dated_supply_not_kept",
+            Self::TooManyInbound { .. } => "too_many_inbound",
         }
     }
 }

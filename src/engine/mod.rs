@@ -3,12 +3,14 @@
 //! The engine gives names and keys their indexes, sends commands to the ledger, waits until the
 //! answer may be given, and counts. It never writes stock itself.
 
+mod deficits;
 mod names;
 mod open;
 mod policy;
 
 use std::sync::Arc;
 
+pub use self::deficits::{Failure, TakenBack, Touched};
 pub use self::names::NameError;
 pub use self::open::EngineConfig;
 use crate::blocking::wait_for;
@@ -302,7 +304,7 @@ impl Engine {
     }
 }
 
-/// The metric label of a command; `None` for changes of stock and settings.
+/// The metric label of a command; `None` for those that are about no reservation.
 const fn op(command: &Command<'_>) -> Option<Op> {
     match command {
         Command::Reserve(_) => Some(Op::Reserve),
@@ -314,7 +316,10 @@ const fn op(command: &Command<'_>) -> Option<Op> {
             Verb::Return { .. } => Op::Return,
             Verb::Transfer { .. } => Op::Transfer,
         }),
-        Command::Stock(_) | Command::PutSettings(_) | Command::MoveShares(_) => None,
+        Command::Stock(_)
+        | Command::PutSettings(_)
+        | Command::Inbound(_)
+        | Command::MoveShares(_) => None,
     }
 }
 

@@ -128,6 +128,7 @@ mod tests {
             sku: Sku::new("A").unwrap(),
             node: None,
             quantity: Units::new(1).unwrap(),
+            by: None,
         };
         let command = Command::Reserve(Reserve {
             channel: engine.channel(channel).unwrap(),

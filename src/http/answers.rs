@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::policy_answers::{Bound, PolicyFault};
+pub use super::atp_answers::{Atp, AtpDate, AtpLimits, AtpMissing, AtpResult, AtpResults};
+use super::policy_answers::PolicyFault;
 
 /// A promise of units to one caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -57,6 +58,11 @@ pub struct ReservationLine {
     pub expired: u64,
     /// Of the shipped ones, came back.
     pub returned: u64,
+    /// The day, UTC, by which they are promised; left out where they were promised of what was on
+    /// hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = Date)]
+    pub promise_date: Option<String>,
 }
 
 /// One reservation of a batch, done or refused.
@@ -159,6 +165,151 @@ pub struct Stock {
     pub version: u64,
     /// Per node.
     pub nodes: Vec<NodeStock>,
+    /// What is announced, sorted by day; left out where nothing is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inbound: Vec<InboundItem>,
+}
+
+/// Supply that is announced for a day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InboundItem {
+    /// The caller's name for it.
+    pub id: String,
+    /// `in_transit`, `presale` or `return`.
+    pub kind: String,
+    /// Where it will be.
+    pub node: String,
+    /// The day, UTC, on which it will be there.
+    #[schema(format = Date)]
+    pub due: String,
+    /// Units still to come.
+    pub open: u64,
+    /// The day has passed: it counts for nothing until it is received or has a new day.
+    pub overdue: bool,
+}
+
+/// What is announced of a SKU.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Inbound {
+    /// What.
+    pub sku: String,
+    /// Sorted by day.
+    pub items: Vec<InboundItem>,
+}
+
+/// One item of an inbound call afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InboundResult {
+    /// What.
+    pub sku: String,
+    /// The caller's name for it.
+    pub id: String,
+    /// `in_transit`, `presale` or `return`.
+    pub kind: String,
+    /// Where it will be.
+    pub node: String,
+    /// The day, UTC, on which it will be there.
+    #[schema(format = Date)]
+    pub due: String,
+    /// Units still to come.
+    pub open: u64,
+    /// Units that came with this call.
+    pub received: u64,
+    /// Usable units of the node.
+    pub on_hand: u64,
+    /// Counts the changes of the SKU's stock.
+    pub version: u64,
+}
+
+/// Results of an inbound call, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InboundResults {
+    /// One per item.
+    pub results: Vec<InboundResult>,
+}
+
+/// A promise that what is on hand does not reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PromiseAtRisk {
+    /// The reservation.
+    pub reservation_id: String,
+    /// Who sold.
+    pub channel: String,
+    /// When it was made.
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    /// The node that must ship; `null`: any.
+    pub node: Option<String>,
+    /// Open units of the line that are held.
+    pub held: u64,
+    /// Open units of the line that are committed.
+    pub committed: u64,
+    /// Units of them that are not there.
+    pub at_risk: u64,
+}
+
+/// A SKU that is promised beyond what is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Deficit {
+    /// What.
+    pub sku: String,
+    /// Units promised beyond what is there, over all nodes or at single nodes.
+    pub deficit: u64,
+    /// Usable units over all nodes.
+    pub on_hand: u64,
+    /// Promised for a time.
+    pub held: u64,
+    /// Promised to firm orders.
+    pub committed: u64,
+    /// Lines at risk; `promises` shows at most 1,000 of them.
+    pub lines: u64,
+    /// The promises at risk, first those to go.
+    pub promises: Vec<PromiseAtRisk>,
+}
+
+/// A page of deficits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeficitPage {
+    /// In the order of the SKUs' names.
+    pub data: Vec<Deficit>,
+    /// What to give as `after` for the next page; `null`: this was the last.
+    pub next: Option<String>,
+}
+
+/// What became of one promise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeficitReleased {
+    /// The reservation.
+    pub reservation_id: String,
+    /// The node that its line is pinned to.
+    pub node: Option<String>,
+    /// Units that were to be released.
+    pub units: u64,
+    /// They were.
+    pub released: bool,
+    /// Why they were not: the code of the problem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+}
+
+/// What was released of a SKU.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeficitReleases {
+    /// What.
+    pub sku: String,
+    /// Units that are still missing.
+    pub deficit: u64,
+    /// Each promise, in order.
+    pub results: Vec<DeficitReleased>,
 }
 
 /// Units kept back: one of the two.
@@ -188,88 +339,6 @@ pub struct Settings {
     pub low_water: Option<u64>,
     /// Counts the changes.
     pub version: u32,
-}
-
-/// What goes into an availability.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AtpLimits {
-    /// Usable units over all nodes.
-    pub stock: u64,
-    /// Kept back.
-    pub safety_stock: u64,
-    /// Held and committed.
-    pub promised: u64,
-    /// Free at the node asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub node: Option<u64>,
-    /// What binds: `stock`, `safety`, `cap`, `protection`, `node` or `suspended`.
-    pub limit: String,
-    /// The cap of the channel asked for, in units; this and what follows only where a rule is in
-    /// force.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cap: Option<u64>,
-    /// Its protection, in units.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub protection: Option<u64>,
-    /// What it uses.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub used: Option<u64>,
-    /// The most that the policy lets it take.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub left: Option<u64>,
-    /// What keeps it from more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bound: Option<Bound>,
-}
-
-/// What may be promised of a SKU now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Atp {
-    /// What.
-    pub sku: String,
-    /// For whom.
-    #[schema(required = true)]
-    pub channel: Option<String>,
-    /// At which node; null: over all.
-    #[schema(required = true)]
-    pub node: Option<String>,
-    /// The most that one more line may take.
-    pub available: u64,
-    /// Moment of the answer, RFC 3339.
-    #[schema(format = DateTime)]
-    pub as_of: String,
-    /// What it is made of.
-    pub limits: AtpLimits,
-}
-
-/// A SKU of a bulk query that is not known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AtpMissing {
-    /// Which.
-    pub sku: String,
-    /// `unknown_sku`
-    pub problem: Problem,
-}
-
-/// One answer of a bulk query.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(untagged)]
-pub enum AtpResult {
-    /// What may be promised.
-    Known(Atp),
-    /// No such SKU.
-    Missing(AtpMissing),
-}
-
-/// Answers of a bulk query, in order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AtpResults {
-    /// One per SKU asked for.
-    pub results: Vec<AtpResult>,
 }
 
 /// Something that happened. Every type has members of its own besides these.
@@ -311,8 +380,13 @@ pub struct Shortage {
     pub available: u64,
     /// Units short.
     pub short: u64,
-    /// What bound: `stock`, `safety`, `cap`, `protection`, `node` or `suspended`.
+    /// What bound: `stock`, `inbound`, `later`, `safety`, `cap`, `protection`, `node`, `date` or
+    /// `suspended`.
     pub limit: String,
+    /// The first day, UTC, by which all of it could be promised, if it is announced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = Date)]
+    pub next_date: Option<String>,
     /// Whose cap, or for whom units are kept; this and what follows only of those two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,

@@ -94,6 +94,11 @@ const KEY: Parameter = (
 );
 const ID: Parameter = ("id", Place::Path, "The reservation.");
 const SKU: Parameter = ("sku", Place::Path, "The SKU.");
+const ORDER: Parameter = (
+    "order",
+    Place::Query,
+    "Who goes first: newest (default), oldest, or held before committed.",
+);
 const VERBOSE: Parameter = ("verbose", Place::Query, "List the checks.");
 
 const fn get(path: &'static str, id: &'static str, tag: &'static str) -> Call {
@@ -165,6 +170,7 @@ pub const CALLS: &[Call] = &[
             &catalog::TABLE_FULL,
             &catalog::INSUFFICIENT_STOCK,
             &catalog::UNKNOWN_SKU,
+            &catalog::NO_DATED_SUPPLY,
         ],
         ..post("/v1/reservations", "reserve", "ReserveRequest")
     },
@@ -324,6 +330,43 @@ pub const CALLS: &[Call] = &[
         )
     },
     Call {
+        summary: "Announce supply for days, in place of what had the same id; all items or none.",
+        tag: "inbound",
+        answer: Answer::Json("200", "InboundResults"),
+        own: &[
+            &catalog::TABLE_FULL,
+            &catalog::DUE_TOO_LATE,
+            &catalog::TOO_MANY_INBOUND,
+            &catalog::TOO_MANY_UNITS,
+            &catalog::NO_DATED_SUPPLY,
+        ],
+        ..post("/v1/inbound", "put_inbound", "InboundPutRequest")
+    },
+    Call {
+        summary: "Announced supply arrived: it is on hand at once; all items or none.",
+        tag: "inbound",
+        answer: Answer::Json("200", "InboundResults"),
+        own: &[
+            &catalog::UNKNOWN_SKU,
+            &catalog::UNKNOWN_INBOUND,
+            &catalog::OVER_RECEIPT,
+            &catalog::TOO_MANY_UNITS,
+            &catalog::NO_DATED_SUPPLY,
+        ],
+        ..post(
+            "/v1/inbound/receipts",
+            "receive_inbound",
+            "InboundReceiptRequest",
+        )
+    },
+    Call {
+        summary: "What is announced of a SKU.",
+        parameters: &[("sku", Place::Query, "The SKU; required.")],
+        answer: Answer::Json("200", "Inbound"),
+        own: &[&catalog::UNKNOWN_SKU, &catalog::INVALID_PARAMETER],
+        ..get("/v1/inbound", "get_inbound", "inbound")
+    },
+    Call {
         summary: "Stock of a SKU, over all nodes and per node.",
         parameters: &[SKU],
         answer: Answer::Json("200", "Stock"),
@@ -438,12 +481,16 @@ pub const CALLS: &[Call] = &[
         ..get("/v1/skus/{sku}/policy", "get_sku_policy", "policy")
     },
     Call {
-        summary: "What may be promised of a SKU now.",
+        summary: "What may be promised of a SKU now, and by date where supply is announced.",
         parameters: &[
             SKU,
             ("channel", Place::Query, "For which channel."),
             ("node", Place::Query, "At which node; left out: over all."),
-            ("until", Place::Query, "Up to which moment, RFC 3339."),
+            (
+                "until",
+                Place::Query,
+                "Up to which day, as 2026-12-24 or an RFC 3339 time.",
+            ),
             (
                 "consistency",
                 Place::Query,
@@ -466,6 +513,43 @@ pub const CALLS: &[Call] = &[
         answer: Answer::Json("200", "AtpResults"),
         commits: false,
         ..post("/v1/atp", "get_atp_bulk", "AtpRequest")
+    },
+    Call {
+        summary: "SKUs that are promised beyond what is there, and whom that touches.",
+        parameters: &[
+            ("after", Place::Query, "The SKU to continue after."),
+            ("limit", Place::Query, "1 to 1,000; 100 when left out."),
+            ORDER,
+        ],
+        answer: Answer::Json("200", "DeficitPage"),
+        own: &[&catalog::INVALID_PARAMETER],
+        ..get("/v1/deficits", "list_deficits", "deficits")
+    },
+    Call {
+        summary: "The deficit of a SKU; 0 where nothing is missing.",
+        parameters: &[SKU, ORDER],
+        answer: Answer::Json("200", "Deficit"),
+        own: &[&catalog::INVALID_PARAMETER, &catalog::UNKNOWN_SKU],
+        ..get("/v1/deficits/{sku}", "get_deficit", "deficits")
+    },
+    Call {
+        summary: "Release promises in order until nothing is missing.",
+        tag: "deficits",
+        parameters: &[SKU, KEY],
+        body: Some(("DeficitReleaseRequest", false)),
+        answer: Answer::Json("200", "DeficitReleases"),
+        commits: false,
+        own: &[
+            &catalog::KEY_INVALID,
+            &catalog::UNKNOWN_SKU,
+            &catalog::RESULT_UNKNOWN,
+            &catalog::POISONED,
+        ],
+        ..post(
+            "/v1/deficits/{sku}/release",
+            "release_deficit",
+            "DeficitReleaseRequest",
+        )
     },
     Call {
         summary: "What happened, in order; durable events only. Accept: text/event-stream streams.",

@@ -62,7 +62,7 @@ catalog! {
     REQUEST_TIMEOUT = REQUEST_TIMEOUT "request_timeout" "The request did not arrive in time"
         "Head and body must arrive within the server's limits. Nothing was changed; send it again with the same key.";
     INSUFFICIENT_STOCK = CONFLICT "insufficient_stock" "Not enough stock to promise"
-        "The shortages list per line what binds (stock, safety, cap, protection, node, suspended) and the largest quantity that would have passed. Nothing was held. The same key gives this answer again, unless it came from the mirror of a store, which the header Holdfast-Mirror-Age-Ms says; use a new key for a new attempt.";
+        "The shortages list per line what binds (stock, safety, cap, protection, node, date and others), the largest quantity that would have passed, and in next_date the first day by which all of it could be promised. Nothing was held. The same key gives this answer again, unless it came from the mirror of a store, which the header Holdfast-Mirror-Age-Ms says; use a new key for a new attempt.";
     RESERVATION_EXPIRED = CONFLICT "reservation_expired" "The reservation has expired"
         "Its deadline passed and the held units went back. Reserve again with a new key.";
     RESERVATION_RELEASED = CONFLICT "reservation_released" "The reservation was released"
@@ -99,6 +99,16 @@ catalog! {
         "If-Match names another version of the settings, or of the policy, than the one in force. Read them, decide again.";
     POLICY_FROZEN = CONFLICT "policy_frozen" "A campaign has frozen the policy"
         "Wait until the campaign is over, or say in `over` why the freeze is overridden.";
+    UNKNOWN_INBOUND = CONFLICT "unknown_inbound" "Nothing is announced under that id"
+        "The SKU has no open announcement of this id: it was received, cancelled, or never put. Nothing was changed.";
+    OVER_RECEIPT = CONFLICT "over_receipt" "More arrived than was announced"
+        "Put the announcement with what really comes first, or receive what was announced and adjust the stock by the rest. Nothing was changed.";
+    DUE_TOO_LATE = CONFLICT "due_too_late" "The day is too far ahead"
+        "Supply can be announced for at most 180 days ahead; latest is the last day that can be named now. Nothing was changed.";
+    TOO_MANY_INBOUND = CONFLICT "too_many_inbound" "The SKU has too many open announcements"
+        "A SKU has at most 256 open announcements. Receive or cancel some, or announce what comes on one day as one. Nothing was changed.";
+    NO_DATED_SUPPLY = NOT_IMPLEMENTED "dated_supply_not_kept" "This ledger keeps no dated supply yet"
+        "A ledger in a store knows only what is on hand: it takes no announcements, and no reservations with a latest day. The embedded ledger does. Nothing was changed.";
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "body_too_large" "The body is too large"
         "Bodies are at most 256 KiB, of /v1/policy 1 MiB, of /v1/reservations/batch 8 MiB. Send less per request.";
     URI_TOO_LONG = URI_TOO_LONG "uri_too_long" "The path is too long"

@@ -71,7 +71,6 @@ listed_objects! {
     SetBody = STOCK_ITEMS_MAX;
     AdjustBody = STOCK_ITEMS_MAX;
     TransferBody = STOCK_ITEMS_MAX;
-    ShareBody = STOCK_ITEMS_MAX;
 }
 
 impl<'de: 'a, 'a> Element<'de> for BatchItem<'a> {
@@ -158,6 +157,11 @@ pub struct LineBody<'a> {
     #[serde(borrow)]
     #[schema(value_type = Option<String>)]
     pub node: Option<Text<'a>>,
+    /// Of a new reservation: the latest day, UTC, that the caller takes, in place of the
+    /// reservation's.
+    #[serde(borrow)]
+    #[schema(value_type = Option<String>, format = Date, example = "2026-12-24")]
+    pub by: Option<Text<'a>>,
 }
 
 /// Body of `POST /v1/reservations`.
@@ -178,6 +182,11 @@ pub struct ReserveBody<'a> {
     pub ttl_seconds: Option<Num>,
     /// Take what there is instead of all or nothing.
     pub allow_partial: Option<bool>,
+    /// The latest day, UTC, that the caller takes; each line is promised for the first day on which
+    /// all its units can be. Left out: the units must be on hand.
+    #[serde(borrow)]
+    #[schema(value_type = Option<String>, format = Date, example = "2026-12-24")]
+    pub by: Option<Text<'a>>,
     /// What to hold; lines of the same SKU and node are summed.
     #[serde(borrow)]
     #[schema(value_type = Vec<LineBody<'static>>, required = true, min_items = 1, max_items = 500)]
@@ -206,6 +215,10 @@ pub struct BatchItem<'a> {
     pub ttl_seconds: Option<Num>,
     /// Take what there is instead of all or nothing.
     pub allow_partial: Option<bool>,
+    /// The latest day, UTC, that the caller takes; left out: the units must be on hand.
+    #[serde(borrow)]
+    #[schema(value_type = Option<String>, format = Date, example = "2026-12-24")]
+    pub by: Option<Text<'a>>,
     /// What to hold.
     #[serde(borrow)]
     #[schema(value_type = Vec<LineBody<'static>>, required = true, min_items = 1, max_items = 500)]
@@ -220,6 +233,7 @@ impl<'a> BatchItem<'a> {
             reference: self.reference,
             ttl_seconds: self.ttl_seconds,
             allow_partial: self.allow_partial,
+            by: self.by,
             lines: self.lines,
         }
     }
@@ -453,69 +467,6 @@ pub struct SettingsBody<'a> {
     pub over: Option<Text<'a>>,
 }
 
-/// Body of `POST /v1/shares/moves`.
-#[derive(Debug, serde::Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = ShareMovesRequest)]
-pub struct SharesBody<'a> {
-    /// The items; all are done or none.
-    #[serde(borrow)]
-    #[schema(value_type = Vec<ShareBody<'static>>, required = true, min_items = 1, max_items = 1_000)]
-    pub items: Option<List<ShareBody<'a>>>,
-    /// Why, for the change log.
-    #[serde(borrow)]
-    #[schema(value_type = Option<String>, max_length = 200)]
-    pub reason: Option<Text<'a>>,
-    /// Who, for the change log.
-    #[serde(borrow)]
-    #[schema(value_type = Option<String>, max_length = 200)]
-    pub operator: Option<Text<'a>>,
-}
-
-/// One item of `POST /v1/shares/moves`.
-#[derive(Debug, serde::Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = ShareMoveItem)]
-pub struct ShareBody<'a> {
-    /// Of what.
-    #[serde(borrow)]
-    #[schema(value_type = String, required = true)]
-    pub sku: Option<Text<'a>>,
-    /// Whose share becomes smaller.
-    #[serde(borrow)]
-    #[schema(value_type = String, required = true)]
-    pub from: Option<Text<'a>>,
-    /// Whose share becomes larger.
-    #[serde(borrow)]
-    #[schema(value_type = String, required = true)]
-    pub to: Option<Text<'a>>,
-    /// By how many units, at least one.
-    #[schema(value_type = u64, required = true, minimum = 1)]
-    pub units: Option<Num>,
-}
-
-/// Body of `POST /v1/policy/rollback`.
-#[derive(Debug, serde::Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = RollbackRequest)]
-pub struct RollbackBody<'a> {
-    /// The version whose policy is put again, as a new one.
-    #[schema(value_type = u64, required = true, minimum = 1)]
-    pub version: Option<Num>,
-    /// Who, for the change log.
-    #[serde(borrow)]
-    #[schema(value_type = Option<String>, max_length = 200)]
-    pub operator: Option<Text<'a>>,
-    /// Why, for the change log.
-    #[serde(borrow)]
-    #[schema(value_type = Option<String>, max_length = 200)]
-    pub reason: Option<Text<'a>>,
-    /// Why the freeze of a campaign is overridden.
-    #[serde(borrow, rename = "override")]
-    #[schema(value_type = Option<String>, max_length = 200)]
-    pub over: Option<Text<'a>>,
-}
-
 /// Body of `POST /v1/atp`.
 #[derive(Debug, serde::Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -533,9 +484,9 @@ pub struct AtpBody<'a> {
     #[serde(borrow)]
     #[schema(value_type = Option<String>)]
     pub node: Option<Text<'a>>,
-    /// Up to which moment, RFC 3339.
+    /// Up to which day, as `2026-12-24` or an RFC 3339 time.
     #[serde(borrow)]
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>)]
     pub until: Option<Text<'a>>,
     /// `strong` or `mirror`.
     #[serde(borrow)]

@@ -19,7 +19,7 @@ use crate::http::policy_json;
 use crate::http::render;
 use crate::ledger::policy::PutPolicyError;
 use crate::ledger::{LedgerError, time_text};
-use crate::limits::{LINES_MAX, UNITS_MAX};
+use crate::limits::{INBOUND_DAYS_MAX, INBOUND_OPEN_MAX, LINES_MAX, UNITS_MAX};
 
 /// Seconds a caller is asked to wait before trying again.
 pub const RETRY_AFTER_S: u32 = 1;
@@ -330,6 +330,11 @@ pub const fn refusal_kind(refusal: &Refusal) -> &'static Kind {
         Refusal::OverShare { .. } => &catalog::OVER_SHARE,
         Refusal::VersionMismatch { .. } => &catalog::VERSION_MISMATCH,
         Refusal::Frozen(_) => &catalog::POLICY_FROZEN,
+        Refusal::UnknownInbound { .. } => &catalog::UNKNOWN_INBOUND,
+        Refusal::OverReceipt { .. } => &catalog::OVER_RECEIPT,
+        Refusal::DueTooLate { .. } => &catalog::DUE_TOO_LATE,
+        Refusal::TooManyInbound { .. } => &catalog::TOO_MANY_INBOUND,
+        Refusal::NoDatedSupply => &catalog::NO_DATED_SUPPLY,
     }
 }
 
@@ -394,6 +399,10 @@ fn refusal_detail(refusal: &Refusal) -> Cow<'static, str> {
                 "Campaign {campaign} keeps it as it is until {until}. Nothing was changed."
             ))
         }
+        Refusal::UnknownInbound { .. }
+        | Refusal::OverReceipt { .. }
+        | Refusal::DueTooLate { .. }
+        | Refusal::TooManyInbound { .. } => Cow::Owned(inbound_detail(refusal)),
         Refusal::KeyReused
         | Refusal::UnknownReservation
         | Refusal::Expired
@@ -401,8 +410,31 @@ fn refusal_detail(refusal: &Refusal) -> Cow<'static, str> {
         | Refusal::Shipped
         | Refusal::NotHeld
         | Refusal::NotConfirmed
-        | Refusal::NotShipped => Cow::Borrowed(refusal_kind(refusal).help),
+        | Refusal::NotShipped
+        | Refusal::NoDatedSupply => Cow::Borrowed(refusal_kind(refusal).help),
     }
+}
+
+/// Of refusals of announced supply.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the others are told above")]
+fn inbound_detail(refusal: &Refusal) -> String {
+    let what = match refusal {
+        Refusal::UnknownInbound { sku, id } => format!("{sku}: nothing is announced as {id}"),
+        Refusal::OverReceipt {
+            sku,
+            id,
+            requested,
+            open,
+        } => format!("{sku}: {requested} arrived of {id}, {open} were to come"),
+        Refusal::DueTooLate { sku, id, .. } => {
+            format!("{sku}: {id} is due more than {INBOUND_DAYS_MAX} days ahead")
+        }
+        Refusal::TooManyInbound { sku } => {
+            format!("{sku}: {INBOUND_OPEN_MAX} announcements are open")
+        }
+        _ => refusal_kind(refusal).title.to_owned(),
+    };
+    format!("{what}. Nothing was changed.")
 }
 
 /// Carries a problem out of the router, like any other reply.
@@ -415,7 +447,7 @@ impl IntoResponse for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{NodeIx, Units, UnixMillis};
+    use crate::domain::{Day, NodeIx, Units, UnixMillis};
 
     /// One refusal of each kind.
     fn refusals() -> Vec<Refusal> {
@@ -477,6 +509,27 @@ mod tests {
                 until: UnixMillis(0),
             }),
         ]);
+        let id = || Box::from("po-1");
+        all.extend([
+            Refusal::UnknownInbound {
+                sku: sku(),
+                id: id(),
+            },
+            Refusal::OverReceipt {
+                sku: sku(),
+                id: id(),
+                requested: zero,
+                open: zero,
+            },
+            Refusal::DueTooLate {
+                sku: sku(),
+                id: id(),
+                due: Day::FIRST,
+                latest: Day::FIRST,
+            },
+            Refusal::TooManyInbound { sku: sku() },
+            Refusal::NoDatedSupply,
+        ]);
         all
     }
 
@@ -495,6 +548,7 @@ mod tests {
                 "idempotency_key_reused" => 422,
                 "unknown_sku" | "unknown_reservation" => 404,
                 "version_mismatch" => 412,
+                "dated_supply_not_kept" => 501,
                 _ => 409,
             };
             assert_eq!(status, expected, "{refusal:?}");

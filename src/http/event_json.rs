@@ -9,8 +9,8 @@ use crate::http::names::Names;
 use crate::http::policy_json;
 use crate::http::render;
 use crate::ledger::event::{
-    Acted, ActedLine, Body, Event, Reserved, SharesMoved, StockChanged, StockItem, StockVerb,
-    VerbKind,
+    Acted, ActedLine, Body, Event, InboundItem, InboundVerb, Reserved, SharesMoved, StockChanged,
+    StockItem, StockVerb, VerbKind,
 };
 
 /// The event's name in the API.
@@ -33,6 +33,10 @@ pub const fn type_of(body: &Body<'_>) -> &'static str {
             StockVerb::Set => "stock.set",
             StockVerb::Adjust => "stock.adjusted",
             StockVerb::Transfer => "stock.transferred",
+        },
+        Body::InboundChanged(changed) => match changed.verb {
+            InboundVerb::Put => "inbound.put",
+            InboundVerb::Receive => "inbound.received",
         },
         Body::SettingsPut { .. } => "sku.settings_changed",
         Body::SharesMoved(_) => "shares.moved",
@@ -72,6 +76,10 @@ pub fn write(json: &mut Json, event: &Event<'_>, names: Names<'_>) {
             json.raw(r#","units":"#).units(*units);
         }
         Body::StockChanged(changed) => write_stock(json, changed, names),
+        Body::InboundChanged(changed) => {
+            command_id(json, changed.key);
+            write_inbound(json, &changed.items, names);
+        }
         Body::SettingsPut {
             key,
             sku,
@@ -142,7 +150,9 @@ fn write_reserved(json: &mut Json, found: &Reserved<'_>, event: &Event<'_>, name
             .raw(r#","node":"#);
         names.write_pin(line.pin, json);
         json.raw(r#","requested":"#).units(line.requested);
-        json.raw(r#","held":"#).units(line.held).raw("}");
+        json.raw(r#","held":"#).units(line.held);
+        render::promise_date(json, line.day);
+        json.raw("}");
     }
     json.raw("]");
 }
@@ -183,6 +193,7 @@ fn write_acted_line(json: &mut Json, found: &ActedLine<'_>, names: Names<'_>) {
     for (name, units) in states {
         json.raw(",").plain(name).raw(":").units(units);
     }
+    render::promise_date(json, line.day);
     json.raw(r#","moves":["#);
     for (at, step) in found.moves.iter().enumerate() {
         json.comma(at == 0);
@@ -237,6 +248,21 @@ fn write_shares(json: &mut Json, found: &SharesMoved<'_>, names: Names<'_>) {
         json.comma(at == 0);
         let channels = (item.from, item.to);
         policy_json::moved_share(json, item.sku, channels, (item.units, item.window), names);
+    }
+    json.raw("]");
+}
+
+fn write_inbound(json: &mut Json, items: &[InboundItem<'_>], names: Names<'_>) {
+    json.raw(r#","items":["#);
+    for (at, item) in items.iter().enumerate() {
+        json.comma(at == 0)
+            .raw(r#"{"sku":"#)
+            .plain(item.sku)
+            .raw(",");
+        render::inbound_members(json, &item.entry, names);
+        json.raw(r#","received":"#).units(item.received);
+        json.raw(r#","on_hand":"#).units(item.on_hand);
+        json.raw(r#","version":"#).number(item.version).raw("}");
     }
     json.raw("]");
 }

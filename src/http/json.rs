@@ -1,6 +1,6 @@
 //! Writes JSON into one buffer, without building values first.
 
-use crate::domain::{Units, UnixMillis};
+use crate::domain::{Day, Units, UnixMillis};
 use crate::ledger::time_text;
 
 /// Bytes that most answers fit into.
@@ -128,6 +128,16 @@ impl Json {
     pub fn time(&mut self, at: UnixMillis) -> &mut Self {
         self.0.push(b'"');
         self.0.extend_from_slice(&time_text::to_text(at));
+        self.0.push(b'"');
+        self
+    }
+
+    /// A day.
+    pub fn day(&mut self, day: Day) -> &mut Self {
+        let text = time_text::to_text(day.begins());
+        let date = text.first_chunk::<{ time_text::DATE_TEXT_BYTES }>();
+        self.0.push(b'"');
+        self.0.extend_from_slice(date.map_or(&[], |date| date));
         self.0.push(b'"');
         self
     }

@@ -15,7 +15,8 @@ use utoipa::openapi::{Ref, Required, Response, ResponseBuilder};
 
 use crate::http::calls::{Answer, CALLS, Call, Place};
 use crate::http::catalog::Kind;
-use crate::http::{answers, dto, policy_answers};
+use crate::http::routes::deficits;
+use crate::http::{answers, dto, dto_inbound, dto_policy, policy_answers};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -42,16 +43,25 @@ use crate::http::{answers, dto, policy_answers};
         dto::StockSetBody,
         dto::StockAdjustBody,
         dto::StockTransferBody,
+        dto_inbound::InboundPutBody<'static>,
+        dto_inbound::InboundPutsBody,
+        dto_inbound::ReceiptBody<'static>,
+        dto_inbound::ReceiptsBody,
         answers::Reservation,
         answers::BatchResults,
         answers::StockResults,
         answers::Stock,
+        answers::Inbound,
+        answers::InboundResults,
         answers::Settings,
         answers::Atp,
         answers::AtpResults,
         answers::EventPage,
-        dto::RollbackBody<'static>,
-        dto::SharesBody<'static>,
+        answers::DeficitPage,
+        answers::DeficitReleases,
+        deficits::ReleaseBody<'static>,
+        dto_policy::RollbackBody<'static>,
+        dto_policy::SharesBody<'static>,
         policy_answers::ShareMoves,
         policy_answers::Policy,
         policy_answers::PolicyPut,

@@ -8,12 +8,13 @@ use serde_path_to_error::{Path, Segment};
 use crate::domain::command::{LineRequest, Lines};
 use crate::domain::ids::check_name;
 use crate::domain::percent::Percent;
-use crate::domain::{NodeIx, Sku, Ttl, Units};
+use crate::domain::{Day, NodeIx, Sku, Ttl, Units};
 use crate::http::catalog;
 use crate::http::dto::{LineBody, Num, Text};
 use crate::http::error::{Issues, Problem};
 use crate::http::list::TOO_LONG;
 use crate::http::names::Names;
+use crate::ledger::time_text;
 use crate::limits::{TTL_MS_MAX, UNITS_MAX};
 
 /// Reads a body. A failure is read a second time with the path to the value, for the detail.
@@ -252,12 +253,62 @@ pub fn percent(issues: &mut Issues, at: std::fmt::Arguments<'_>, value: Num) -> 
     found
 }
 
+/// The quantity of an item, which must be there.
+pub fn quantity(issues: &mut Issues, at: usize, found: Option<Num>, least: u64) -> Option<Units> {
+    let place = format_args!("/items/{at}/quantity");
+    if found.is_none() {
+        issues.push(place, "missing", "is required");
+    }
+    units(issues, place, found, least)
+}
+
+/// A day that may be left out.
+pub fn day(
+    issues: &mut Issues,
+    at: std::fmt::Arguments<'_>,
+    text: Option<&Text<'_>>,
+) -> Option<Day> {
+    let day = time_text::parse_day(text?.as_str());
+    if day.is_none() {
+        issues.push(at, "invalid", "must be a day such as 2026-12-24");
+    }
+    day
+}
+
+/// What lines are for.
+#[derive(Debug, Clone, Copy)]
+pub enum LinesOf {
+    /// A new reservation, and the latest day of the lines that name none.
+    New(Option<Day>),
+    /// A reservation that there is.
+    Existing,
+}
+
+/// The latest day of a line.
+fn latest(
+    issues: &mut Issues,
+    at: std::fmt::Arguments<'_>,
+    found: Option<&Text<'_>>,
+    of: LinesOf,
+) -> Option<Day> {
+    match (of, found) {
+        (LinesOf::Existing, Some(_)) => {
+            issues.push(at, "unexpected", "belongs to new reservations only");
+            None
+        }
+        (LinesOf::Existing, None) => None,
+        (LinesOf::New(_), Some(_)) => day(issues, at, found),
+        (LinesOf::New(by), None) => by,
+    }
+}
+
 /// Lines of a command; `None` after a mistake.
 pub fn lines<'t>(
     issues: &mut Issues,
     base: &str,
     found: &'t [LineBody<'_>],
     names: Names<'_>,
+    of: LinesOf,
 ) -> Option<Lines<'t>> {
     let line = |(at, line): (usize, &'t LineBody<'_>)| {
         let sku = sku(issues, format_args!("{base}/{at}/sku"), line.sku.as_ref());
@@ -269,10 +320,12 @@ pub fn lines<'t>(
         let place = format_args!("{base}/{at}/node");
         let node = known_node(issues, place, line.node.as_ref(), names);
         let good_node = line.node.is_none() || node.is_some();
+        let by = latest(issues, format_args!("{base}/{at}/by"), line.by.as_ref(), of);
         Some(LineRequest {
             sku: sku?,
             node,
             quantity: quantity?,
+            by,
         })
         .filter(|_| good_node)
     };

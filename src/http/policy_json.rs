@@ -85,6 +85,21 @@ pub fn of_sku(json: &mut Json, sku: &str, found: &SkuPolicy, names: Names<'_>) {
     json.raw("]}");
 }
 
+/// Why share was not moved: members of an object, after a comma.
+pub fn over_share(
+    json: &mut Json,
+    sku: &str,
+    channel: ChannelIx,
+    (requested, possible): (Units, Units),
+    names: Names<'_>,
+) {
+    json.raw(r#","sku":"#).plain(sku);
+    json.raw(r#","channel":"#);
+    names.write_channel(channel, json);
+    json.raw(r#","requested":"#).units(requested);
+    json.raw(r#","possible":"#).units(possible);
+}
+
 /// Moves of share that were made.
 pub fn moved_shares(json: &mut Json, moved: &[MovedShare], names: Names<'_>) {
     json.raw(r#"{"results":["#);

@@ -1,10 +1,13 @@
 //! Answers as JSON, written by hand: the shapes are those of [`dto`](super::dto), and the tests
 //! compare the two.
 
+use crate::domain::calendar::Bucket;
 use crate::domain::percent::Percent;
 use crate::domain::stock::{Safety, Selling};
-use crate::domain::verdict::{Excess, ReservationLine, Shortage, Stale, StockResult};
-use crate::domain::{NodeIx, Outcome, Refusal, Reservation, Settings};
+use crate::domain::verdict::{
+    Excess, InboundResult, ReservationLine, Shortage, Stale, StockResult,
+};
+use crate::domain::{Day, Inbound, NodeIx, Outcome, Refusal, Reservation, Settings};
 use crate::http::json::Json;
 use crate::http::names::Names;
 use crate::http::policy_json;
@@ -16,6 +19,7 @@ pub fn outcome(json: &mut Json, outcome: &Outcome, names: Names<'_>) {
         Outcome::Reservation(found) => reservation(json, found, names),
         Outcome::Stock(results) => stock_results(json, results, names),
         Outcome::Shares(moved) => policy_json::moved_shares(json, moved, names),
+        Outcome::Inbound(results) => inbound_results(json, results, names),
         Outcome::Settings {
             sku,
             settings: found,
@@ -62,7 +66,41 @@ fn reservation_line(json: &mut Json, found: &ReservationLine, names: Names<'_>) 
     json.raw(r#","shipped":"#).units(line.shipped);
     json.raw(r#","released":"#).units(line.released);
     json.raw(r#","expired":"#).units(line.expired);
-    json.raw(r#","returned":"#).units(line.returned).raw("}");
+    json.raw(r#","returned":"#).units(line.returned);
+    promise_date(json, line.day);
+    json.raw("}");
+}
+
+/// The day that units are promised for, where they were promised for one.
+pub fn promise_date(json: &mut Json, day: Option<Day>) {
+    if let Some(day) = day {
+        json.raw(r#","promise_date":"#).day(day);
+    }
+}
+
+fn inbound_results(json: &mut Json, results: &[InboundResult], names: Names<'_>) {
+    json.raw(r#"{"results":["#);
+    for (at, item) in results.iter().enumerate() {
+        json.comma(at == 0)
+            .raw(r#"{"sku":"#)
+            .plain(&item.sku)
+            .raw(",");
+        inbound_members(json, &item.entry, names);
+        json.raw(r#","received":"#).units(item.received);
+        json.raw(r#","on_hand":"#).units(item.on_hand);
+        json.raw(r#","version":"#).number(item.version).raw("}");
+    }
+    json.raw("]}");
+}
+
+/// The members of what is announced.
+pub fn inbound_members(json: &mut Json, entry: &Inbound, names: Names<'_>) {
+    json.raw(r#""id":"#).plain(&entry.id);
+    json.raw(r#","kind":"#).plain(entry.kind.as_str());
+    json.raw(r#","node":"#);
+    names.write_node(entry.node, json);
+    json.raw(r#","due":"#).day(entry.due);
+    json.raw(r#","open":"#).units(entry.units);
 }
 
 fn stock_results(json: &mut Json, results: &[StockResult], names: Names<'_>) {
@@ -115,7 +153,7 @@ pub const fn selling_word(selling: Selling) -> &'static str {
 }
 
 /// Stock of a SKU.
-pub fn stock(json: &mut Json, sku: &str, found: &StockView, names: Names<'_>) {
+pub fn stock(json: &mut Json, sku: &str, found: &StockView, today: Day, names: Names<'_>) {
     json.raw(r#"{"sku":"#).plain(sku);
     json.raw(r#","on_hand":"#).units(found.on_hand);
     json.raw(r#","unavailable":"#).units(found.unavailable);
@@ -137,15 +175,36 @@ pub fn stock(json: &mut Json, sku: &str, found: &StockView, names: Names<'_>) {
         json.raw(r#","unavailable":"#).units(place.unavailable);
         json.raw(r#","pinned":"#).units(place.pinned).raw("}");
     }
+    json.raw("]");
+    if !found.inbound.is_empty() {
+        json.raw(r#","inbound":["#);
+        announced(json, &found.inbound, today, names);
+        json.raw("]");
+    }
+    json.raw("}");
+}
+
+/// What is announced of a SKU.
+pub fn inbound(json: &mut Json, sku: &str, found: &[Inbound], today: Day, names: Names<'_>) {
+    json.raw(r#"{"sku":"#).plain(sku).raw(r#","items":["#);
+    announced(json, found, today, names);
     json.raw("]}");
+}
+
+fn announced(json: &mut Json, found: &[Inbound], today: Day, names: Names<'_>) {
+    for (at, entry) in found.iter().enumerate() {
+        json.comma(at == 0).raw("{");
+        inbound_members(json, entry, names);
+        json.raw(r#","overdue":"#).bool(entry.due < today).raw("}");
+    }
 }
 
 /// What may be promised of a SKU.
 pub fn availability(
     json: &mut Json,
     sku: &str,
-    channel: Option<&str>,
-    node: Option<&str>,
+    (channel, node): (Option<&str>, Option<&str>),
+    until: Option<Day>,
     found: &Availability,
     names: Names<'_>,
 ) {
@@ -167,7 +226,29 @@ pub fn availability(
         json.raw(",");
         policy_json::share_members(json, share, names);
     }
-    json.raw("}}");
+    json.raw("}");
+    dates(json, &found.dates, until);
+    json.raw("}");
+}
+
+/// What may be promised for later days; nothing where nothing is announced.
+fn dates(json: &mut Json, found: &[Bucket], until: Option<Day>) {
+    if found.is_empty() {
+        return;
+    }
+    json.raw(r#","dates":["#);
+    let dated = found
+        .iter()
+        .filter_map(|bucket| Some((bucket.day?, bucket)));
+    let dated = dated.filter(|(day, _)| until.is_none_or(|until| *day <= until));
+    for (at, (day, bucket)) in dated.enumerate() {
+        json.comma(at == 0).raw(r#"{"date":"#).day(day);
+        json.raw(r#","available":"#).units(bucket.available);
+        json.raw(r#","limit":"#)
+            .plain(bucket.limit.as_str())
+            .raw("}");
+    }
+    json.raw("]");
 }
 
 /// What a refusal says beyond its code and detail: members of the problem, each after a comma.
@@ -180,7 +261,9 @@ pub fn refusal_members(json: &mut Json, refusal: &Refusal, names: Names<'_>) {
         | Refusal::OverReturn { lines }
         | Refusal::PartialTransfer { lines } => excesses(json, lines, names),
         Refusal::ChangeFromStale { items } => stale(json, items, names),
-        Refusal::UnknownSku { sku } | Refusal::TooMany { sku } => {
+        Refusal::UnknownSku { sku }
+        | Refusal::TooMany { sku }
+        | Refusal::TooManyInbound { sku } => {
             json.raw(r#","sku":"#).plain(sku);
         }
         Refusal::UnknownLine { sku, node } => place(json, sku, *node, names),
@@ -199,12 +282,27 @@ pub fn refusal_members(json: &mut Json, refusal: &Refusal, names: Names<'_>) {
             channel,
             requested,
             possible,
+        } => policy_json::over_share(json, sku, *channel, (*requested, *possible), names),
+        Refusal::UnknownInbound { sku, id } => announcement(json, sku, id),
+        Refusal::OverReceipt {
+            sku,
+            id,
+            requested,
+            open,
         } => {
-            json.raw(r#","sku":"#).plain(sku);
-            json.raw(r#","channel":"#);
-            names.write_channel(*channel, json);
+            announcement(json, sku, id);
             json.raw(r#","requested":"#).units(*requested);
-            json.raw(r#","possible":"#).units(*possible);
+            json.raw(r#","open":"#).units(*open);
+        }
+        Refusal::DueTooLate {
+            sku,
+            id,
+            due,
+            latest,
+        } => {
+            announcement(json, sku, id);
+            json.raw(r#","due":"#).day(*due);
+            json.raw(r#","latest":"#).day(*latest);
         }
         Refusal::VersionMismatch { actual } => {
             json.raw(r#","version":"#).number(*actual);
@@ -220,8 +318,14 @@ pub fn refusal_members(json: &mut Json, refusal: &Refusal, names: Names<'_>) {
         | Refusal::Shipped
         | Refusal::NotHeld
         | Refusal::NotConfirmed
-        | Refusal::NotShipped => {}
+        | Refusal::NotShipped
+        | Refusal::NoDatedSupply => {}
     }
+}
+
+fn announcement(json: &mut Json, sku: &str, id: &str) {
+    json.raw(r#","sku":"#).plain(sku).raw(r#","id":"#);
+    json.plain(id);
 }
 
 fn place(json: &mut Json, sku: &str, node: Option<NodeIx>, names: Names<'_>) {
@@ -241,6 +345,9 @@ fn shortages(json: &mut Json, found: &[Shortage], names: Names<'_>) {
         json.raw(r#","available":"#).units(short.available);
         json.raw(r#","short":"#).units(short.short());
         json.raw(r#","limit":"#).plain(short.limit.as_str());
+        if let Some(day) = short.next {
+            json.raw(r#","next_date":"#).day(day);
+        }
         if let Some(by) = &short.bound {
             json.raw(",");
             let rest = format_args!("{} would have passed", short.available);

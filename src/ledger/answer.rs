@@ -4,12 +4,13 @@
 use crate::domain::command::StockChange;
 use crate::domain::line::Move;
 use crate::domain::verdict::{
-    MovedShare, Outcome, Reservation, ReservationLine, StockResult, Verdict,
+    InboundResult, MovedShare, Outcome, Reservation, ReservationLine, StockResult, Verdict,
 };
-use crate::domain::{Line, Units, UnixMillis};
+use crate::domain::{Day, Line, NodeIx, Units, UnixMillis};
 use crate::ledger::Answer;
 use crate::ledger::event::{
-    Acted, Body, Reserved, ShareMove, SharesMoved, StockChanged, StockVerb,
+    Acted, Body, InboundChanged, InboundItem, Reserved, ShareMove, SharesMoved, StockChanged,
+    StockVerb,
 };
 
 /// The verdict of the command that caused this event; `None` for events without a command.
@@ -28,6 +29,7 @@ pub(super) fn verdict_of(at: UnixMillis, body: Body<'_>) -> Option<Verdict> {
             sku: sku.into(),
             settings: after,
         })),
+        Body::InboundChanged(changed) => Some(Ok(Outcome::Inbound(inbound_results(changed)))),
         Body::Refused { refusal, .. } => Some(Err(refusal)),
     }
 }
@@ -45,8 +47,11 @@ fn shares(moved: &SharesMoved<'_>) -> Vec<MovedShare> {
 }
 
 /// A line with these units held and nothing else.
-pub(super) fn held_line(pin: Option<crate::domain::NodeIx>, held: Units) -> Line {
-    let mut line = Line::pinned(pin);
+pub(super) fn held_line(pin: Option<NodeIx>, day: Option<Day>, held: Units) -> Line {
+    let mut line = Line {
+        day,
+        ..Line::pinned(pin)
+    };
     // A new line takes any quantity: there is nothing to overflow.
     let taken = line.apply(Move::Hold(held));
     debug_assert_eq!(taken, Ok(()));
@@ -67,7 +72,7 @@ fn made(at: UnixMillis, reserved: &Reserved<'_>) -> Reservation {
             .map(|line| ReservationLine {
                 sku: line.sku.into(),
                 requested: line.requested,
-                line: held_line(line.pin, line.held),
+                line: held_line(line.pin, line.day, line.held),
             })
             .collect(),
     }
@@ -107,6 +112,17 @@ impl Answer {
         }
         self
     }
+}
+
+fn inbound_results(changed: InboundChanged<'_>) -> Vec<InboundResult> {
+    let result = |item: InboundItem<'_>| InboundResult {
+        sku: item.sku.into(),
+        entry: item.entry,
+        received: item.received,
+        on_hand: item.on_hand,
+        version: item.version,
+    };
+    changed.items.into_iter().map(result).collect()
 }
 
 fn stock_results(changed: &StockChanged<'_>) -> Vec<StockResult> {

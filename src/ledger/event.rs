@@ -5,7 +5,9 @@ use smallvec::SmallVec;
 use super::Position;
 use crate::domain::command::CommandKey;
 use crate::domain::line::Move;
-use crate::domain::{ChannelIx, Line, NodeIx, Refusal, ReservationId, Settings, Units, UnixMillis};
+use crate::domain::{
+    ChannelIx, Day, Inbound, Line, NodeIx, Refusal, ReservationId, Settings, Units, UnixMillis,
+};
 
 /// One change. Texts are borrowed from the bytes it was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +87,8 @@ pub enum Body<'a> {
         /// The document as canonical JSON.
         text: &'a str,
     },
+    /// Dated supply was announced or received.
+    InboundChanged(InboundChanged<'a>),
     /// A command was refused; kept so that its key gives the same answer again.
     Refused {
         /// The command.
@@ -118,6 +122,8 @@ pub struct ReservedLine<'a> {
     pub sku: &'a str,
     /// The node that must ship.
     pub pin: Option<NodeIx>,
+    /// The day by which its units are promised; `None`: of what was on hand.
+    pub day: Option<Day>,
     /// Units asked for.
     pub requested: Units,
     /// Units held.
@@ -251,6 +257,42 @@ pub struct StockItem<'a> {
     pub unavailable: Units,
     /// Units of the SKU that could be promised afterwards.
     pub available: Units,
+    /// Version of the SKU's stock afterwards.
+    pub version: u64,
+}
+
+/// What was done with dated supply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum InboundVerb {
+    /// Announced, in place of what had the same name.
+    Put = 1,
+    /// Arrived.
+    Receive = 2,
+}
+
+/// See [`Body::InboundChanged`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboundChanged<'a> {
+    /// The command.
+    pub key: CommandKey,
+    /// How.
+    pub verb: InboundVerb,
+    /// What.
+    pub items: Vec<InboundItem<'a>>,
+}
+
+/// One item of dated supply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboundItem<'a> {
+    /// What.
+    pub sku: &'a str,
+    /// What is still to come afterwards.
+    pub entry: Inbound,
+    /// Units that are on hand from now on.
+    pub received: Units,
+    /// Usable units of the node afterwards.
+    pub on_hand: Units,
     /// Version of the SKU's stock afterwards.
     pub version: u64,
 }

@@ -15,10 +15,12 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use crate::domain::calendar::Bucket;
+use crate::domain::deficit::Promise;
 use crate::domain::policy::Claim;
 use crate::domain::stock::NodeStock;
 use crate::domain::verdict::{BoundBy, Limit};
-use crate::domain::{ChannelIx, NodeIx, Settings, Stock, Units, UnixMillis, Verdict};
+use crate::domain::{ChannelIx, Day, Inbound, NodeIx, Settings, Stock, Units, UnixMillis, Verdict};
 
 /// Place of a committed change in the order of one ledger shard.
 ///
@@ -136,24 +138,39 @@ pub struct StockView {
     pub settings: Settings,
     /// Per node, sorted by node index.
     pub nodes: SmallVec<[NodeStock; 1]>,
+    /// What is announced, sorted by day, then name; overdue or not.
+    pub inbound: Vec<Inbound>,
 }
 
-impl From<&Stock> for StockView {
-    fn from(stock: &Stock) -> Self {
+impl StockView {
+    /// Of this stock on that day.
+    pub fn of(stock: &Stock, today: Day) -> Self {
         Self {
             on_hand: stock.on_hand(),
             unavailable: stock.unavailable(),
             held: stock.held(),
             committed: stock.committed(),
             safety_stock: stock.safety(),
-            available: stock.available(),
-            deficit: stock.deficit(),
-            low: stock.is_low(),
+            available: stock.available(today),
+            deficit: stock.deficit(today),
+            low: stock.is_low(today),
             version: stock.version(),
             settings: stock.settings(),
             nodes: SmallVec::from_slice(stock.nodes()),
+            inbound: stock.calendar().inbound().to_vec(),
         }
     }
+}
+
+/// A SKU whose promises exceed what is there, with all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deficit {
+    /// What.
+    pub sku: Box<str>,
+    /// Its stock.
+    pub stock: StockView,
+    /// Its lines with open units, in no order.
+    pub promises: Vec<Promise>,
 }
 
 /// How new an answer must be.
@@ -217,7 +234,7 @@ impl Share {
 }
 
 /// What may be promised of a SKU now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Availability {
     /// The most that one line may take; zero while selling is suspended.
     pub available: Units,
@@ -231,6 +248,8 @@ pub struct Availability {
     pub safety_stock: Units,
     /// Units free at the node asked for; `None` when no node was named.
     pub at_node: Option<Units>,
+    /// What may be promised for later days, beginning with now; nothing where nothing is announced.
+    pub dates: Vec<Bucket>,
     /// How the channel asked for stands; `None` when none was named, or no rule is in force.
     pub share: Option<Share>,
     /// Moment of the answer.
@@ -250,7 +269,16 @@ impl Availability {
         claim: Option<Claim<'_>>,
         as_of: UnixMillis,
     ) -> Self {
-        let (available, limit) = stock.room(node, Units::ZERO, claim);
+        let today = Day::of(as_of);
+        let dates = if stock.calendar().inbound().is_empty() {
+            Vec::new()
+        } else {
+            stock.profile(today, node, claim)
+        };
+        let (available, limit) = match dates.first() {
+            Some(now) => (now.available, now.limit),
+            None => stock.room(node, Units::ZERO, claim),
+        };
         Self {
             share: claim.map(|claim| Share::of(stock, claim)),
             available,
@@ -258,7 +286,8 @@ impl Availability {
             on_hand: stock.on_hand(),
             promised: stock.promised(),
             safety_stock: stock.safety(),
-            at_node: node.map(|node| stock.node(node).unpinned()),
+            at_node: node.map(|node| stock.spare(node, today)),
+            dates,
             as_of,
         }
     }

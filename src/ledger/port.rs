@@ -7,8 +7,8 @@ use super::event::{Cursor, EventPage};
 use super::policy::{PolicyInForce, PolicyPut, PolicyVersion, PutPolicyError, SkuPolicy};
 use super::remote::RemoteLedger;
 use super::{
-    About, Answer, Availability, Consistency, EventsError, Health, LedgerError, Position, Recount,
-    StockView, export,
+    About, Answer, Availability, Consistency, Deficit, EventsError, Health, LedgerError, Position,
+    Recount, StockView, export,
 };
 use crate::blocking::wait_for;
 use crate::domain::command::Keyed;
@@ -125,6 +125,23 @@ impl Ledger {
         match self {
             Self::Embedded(ledger) => settled(ledger, ledger.sku_policy(sku, channel)?).await,
             Self::Remote(_) => Err(LedgerError::Unavailable),
+        }
+    }
+
+    /// SKUs that are promised beyond what is there, in the order of their names, those after a
+    /// name, at most `limit`. Goes through everything: not for a thread that must not block.
+    pub async fn deficits(&self, after: &str, limit: usize) -> Result<Vec<Deficit>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => ledger.deficits(after, limit),
+            Self::Remote(ledger) => ledger.deficits(after, limit).await,
+        }
+    }
+
+    /// The same of one SKU; `None`: unknown, or nothing is missing.
+    pub async fn deficit(&self, sku: Sku<'_>) -> Result<Option<Deficit>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => ledger.deficit(sku),
+            Self::Remote(ledger) => ledger.deficit(sku).await,
         }
     }
 
@@ -332,7 +349,7 @@ impl Ledger {
     pub fn policy(&self) -> Option<Arc<PolicyInForce>> {
         match self {
             Self::Embedded(ledger) => ledger.policy(),
-            Self::Remote(_) => None,
+            Self::Remote(ledger) => ledger.policy(),
         }
     }
 
@@ -340,7 +357,7 @@ impl Ledger {
     pub async fn read_policy(&self) -> Result<Option<Arc<PolicyInForce>>, LedgerError> {
         match self {
             Self::Embedded(ledger) => settled(ledger, ledger.policy()).await,
-            Self::Remote(_) => Ok(None),
+            Self::Remote(ledger) => ledger.read_policy().await,
         }
     }
 
@@ -351,7 +368,7 @@ impl Ledger {
                 let versions = settled(ledger, Some(ledger.policy_versions())).await?;
                 Ok(versions.unwrap_or_default())
             }
-            Self::Remote(_) => Ok(Vec::new()),
+            Self::Remote(ledger) => ledger.policy_versions().await,
         }
     }
 
@@ -363,7 +380,7 @@ impl Ledger {
                 ledger.wait(sequence).await?;
                 Ok(version)
             }
-            Self::Remote(_) => Err(LedgerError::Unavailable.into()),
+            Self::Remote(ledger) => ledger.put_policy(put).await,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::Recount;
-use crate::domain::{ChannelIx, Line, NodeIx, Stock, Units};
+use crate::domain::{ChannelIx, Day, Line, NodeIx, Stock, Units};
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
@@ -12,6 +12,7 @@ pub(super) struct Sums {
     committed: u64,
     pinned: HashMap<NodeIx, u64>,
     used: HashMap<ChannelIx, u64>,
+    dated: HashMap<(Day, Option<NodeIx>), u64>,
 }
 
 impl Sums {
@@ -22,10 +23,13 @@ impl Sums {
             *self.pinned.entry(node).or_default() += line.open().get();
         }
         *self.used.entry(channel).or_default() += line.open().get();
+        if let Some(day) = line.day.filter(|_| !line.open().is_zero()) {
+            *self.dated.entry((day, line.pin)).or_default() += line.open().get();
+        }
     }
 
     /// Says where they differ from the counters of the SKU, and counts it.
-    pub(super) fn judge(&self, sku: &str, stock: Option<&Stock>, found: &mut Recount) {
+    pub(super) fn judge(&self, sku: &str, stock: Option<&Stock>, today: Day, found: &mut Recount) {
         let Some(stock) = stock else {
             if self.held + self.committed > 0 {
                 found.violation(|| format!("sku {sku}: reserved, but it has no stock"));
@@ -52,10 +56,11 @@ impl Sums {
             }
         }
         self.judge_uses(sku, stock, found);
+        self.judge_promises(sku, stock, found);
         found.skus += 1;
         found.units_promised += stock.promised().get();
         found.units_on_hand += stock.on_hand().get();
-        found.deficits += u64::from(stock.deficit() > Units::ZERO);
+        found.deficits += u64::from(stock.deficit(today) > Units::ZERO);
     }
 
     fn judge_uses(&self, sku: &str, stock: &Stock, found: &mut Recount) {
@@ -74,6 +79,22 @@ impl Sums {
                     )
                 });
             }
+        }
+    }
+
+    fn judge_promises(&self, sku: &str, stock: &Stock, found: &mut Recount) {
+        let promises = stock.calendar().promises().iter();
+        let counted: HashMap<_, _> = promises
+            .map(|promise| ((promise.day, promise.pin), promise.units.get()))
+            .collect();
+        if counted != self.dated {
+            let (counters, records) = (counted.len(), self.dated.len());
+            found.violation(|| {
+                format!(
+                    "sku {sku}: what is promised for days ({counters} of them) is not what its \
+                     lines sum to ({records})"
+                )
+            });
         }
     }
 }

@@ -4,10 +4,13 @@
 //! (`civil_from_days`, `days_from_civil`): an era is 400 years of 146,097 days, and a year begins
 //! in March, so that the leap day is its last.
 
-use crate::domain::UnixMillis;
+use crate::domain::{Day, UnixMillis};
 
 /// Length of the text of a moment: `2026-11-23T01:02:03.004Z`.
 pub const TIME_TEXT_BYTES: usize = 24;
+
+/// Length of the text of a day: `2026-11-23`.
+pub const DATE_TEXT_BYTES: usize = 10;
 
 const DAY_MS: i64 = 86_400_000;
 /// 9999-12-31T23:59:59.999Z: the last moment that the format can say.
@@ -103,30 +106,35 @@ fn zone(text: &[u8]) -> Option<i64> {
     }
 }
 
+/// Reads a day, `2026-11-23`. `None` when it is not one.
+pub fn parse_day(text: &str) -> Option<Day> {
+    Day::new(u16::try_from(days_of(text.as_bytes())?).ok()?)
+}
+
+fn days_of(text: &[u8]) -> Option<i64> {
+    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = *text else {
+        return None;
+    };
+    let (year, month) = (digits(&[y1, y2, y3, y4])?, digits(&[m1, m2])?);
+    let day = digits(&[d1, d2])?;
+    let fits = (1..=12).contains(&month) && (1..=days_of_month(year, month)).contains(&day);
+    fits.then(|| days_from_civil(year, month, day))
+}
+
 /// Reads RFC 3339, any zone; digits beyond the millisecond are dropped. `None` when it is not one.
 pub fn parse(text: &str) -> Option<UnixMillis> {
-    let (day, rest) = text.as_bytes().split_at_checked(10)?;
+    let (day, rest) = text.as_bytes().split_at_checked(DATE_TEXT_BYTES)?;
     let (time, rest) = rest.split_at_checked(9)?;
-    let marks = [
-        (day.get(4), b'-'),
-        (day.get(7), b'-'),
-        (time.get(3), b':'),
-        (time.get(6), b':'),
-    ];
+    let marks = [(time.get(3), b':'), (time.get(6), b':')];
     if marks.iter().any(|(found, mark)| *found != Some(mark))
         || !matches!(time.first(), Some(b'T' | b't' | b' '))
     {
         return None;
     }
-    let (year, month) = (digits(day.get(..4)?)?, digits(day.get(5..7)?)?);
-    let day = digits(day.get(8..)?)?;
+    let days = days_of(day)?;
     let hour = digits(time.get(1..3)?)?;
     let (minute, second) = (digits(time.get(4..6)?)?, digits(time.get(7..)?)?);
-    let fits = (1..=12).contains(&month)
-        && (1..=days_of_month(year, month)).contains(&day)
-        && hour <= 23
-        && minute <= 59
-        && second <= 60;
+    let fits = hour <= 23 && minute <= 59 && second <= 60;
     if !fits {
         return None;
     }
@@ -145,7 +153,6 @@ pub fn parse(text: &str) -> Option<UnixMillis> {
         sum * 10 + fraction.get(at).map_or(0, |b| i64::from(b - b'0'))
     });
     let seconds = (hour * 60 + minute) * 60 + second;
-    let days = days_from_civil(year, month, day);
     Some(UnixMillis(
         days * DAY_MS + seconds * 1_000 + ms - zone(rest)?,
     ))

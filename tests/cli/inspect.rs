@@ -120,6 +120,7 @@ fn an_oversell_in_the_journal_is_6() {
         let line = ReservedLine {
             sku: "A",
             pin: None,
+            day: None,
             requested: held,
             held,
         };

@@ -5,14 +5,16 @@ use std::fmt::Debug;
 
 use holdfast::domain::command::{CommandKey, Keyed};
 use holdfast::domain::hash::Hasher;
+use holdfast::domain::policy::{Document, Policy};
 use holdfast::domain::stock::NodeStock;
-use holdfast::domain::{ChannelIx, NodeIx, Refusal, ReservationId, Sku, UnixMillis};
+use holdfast::domain::{ChannelIx, Day, NodeIx, Refusal, ReservationId, Sku, UnixMillis};
+use holdfast::ledger::policy::text;
 use holdfast::ledger::remote::wire::command::{Read, Table, encode, encode_expire, encode_read};
 use holdfast::ledger::remote::wire::reply::BatchReply;
 use holdfast::ledger::{Availability, StockView};
 
 use crate::partition::{Partition, answer};
-use crate::support::check::{Coverage, Mismatch, START};
+use crate::support::check::{Coverage, Mismatch, START, unexplained};
 use crate::support::history::{CHANNEL_NAMES, CHANNELS, NODES, REFERENCES, SKUS, Step};
 use crate::support::model::{Model, Reply, is_recorded};
 use crate::support::rng::Rng;
@@ -123,7 +125,12 @@ impl<'h> Run<'_, 'h> {
                 self.wall += by;
                 Ok(())
             }
-            Step::Tick | Step::Restart | Step::Snapshot | Step::Policy(_) => {
+            Step::Policy(document) => {
+                self.send()?;
+                self.put_policy(document);
+                Ok(())
+            }
+            Step::Tick | Step::Restart | Step::Snapshot => {
                 self.send()?;
                 self.ask(&[encode_expire()]).map(drop)
             }
@@ -132,6 +139,26 @@ impl<'h> Run<'_, 'h> {
                 self.compare()
             }
         }
+    }
+
+    fn put_policy(&mut self, document: &Document) {
+        if Policy::compile(document, |_| None).is_err() {
+            *self.coverage.entry("policy_faults").or_default() += 1;
+            return;
+        }
+        self.now = self.now.max(self.wall);
+        let channels = { document.channels.iter() }.map(|of| (Table::Channels, of.name.clone()));
+        let names: Vec<_> = channels.collect();
+        let indexes = self.partition.name(self.wall, &names);
+        let index_of = |name: &str| {
+            let at = names.iter().position(|(_, known)| known == name)?;
+            indexes[at].map(ChannelIx)
+        };
+        let policy = Policy::compile(document, index_of).unwrap();
+        let text = text::write(document);
+        self.partition.put_policy(self.wall, &policy, &text);
+        self.model.put_policy(document);
+        *self.coverage.entry("policy").or_default() += 1;
     }
 
     /// Whatever is counted again agrees with its records.
@@ -162,7 +189,11 @@ impl<'h> Run<'_, 'h> {
                 .execute(self.now, waiting.key, keyed.key.id, script);
             self.count(&expected);
             let label = format!("verdict of {}", waiting.key);
-            same(&label, &given.verdict, &expected.verdict)?;
+            same(
+                &label,
+                &unexplained(given.verdict.clone()),
+                &expected.verdict,
+            )?;
             same("replayed", &given.replayed, &expected.replayed)?;
             if matches!(script, Script::Reserve { .. }) && given.verdict.is_ok() && !given.replayed
             {
@@ -235,7 +266,7 @@ impl<'h> Run<'_, 'h> {
                 &self.model.reservation(key),
             )?;
             let settled = reply.settled(at + 1, id).unwrap().map(|a| Reply {
-                verdict: a.verdict,
+                verdict: unexplained(a.verdict),
                 replayed: a.replayed,
             });
             same(&format!("settled {key}"), &settled, &self.model.settle(key))?;
@@ -273,7 +304,7 @@ impl<'h> Run<'_, 'h> {
                 &expected,
             )?;
         }
-        let mut view = stock.as_ref().map(StockView::from);
+        let mut view = stock.as_ref().map(|stock| StockView::of(stock, Day::FIRST));
         if let Some(view) = &mut view {
             view.nodes.retain(|n| *n != NodeStock::empty(n.node));
         }

@@ -45,6 +45,7 @@ fn reserve(id: u128, quantity: u64) -> Keyed<'static> {
         sku: Sku::new("a").unwrap(),
         node: None,
         quantity: Units::new(quantity).unwrap(),
+        by: None,
     };
     let command = Command::Reserve(Reserve {
         channel: Channel {

@@ -14,7 +14,7 @@ use crate::batches::run;
 use crate::partition::Partition;
 use crate::server::{Kind, Server};
 use crate::support::check::START;
-use crate::support::driven::{id_of, open, submit};
+use crate::support::driven::{id_of, open, put_policy, submit};
 use crate::support::history::{Maker, Step};
 use crate::support::memory::Memory;
 use crate::support::script::Script;
@@ -38,6 +38,7 @@ impl Told {
             Body::Reserved(_)
             | Body::Acted(_)
             | Body::StockChanged(_)
+            | Body::InboundChanged(_)
             | Body::SettingsPut { .. }
             | Body::PolicyPut { .. }
             | Body::SharesMoved(_)
@@ -60,6 +61,7 @@ fn history(seed: u64) -> Vec<Step> {
     let mut maker = Maker::new(seed);
     maker.backwards = false;
     maker.restart_every = u64::MAX;
+    maker.policies = seed.is_multiple_of(2);
     let mut history = maker.history(1_500);
     history.push(Step::Tick);
     history.push(Step::Command {
@@ -89,7 +91,8 @@ fn embedded(seed: u64, history: &[Step]) -> Told {
                 clock.set(UnixMillis(wall));
             }
             Step::Tick => wait_for(engine.tick()).unwrap(),
-            Step::Restart | Step::Snapshot | Step::Policy(_) | Step::Compare => {}
+            Step::Policy(document) => drop(put_policy(&engine, document).unwrap()),
+            Step::Restart | Step::Snapshot | Step::Compare => {}
         }
     }
     engine.wait_blocking(last).unwrap();

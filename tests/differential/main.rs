@@ -22,8 +22,10 @@ mod partition;
 mod server;
 
 mod batches;
+mod documents;
 mod edges;
 mod events;
 mod faults;
 mod histories;
 mod mutants;
+mod rules;

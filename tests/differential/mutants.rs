@@ -7,11 +7,11 @@ use crate::support::history::Maker;
 use holdfast::ledger::remote::script::BATCH;
 
 /// What is wrong, the text that is right, and what stands there instead.
-const FAULTS: [(&str, &str, &str); 12] = [
+const FAULTS: [(&str, &str, &str); 14] = [
     (
         "one unit too many is promised",
-        "cmds[i + 1], taken) < units then return false",
-        "cmds[i + 1], taken) + 1 < units then return false",
+        "cmds[i + 1], taken, channel) < units then return false",
+        "cmds[i + 1], taken, channel) + 1 < units then return false",
     ),
     (
         "one unit too many is promised to a line alone",
@@ -20,8 +20,18 @@ const FAULTS: [(&str, &str, &str); 12] = [
     ),
     (
         "a place of a stock is left folded up",
-        "local last = SETTINGS + N_FIELDS * (#rest - REST_BYTES) / NODE_BYTES",
-        "local last = SETTINGS + N_FIELDS * ((#rest - REST_BYTES) / NODE_BYTES - 1)",
+        "local last = SETTINGS + N_FIELDS * (#rest - from + 1 - REST_BYTES) / NODE_BYTES",
+        "local last = SETTINGS + N_FIELDS * ((#rest - from + 1 - REST_BYTES) / NODE_BYTES - 1)",
+    ),
+    (
+        "a channel still uses what went back",
+        "stock[OPEN], stock.sums = stock[OPEN] - units, nil\n",
+        "",
+    ),
+    (
+        "whoever was in front used what it used before the batch",
+        "charged[stock[FRONT]], stock.charged = stock[OPEN], charged",
+        "stock.charged = charged",
     ),
     (
         "lines before are not counted",

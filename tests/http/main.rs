@@ -10,7 +10,9 @@
 
 mod connections;
 mod crowd;
+mod deficits;
 mod events;
+mod inbound;
 mod mistakes;
 mod operation;
 mod policy;

@@ -86,7 +86,7 @@ impl Setup {
                 limit: self.limit,
                 pause_min: Duration::from_millis(1),
                 pause_max: Duration::from_millis(20),
-                clock: None,
+                ..Settling::default()
             },
         };
         let meters = Meters::new();

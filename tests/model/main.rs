@@ -15,5 +15,6 @@
 mod support;
 
 mod asleep;
+mod dated;
 mod engine;
 mod rule_book;

@@ -13,7 +13,7 @@ use holdfast::domain::verdict::{
     MovedShare, Outcome, Refusal, ReservationLine, StockResult, Verdict,
 };
 use holdfast::domain::{
-    ChannelIx, Charge, Line, NodeIx, Reservation, ReservationId, Settings, Sku, Stock, Units,
+    ChannelIx, Charge, Day, Line, NodeIx, Reservation, ReservationId, Settings, Sku, Stock, Units,
     UnixMillis,
 };
 use holdfast::ledger::{Answer, Availability, Position, StockView};
@@ -80,6 +80,7 @@ impl Book {
             Command::Stock(stock) => self.stock_command(stock),
             Command::PutSettings(put) => self.settings_command(put),
             Command::MoveShares(moves) => self.shares_command(moves),
+            Command::Inbound(_) => unreachable!("these histories announce nothing"),
         }
     }
 
@@ -91,8 +92,9 @@ impl Book {
             let rule = self.rule(lines[at].sku.as_str())?;
             Some(Claim { channel, rule })
         };
-        let grants = decide::reserve(&reserve.lines, reserve.allow_partial, stock_of, claim_of)?;
         let now = UnixMillis(self.now);
+        let (partial, today) = (reserve.allow_partial, Day::of(now));
+        let grants = decide::reserve(&reserve.lines, partial, today, stock_of, claim_of)?;
         let mut reservation = Reservation {
             id: ReservationId(id),
             channel,
@@ -111,7 +113,7 @@ impl Book {
         for (line, granted) in reservation.lines.iter_mut().zip(grants) {
             let window = UnixMillis::default();
             let charge = Charge { channel, window };
-            make(&mut self.stocks, charge, line, Move::Hold(granted));
+            make(&mut self.stocks, charge, line, Move::Hold(granted.units));
         }
         if let Some(reference) = reserve.reference {
             self.references
@@ -151,7 +153,9 @@ impl Book {
             command.change,
             holdfast::domain::command::StockChange::Transfer(_)
         );
-        let places = decide::stock(&command.change, |sku| self.stocks.get(sku.as_str()))?;
+        let today = Day::of(UnixMillis(self.now));
+        let stock_of = |sku: Sku<'_>| self.stocks.get(sku.as_str());
+        let places = decide::stock(&command.change, today, stock_of)?;
         for place in &places {
             let stock = self
                 .stocks
@@ -172,7 +176,7 @@ impl Book {
                 node: place.before.node,
                 on_hand: place.on_hand,
                 unavailable: place.unavailable,
-                available: stock.available(),
+                available: stock.available(today),
                 version: stock.version(),
             }
         });
@@ -221,9 +225,7 @@ fn make(
     step: Move,
 ) {
     let stock = stocks.get_mut(&*line.sku).unwrap();
-    stock
-        .apply(line.line.pin, line.line.open(), step, charge)
-        .unwrap();
+    stock.apply(&line.line, step, charge).unwrap();
     line.line.apply(step).unwrap();
 }
 
@@ -311,7 +313,9 @@ impl Subject for Book {
     }
 
     fn stock(&self, sku: &str) -> Option<StockView> {
-        self.stocks.get(sku).map(StockView::from)
+        let today = Day::of(UnixMillis(self.now()));
+        let stock = self.stocks.get(sku);
+        stock.map(|stock| StockView::of(stock, today))
     }
 
     fn settings(&self, sku: &str) -> Option<Settings> {

@@ -1,5 +1,6 @@
 //! A whole engine in memory, and what the tests ask of it.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use holdfast::blocking::wait_for;
@@ -24,6 +25,7 @@ pub(crate) struct Desk {
     pub(crate) storage: SimStorage,
     pub(crate) clock: Clock,
     pub(crate) engine: Engine,
+    tries: Cell<u64>,
 }
 
 pub(crate) fn config(clock: &Clock) -> EngineConfig {
@@ -43,23 +45,37 @@ impl Desk {
             storage,
             clock,
             engine,
+            tries: Cell::default(),
         }
     }
 
     /// Closes the engine and opens it again.
     pub(crate) fn restarted(self) -> Self {
         self.engine.close().unwrap();
-        Self::over(self.storage, self.clock)
+        Self {
+            tries: self.tries,
+            ..Self::over(self.storage, self.clock)
+        }
     }
 
     /// Puts a policy after that version.
     pub(crate) fn put(&self, text: &str, after: u64) -> Result<PolicyVersion, PutPolicyError> {
+        self.put_over(text, after, "")
+    }
+
+    /// [`Self::put`], whatever is frozen, for that reason.
+    pub(crate) fn put_over(
+        &self,
+        text: &str,
+        after: u64,
+        over: &str,
+    ) -> Result<PolicyVersion, PutPolicyError> {
         let put = PolicyPut {
             text,
             expected: Some(after),
             operator: "anna",
             reason: "spring",
-            over: "",
+            over,
         };
         wait_for(self.engine.put_policy(&put))
     }
@@ -87,20 +103,32 @@ impl Desk {
     }
 
     pub(crate) fn hold(&self, key: &str, channel: &str, sku: &str, quantity: u64) -> Verdict {
-        let line = LineRequest {
+        let ttl = HoldTtl::Asked(Ttl::from_millis(3_600_000).unwrap());
+        self.hold_for(key, channel, &[(sku, quantity)], ttl)
+    }
+
+    pub(crate) fn hold_for(
+        &self,
+        key: &str,
+        channel: &str,
+        lines: &[(&str, u64)],
+        ttl: HoldTtl,
+    ) -> Verdict {
+        let lines = lines.iter().map(|(sku, quantity)| LineRequest {
             sku: Sku::new(sku).unwrap(),
             node: None,
-            quantity: units(quantity),
-        };
+            quantity: units(*quantity),
+            by: None,
+        });
         let command = Command::Reserve(Reserve {
             channel: Channel {
                 name: channel,
                 index: None,
             },
             reference: None,
-            ttl: HoldTtl::Asked(Ttl::from_millis(3_600_000).unwrap()),
+            ttl,
             allow_partial: false,
-            lines: Lines::try_new([line]).unwrap(),
+            lines: Lines::try_new(lines).unwrap(),
         });
         self.execute(key, command)
     }
@@ -136,9 +164,11 @@ impl Desk {
         }
     }
 
-    /// A number that was not there before.
+    /// A number that was not there before. Also after a restart, since the keys are kept.
     fn next(&self) -> u64 {
-        self.engine.durable(0).sequence
+        let next = self.tries.get() + 1;
+        self.tries.set(next);
+        next
     }
 }
 

@@ -16,7 +16,7 @@ use holdfast::ledger::LedgerError;
 use holdfast::ledger::embedded::storage::Storage;
 use serde_json::Value;
 
-use crate::instance::{Instance, config_at, patient, set};
+use crate::instance::{Instance, config_at, hold, patient, set};
 use crate::moving::{export, into, into_storage, tally};
 use crate::nodes::Nodes;
 use crate::program_support::{folder, run};
@@ -158,6 +158,71 @@ fn a_node_that_is_silent_holds_up_none_but_its_own_partitions() {
     }
     nodes.nodes[0].thaw();
     answered(&instance, "own", &set(&own[0], 1), 0);
+}
+
+/// A crowd fills every place of a lane with commands that the silent node does not answer.
+#[test]
+fn a_crowd_at_a_silent_node_does_not_keep_the_others_from_theirs() {
+    const SKUS: usize = 96;
+    const CALLERS: usize = 384;
+    const ROUNDS: usize = 8;
+    let nodes = Nodes::start(Kind::Redis);
+    // The silent node is waited for much longer than the others take.
+    let mut config = patient(config_at(&nodes.address(), "loaded", &Clock::system()));
+    config.batcher.settling.limit = Duration::from_secs(1);
+    let instance = Instance(Engine::open_remote(config).unwrap());
+    driven::give_names(&instance.0);
+    let skus: Vec<String> = (0..SKUS).map(|sku| format!("s{sku}")).collect();
+    for sku in &skus {
+        answered(&instance, sku, &set(sku, ON_HAND), 0);
+    }
+    let (silent, others) = nodes.split(0, "loaded1:*:stock", &skus);
+    let at_silent: Vec<usize> = (0..CALLERS * silent.len() / SKUS).collect();
+    let at_others: Vec<usize> = (0..CALLERS - at_silent.len()).collect();
+    let wish = |skus: &[String], caller: usize| hold(&skus[caller % skus.len()], 1, 3_600_000);
+    nodes.nodes[0].freeze();
+    std::thread::scope(|scope| {
+        let held_up = at_silent.iter().map(|caller| {
+            let (instance, wish) = (&instance, wish(&silent, *caller));
+            scope.spawn(move || instance.try_execute(&format!("silent{caller}"), &wish, 0))
+        });
+        let held_up: Vec<_> = held_up.collect();
+        let served = at_others.iter().map(|caller| {
+            let (instance, wish) = (&instance, wish(&others, *caller));
+            scope.spawn(move || {
+                let mut asked = (0..ROUNDS).map(|round| format!("other{caller}-{round}"));
+                asked.try_for_each(|key| instance.try_execute(&key, &wish, 0).map(drop))
+            })
+        });
+        let served: Vec<_> = served.collect();
+        let answers = served.into_iter().map(|one| one.join().unwrap());
+        let failed: Vec<LedgerError> = answers.filter_map(Result::err).collect();
+        let unanswered = held_up.iter().filter(|one| !one.is_finished()).count();
+        nodes.nodes[0].thaw();
+        assert_eq!(failed, [], "all are served while one node is silent");
+        assert!(unanswered > 0, "it was silent all the time");
+        for one in held_up {
+            let told = one.join().unwrap().map(|answer| answer.verdict.is_ok());
+            let told_well = [
+                Ok(true),
+                Err(LedgerError::Unknown),
+                Err(LedgerError::Overloaded),
+            ];
+            assert!(told_well.contains(&told), "{told:?}");
+        }
+    });
+    for caller in at_silent {
+        answered(
+            &instance,
+            &format!("silent{caller}"),
+            &wish(&silent, caller),
+            0,
+        );
+    }
+    let held = skus.iter().map(|sku| instance.units(sku)[1]).sum::<u64>();
+    let asked = CALLERS * silent.len() / SKUS + at_others.len() * ROUNDS;
+    assert_eq!(held, u64::try_from(asked).unwrap(), "each key once");
+    instance.recounts_clean();
 }
 
 #[test]

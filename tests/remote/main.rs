@@ -45,6 +45,7 @@ mod model;
 mod moving;
 mod moving_parts;
 mod panes;
+mod policy;
 mod program;
 mod restock;
 mod safety;

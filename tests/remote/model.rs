@@ -4,6 +4,7 @@
 use std::cell::Cell;
 
 use holdfast::blocking::wait_for;
+use holdfast::domain::policy::Document;
 use holdfast::domain::{NodeIx, Reservation, ReservationId, Settings, Sku, UnixMillis};
 use holdfast::ledger::{Answer, Availability, Consistency, StockView};
 
@@ -11,6 +12,7 @@ use crate::instance::{Instance, Place};
 use crate::server::{Kind, Server};
 use crate::support::check::{Coverage, Subject, check};
 use crate::support::commands_wanted;
+use crate::support::driven::put_policy;
 use crate::support::history::{CHANNEL_NAMES, Maker};
 use crate::support::script::Script;
 
@@ -73,6 +75,10 @@ impl Subject for Pair<'_> {
 
     fn snapshot(&mut self) {}
 
+    fn put_policy(&mut self, document: &Document) -> bool {
+        put_policy(&self.next().0, document).unwrap().is_some()
+    }
+
     fn stock(&self, name: &str) -> Option<StockView> {
         wait_for(self.next().0.stock(sku(name))).unwrap()
     }
@@ -114,6 +120,7 @@ fn run(kind: Kind, commands: usize) -> Coverage {
     for seed in 0.. {
         let mut maker = Maker::new(seed);
         maker.backwards = false;
+        maker.policies = seed % 2 == 1;
         let history = maker.history(800);
         let seen = check(seed, &history, || Pair::new(&server));
         for (code, times) in seen.unwrap_or_else(|report| panic!("{kind:?}: {report}")) {

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 use holdfast::blocking::wait_for;
+use holdfast::domain::policy::Document;
 use holdfast::domain::{NodeIx, Outcome, Reservation, ReservationId, Settings, Sku, UnixMillis};
 use holdfast::ledger::event::{Body, Cursor};
 use holdfast::ledger::remote::script::Keys;
@@ -14,6 +15,7 @@ use crate::instance::{Instance, Place, set};
 use crate::server::{Kind, Server};
 use crate::support::check::{Coverage, Subject, check};
 use crate::support::commands_wanted;
+use crate::support::driven::put_policy;
 use crate::support::history::{CHANNEL_NAMES, Maker};
 use crate::support::script::{Ask, Script};
 
@@ -112,6 +114,10 @@ impl Subject for Spread<'_> {
 
     fn snapshot(&mut self) {}
 
+    fn put_policy(&mut self, document: &Document) -> bool {
+        put_policy(&self.next().0, document).unwrap().is_some()
+    }
+
     fn stock(&self, name: &str) -> Option<StockView> {
         wait_for(self.next().0.stock(sku(name))).unwrap()
     }
@@ -161,6 +167,7 @@ fn run(partitions: u16, commands: usize) -> Coverage {
     for seed in 0.. {
         let mut maker = Maker::new(seed);
         maker.backwards = false;
+        maker.policies = seed % 2 == 1;
         maker.reuses = false;
         let history = maker.history(400);
         let seen = check(seed, &history, || Spread::new(&server, partitions));

@@ -41,6 +41,7 @@ fn reserve(engine: &Engine, key: &str, channel: Channel<'_>, node: Option<NodeIx
         sku: sku(),
         node,
         quantity: Units::new(1).unwrap(),
+        by: None,
     };
     let command = Command::Reserve(Reserve {
         channel,

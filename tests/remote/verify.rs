@@ -54,7 +54,9 @@ fn hold_of_all(ttl: u32) -> Script {
 fn id_of(outcome: Outcome) -> Option<u128> {
     match outcome {
         Outcome::Reservation(made) => Some(made.id.0),
-        Outcome::Stock(_) | Outcome::Shares(_) | Outcome::Settings { .. } => None,
+        Outcome::Stock(_) | Outcome::Inbound(_) | Outcome::Shares(_) | Outcome::Settings { .. } => {
+            None
+        }
     }
 }
 
@@ -187,7 +189,7 @@ fn a_count_of_several_partitions_under_load_is_clean_and_finds_a_lost_part() {
             lose_a_part(&place, id);
             let lost = format!("reservation {}:", ReservationId(id));
             let found = count(counter);
-            finds_only(&found, &[&lost, "its lines sum to", "open lines are"]);
+            finds_only(&found, &[&lost, "lines sum to", "open lines are"]);
             let is_named = |sentence: &String| sentence.contains(&lost);
             assert!(found.violations.iter().any(is_named), "{found:?}");
         });
@@ -214,7 +216,7 @@ fn lose_a_part(place: &Place<'_>, id: u128) {
 fn what_is_wrong_is_found_under_load() {
     for kind in Kind::ALL {
         let server = Server::start(kind);
-        for tamper in [counter, record, deadline, entry, chain] {
+        for tamper in [held, used, record, deadline, entry, chain] {
             let place = Place::new(&server);
             let load = Load::new(&place);
             load.meanwhile(|instance| {
@@ -229,7 +231,20 @@ fn what_is_wrong_is_found_under_load() {
 }
 
 /// A held counter says one more.
-fn counter(load: &Load<'_>) -> &'static [&'static str] {
+fn held(load: &Load<'_>) -> &'static [&'static str] {
+    // After the version, which has six bytes.
+    count_one_more(load, 6);
+    &["sku quiet: held counter is 8, its lines sum to 7"]
+}
+
+/// The channel in front uses one more.
+fn used(load: &Load<'_>) -> &'static [&'static str] {
+    // After the counters, flags and safety stock, and the channel.
+    count_one_more(load, 29);
+    &["sku quiet channel 0: used are 8, lines sum to 7"]
+}
+
+fn count_one_more(load: &Load<'_>, at: usize) {
     let (mut connection, keys) = (load.place.server.connect(), load.place.keys());
     let mut ask = redis::cmd("HGET");
     let mut stock: Vec<u8> = ask
@@ -237,12 +252,10 @@ fn counter(load: &Load<'_>) -> &'static [&'static str] {
         .arg(QUIET)
         .query(&mut connection)
         .unwrap();
-    // After the version, which has six bytes.
-    stock[6] += 1;
+    stock[at] += 1;
     let mut put = redis::cmd("HSET");
     put.arg(keys.stock()).arg(QUIET).arg(stock);
     put.exec(&mut connection).unwrap();
-    &["sku quiet: held counter is 8, its lines sum to 7"]
 }
 
 /// A reservation that holds units is gone.
@@ -258,6 +271,7 @@ fn record(load: &Load<'_>) -> &'static [&'static str] {
     assert_eq!(removed, 1);
     &[
         "sku quiet: held counter is 7, its lines sum to 0",
+        "sku quiet channel 0: used are 7, lines sum to 0",
         "open lines are",
     ]
 }

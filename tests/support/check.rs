@@ -64,6 +64,14 @@ pub(crate) struct Mismatch {
 /// How often each kind of answer was given, by its code.
 pub(crate) type Coverage = BTreeMap<&'static str, u64>;
 
+/// A verdict without how limits stood, which the model does not tell.
+pub(crate) fn unexplained(mut verdict: Verdict) -> Verdict {
+    if let Err(Refusal::InsufficientStock { shortages }) = &mut verdict {
+        shortages.iter_mut().for_each(|short| short.bound = None);
+    }
+    verdict
+}
+
 struct Run<'a, S> {
     subject: &'a mut S,
     model: Model,
@@ -219,10 +227,7 @@ impl<S: Subject> Run<'_, S> {
             results.iter_mut().for_each(|result| result.version = 0);
             results.sort_by(|one, other| one.sku.cmp(&other.sku));
         }
-        if let Err(Refusal::InsufficientStock { shortages }) = &mut verdict {
-            shortages.iter_mut().for_each(|short| short.bound = None);
-        }
-        verdict
+        unexplained(verdict)
     }
 
     /// A new answer stands after all before it; a repeated one where it stood. The epoch of a

@@ -4,13 +4,17 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::server::Server;
 use bytes::Bytes;
+use holdfast::domain::UnixMillis;
 use holdfast::domain::command::Keyed;
+use holdfast::domain::policy::Policy;
 use holdfast::ledger::Recount;
+use holdfast::ledger::policy::PolicyVersion;
 use holdfast::ledger::remote::recount::recount;
 use holdfast::ledger::remote::script::{self, Identity, Keys, Meta, inlined};
 use holdfast::ledger::remote::wire::batch::batch;
 use holdfast::ledger::remote::wire::command::{Table, encode_name};
 use holdfast::ledger::remote::wire::event::Entry;
+use holdfast::ledger::remote::wire::policy::{Swap, Swapped, encode_swap, fields, flat};
 use holdfast::ledger::remote::wire::reply::{BatchReply, Item};
 use redis::{AsyncConnectionConfig, Connection, RedisError, Script, Value};
 
@@ -67,6 +71,45 @@ impl Partition {
         (0..names.len())
             .map(|at| reply.named(at).unwrap())
             .collect()
+    }
+
+    /// Puts a policy in force: what it is compiled to, and its text.
+    pub(crate) fn put_policy(&mut self, now: i64, policy: &Policy, text: &str) {
+        let stage = |step: &str, part: &[u8]| {
+            let mut call = redis::cmd("EVAL");
+            call.arg(script::STAGE).arg(2);
+            call.arg(self.keys.meta()).arg(self.keys.staged());
+            call.arg(step).arg("token").arg(part);
+            call
+        };
+        let part = flat(&fields(policy));
+        let steps = [stage("begin", b""), stage("put", &part)];
+        for step in steps {
+            step.exec(&mut self.connection).unwrap();
+        }
+        let (meta, field) = (self.keys.meta(), "policy");
+        let mut ask = redis::cmd("HGET");
+        let ask = ask.arg(meta).arg(field);
+        let expected: Option<u64> = ask.query(&mut self.connection).unwrap();
+        let expected = expected.unwrap_or(0);
+        let version = PolicyVersion {
+            version: expected + 1,
+            at: UnixMillis(now),
+            operator: "".into(),
+            reason: "".into(),
+            over: "".into(),
+            text: text.into(),
+        };
+        let swap = Swap {
+            expected,
+            version: &version,
+            keeps_text: true,
+            at: None,
+            token: "token",
+        };
+        let reply = self.call(now, &[encode_swap(&swap)]).unwrap();
+        assert_eq!(reply.swapped(0).unwrap(), Swapped::Done);
+        assert_eq!(reply.header().policy, expected + 1);
     }
 
     /// One call of the script.

@@ -110,6 +110,7 @@ fn lines(asks: &[Ask]) -> Lines<'_> {
         sku: sku(&ask.sku),
         node: ask.node.map(NodeIx),
         quantity: units(ask.quantity),
+        by: None,
     });
     Lines::try_new(requests).unwrap()
 }

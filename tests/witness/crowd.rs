@@ -164,6 +164,7 @@ fn read_feed(engine: &Engine, feed: &mut Vec<Fed>) {
                 Body::Acted(acted) => Some(acted.key.id),
                 Body::StockChanged(changed) => Some(changed.key.id),
                 Body::SharesMoved(moved) => Some(moved.key.id),
+                Body::InboundChanged(changed) => Some(changed.key.id),
                 Body::SettingsPut { key, .. } | Body::Refused { key, .. } => Some(key.id),
                 Body::Opened { .. }
                 | Body::NodeNamed { .. }

@@ -76,6 +76,7 @@ fn one_unit_off(verdict: &Verdict) -> Option<Verdict> {
         Err(Refusal::InsufficientStock { shortages }) => {
             shortages[0].available = more(shortages[0].available);
         }
+        Ok(Outcome::Inbound(results)) => results[0].on_hand = more(results[0].on_hand),
         Ok(Outcome::Settings { settings, .. }) => settings.version += 1,
         Ok(Outcome::Shares(_)) | Err(_) => return None,
     }

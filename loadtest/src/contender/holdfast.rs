@@ -89,6 +89,7 @@ impl Contender for Holdfast {
             sku: Sku::new(sku).map_err(|why| why.to_string())?,
             node: None,
             quantity: Units::new(1).ok_or("no unit")?,
+            by: None,
         };
         let ttl = Ttl::from_millis(HOLD_SECONDS * 1_000).ok_or("no time")?;
         let command = Command::Reserve(Reserve {

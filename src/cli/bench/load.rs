@@ -219,6 +219,7 @@ impl<'a> Worker<'a> {
                 sku,
                 node: None,
                 quantity: one,
+                by: None,
             };
             let lines = Lines::try_new([line]).map_err(|e| failure(&format!("{e:?}")))?;
             let (channel, reference) = (self.channel, None);

@@ -3,12 +3,14 @@
 use smallvec::SmallVec;
 
 use super::super::command::{Act, LineRequest, Verb};
+use super::super::day::Day;
 use super::super::ids::NodeIx;
 use super::super::line::{Line, Move};
 use super::super::stock::Stock;
 use super::super::time::UnixMillis;
 use super::super::units::Units;
-use super::super::verdict::{Excess, Limit, Refusal, Shortage};
+use super::super::verdict::{Excess, Refusal};
+use super::ship::{repin, ship};
 
 /// A line of the reservation as it is now.
 #[derive(Debug, Clone, Copy)]
@@ -68,9 +70,9 @@ pub fn act<'s>(
             .map(|(at, units)| (*at, Move::Commit(*units)))
             .collect(),
         Verb::Release => release(&amounts, facts),
-        Verb::Ship { from } => ship(from, &amounts, facts, stock_of)?,
+        Verb::Ship { from } => ship(from, &amounts, facts, Day::of(now), stock_of)?,
         Verb::Return { restock, to } => give_back(restock, to, &amounts, facts, stock_of)?,
-        Verb::Transfer { to } => repin(to, &amounts, facts, stock_of)?,
+        Verb::Transfer { to } => repin(to, &amounts, facts, Day::of(now), stock_of)?,
     };
     Ok(ActPlan {
         moves,
@@ -302,12 +304,12 @@ fn release(amounts: &Amounts, facts: &[LineFacts<'_>]) -> SmallVec<[(usize, Move
 }
 
 /// Stock of the SKU of the line at hand, as it is after the moves of the lines before it.
-struct Running<'a> {
-    sku: &'a str,
-    stock: Stock,
+pub(super) struct Running<'a> {
+    pub(super) sku: &'a str,
+    pub(super) stock: Stock,
 }
 
-fn running<'a, 's>(
+pub(super) fn running<'a, 's>(
     current: &mut Option<Running<'a>>,
     sku: &'a str,
     stock: impl FnOnce() -> Option<&'s Stock>,
@@ -315,90 +317,6 @@ fn running<'a, 's>(
     match current.take() {
         Some(Running { sku: same, stock }) if same == sku => stock,
         _ => stock().cloned().unwrap_or_default(),
-    }
-}
-
-fn short_of(sku: &str, node: Option<NodeIx>, asked: Units, room: Units, limit: Limit) -> Shortage {
-    Shortage {
-        sku: sku.into(),
-        node,
-        requested: asked,
-        available: room,
-        limit,
-        bound: None,
-    }
-}
-
-fn ship<'s>(
-    from: Option<NodeIx>,
-    amounts: &Amounts,
-    facts: &[LineFacts<'_>],
-    stock_of: impl Fn(usize) -> Option<&'s Stock>,
-) -> Result<SmallVec<[(usize, Move); 2]>, Refusal> {
-    let mut moves = SmallVec::new();
-    let mut shortages = Vec::new();
-    let mut current = None;
-    for (at, units) in amounts {
-        let Some(fact) = facts.get(*at) else { continue };
-        let mut stock = running(&mut current, fact.sku, || stock_of(*at));
-        match ship_line(from, fact, *units, &stock) {
-            Err(shortage) => shortages.push(shortage),
-            Ok(steps) => {
-                for step in steps {
-                    // Only tried on a copy here; the caller applies it for good and checks.
-                    let tried = stock.move_units(fact.line.pin, fact.line.open(), step);
-                    debug_assert_eq!(tried, Ok(()), "shipping within what the node has");
-                    moves.push((*at, step));
-                }
-            }
-        }
-        current = Some(Running {
-            sku: fact.sku,
-            stock,
-        });
-    }
-    if shortages.is_empty() {
-        Ok(moves)
-    } else {
-        Err(Refusal::InsufficientStock {
-            shortages: shortages.into(),
-        })
-    }
-}
-
-fn ship_line(
-    from: Option<NodeIx>,
-    fact: &LineFacts<'_>,
-    units: Units,
-    stock: &Stock,
-) -> Result<SmallVec<[Move; 2]>, Shortage> {
-    let one = |node: NodeIx, room: Units| {
-        if room < units {
-            Err(short_of(fact.sku, Some(node), units, room, Limit::Node))
-        } else {
-            Ok(SmallVec::from_iter([Move::Ship(node, units)]))
-        }
-    };
-    match (fact.line.pin, from) {
-        (Some(pin), Some(node)) if pin != node => one(node, Units::ZERO),
-        (Some(pin), _) => one(pin, stock.node(pin).on_hand),
-        (None, Some(node)) => one(node, stock.node(node).unpinned()),
-        (None, None) => {
-            let mut rest = units;
-            let mut steps = SmallVec::new();
-            for place in stock.nodes() {
-                let part = rest.min(place.unpinned());
-                if !part.is_zero() {
-                    steps.push(Move::Ship(place.node, part));
-                    rest = rest.left_after(part);
-                }
-            }
-            if rest.is_zero() {
-                return Ok(steps);
-            }
-            let room = units.left_after(rest);
-            Err(short_of(fact.sku, None, units, room, Limit::Stock))
-        }
     }
 }
 
@@ -420,7 +338,7 @@ fn give_back<'s>(
             Move::Quarantine(node, *units)
         };
         let mut stock = running(&mut current, fact.sku, || stock_of(*at));
-        if stock.move_units(fact.line.pin, Units::ZERO, step).is_err() || !stock.fits() {
+        if stock.move_units(&fact.line, step).is_err() || !stock.fits() {
             return Err(Refusal::TooMany {
                 sku: fact.sku.into(),
             });
@@ -432,41 +350,4 @@ fn give_back<'s>(
         });
     }
     Ok(moves)
-}
-
-fn repin<'s>(
-    to: NodeIx,
-    amounts: &Amounts,
-    facts: &[LineFacts<'_>],
-    stock_of: impl Fn(usize) -> Option<&'s Stock>,
-) -> Result<SmallVec<[(usize, Move); 2]>, Refusal> {
-    let mut moves = SmallVec::new();
-    let mut shortages = Vec::new();
-    let mut taken: Option<(&str, Units)> = None;
-    for (at, units) in amounts {
-        let Some(fact) = facts.get(*at) else { continue };
-        if fact.line.pin == Some(to) {
-            continue;
-        }
-        let before = match taken {
-            Some((sku, units)) if sku == fact.sku => units,
-            _ => Units::ZERO,
-        };
-        let free = stock_of(*at).map_or(Units::ZERO, |stock| stock.node(to).unpinned());
-        let room = free.left_after(before);
-        let granted = room.min(*units);
-        if granted < *units {
-            shortages.push(short_of(fact.sku, Some(to), *units, room, Limit::Node));
-        } else {
-            moves.push((*at, Move::Repin(to)));
-        }
-        taken = Some((fact.sku, before.checked_add(granted).unwrap_or(Units::MAX)));
-    }
-    if shortages.is_empty() {
-        Ok(moves)
-    } else {
-        Err(Refusal::InsufficientStock {
-            shortages: shortages.into(),
-        })
-    }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::command::{AdjustItem, SetItem, StockChange, TransferItem};
+use super::super::day::Day;
 use super::super::ids::{NodeIx, Sku};
 use super::super::stock::{NodeStock, Stock};
 use super::super::units::Units;
@@ -26,10 +27,12 @@ pub struct Place<'a> {
 /// receiving one.
 pub fn stock<'a, 's>(
     change: &StockChange<'a>,
+    today: Day,
     stock_of: impl Fn(Sku<'a>) -> Option<&'s Stock>,
 ) -> Result<Vec<Place<'a>>, Refusal> {
     let mut draft = Draft {
         stock_of,
+        today,
         running: BTreeMap::new(),
         places: Vec::new(),
     };
@@ -43,6 +46,7 @@ pub fn stock<'a, 's>(
 
 struct Draft<'a, F> {
     stock_of: F,
+    today: Day,
     running: BTreeMap<Sku<'a>, Stock>,
     places: Vec<Place<'a>>,
 }
@@ -53,6 +57,11 @@ impl<'a, 's, F: Fn(Sku<'a>) -> Option<&'s Stock>> Draft<'a, F> {
             Some(stock) => stock.node(node),
             None => (self.stock_of)(sku).map_or(NodeStock::empty(node), |stock| stock.node(node)),
         }
+    }
+
+    fn spare(&self, sku: Sku<'a>, node: NodeIx) -> Units {
+        let stock = self.running.get(&sku).or_else(|| (self.stock_of)(sku));
+        stock.map_or(Units::ZERO, |stock| stock.spare(node, self.today))
     }
 
     fn known(&self, sku: Sku<'a>) -> Result<(), Refusal> {
@@ -158,7 +167,7 @@ impl<'a, 's, F: Fn(Sku<'a>) -> Option<&'s Stock>> Draft<'a, F> {
         }
         for item in items {
             let from = self.node(item.sku, item.from);
-            let room = from.unpinned();
+            let room = self.spare(item.sku, item.from);
             if item.quantity > room {
                 let shortage = Shortage {
                     sku: item.sku.as_str().into(),
@@ -166,6 +175,7 @@ impl<'a, 's, F: Fn(Sku<'a>) -> Option<&'s Stock>> Draft<'a, F> {
                     requested: item.quantity,
                     available: room,
                     limit: Limit::Node,
+                    next: None,
                     bound: None,
                 };
                 return Err(Refusal::InsufficientStock {

@@ -30,6 +30,14 @@ impl CampaignTerms {
         self.from <= now && now < self.until
     }
 
+    pub(super) fn limits(&self) -> Option<&[EntryLimit]> {
+        self.limits.as_deref()
+    }
+
+    pub(super) const fn every(&self) -> Option<Every> {
+        self.every
+    }
+
     /// What it is as a rule, where it has limits.
     pub(super) fn rule(&self, now: UnixMillis) -> Option<Found<'_>> {
         let limits = self.limits.as_deref()?;

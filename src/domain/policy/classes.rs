@@ -58,6 +58,28 @@ impl Classes {
         }
     }
 
+    pub(super) fn all(&self) -> &[Class] {
+        &self.all
+    }
+
+    /// The SKUs that are named one by one, with the numbers of their classes.
+    pub(super) fn listed(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.listed.iter().map(|(sku, class)| (&**sku, *class))
+    }
+
+    /// The same of prefixes.
+    pub(super) fn prefixes(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.prefixes.iter().map(|(of, class)| (&**of, *class))
+    }
+
+    pub(super) fn lengths(&self) -> &[usize] {
+        &self.lengths
+    }
+
+    pub(super) const fn rest(&self) -> u32 {
+        self.rest
+    }
+
     /// The class of a SKU.
     pub(super) fn of(&self, sku: &str) -> Option<&Class> {
         let prefixed = || {

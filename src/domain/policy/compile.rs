@@ -17,8 +17,8 @@ pub struct Policy {
     /// By number.
     entries: Box<[Named]>,
     /// By channel.
-    numbers: Box<[Option<u16>]>,
-    scopes: Box<[ScopeRules]>,
+    pub(super) numbers: Box<[Option<u16>]>,
+    pub(super) scopes: Box<[ScopeRules]>,
     /// In order of time.
     pub(super) campaigns: Box<[CampaignTerms]>,
     pub(super) classes: Classes,
@@ -32,25 +32,25 @@ struct Named {
 
 /// The rules of one scope, of which one at most is in force at a time.
 #[derive(Debug, Default)]
-struct ScopeRules {
+pub(super) struct ScopeRules {
     /// In order of their periods, which do not overlap.
-    dated: Vec<RuleInTime>,
-    always: Option<Always>,
+    pub dated: Vec<RuleInTime>,
+    pub always: Option<Always>,
 }
 
 #[derive(Debug)]
-struct Always {
+pub(super) struct Always {
     id: Box<str>,
-    limits: Box<[EntryLimit]>,
+    pub limits: Box<[EntryLimit]>,
 }
 
 #[derive(Debug)]
-struct RuleInTime {
+pub(super) struct RuleInTime {
     id: Box<str>,
-    from: UnixMillis,
-    until: UnixMillis,
-    every: Option<Every>,
-    limits: Box<[EntryLimit]>,
+    pub from: UnixMillis,
+    pub until: UnixMillis,
+    pub every: Option<Every>,
+    pub limits: Box<[EntryLimit]>,
 }
 
 /// An entry of the tree, by which a limit is named.
@@ -59,13 +59,16 @@ pub struct EntryIx(pub(super) u16);
 
 /// The limits of one entry in one rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct EntryLimit {
+pub struct EntryLimit {
+    /// Where the entry stands.
     pub place: Place,
     /// The nearest entry above it that has limits in this rule, by position there.
     pub parent: Option<u16>,
     /// How many such entries are above it.
     pub depth: u16,
+    /// The most that it may use.
     pub cap: Option<Amount>,
+    /// The least that is kept for it.
     pub protection: Option<Protection>,
 }
 
@@ -97,6 +100,11 @@ impl<'p> InForce<'p> {
     /// The beginning of the window that use and supply are counted in; 0 without a period.
     pub const fn window(&self) -> UnixMillis {
         self.window
+    }
+
+    /// Its limits, in preorder.
+    pub const fn limits(&self) -> &[EntryLimit] {
+        self.limits
     }
 }
 

@@ -9,16 +9,20 @@ mod classes;
 mod compile;
 mod document;
 mod layer;
+mod parts;
+pub mod preflight;
 mod room;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod tree;
 
 pub use campaign::CampaignTerms;
 pub use check::Fault;
-pub use compile::{EntryIx, InForce, Policy};
+pub use compile::{EntryIx, EntryLimit, InForce, Policy};
 pub use document::{
     Against, Amount, Campaign, ChangeSet, Document, Entry, Every, Expected, Items, LimitOn, Period,
     Protection, Rule, Scope, Selection, Selector, Set, Tag,
 };
+pub use parts::{Dated, Parts, Schedule};
 pub use room::{Bound, Claim, Standing, Supply};
+pub use tree::Place;

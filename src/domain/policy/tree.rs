@@ -9,8 +9,10 @@ pub(super) const LAST: u16 = u16::MAX;
 
 /// Where an entry stands. Its subtree is every number in `low..high`, itself first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub struct Place {
+    /// Its own number.
     pub low: u16,
+    /// The first number after its subtree.
     pub high: u16,
     /// Its own rank, or that of the nearest entry above that has one, or [`LAST`].
     pub rank: u16,

@@ -6,7 +6,7 @@ use axum::extract::{Path, RawQuery, State};
 use bytes::Bytes;
 
 use crate::domain::ids::check_name;
-use crate::domain::{ChannelIx, NodeIx, Sku};
+use crate::domain::{ChannelIx, Day, NodeIx, Sku};
 use crate::http::app::{App, Reply};
 use crate::http::dto::{AtpBody, Text};
 use crate::http::error::{Issues, Problem};
@@ -27,12 +27,21 @@ fn consistency(word: Option<&str>) -> Option<Consistency> {
     }
 }
 
+/// What `until` can be.
+const UNTIL: &str = "must be a day such as 2026-12-24, or an RFC 3339 time";
+
+/// The last day of what is asked for.
+fn last_day(text: &str) -> Option<Day> {
+    time_text::parse_day(text).or_else(|| time_text::parse(text).map(Day::of))
+}
+
 /// What an answer is about.
 #[derive(Clone, Copy)]
 struct About<'a> {
     channel: Option<&'a str>,
     node: Option<&'a str>,
     of: ledger::About,
+    until: Option<Day>,
     consistency: Consistency,
 }
 
@@ -44,10 +53,11 @@ pub async fn get(app: &App, sku: &str, query: Option<&str>) -> Result<Reply, Pro
     if let Some(name) = &node {
         check_name(name).map_err(|why| request::invalid_parameter("node", why))?;
     }
-    if until.is_some_and(|text| time_text::parse(&text).is_none()) {
-        let why = "must be an RFC 3339 time, for instance 2026-11-11T00:00:00Z";
-        return Err(request::invalid_parameter("until", why));
-    }
+    let until = match until.as_deref().map(last_day) {
+        Some(None) => return Err(request::invalid_parameter("until", UNTIL)),
+        Some(day) => day,
+        None => None,
+    };
     let consistency = consistency(word.as_deref()).ok_or_else(|| {
         let why = "must be strong or mirror";
         request::invalid_parameter("consistency", why)
@@ -62,6 +72,7 @@ pub async fn get(app: &App, sku: &str, query: Option<&str>) -> Result<Reply, Pro
         channel: channel.as_deref(),
         node: node.as_deref(),
         of,
+        until,
         consistency,
     };
     let mut json = Json::new();
@@ -86,8 +97,14 @@ async fn write_one(
         .availability(sku, about.of, about.consistency)
         .await?
         .ok_or_else(|| unknown_sku(sku))?;
-    let (channel, node) = (about.channel, about.node);
-    render::availability(json, sku.as_str(), channel, node, &found, app.names());
+    let About {
+        channel,
+        node,
+        until,
+        ..
+    } = about;
+    let names = app.names();
+    render::availability(json, sku.as_str(), (channel, node), until, &found, names);
     Ok(())
 }
 
@@ -116,16 +133,9 @@ pub async fn bulk(app: &App, body: &[u8]) -> Result<Reply, Problem> {
     });
     let place = format_args!("/node");
     let index = parse::known_node(&mut issues, place, body.node.as_ref(), app.names());
-    if body
-        .until
-        .as_ref()
-        .is_some_and(|text| time_text::parse(text.as_str()).is_none())
-    {
-        issues.push(
-            format_args!("/until"),
-            "invalid_time",
-            "must be an RFC 3339 time",
-        );
+    let until = body.until.as_ref().map(|text| last_day(text.as_str()));
+    if until == Some(None) {
+        issues.push(format_args!("/until"), "invalid_time", UNTIL);
     }
     let consistency = consistency(body.consistency.as_ref().map(Text::as_str));
     if consistency.is_none() {
@@ -140,6 +150,7 @@ pub async fn bulk(app: &App, body: &[u8]) -> Result<Reply, Problem> {
             node: index,
             channel: seller,
         },
+        until: until.flatten(),
         consistency: consistency.unwrap_or_default(),
     };
     let mut json = Json::new();

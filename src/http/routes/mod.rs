@@ -2,7 +2,9 @@
 //! the answer.
 
 pub mod atp;
+pub mod deficits;
 pub mod events;
+pub mod inbound;
 pub mod ops;
 pub mod policy;
 pub mod reservations;
@@ -28,6 +30,7 @@ use crate::http::request;
 pub fn router(app: Arc<App>) -> Router {
     let without_query = Router::new()
         .route("/v1/atp", post(atp::bulk_route))
+        .route("/v1/inbound/receipts", post(inbound::receive_route))
         .route("/v1/policy/rollback", post(policy::rollback_route))
         .route("/v1/policy/versions", get(policy::versions_route))
         .route("/v1/policy/versions/{version}", get(policy::version_route))
@@ -50,9 +53,16 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/problems/{code}", get(ops::problem))
         .route("/readyz", get(ops::readyz))
         .route("/v1/atp/{sku}", get(atp::get_route))
+        .route("/v1/deficits", get(deficits::list_route))
+        .route("/v1/deficits/{sku}", get(deficits::get_route))
+        .route("/v1/deficits/{sku}/release", post(deficits::release_route))
         .route("/v1/events", get(events::route))
         .route("/v1/policy", get(policy::get_route).put(policy::put_route))
         .route("/v1/skus/{sku}/policy", get(policy::of_sku_route))
+        .route(
+            "/v1/inbound",
+            post(inbound::put_route).get(inbound::get_route),
+        )
         .route(
             "/v1/reservations",
             post(reservations::reserve_route).get(reservations::find_route),
@@ -99,7 +109,12 @@ pub const ROUTES: &[&str] = &[
     "/readyz",
     "/v1/atp",
     "/v1/atp/{sku}",
+    "/v1/deficits",
+    "/v1/deficits/{sku}",
+    "/v1/deficits/{sku}/release",
     "/v1/events",
+    "/v1/inbound",
+    "/v1/inbound/receipts",
     "/v1/policy",
     "/v1/policy/rollback",
     "/v1/policy/versions",

@@ -15,6 +15,7 @@ use crate::http::dto::{
 };
 use crate::http::error::{Issues, Problem};
 use crate::http::json::Json;
+use crate::http::parse::LinesOf;
 use crate::http::{parse, render, request};
 use crate::ledger::{Answer, LedgerError};
 use crate::limits::{BATCH_MAX, REFERENCE_BYTES_MAX};
@@ -79,7 +80,9 @@ fn reserve_command<'t>(
     );
     let ttl = parse::ttl(&mut issues, format_args!("/ttl_seconds"), body.ttl_seconds);
     let lines = body.lines.as_deref().unwrap_or_default();
-    let lines = parse::lines(&mut issues, "/lines", lines, app.names());
+    let by = parse::day(&mut issues, format_args!("/by"), body.by.as_ref());
+    let of = LinesOf::New(by);
+    let lines = parse::lines(&mut issues, "/lines", lines, app.names(), of);
     let (Some(channel), Some(lines), true) = (channel, lines, issues.is_empty()) else {
         return Err(Problem::Invalid(issues));
     };
@@ -271,7 +274,7 @@ fn act_lines<'t>(
     issues: &mut Issues,
     lines: Option<&'t [LineBody<'_>]>,
 ) -> Option<Lines<'t>> {
-    parse::lines(issues, "/lines", lines?, app.names())
+    parse::lines(issues, "/lines", lines?, app.names(), LinesOf::Existing)
 }
 
 /// `POST /v1/reservations/{id}/...`

@@ -9,7 +9,7 @@ use hyper::HeaderMap;
 use crate::domain::command::{
     AdjustItem, Command, SetItem, StockChange, StockCommand, TransferItem,
 };
-use crate::domain::{NodeIx, Refusal, Sku, Units};
+use crate::domain::{Day, NodeIx, Refusal, Sku, Units};
 use crate::http::app::{App, Reply};
 use crate::http::dto::{AdjustBody, Num, SetBody, StockBody, Text, TransferBody};
 use crate::http::error::{Issues, Problem};
@@ -35,7 +35,7 @@ fn check_frame<T>(issues: &mut Issues, body: &StockBody<'_, T>) {
 }
 
 /// A node's name, checked for form; `main` where it is left out.
-fn node_name<'t>(
+pub(super) fn node_name<'t>(
     issues: &mut Issues,
     at: std::fmt::Arguments<'_>,
     text: Option<&'t Text<'_>>,
@@ -192,7 +192,7 @@ fn counted<'t, 'b, T: Counts<'b>>(
 }
 
 /// The nodes of items that have no mistake; a new name is recorded.
-async fn nodes(app: &App, names: Vec<&str>) -> Result<Vec<NodeIx>, Problem> {
+pub(super) async fn nodes(app: &App, names: Vec<&str>) -> Result<Vec<NodeIx>, Problem> {
     let mut nodes = Vec::with_capacity(names.len());
     for (at, name) in names.into_iter().enumerate() {
         let node = app.names().node(name).await;
@@ -292,7 +292,8 @@ pub async fn get(app: &App, sku: &str) -> Result<Reply, Problem> {
         .await?
         .ok_or_else(|| unknown_sku(sku))?;
     let mut json = Json::new();
-    render::stock(&mut json, sku.as_str(), &found, app.names());
+    let today = Day::of(app.engine.now());
+    render::stock(&mut json, sku.as_str(), &found, today, app.names());
     Ok(Reply::json(json))
 }
 

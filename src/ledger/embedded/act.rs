@@ -8,6 +8,7 @@ use super::record_shard::{LineRef, Record};
 use super::scratch::Scratch;
 use crate::domain::command::{Act, CommandKey, Verb};
 use crate::domain::decide::{self, ActPlan, LineFacts};
+use crate::domain::line::Move;
 use crate::domain::{Refusal, Stock, UnixMillis};
 use crate::ledger::event::{Acted, ActedLine, Body, VerbKind};
 use crate::ledger::{Answer, LedgerError};
@@ -137,7 +138,7 @@ impl Acting<'_, '_> {
 
     fn deadline(&self, stock: &StockGuards<'_>) -> UnixMillis {
         let first = self.refs.first().and_then(|line| Self::entry(stock, line));
-        first.map_or(UnixMillis::default(), |(entry, _)| entry.deadline)
+        first.map_or(UnixMillis::default(), |(entry, _)| entry.deadline())
     }
 
     fn decide(&self, stock: &StockGuards<'_>) -> Result<ActPlan, Refusal> {
@@ -156,37 +157,35 @@ impl Acting<'_, '_> {
         })
     }
 
-    /// The window that was just shipped in.
-    fn window(&self, stock: &Stock) -> UnixMillis {
-        match self.act.verb {
-            Verb::Ship { .. } => stock.uses().window(),
-            Verb::Confirm
-            | Verb::Release
-            | Verb::Extend(_)
-            | Verb::Return { .. }
-            | Verb::Transfer { .. } => UnixMillis::default(),
-        }
-    }
-
     fn lines<'s>(
         &self,
         plan: &ActPlan,
         stock: &'s StockGuards<'_>,
     ) -> SmallVec<[ActedLine<'s>; 1]> {
-        let moves_of = |at: usize| {
+        let moves_of = |at: usize| -> SmallVec<[Move; 1]> {
             let mine = plan.moves.iter().filter(move |(line, _)| *line == at);
             mine.map(|(_, step)| *step).collect()
+        };
+        let window_of = |moves: &[Move], stock: &Stock| {
+            let is_shipped = moves.iter().any(|step| matches!(step, Move::Ship(..)));
+            // It was just shipped in that.
+            if is_shipped {
+                stock.uses().window()
+            } else {
+                UnixMillis::default()
+            }
         };
         let lines = self.refs.iter().enumerate();
         lines
             .filter_map(|(at, line)| {
                 let (entry, owner) = Self::entry(stock, line)?;
+                let moves = moves_of(at);
                 Some(ActedLine {
                     sku: owner.sku(),
                     requested: line.requested,
                     after: entry.line(),
-                    moves: moves_of(at),
-                    window: self.window(&owner.stock),
+                    window: window_of(&moves, &owner.stock),
+                    moves,
                 })
             })
             .collect()

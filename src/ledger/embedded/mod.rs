@@ -4,10 +4,12 @@
 //! the journal under the same locks, unlocks, and waits for durability outside them.
 
 mod act;
+mod deficits;
 mod due;
 mod export;
 mod feed;
 mod identity;
+mod inbound_change;
 mod index;
 pub mod journal;
 mod packed;
@@ -141,6 +143,7 @@ impl EmbeddedLedger {
             Command::Stock(stock) => self.change_stock(keyed.key, stock),
             Command::PutSettings(put) => self.put_settings(keyed.key, put),
             Command::MoveShares(moves) => self.move_shares(keyed.key, moves),
+            Command::Inbound(inbound) => self.change_inbound(keyed.key, inbound),
         }
     }
 
@@ -262,7 +265,10 @@ impl EmbeddedLedger {
         mut scratch: Scratch,
     ) -> Result<Answer, LedgerError> {
         match refusal {
-            Refusal::KeyReused | Refusal::UnknownSku { .. } | Refusal::UnknownReservation => {
+            Refusal::KeyReused
+            | Refusal::UnknownSku { .. }
+            | Refusal::UnknownReservation
+            | Refusal::NoDatedSupply => {
                 scratch.commit(&self.journal);
                 Ok(unrecorded(refusal))
             }
@@ -284,7 +290,11 @@ impl EmbeddedLedger {
             | Refusal::TooMany { .. }
             | Refusal::OverShare { .. }
             | Refusal::VersionMismatch { .. }
-            | Refusal::Frozen(_) => {
+            | Refusal::Frozen(_)
+            | Refusal::UnknownInbound { .. }
+            | Refusal::OverReceipt { .. }
+            | Refusal::DueTooLate { .. }
+            | Refusal::TooManyInbound { .. } => {
                 self.conclude(records, key, at, Body::Refused { key, refusal }, scratch)
             }
         }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 
 use crate::domain::line::{Inconsistent, Move};
-use crate::domain::{Line, NodeIx, Units};
+use crate::domain::{Day, Line, NodeIx, Units, UnixMillis};
 use crate::limits::{NODES_MAX, UNITS_MAX};
 
 const BYTES: usize = 5;
@@ -58,7 +58,7 @@ impl PackedPin {
     }
 }
 
-/// [`Line`].
+/// [`Line`], but for its day; see [`PackedTerm`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PackedLine {
     pin: PackedPin,
@@ -74,6 +74,7 @@ impl PackedLine {
     pub(super) fn new(line: Line) -> Self {
         let Line {
             pin,
+            day: _,
             held,
             committed,
             shipped,
@@ -95,6 +96,7 @@ impl PackedLine {
     pub(super) fn get(&self) -> Line {
         Line {
             pin: self.pin.get(),
+            day: None,
             held: self.held.get(),
             committed: self.committed.get(),
             shipped: self.shipped.get(),
@@ -113,6 +115,29 @@ impl PackedLine {
     }
 }
 
+/// A deadline in six bytes, which are enough for ten thousand years, and the day of a promise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PackedTerm(i64);
+
+const DAY_BITS: u32 = 16;
+const DAY_MASK: i64 = (1 << DAY_BITS) - 1;
+const DEADLINE_MAX: i64 = i64::MAX >> DAY_BITS;
+
+impl PackedTerm {
+    pub(super) fn new(deadline: UnixMillis, day: Option<Day>) -> Self {
+        let deadline = deadline.0.clamp(-DEADLINE_MAX, DEADLINE_MAX);
+        Self((deadline << DAY_BITS) | i64::from(day.map_or(0, Day::get)))
+    }
+
+    pub(super) fn deadline(self) -> UnixMillis {
+        UnixMillis(self.0 >> DAY_BITS)
+    }
+
+    pub(super) fn day(self) -> Option<Day> {
+        Day::new(u16::try_from(self.0 & DAY_MASK).unwrap_or(0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +151,7 @@ mod tests {
         let unit = |n| Units::new(UNITS_MAX - n).unwrap();
         let line = Line {
             pin: Some(NodeIx(u16::MAX - 2)),
+            day: None,
             held: unit(1),
             committed: unit(2),
             shipped: unit(3),
@@ -137,6 +163,17 @@ mod tests {
         for pin in [None, Some(NodeIx::MAIN)] {
             let line = Line { pin, ..line };
             assert_eq!(PackedLine::new(line).get(), line);
+        }
+    }
+
+    #[test]
+    fn a_term_keeps_deadline_and_day() {
+        for deadline in [0, 1, -1, 1_800_000_000_000, DEADLINE_MAX] {
+            for day in [None, Some(Day::FIRST), Day::new(u16::MAX)] {
+                let term = PackedTerm::new(UnixMillis(deadline), day);
+                assert_eq!(term.deadline(), UnixMillis(deadline));
+                assert_eq!(term.day(), day);
+            }
         }
     }
 }

@@ -86,7 +86,7 @@ impl Pool {
     /// Empties all shards, one after the other.
     pub(super) fn clear(&self) -> Result<(), LedgerError> {
         for shard in 0..self.places() {
-            *self.stock_shard(shard)? = StockShard::default();
+            self.stock_shard(shard)?.clear();
             *self.record_shard(shard)? = RecordShard::default();
         }
         for shard in &self.references {

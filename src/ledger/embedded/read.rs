@@ -9,7 +9,7 @@ use super::{EmbeddedLedger, State};
 use crate::domain::line::Move;
 use crate::domain::policy::Claim;
 use crate::domain::verdict::{Reservation, ReservationLine};
-use crate::domain::{ChannelIx, ReservationId, Settings, Sku, Stock, UnixMillis};
+use crate::domain::{ChannelIx, Day, ReservationId, Settings, Sku, Stock, UnixMillis};
 use crate::ledger::policy::SkuPolicy;
 use crate::ledger::{About, Availability, LedgerError, Share, StockView};
 
@@ -38,7 +38,7 @@ impl EmbeddedLedger {
 
     /// Stock of a SKU; `None`: unknown.
     pub fn stock(&self, sku: Sku<'_>) -> Result<Option<StockView>, LedgerError> {
-        self.with_stock(sku, |stock, _, _| StockView::from(stock))
+        self.with_stock(sku, |stock, now, _| StockView::of(stock, Day::of(now)))
     }
 
     /// Settings of a SKU; `None`: unknown.
@@ -151,7 +151,7 @@ impl State {
                 .stocks
                 .get(entry.stock)
                 .ok_or(LedgerError::Unavailable)?;
-            deadline = entry.deadline;
+            deadline = entry.deadline();
             lines.push(ReservationLine {
                 sku: owner.sku().into(),
                 requested: line.requested,

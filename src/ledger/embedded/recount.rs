@@ -5,12 +5,13 @@ use std::sync::atomic::Ordering;
 
 use super::EmbeddedLedger;
 use super::stock_shard::StockShard;
+use crate::domain::Day;
 use crate::ledger::sums::Sums;
 use crate::ledger::{LedgerError, Recount};
 use crate::limits::{RECORD_SHARDS, STOCK_SHARDS};
 
 /// Recounts one shard's stocks from its lines.
-pub(super) fn check_shard(shard: &StockShard) -> Recount {
+pub(super) fn check_shard(shard: &StockShard, today: Day) -> Recount {
     let mut found = Recount::default();
     let mut sums: HashMap<u32, Sums> = HashMap::new();
     let mut open_lines = 0;
@@ -29,7 +30,7 @@ pub(super) fn check_shard(shard: &StockShard) -> Recount {
     }
     for (slot, entry) in shard.stocks.iter() {
         let sums = sums.remove(&slot).unwrap_or_default();
-        sums.judge(entry.sku(), Some(&entry.stock), &mut found);
+        sums.judge(entry.sku(), Some(&entry.stock), today, &mut found);
     }
     found
 }
@@ -46,9 +47,10 @@ impl EmbeddedLedger {
             });
         }
         let mut open: HashSet<u128> = HashSet::new();
+        let today = Day::of(self.now());
         for number in 0..STOCK_SHARDS {
             let shard = self.state.pool.stock_shard(number)?;
-            found.add(check_shard(&shard));
+            found.add(check_shard(&shard, today));
             let lines = shard
                 .lines
                 .iter()

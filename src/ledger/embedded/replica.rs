@@ -6,6 +6,9 @@
 //! is there, and passes over what was not read yet. Records come first, since lines belong to
 //! them; until the stock of a SKU is read, its lines are there without it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use smallvec::SmallVec;
 
 use super::Retention;
@@ -20,8 +23,11 @@ use crate::domain::decide;
 use crate::domain::hash::Hasher;
 use crate::domain::line::Inconsistent;
 use crate::domain::policy::Claim;
-use crate::domain::{ChannelIx, Refusal, Reservation, ReservationId, Sku, Stock, Ttl, UnixMillis};
+use crate::domain::{
+    ChannelIx, Day, Refusal, Reservation, ReservationId, Sku, Stock, Ttl, UnixMillis,
+};
 use crate::ledger::event::{Body, Event};
+use crate::ledger::policy::PolicyInForce;
 use crate::ledger::{LedgerError, Position};
 use crate::telemetry::Meters;
 
@@ -85,17 +91,42 @@ pub(in crate::ledger) struct ReadReservation {
 /// See the module's documentation.
 pub(in crate::ledger) struct Replica {
     state: State,
+    /// The version of the policy in all shards; none while they do not have the same.
+    policy: AtomicU64,
 }
+
+/// No version of a policy.
+const MIXED: u64 = u64::MAX;
 
 impl Replica {
     /// One of so many, each of which has a part of the SKUs.
     pub(in crate::ledger) fn one_of(replicas: u16, hasher: Hasher, meters: Meters) -> Self {
         Self {
             state: State::over(Pool::one_of(replicas, meters), hasher),
+            policy: AtomicU64::new(0),
         }
     }
 
-    /// Forgets everything.
+    /// Judges by this policy from now on.
+    pub(in crate::ledger) fn enforce(
+        &self,
+        policy: Option<&Arc<PolicyInForce>>,
+    ) -> Result<(), Unfit> {
+        self.policy.store(MIXED, Ordering::Release);
+        for shard in 0..self.state.pool.places() {
+            self.state.pool.stock_shard(shard)?.policy = policy.map(Arc::clone);
+        }
+        let version = policy.map_or(0, |of| of.version.version);
+        self.policy.store(version, Ordering::Release);
+        Ok(())
+    }
+
+    /// The version that it judges by; 0: there is no policy.
+    pub(in crate::ledger) fn policy(&self) -> u64 {
+        self.policy.load(Ordering::Acquire)
+    }
+
+    /// Forgets everything but the policy.
     pub(in crate::ledger) fn clear(&self) -> Result<(), Unfit> {
         Ok(self.state.pool.clear()?)
     }
@@ -131,6 +162,7 @@ impl Replica {
             | Body::StockChanged(_)
             | Body::SettingsPut { .. }
             | Body::SharesMoved(_)
+            | Body::InboundChanged(_)
             | Body::Refused { .. } => Ok(self.state.replay_event(event, &mut progress.0)?),
         }
     }
@@ -259,7 +291,7 @@ impl Replica {
     /// Records of commands that are kept, but for a few.
     pub(in crate::ledger) fn records(&self) -> u64 {
         let kept = &self.state.counts.records;
-        u64::try_from(kept.load(std::sync::atomic::Ordering::Relaxed)).unwrap_or(u64::MAX)
+        u64::try_from(kept.load(Ordering::Relaxed)).unwrap_or(u64::MAX)
     }
 
     /// Whether anything is known of a command.
@@ -313,7 +345,8 @@ impl Replica {
             let channel = reserve.channel.index.unwrap_or(ChannelIx::UNNAMED);
             Some(Claim { channel, rule })
         };
-        let verdict = decide::reserve(&reserve.lines, reserve.allow_partial, stock_of, claim_of);
+        let (lines, today) = (&reserve.lines, Day::of(by));
+        let verdict = decide::reserve(lines, reserve.allow_partial, today, stock_of, claim_of);
         Ok(match verdict {
             Err(refusal @ Refusal::InsufficientStock { .. }) => Some(refusal),
             Ok(_) | Err(_) => None,

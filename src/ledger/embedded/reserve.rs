@@ -8,14 +8,14 @@ use super::EmbeddedLedger;
 use super::pool::{RecordGuards, StockGuards};
 use super::record_shard::{Head, LineRef, LineRefs, Record, shard_of as record_shard_of};
 use super::scratch::Scratch;
-use super::stock_shard::{LineEntry, shard_of};
+use super::stock_shard::{LineEntry, StockShard, shard_of};
 use crate::domain::command::{CommandKey, LineRequest, Reserve};
 use crate::domain::decide;
-use crate::domain::decide::Grants;
+use crate::domain::decide::{Grant, Grants};
 use crate::domain::line::Inconsistent;
 use crate::domain::policy::Claim;
 use crate::domain::verdict::{Outcome, Reservation, ReservationLine};
-use crate::domain::{ChannelIx, Line, Refusal, ReservationId, Ttl, Units, UnixMillis};
+use crate::domain::{ChannelIx, Day, Line, Refusal, ReservationId, Ttl, Units, UnixMillis};
 use crate::ledger::event::{Body, Reserved, ReservedLine};
 use crate::ledger::{Answer, LedgerError, Position, answer};
 
@@ -132,7 +132,8 @@ impl EmbeddedLedger {
             let channel = channel.unwrap_or(ChannelIx::UNNAMED);
             Some(Claim { channel, rule })
         };
-        decide::reserve(lines, reserve.allow_partial, stock_of, claim_of)
+        let today = Day::of(now);
+        decide::reserve(lines, reserve.allow_partial, today, stock_of, claim_of)
     }
 
     /// The shard of a line; its slot is found under the locks.
@@ -191,6 +192,7 @@ impl EmbeddedLedger {
     ) -> Result<LineRefs, LedgerError> {
         let mut refs = LineRefs::new();
         let deadline = making.now.after(making.ttl);
+        let today = Day::of(making.now);
         let lines = making.reserve.lines.as_slice().iter();
         for (at, ((line, place), granted)) in
             lines.zip(making.places).zip(making.grants).enumerate()
@@ -199,7 +201,8 @@ impl EmbeddedLedger {
                 .shard_mut(place.shard)
                 .ok_or(LedgerError::Unavailable)?;
             let owner = place.slot.ok_or(LedgerError::Unavailable)?;
-            let short_before = shard.stock(owner).map(crate::domain::Stock::deficit);
+            let deficit = |shard: &StockShard| shard.stock(owner).map(|stock| stock.deficit(today));
+            let short_before = deficit(shard);
             let number = u16::try_from(at).unwrap_or(u16::MAX);
             let id = ReservationId(making.key.id);
             let entry = LineEntry::new(
@@ -208,12 +211,15 @@ impl EmbeddedLedger {
                 making.channel,
                 owner,
                 deadline,
-                Line::pinned(line.node),
+                Line {
+                    day: granted.day,
+                    ..Line::pinned(line.node)
+                },
             );
             let slot = shard
-                .hold(entry, *granted)
+                .hold(entry, granted.units)
                 .map_err(|bad| self.broken(bad))?;
-            let short_after = shard.stock(owner).map(crate::domain::Stock::deficit);
+            let short_after = deficit(shard);
             if short_after > short_before {
                 // The continuous check: a hold must never promise what is not there.
                 self.meters
@@ -260,8 +266,8 @@ struct Making<'a, 'r> {
 }
 
 impl Making<'_, '_> {
-    /// The lines, each with the units granted.
-    fn granted(&self) -> impl Iterator<Item = (&LineRequest<'_>, Units)> {
+    /// The lines, each with what was granted.
+    fn granted(&self) -> impl Iterator<Item = (&LineRequest<'_>, Grant)> {
         let lines = self.reserve.lines.as_slice().iter();
         lines.zip(self.grants.iter().copied())
     }
@@ -276,8 +282,9 @@ impl Making<'_, '_> {
             lines: gather(self.granted().map(|(line, granted)| ReservedLine {
                 sku: line.sku.as_str(),
                 pin: line.node,
+                day: granted.day,
                 requested: line.quantity,
-                held: granted,
+                held: granted.units,
             })),
         }
     }
@@ -292,7 +299,7 @@ impl Making<'_, '_> {
             lines: gather(self.granted().map(|(line, granted)| ReservationLine {
                 sku: line.sku.as_str().into(),
                 requested: line.quantity,
-                line: answer::held_line(line.node, granted),
+                line: answer::held_line(line.node, granted.day, granted.units),
             })),
         }
     }

@@ -15,10 +15,12 @@ use smallvec::SmallVec;
 
 use super::EmbeddedLedger;
 use super::record::bytes::{Reader, Writer};
+use super::record::inbound::{get_due, get_entry, put_entry};
 use super::record::{BadRecord, get_line, get_pin, get_settings, put_line, put_pin, put_settings};
 use super::record_shard::{Head, Kept, LineRef, LineRefs, Record, RecordShard};
 use super::snapshot_file::SnapshotWriter;
 use super::stock_shard::{LineEntry, StockShard};
+use crate::domain::calendar::{Calendar, Promised};
 use crate::domain::command::CommandKey;
 use crate::domain::stock::NodeStock;
 use crate::domain::{ChannelIx, ChannelUse, NodeIx, ReservationId, Stock, Ttl, UnixMillis, Uses};
@@ -140,6 +142,7 @@ fn put_stock(w: &mut Writer<'_>, watermark: u64, shard: &StockShard) {
             w.units(node.pinned);
         }
         put_uses(w, stock.uses());
+        put_calendar(w, stock.calendar());
     }
     w.count(shard.lines.len());
     for (_, entry) in shard.lines.iter() {
@@ -150,7 +153,7 @@ fn put_stock(w: &mut Writer<'_>, watermark: u64, shard: &StockShard) {
             .ok()
             .and_then(|slot| places.get(slot));
         w.number(place.map_or(u64::MAX, |place| u64::from(*place)));
-        w.signed(entry.deadline.0);
+        w.signed(entry.deadline().0);
         put_line(w, &entry.line());
     }
 }
@@ -187,6 +190,34 @@ fn get_uses(r: &mut Reader<'_>) -> Result<Uses, BadRecord> {
     Ok(Uses::from_parts(window, uses))
 }
 
+fn put_calendar(w: &mut Writer<'_>, calendar: &Calendar) {
+    w.count(calendar.inbound().len());
+    for entry in calendar.inbound() {
+        put_entry(w, entry);
+    }
+    w.count(calendar.promises().len());
+    for promise in calendar.promises() {
+        w.number(u64::from(promise.day.get()));
+        put_pin(w, promise.pin);
+        w.units(promise.units);
+    }
+}
+
+fn get_calendar(r: &mut Reader<'_>) -> Result<Calendar, BadRecord> {
+    let count = r.count()?;
+    let inbound = (0..count).map(|_| get_entry(r)).collect::<Result<_, _>>()?;
+    let count = r.count()?;
+    let promise = |r: &mut Reader<'_>| {
+        Ok(Promised {
+            day: get_due(r)?,
+            pin: get_pin(r)?,
+            units: r.units()?,
+        })
+    };
+    let promises = (0..count).map(|_| promise(r)).collect::<Result<_, _>>()?;
+    Ok(Calendar::from_parts(inbound, promises))
+}
+
 /// A stock of a snapshot.
 pub(super) struct StoredStock<'a> {
     pub(super) sku: &'a str,
@@ -217,6 +248,7 @@ pub(super) fn get_stock<'a, E: From<BadRecord>>(
         }
         let uses = get_uses(&mut r)?;
         let parts = Stock::from_parts(nodes, held, committed, settings, uses, version);
+        let parts = parts.with_calendar(get_calendar(&mut r)?);
         stock(StoredStock { sku, stock: parts })?;
     }
     for _ in 0..r.count()? {

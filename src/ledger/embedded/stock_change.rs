@@ -10,7 +10,8 @@ use super::scratch::Scratch;
 use super::stock_shard::shard_of;
 use crate::domain::command::{CommandKey, PutSettings, StockChange, StockCommand};
 use crate::domain::decide::{self, Place};
-use crate::domain::{Settings, Sku, Stock, Units};
+use crate::domain::line::Inconsistent;
+use crate::domain::{Day, Sku, Stock, Units};
 use crate::ledger::event::{Body, StockChanged, StockItem, StockVerb};
 use crate::ledger::{Answer, LedgerError};
 
@@ -33,20 +34,24 @@ impl EmbeddedLedger {
         let now = self.now();
         let mut scratch = Scratch::new();
         self.expire(&mut stock, now, &mut scratch)?;
-        let verdict = decide::stock(&command.change, |sku| self.locked_stock(&stock, sku));
+        let verdict = decide::stock(&command.change, Day::of(now), |sku| {
+            self.locked_stock(&stock, sku)
+        });
         let places = match verdict {
             Err(refusal) => return self.refuse(&mut records, key, now, refusal, scratch),
             Ok(places) => places,
         };
         for place in &places {
-            self.put_place(&mut stock, place)?;
+            self.change_locked(&mut stock, place.sku, |stock| {
+                stock.set_node(place.before.node, place.on_hand, place.unavailable)
+            })?;
         }
         let body = StockChanged {
             key,
             verb: verb(&command.change),
             reason: command.reason,
             operator: command.operator,
-            items: self.items(&stock, &places),
+            items: self.items(&stock, &places, Day::of(now)),
         };
         let body = Body::StockChanged(body);
         let answer = self.conclude(&mut records, key, now, body, scratch)?;
@@ -81,7 +86,10 @@ impl EmbeddedLedger {
             Ok(plan) => plan,
         };
         let after = plan.after;
-        self.put_settings_at(&mut stock, sku, after)?;
+        self.change_locked(&mut stock, sku, |stock| {
+            stock.put_settings(after);
+            Ok(())
+        })?;
         let before = before.unwrap_or_default();
         let body = Body::SettingsPut {
             key,
@@ -95,7 +103,7 @@ impl EmbeddedLedger {
         Ok(answer)
     }
 
-    fn shard(&self, sku: Sku<'_>) -> usize {
+    pub(super) fn shard(&self, sku: Sku<'_>) -> usize {
         shard_of(self.state.hasher.sku(sku.as_str()))
     }
 
@@ -109,26 +117,13 @@ impl EmbeddedLedger {
         shard.stock(shard.find(hash, sku.as_str())?)
     }
 
-    fn put_place(&self, stock: &mut StockGuards<'_>, place: &Place<'_>) -> Result<(), LedgerError> {
-        let hash = self.state.hasher.sku(place.sku.as_str());
-        let shard = stock
-            .shard_mut(shard_of(hash))
-            .ok_or(LedgerError::Unavailable)?;
-        let slot = shard.find_or_make(hash, place.sku.as_str());
-        let slot = slot.map_err(|bad| self.broken(bad))?;
-        let entry = shard.stocks.get_mut(slot).ok_or(LedgerError::Unavailable)?;
-        let put = entry
-            .stock
-            .set_node(place.before.node, place.on_hand, place.unavailable);
-        put.map_err(|bad| self.broken(bad))
-    }
-
-    fn put_settings_at(
+    /// Changes the stock of a SKU whose shard is locked; makes the SKU where it is missing.
+    pub(super) fn change_locked<T>(
         &self,
         stock: &mut StockGuards<'_>,
         sku: Sku<'_>,
-        settings: Settings,
-    ) -> Result<(), LedgerError> {
+        change: impl FnOnce(&mut Stock) -> Result<T, Inconsistent>,
+    ) -> Result<T, LedgerError> {
         let hash = self.state.hasher.sku(sku.as_str());
         let shard = stock
             .shard_mut(shard_of(hash))
@@ -136,18 +131,22 @@ impl EmbeddedLedger {
         let slot = shard.find_or_make(hash, sku.as_str());
         let slot = slot.map_err(|bad| self.broken(bad))?;
         let entry = shard.stocks.get_mut(slot).ok_or(LedgerError::Unavailable)?;
-        entry.stock.put_settings(settings);
-        Ok(())
+        change(&mut entry.stock).map_err(|bad| self.broken(bad))
     }
 
     /// The places as they stand after the whole command.
-    fn items<'a>(&self, stock: &StockGuards<'_>, places: &[Place<'a>]) -> Vec<StockItem<'a>> {
+    fn items<'a>(
+        &self,
+        stock: &StockGuards<'_>,
+        places: &[Place<'a>],
+        today: Day,
+    ) -> Vec<StockItem<'a>> {
         let mut after: BTreeMap<Sku<'a>, (Units, u64)> = BTreeMap::new();
         let mut item = |place: &Place<'a>| {
             let (available, version) = *after.entry(place.sku).or_insert_with(|| {
                 let stock = self.locked_stock(stock, place.sku);
                 stock.map_or((Units::ZERO, 0), |stock| {
-                    (stock.available(), stock.version())
+                    (stock.available(today), stock.version())
                 })
             });
             StockItem {

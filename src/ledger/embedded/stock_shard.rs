@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::due::DueQueue;
 use super::index::Index;
-use super::packed::{PackedLine, halves, joined};
+use super::packed::{PackedLine, PackedTerm, halves, joined};
 use super::slab::Slab;
 use crate::domain::line::{Inconsistent, Move};
 use crate::domain::policy::{InForce, Policy};
@@ -82,7 +82,8 @@ impl StockEntry {
 pub(super) struct LineEntry {
     /// The reservation, as two halves: a `u128` would round the entry up to 16 bytes.
     reservation: [u64; 2],
-    pub(super) deadline: UnixMillis,
+    /// Until when it is held, and the day that it is promised for.
+    term: PackedTerm,
     line: PackedLine,
     pub(super) stock: u32,
     pub(super) number: u16,
@@ -103,7 +104,7 @@ impl LineEntry {
     ) -> Self {
         Self {
             reservation: halves(id.0),
-            deadline,
+            term: PackedTerm::new(deadline, line.day),
             line: PackedLine::new(line),
             stock,
             number,
@@ -113,7 +114,16 @@ impl LineEntry {
 
     /// The line itself.
     pub(super) fn line(&self) -> Line {
-        self.line.get()
+        let day = self.term.day();
+        Line {
+            day,
+            ..self.line.get()
+        }
+    }
+
+    /// When its held units go back.
+    pub(super) fn deadline(&self) -> UnixMillis {
+        self.term.deadline()
     }
 
     pub(super) fn reservation(&self) -> ReservationId {
@@ -197,7 +207,7 @@ impl StockShard {
         };
         stock
             .stock
-            .apply(entry.line().pin, Units::ZERO, Move::Hold(units), charge)?;
+            .apply(&entry.line(), Move::Hold(units), charge)?;
         self.hold_line(entry, units)
     }
 
@@ -208,7 +218,7 @@ impl StockShard {
         units: Units,
     ) -> Result<u32, Inconsistent> {
         entry.line.apply(Move::Hold(units))?;
-        let deadline = entry.deadline;
+        let deadline = entry.deadline();
         let slot = self.lines.insert(entry).ok_or(Inconsistent)?;
         self.due.push(deadline, slot);
         self.open_lines += u64::from(!units.is_zero());
@@ -217,13 +227,21 @@ impl StockShard {
 
     /// Puts a line back as it was stored; its units are already in the stock's counters.
     pub(super) fn restore_line(&mut self, entry: LineEntry) -> Result<u32, Inconsistent> {
-        let (deadline, line) = (entry.deadline, entry.line());
+        let (deadline, line) = (entry.deadline(), entry.line());
         let slot = self.lines.insert(entry).ok_or(Inconsistent)?;
         if !line.held.is_zero() {
             self.due.push(deadline, slot);
         }
         self.count_open(&Line::pinned(None), &line);
         Ok(slot)
+    }
+
+    /// Forgets everything but the policy.
+    pub(super) fn clear(&mut self) {
+        *self = Self {
+            policy: self.policy.take(),
+            ..Self::default()
+        };
     }
 
     /// The channel policy.
@@ -259,7 +277,7 @@ impl StockShard {
             channel: entry.channel,
             window,
         };
-        stock.stock.apply(line.pin, line.open(), step, charge)?;
+        stock.stock.apply(&line, step, charge)?;
         entry.line.apply(step)?;
         let after = entry.line();
         self.count_open(&line, &after);
@@ -279,7 +297,7 @@ impl StockShard {
     /// Moves the deadline of a line.
     pub(super) fn extend(&mut self, slot: u32, deadline: UnixMillis) {
         if let Some(entry) = self.lines.get_mut(slot) {
-            entry.deadline = deadline;
+            entry.term = PackedTerm::new(deadline, entry.term.day());
             if !entry.line().held.is_zero() {
                 self.due.push(deadline, slot);
             }
@@ -297,7 +315,7 @@ impl StockShard {
     pub(super) fn has_overdue(&mut self, now: UnixMillis) -> bool {
         while let Some(slot) = self.due.peek_due(now) {
             let line = self.lines.get(slot);
-            if line.is_some_and(|line| !line.line().held.is_zero() && line.deadline.is_due(now)) {
+            if line.is_some_and(|line| !line.line().held.is_zero() && line.deadline().is_due(now)) {
                 return true;
             }
             self.due.pop_due(now);
@@ -315,7 +333,7 @@ impl StockShard {
                 continue;
             };
             let units = entry.line().held;
-            if units.is_zero() || !entry.deadline.is_due(now) {
+            if units.is_zero() || !entry.deadline().is_due(now) {
                 continue;
             }
             self.step(slot, Move::Expire(units), ANY_WINDOW)?;

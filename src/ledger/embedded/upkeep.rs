@@ -9,7 +9,7 @@ use super::pool::HeadRef;
 use super::record_shard::{Kept, Record, RecordShard};
 use super::scratch::Scratch;
 use super::{EmbeddedLedger, Retention, State};
-use crate::domain::UnixMillis;
+use crate::domain::{Day, UnixMillis};
 use crate::ledger::LedgerError;
 use crate::limits::{RECORD_SHARDS, STOCK_SHARDS};
 
@@ -69,12 +69,13 @@ impl EmbeddedLedger {
 
     /// Recounts the next stock shard against its lines; the cheap continuous check.
     pub fn audit_next(&self) -> Result<(), LedgerError> {
+        let today = Day::of(self.now());
         let next = self.upkeep.next_audit.fetch_add(1, Ordering::Relaxed) % STOCK_SHARDS;
         let shard = self.state.pool.stock_shard(next)?;
         if shard.lines.len().saturating_add(shard.stocks.len()) > AUDIT_ENTRIES {
             return Ok(());
         }
-        let found = super::recount::check_shard(&shard);
+        let found = super::recount::check_shard(&shard, today);
         drop(shard);
         if found.violation_count > 0 {
             self.meters.invariant_violations(found.violation_count);

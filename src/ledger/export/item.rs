@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::dated::{self, Announced, Promised};
 use super::hex::{self, CommandId, Print};
 use crate::domain::command::CommandKey;
 use crate::domain::stock::{NodeStock, Safety, Selling};
 use crate::domain::verdict::Reservation;
 use crate::domain::{
-    self, ChannelIx, ChannelUse, NodeIx, ReservationId, Settings, Stock, Ttl, Units, UnixMillis,
-    Uses,
+    self, ChannelIx, ChannelUse, Day, NodeIx, ReservationId, Settings, Stock, Ttl, Units,
+    UnixMillis, Uses,
 };
 use crate::ledger::Position;
 use crate::ledger::embedded::record::{decode, encode};
@@ -24,6 +25,8 @@ impl BadItem {
     pub(in crate::ledger) const NAME: Self = Self("a name");
     pub(in crate::ledger) const POLICY: Self = Self("a policy");
     pub(in crate::ledger) const LINE: Self = Self("a line");
+    /// Of a ledger in a store.
+    pub(in crate::ledger) const DATED: Self = Self("a SKU or line without days, the only kind");
     pub(in crate::ledger) const ANSWER: Self = Self("an answer");
 }
 
@@ -126,6 +129,12 @@ pub struct Sku {
     pub window_ms: i64,
     /// What each channel uses, sorted.
     pub uses: Vec<Use>,
+    /// What is announced, sorted by day, then name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inbound: Vec<Announced>,
+    /// Open units that are promised for days, sorted by day, then node.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub promises: Vec<Promised>,
 }
 
 /// What a channel uses of a SKU.
@@ -156,7 +165,7 @@ pub struct Node {
     pub pinned: u64,
 }
 
-fn units(number: u64) -> Result<Units, BadItem> {
+pub(super) fn units(number: u64) -> Result<Units, BadItem> {
     Units::new(number).ok_or(BadItem("a quantity"))
 }
 
@@ -186,7 +195,24 @@ impl Sku {
             nodes: stock.nodes().iter().map(node).collect(),
             window_ms: stock.uses().window().0,
             uses: stock.uses().channels().iter().map(Use::new).collect(),
+            inbound: stock
+                .calendar()
+                .inbound()
+                .iter()
+                .map(Announced::new)
+                .collect(),
+            promises: stock
+                .calendar()
+                .promises()
+                .iter()
+                .map(Promised::new)
+                .collect(),
         }
+    }
+
+    /// Whether anything of it is for a day.
+    pub(in crate::ledger) fn is_dated(&self) -> bool {
+        !self.inbound.is_empty() || !self.promises.is_empty()
     }
 
     /// The stock, if it is one.
@@ -228,6 +254,7 @@ impl Sku {
             uses.collect::<Result<Vec<_>, BadItem>>()?,
         );
         let stock = Stock::from_parts(nodes, held, committed, settings, uses, self.version);
+        let stock = stock.with_calendar(dated::calendar(&self.inbound, &self.promises)?);
         Some(stock).filter(Stock::fits).ok_or(BadItem("a stock"))
     }
 }
@@ -290,6 +317,9 @@ pub struct Line {
     pub made_at: Option<u16>,
     /// Index of the node it is pinned to.
     pub pin: Option<u16>,
+    /// The day that it is promised for, in days since 1970; none: of what was on hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub day: Option<u16>,
     /// Units by state.
     pub held: u64,
     /// See [`domain::Line`].
@@ -326,6 +356,7 @@ impl Held {
             requested: shown.requested.get(),
             made_at: pin(made_at),
             pin: pin(shown.line.pin),
+            day: shown.line.day.map(Day::get),
             held: shown.line.held.get(),
             committed: shown.line.committed.get(),
             shipped: shown.line.shipped.get(),
@@ -355,6 +386,11 @@ impl Held {
         ChannelIx(self.channel)
     }
 
+    /// Whether any line was promised for a day.
+    pub(in crate::ledger) fn is_dated(&self) -> bool {
+        self.lines.iter().any(|line| line.day.is_some())
+    }
+
     pub(in crate::ledger) const fn key(&self) -> CommandKey {
         CommandKey {
             id: self.id.0,
@@ -380,6 +416,7 @@ impl Line {
     pub(in crate::ledger) fn state(&self) -> Result<domain::Line, BadItem> {
         Ok(domain::Line {
             pin: self.pin.map(NodeIx),
+            day: self.day.and_then(Day::new),
             held: units(self.held)?,
             committed: units(self.committed)?,
             shipped: units(self.shipped)?,
@@ -464,6 +501,7 @@ const fn key_of(body: &Body<'_>) -> Option<CommandKey> {
         Body::Acted(acted) => Some(acted.key),
         Body::StockChanged(changed) => Some(changed.key),
         Body::SharesMoved(moved) => Some(moved.key),
+        Body::InboundChanged(changed) => Some(changed.key),
         Body::SettingsPut { key, .. } | Body::Refused { key, .. } => Some(*key),
         Body::Opened { .. }
         | Body::NodeNamed { .. }

@@ -4,6 +4,7 @@
 //! stock and settings, reservations, and what each idempotency key was answered. References and
 //! deadlines are part of the reservations; counters and indexes are made anew.
 
+mod dated;
 pub mod file;
 mod hex;
 mod item;

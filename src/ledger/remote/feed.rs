@@ -375,6 +375,10 @@ impl RemoteLedger {
                     || acted.lines.iter().any(|line| new_pin(line.after.pin))
             }
             Body::StockChanged(changed) => changed.items.iter().any(|item| new_node(item.node)),
+            Body::InboundChanged(changed) => {
+                let nodes = changed.items.iter().map(|item| item.entry.node);
+                nodes.into_iter().any(new_node)
+            }
             Body::Opened { .. }
             | Body::NodeNamed { .. }
             | Body::ChannelNamed { .. }

@@ -128,6 +128,8 @@ impl<'c> Import<'c> {
             Item::Node(name) => self.on(FIRST, |part, counts| part.node(name, counts)),
             Item::Channel(name) => self.on(FIRST, |part, counts| part.channel(name, counts)),
             Item::Policy(_) => Err(BadItem::POLICY),
+            Item::Sku(sku) if sku.is_dated() => Err(BadItem::DATED),
+            Item::Reservation(held) if held.is_dated() => Err(BadItem::DATED),
             Item::Sku(sku) => {
                 let partition = self.of_sku(&sku.sku)?;
                 self.on(partition, |part, counts| part.sku(sku, counts))

@@ -5,6 +5,7 @@
 //! instance packs concurrent commands into batches and reads the answers out of the replies.
 
 pub mod batcher;
+mod deficits;
 mod export;
 mod feed;
 mod format;
@@ -18,6 +19,7 @@ mod moved;
 mod naming;
 mod open;
 mod partitions;
+mod policy;
 pub mod preflight;
 pub mod recount;
 pub mod script;
@@ -40,16 +42,16 @@ use self::mirror::{Mirror, Seen, Way};
 use self::naming::Naming;
 use self::open::FIRST;
 use self::partitions::Partitions;
-use self::several::Leftovers;
+use self::several::{Leftovers, all_of};
 use self::stand::Stand;
 use self::wire::command::Read;
-use self::wire::reply::{BatchReply, Item};
+use self::wire::reply::{BatchReply, Item, unrecorded};
 use super::{Answer, Availability, Consistency, Health, LedgerError, Position, StockView};
 use crate::clock::Clock;
 use crate::domain::command::{Command, Keyed};
 use crate::domain::hash::Hasher;
 use crate::domain::{
-    ChannelIx, NodeIx, Outcome, Refusal, Reservation, ReservationId, Settings, Sku, Stock,
+    ChannelIx, Day, NodeIx, Outcome, Refusal, Reservation, ReservationId, Settings, Sku, Stock,
     UnixMillis,
 };
 use crate::ledger::embedded::Retention;
@@ -63,6 +65,7 @@ pub struct RemoteLedger {
     /// Until then keys are looked for that were used before the ledger moved here.
     moved_until: Option<UnixMillis>,
     naming: Naming,
+    policy: policy::Known,
     stand: Arc<Stand>,
     clock: Clock,
     retention: Retention,
@@ -95,6 +98,9 @@ impl RemoteLedger {
         if let Command::MoveShares(_) = keyed.command {
             // The scripts know no shares yet.
             return Err(LedgerError::Unavailable);
+        }
+        if keyed.command.is_dated() {
+            return Ok(unrecorded(Refusal::NoDatedSupply));
         }
         if let Some(answer) = self.answer_of_before(keyed).await? {
             return Ok(answer);
@@ -136,6 +142,10 @@ impl RemoteLedger {
     pub async fn execute_batch(&self, commands: &[Keyed<'_>]) -> Vec<Result<Answer, LedgerError>> {
         if let Err(error) = self.stand.admit() {
             return vec![Err(error); commands.len()];
+        }
+        if commands.iter().any(|keyed| keyed.command.is_dated()) {
+            let answers = commands.iter().map(|keyed| self.execute(keyed));
+            return all_of(answers).await;
         }
         if self.remembers_moved_keys() {
             return self.execute_all_as_moved(commands).await;
@@ -192,6 +202,10 @@ impl RemoteLedger {
                 self.know_nodes(results.iter().map(|result| result.node))
                     .await
             }
+            Ok(Outcome::Inbound(results)) => {
+                self.know_nodes(results.iter().map(|result| result.entry.node))
+                    .await
+            }
             Ok(Outcome::Settings { .. } | Outcome::Shares(_)) | Err(_) => Ok(()),
         }
     }
@@ -234,7 +248,7 @@ impl RemoteLedger {
 
     /// Stock of a SKU; `None`: unknown.
     pub async fn stock(&self, sku: Sku<'_>) -> Result<Option<StockView>, LedgerError> {
-        self.with_stock(sku, |stock, _| StockView::from(stock))
+        self.with_stock(sku, |stock, now| StockView::of(stock, Day::of(now)))
             .await
     }
 

@@ -32,7 +32,8 @@ impl RemoteLedger {
             Command::Reserve(_)
             | Command::Act(_)
             | Command::PutSettings(_)
-            | Command::MoveShares(_) => answer,
+            | Command::MoveShares(_)
+            | Command::Inbound(_) => answer,
         }))
     }
 

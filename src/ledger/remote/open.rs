@@ -18,6 +18,7 @@ use super::loss::{self, Losses};
 use super::mirror::{Mirror, MirrorConfig};
 use super::naming::Naming;
 use super::partitions::Partitions;
+use super::policy::Known;
 use super::preflight::{self, Expected, Facts, Report};
 use super::script::{
     BATCH, BATCH_OF_MANY, BadMeta, INIT, Identity, Keys, Meta, RELIEF, RELIEF_OF_MANY, inlined,
@@ -235,6 +236,7 @@ impl RemoteLedger {
             rare.begin(losses.watch());
         }
         let hasher = Hasher::new(identity.seed);
+        let policy = Known::new(keys.len());
         let mirror = mirrored(&config, &target, &keys, hasher)?;
         let format = WireFormat {
             meters: config.meters.clone(),
@@ -248,6 +250,7 @@ impl RemoteLedger {
             partitions: Partitions::new(keys, hasher),
             moved_until: moved.map(|at| UnixMillis(at.saturating_add(config.retention.keys_ms))),
             naming: Naming::new(),
+            policy,
             stand,
             clock: config.clock,
             retention: config.retention,
@@ -260,7 +263,11 @@ impl RemoteLedger {
             leftovers: Leftovers::default(),
             upkeep: Mutex::new(Rounds::default()),
         };
-        wait_for(ledger.read_names()).map_err(|error| OpenError::Unreachable {
+        let learned = wait_for(async {
+            ledger.read_names().await?;
+            ledger.read_policy().await
+        });
+        learned.map_err(|error| OpenError::Unreachable {
             place: config.address.to_string(),
             why: error.to_string(),
         })?;

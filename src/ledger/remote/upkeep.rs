@@ -59,6 +59,7 @@ impl RemoteLedger {
             self.read_names().await?;
             self.look_at_counters().await?;
         }
+        self.look_after_policy().await?;
         let next = self.prune(partition, cursor).await?;
         let mut rounds = self.rounds();
         if next == SCAN_DONE {
@@ -84,6 +85,7 @@ impl RemoteLedger {
             for (partition, wait) in left.into_iter().zip(waits) {
                 let (reply, _) = wait.await?;
                 latest = latest.max(reply.header().now);
+                self.policy.hear(partition, reply.header().policy);
                 if reply.header().backlog {
                     backlog.push(partition);
                 }

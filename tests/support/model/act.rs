@@ -295,6 +295,7 @@ impl Model {
                     requested: units(*quantity),
                     available: units(quantity - rest),
                     limit: if named { Limit::Node } else { Limit::Stock },
+                    next: None,
                     bound: None,
                 });
                 continue;
@@ -406,6 +407,7 @@ impl Model {
                     requested: units(open),
                     available: units(free),
                     limit: Limit::Node,
+                    next: None,
                     bound: None,
                 });
             }

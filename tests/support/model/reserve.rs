@@ -148,6 +148,7 @@ fn shortage(line: &Ask, room: i128, limit: Limit) -> Shortage {
         requested: units(i128::from(line.quantity)),
         available: units(room),
         limit,
+        next: None,
         bound: None,
     }
 }

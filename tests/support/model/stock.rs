@@ -165,6 +165,7 @@ impl Model {
                     requested: units(quantity),
                     available: units(free),
                     limit: Limit::Node,
+                    next: None,
                     bound: None,
                 };
                 return Err(Refusal::InsufficientStock {

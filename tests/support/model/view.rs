@@ -12,6 +12,7 @@ impl Row {
     fn line(&self) -> Line {
         Line {
             pin: self.pin.map(NodeIx),
+            day: None,
             held: units(self.held),
             committed: units(self.committed),
             shipped: units(self.shipped),
@@ -89,6 +90,7 @@ impl Model {
             promised: units(self.promised(sku)),
             safety_stock: units(item.kept_back()),
             at_node: node.map(|node| units(free(node))),
+            dates: Vec::new(),
             share: None,
             as_of: UnixMillis(now),
         })
@@ -123,6 +125,7 @@ impl Model {
             version: item.moves,
             settings: item.settings,
             nodes,
+            inbound: Vec::new(),
         })
     }
 }

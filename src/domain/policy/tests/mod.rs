@@ -16,21 +16,21 @@ use crate::domain::time::UnixMillis;
 use crate::domain::units::Units;
 
 /// xorshift64*, as the other random tests use.
-struct Rng(u64);
+pub(in crate::domain) struct Rng(pub(in crate::domain) u64);
 
 impl Rng {
-    fn below(&mut self, end: u64) -> u64 {
+    pub(in crate::domain) fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) % end
     }
 
-    fn index(&mut self, len: usize) -> usize {
+    pub(in crate::domain) fn index(&mut self, len: usize) -> usize {
         usize::try_from(self.below(u64::try_from(len).unwrap())).unwrap()
     }
 
-    fn one_in(&mut self, of: u64) -> bool {
+    pub(in crate::domain) fn one_in(&mut self, of: u64) -> bool {
         self.below(of) == 0
     }
 }

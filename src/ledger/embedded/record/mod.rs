@@ -6,7 +6,10 @@
 //! the journal knows it. Unknown kinds and left-over bytes are damage.
 
 pub(super) mod bytes;
+pub(super) mod inbound;
 mod refusal;
+mod shares;
+mod stock;
 #[cfg(test)]
 mod tests;
 
@@ -15,13 +18,12 @@ use smallvec::SmallVec;
 use self::bytes::{Reader, Writer};
 use super::super::Position;
 use super::super::event::{
-    Acted, ActedLine, Body, Event, EventPage, Reserved, ReservedLine, ShareMove, SharesMoved,
-    StockChanged, StockItem, StockVerb, VerbKind,
+    Acted, ActedLine, Body, Event, EventPage, Reserved, ReservedLine, VerbKind,
 };
 use crate::domain::command::CommandKey;
 use crate::domain::line::Move;
 use crate::domain::stock::{Safety, Selling};
-use crate::domain::{ChannelIx, Line, NodeIx, ReservationId, Settings, UnixMillis};
+use crate::domain::{ChannelIx, Day, Line, NodeIx, ReservationId, Settings, UnixMillis};
 
 /// The bytes are not a record of this format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -98,6 +100,7 @@ const fn kind(body: &Body<'_>) -> u8 {
         Body::Refused { .. } => REFUSED,
         Body::PolicyPut { .. } => 10,
         Body::SharesMoved(_) => 13,
+        Body::InboundChanged(_) => 12,
     }
 }
 
@@ -125,7 +128,7 @@ fn put_body(w: &mut Writer<'_>, body: &Body<'_>) {
             w.text(sku);
             w.units(*units);
         }
-        Body::StockChanged(changed) => put_stock(w, changed),
+        Body::StockChanged(changed) => stock::put(w, changed),
         Body::SettingsPut {
             key,
             sku,
@@ -145,7 +148,7 @@ fn put_body(w: &mut Writer<'_>, body: &Body<'_>) {
             put_key(w, *key);
             refusal::put(w, refusal);
         }
-        Body::SharesMoved(moved) => put_shares(w, moved),
+        Body::SharesMoved(moved) => shares::put(w, moved),
         Body::PolicyPut {
             version,
             operator,
@@ -158,6 +161,7 @@ fn put_body(w: &mut Writer<'_>, body: &Body<'_>) {
                 w.text(text);
             }
         }
+        Body::InboundChanged(changed) => inbound::put(w, changed),
     }
 }
 
@@ -182,7 +186,7 @@ fn get_body<'a>(kind: u8, r: &mut Reader<'a>) -> Result<Body<'a>, BadRecord> {
             sku: r.text()?,
             units: r.units()?,
         },
-        7 => Body::StockChanged(get_stock(r)?),
+        7 => Body::StockChanged(stock::get(r)?),
         8 | SETTINGS_OVER => Body::SettingsPut {
             key: get_key(r)?,
             sku: r.text()?,
@@ -194,7 +198,7 @@ fn get_body<'a>(kind: u8, r: &mut Reader<'a>) -> Result<Body<'a>, BadRecord> {
             key: get_key(r)?,
             refusal: refusal::get(r)?,
         },
-        13 => Body::SharesMoved(get_shares(r)?),
+        13 => Body::SharesMoved(shares::get(r)?),
         10 => Body::PolicyPut {
             version: r.number()?,
             operator: r.text()?,
@@ -202,6 +206,7 @@ fn get_body<'a>(kind: u8, r: &mut Reader<'a>) -> Result<Body<'a>, BadRecord> {
             over: r.text()?,
             text: r.text()?,
         },
+        12 => Body::InboundChanged(inbound::get(r)?),
         _ => return Err(BadRecord),
     })
 }
@@ -233,6 +238,15 @@ pub(super) fn get_pin(r: &mut Reader<'_>) -> Result<Option<NodeIx>, BadRecord> {
     }
 }
 
+/// Writes a day: 0 for none.
+pub(super) fn put_day(w: &mut Writer<'_>, day: Option<Day>) {
+    w.number(day.map_or(0, |day| u64::from(day.get())));
+}
+
+pub(super) fn get_day(r: &mut Reader<'_>) -> Result<Option<Day>, BadRecord> {
+    Ok(Day::new(r.narrow()?))
+}
+
 fn put_reserved(w: &mut Writer<'_>, reserved: &Reserved<'_>) {
     w.wide(reserved.id.0);
     w.fixed(reserved.fingerprint);
@@ -243,6 +257,7 @@ fn put_reserved(w: &mut Writer<'_>, reserved: &Reserved<'_>) {
     for line in &reserved.lines {
         w.text(line.sku);
         put_pin(w, line.pin);
+        put_day(w, line.day);
         w.units(line.requested);
         w.units(line.held);
     }
@@ -260,6 +275,7 @@ fn get_reserved<'a>(r: &mut Reader<'a>) -> Result<Reserved<'a>, BadRecord> {
         lines.push(ReservedLine {
             sku: r.text()?,
             pin: get_pin(r)?,
+            day: get_day(r)?,
             requested: r.units()?,
             held: r.units()?,
         });
@@ -276,6 +292,7 @@ fn get_reserved<'a>(r: &mut Reader<'a>) -> Result<Reserved<'a>, BadRecord> {
 
 pub(super) fn put_line(w: &mut Writer<'_>, line: &Line) {
     put_pin(w, line.pin);
+    put_day(w, line.day);
     for units in [
         line.held,
         line.committed,
@@ -291,6 +308,7 @@ pub(super) fn put_line(w: &mut Writer<'_>, line: &Line) {
 pub(super) fn get_line(r: &mut Reader<'_>) -> Result<Line, BadRecord> {
     Ok(Line {
         pin: get_pin(r)?,
+        day: get_day(r)?,
         held: r.units()?,
         committed: r.units()?,
         shipped: r.units()?,
@@ -412,98 +430,6 @@ pub(super) fn get_acted<'a>(r: &mut Reader<'a>) -> Result<Acted<'a>, BadRecord> 
         created_at,
         deadline,
         lines,
-    })
-}
-
-fn put_shares(w: &mut Writer<'_>, moved: &SharesMoved<'_>) {
-    put_key(w, moved.key);
-    w.text(moved.reason);
-    w.maybe_text(moved.operator);
-    w.count(moved.items.len());
-    for item in &moved.items {
-        w.text(item.sku);
-        w.number(u64::from(item.from.0));
-        w.number(u64::from(item.to.0));
-        w.units(item.units);
-        w.signed(item.window.0);
-    }
-}
-
-fn get_shares<'a>(r: &mut Reader<'a>) -> Result<SharesMoved<'a>, BadRecord> {
-    let key = get_key(r)?;
-    let (reason, operator) = (r.text()?, r.maybe_text()?);
-    let count = r.count()?;
-    let item = |r: &mut Reader<'a>| {
-        Ok(ShareMove {
-            sku: r.text()?,
-            from: ChannelIx(r.narrow()?),
-            to: ChannelIx(r.narrow()?),
-            units: r.units()?,
-            window: UnixMillis(r.signed()?),
-        })
-    };
-    Ok(SharesMoved {
-        key,
-        reason,
-        operator,
-        items: (0..count)
-            .map(|_| item(r))
-            .collect::<Result<_, BadRecord>>()?,
-    })
-}
-
-fn put_stock(w: &mut Writer<'_>, changed: &StockChanged<'_>) {
-    put_key(w, changed.key);
-    w.byte(match changed.verb {
-        StockVerb::Set => 1,
-        StockVerb::Adjust => 2,
-        StockVerb::Transfer => 3,
-    });
-    w.text(changed.reason);
-    w.maybe_text(changed.operator);
-    w.count(changed.items.len());
-    for item in &changed.items {
-        w.text(item.sku);
-        w.number(u64::from(item.node.0));
-        w.units(item.on_hand_before);
-        w.units(item.on_hand);
-        w.units(item.unavailable_before);
-        w.units(item.unavailable);
-        w.units(item.available);
-        w.number(item.version);
-    }
-}
-
-fn get_stock<'a>(r: &mut Reader<'a>) -> Result<StockChanged<'a>, BadRecord> {
-    let key = get_key(r)?;
-    let verb = match r.byte()? {
-        1 => StockVerb::Set,
-        2 => StockVerb::Adjust,
-        3 => StockVerb::Transfer,
-        _ => return Err(BadRecord),
-    };
-    let reason = r.text()?;
-    let operator = r.maybe_text()?;
-    let count = r.count()?;
-    let mut items = Vec::new();
-    for _ in 0..count {
-        items.push(StockItem {
-            sku: r.text()?,
-            node: NodeIx(r.narrow()?),
-            on_hand_before: r.units()?,
-            on_hand: r.units()?,
-            unavailable_before: r.units()?,
-            unavailable: r.units()?,
-            available: r.units()?,
-            version: r.number()?,
-        });
-    }
-    Ok(StockChanged {
-        key,
-        verb,
-        reason,
-        operator,
-        items,
     })
 }
 

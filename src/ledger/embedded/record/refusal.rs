@@ -2,7 +2,8 @@
 
 use super::BadRecord;
 use super::bytes::{Reader, Writer};
-use super::{get_pin, put_pin};
+use super::inbound::get_due;
+use super::{get_day, get_pin, put_day, put_pin};
 use crate::domain::policy::Amount;
 use crate::domain::verdict::{BoundBy, Excess, Frozen, Limit, Refusal, Shortage, Stale};
 use crate::domain::{ChannelIx, NodeIx, UnixMillis};
@@ -17,8 +18,11 @@ pub(in super::super) fn put(w: &mut Writer<'_>, refusal: &Refusal) {
         | Refusal::Shipped
         | Refusal::NotHeld
         | Refusal::NotConfirmed
-        | Refusal::NotShipped => {}
-        Refusal::UnknownSku { sku } | Refusal::TooMany { sku } => w.text(sku),
+        | Refusal::NotShipped
+        | Refusal::NoDatedSupply => {}
+        Refusal::UnknownSku { sku }
+        | Refusal::TooMany { sku }
+        | Refusal::TooManyInbound { sku } => w.text(sku),
         Refusal::UnknownLine { sku, node } => {
             w.text(sku);
             put_pin(w, *node);
@@ -65,6 +69,41 @@ pub(in super::super) fn put(w: &mut Writer<'_>, refusal: &Refusal) {
             w.text(&frozen.campaign);
             w.signed(frozen.until.0);
         }
+        Refusal::UnknownInbound { .. }
+        | Refusal::OverReceipt { .. }
+        | Refusal::DueTooLate { .. } => put_inbound(w, refusal),
+    }
+}
+
+/// Refusals of announced supply.
+fn put_inbound(w: &mut Writer<'_>, refusal: &Refusal) {
+    if let Refusal::UnknownInbound { sku, id } = refusal {
+        w.text(sku);
+        w.text(id);
+    }
+    if let Refusal::OverReceipt {
+        sku,
+        id,
+        requested,
+        open,
+    } = refusal
+    {
+        w.text(sku);
+        w.text(id);
+        w.units(*requested);
+        w.units(*open);
+    }
+    if let Refusal::DueTooLate {
+        sku,
+        id,
+        due,
+        latest,
+    } = refusal
+    {
+        w.text(sku);
+        w.text(id);
+        w.number(u64::from(due.get()));
+        w.number(u64::from(latest.get()));
     }
 }
 
@@ -92,6 +131,11 @@ const fn tag(refusal: &Refusal) -> u8 {
         Refusal::VersionMismatch { .. } => 20,
         Refusal::Frozen(_) => 21,
         Refusal::OverShare { .. } => 27,
+        Refusal::UnknownInbound { .. } => 22,
+        Refusal::OverReceipt { .. } => 23,
+        Refusal::DueTooLate { .. } => 24,
+        Refusal::TooManyInbound { .. } => 25,
+        Refusal::NoDatedSupply => 26,
     }
 }
 
@@ -155,6 +199,33 @@ pub(in super::super) fn get(r: &mut Reader<'_>) -> Result<Refusal, BadRecord> {
             campaign: r.text()?.into(),
             until: UnixMillis(r.signed()?),
         }),
+        tag => return get_inbound(tag, r),
+    })
+}
+
+/// Refusals of announced supply.
+fn get_inbound(tag: u8, r: &mut Reader<'_>) -> Result<Refusal, BadRecord> {
+    Ok(match tag {
+        22 => Refusal::UnknownInbound {
+            sku: r.text()?.into(),
+            id: r.text()?.into(),
+        },
+        23 => Refusal::OverReceipt {
+            sku: r.text()?.into(),
+            id: r.text()?.into(),
+            requested: r.units()?,
+            open: r.units()?,
+        },
+        24 => Refusal::DueTooLate {
+            sku: r.text()?.into(),
+            id: r.text()?.into(),
+            due: get_due(r)?,
+            latest: get_due(r)?,
+        },
+        25 => Refusal::TooManyInbound {
+            sku: r.text()?.into(),
+        },
+        26 => Refusal::NoDatedSupply,
         _ => return Err(BadRecord),
     })
 }
@@ -173,7 +244,11 @@ fn put_shortages(w: &mut Writer<'_>, shortages: &[Shortage]) {
             Limit::Node => 4,
             Limit::Cap => 5,
             Limit::Protection => 6,
+            Limit::Inbound => 7,
+            Limit::Later => 8,
+            Limit::Date => 9,
         });
+        put_day(w, shortage.next);
         put_bound(w, shortage.bound.as_ref());
     }
 }
@@ -229,8 +304,12 @@ fn get_shortages(r: &mut Reader<'_>) -> Result<Box<[Shortage]>, BadRecord> {
                 4 => Limit::Node,
                 5 => Limit::Cap,
                 6 => Limit::Protection,
+                7 => Limit::Inbound,
+                8 => Limit::Later,
+                9 => Limit::Date,
                 _ => return Err(BadRecord),
             },
+            next: get_day(r)?,
             bound: get_bound(r)?,
         })
     };

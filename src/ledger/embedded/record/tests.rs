@@ -3,9 +3,12 @@
 use smallvec::smallvec;
 
 use super::*;
-use crate::domain::Units;
 use crate::domain::policy::Amount;
 use crate::domain::verdict::{BoundBy, Excess, Frozen, Limit, Refusal, Shortage, Stale};
+use crate::domain::{Inbound, InboundKind, Units};
+use crate::ledger::event::{
+    InboundChanged, InboundItem, InboundVerb, StockChanged, StockItem, StockVerb,
+};
 
 fn units(n: u64) -> Units {
     Units::new(n).unwrap()
@@ -33,6 +36,7 @@ fn capped(amounts: [Amount; 2]) -> Box<[Shortage]> {
             units: units(600),
             used: units(597),
         }),
+        next: None,
     };
     amounts.map(shortage).into()
 }
@@ -46,6 +50,9 @@ fn of_every_limit() -> Box<[Shortage]> {
         Limit::Node,
         Limit::Cap,
         Limit::Protection,
+        Limit::Inbound,
+        Limit::Later,
+        Limit::Date,
     ];
     let shortage = |limit| Shortage {
         sku: "x".into(),
@@ -54,6 +61,7 @@ fn of_every_limit() -> Box<[Shortage]> {
         available: units(0),
         limit,
         bound: None,
+        next: Day::new(20_800).filter(|_| limit == Limit::Date),
     };
     limits.map(shortage).into()
 }
@@ -119,6 +127,24 @@ fn refusals() -> Vec<Refusal> {
             campaign: "drop".into(),
             until: UnixMillis(1_780_336_800_000),
         }),
+        Refusal::UnknownInbound {
+            sku: "x".into(),
+            id: "po-1".into(),
+        },
+        Refusal::OverReceipt {
+            sku: "x".into(),
+            id: "po-1".into(),
+            requested: units(5),
+            open: units(4),
+        },
+        Refusal::DueTooLate {
+            sku: "x".into(),
+            id: "po-1".into(),
+            due: Day::FIRST.later(9),
+            latest: Day::FIRST,
+        },
+        Refusal::TooManyInbound { sku: "x".into() },
+        Refusal::NoDatedSupply,
     ]
 }
 
@@ -137,6 +163,7 @@ fn acted() -> Body<'static> {
     ];
     let after = Line {
         pin: Some(node),
+        day: Day::new(u16::MAX),
         committed: units(9),
         ..Line::default()
     };
@@ -162,6 +189,7 @@ fn reserved() -> Body<'static> {
     let line = ReservedLine {
         sku: "a",
         pin: None,
+        day: None,
         requested: units(2),
         held: units(1),
     };
@@ -175,6 +203,7 @@ fn reserved() -> Body<'static> {
             line,
             ReservedLine {
                 pin: Some(NodeIx(0)),
+                day: Some(Day::FIRST),
                 ..line
             }
         ],
@@ -208,12 +237,6 @@ fn policy_put() -> Body<'static> {
 }
 
 fn bodies() -> Vec<Body<'static>> {
-    let settings = Settings {
-        safety: Safety::Percent(250),
-        selling: Selling::Suspended,
-        low_water: Some(units(0)),
-        version: 3,
-    };
     let item = StockItem {
         sku: "a",
         node: NodeIx(1),
@@ -251,21 +274,53 @@ fn bodies() -> Vec<Body<'static>> {
             operator: Some("li"),
             items: vec![item, item],
         }),
-        Body::SettingsPut {
-            key: key(2),
-            sku: "a",
-            before: Settings::default(),
-            after: settings,
-            over: "",
-        },
-        Body::SettingsPut {
-            key: key(2),
-            sku: "a",
-            before: settings,
-            after: Settings::default(),
-            over: "recall",
-        },
+        Body::InboundChanged(InboundChanged {
+            key: key(4),
+            verb: InboundVerb::Receive,
+            items: [
+                InboundKind::InTransit,
+                InboundKind::Presale,
+                InboundKind::Return,
+            ]
+            .map(inbound_item)
+            .into(),
+        }),
     ]
+}
+
+/// Settings that were put, and some that were put against a freeze.
+fn settings_put() -> [Body<'static>; 2] {
+    let settings = Settings {
+        safety: Safety::Percent(250),
+        selling: Selling::Suspended,
+        low_water: Some(units(0)),
+        version: 3,
+    };
+    let put = |before, after, over| Body::SettingsPut {
+        key: key(2),
+        sku: "a",
+        before,
+        after,
+        over,
+    };
+    let none = Settings::default();
+    [put(none, settings, ""), put(settings, none, "recall")]
+}
+
+fn inbound_item(kind: InboundKind) -> InboundItem<'static> {
+    InboundItem {
+        sku: "a",
+        entry: Inbound {
+            id: "po-17".into(),
+            kind,
+            node: NodeIx(2),
+            due: Day::FIRST,
+            units: units(6),
+        },
+        received: units(7),
+        on_hand: units(8),
+        version: 9,
+    }
 }
 
 fn every_body() -> Vec<Body<'static>> {
@@ -275,6 +330,7 @@ fn every_body() -> Vec<Body<'static>> {
     };
     bodies()
         .into_iter()
+        .chain(settings_put())
         .chain(refusals().into_iter().map(refused))
         .collect()
 }

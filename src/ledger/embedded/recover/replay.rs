@@ -10,10 +10,12 @@ use super::super::stock_shard::{LineEntry, StockShard, shard_of};
 use super::{Loading, OpenError, covered};
 use crate::domain::command::CommandKey;
 use crate::domain::line::{Inconsistent, Move};
-use crate::domain::{ChannelIx, Charge, ReservationId, Stock, Ttl, Units, UnixMillis};
+use crate::domain::{ChannelIx, Charge, Day, ReservationId, Stock, Ttl, Units, UnixMillis};
 use crate::ledger::Position;
 use crate::ledger::answer::held_line;
-use crate::ledger::event::{Acted, ActedLine, Body, Event, Reserved, ShareMove, StockItem};
+use crate::ledger::event::{
+    Acted, ActedLine, Body, Event, InboundItem, Reserved, ShareMove, StockItem,
+};
 use crate::ledger::names::Names;
 
 impl State {
@@ -70,6 +72,13 @@ impl State {
                     .try_for_each(|item| self.replay_share(sequence, item, loading))
             }
             Body::PolicyPut { .. } => self.replay_policy(event.at, &event.body),
+            Body::InboundChanged(changed) => {
+                self.keep_event(event, changed.key, loading)?;
+                let items = changed.items.iter();
+                items
+                    .into_iter()
+                    .try_for_each(|item| self.replay_inbound(sequence, item, loading))
+            }
             Body::Refused { key, .. } => self.keep_event(event, *key, loading),
         }
     }
@@ -122,7 +131,7 @@ impl State {
         let mut lines = LineRefs::new();
         for (number, line) in (0_u16..).zip(&reserved.lines) {
             let found =
-                self.replay_line(position.sequence, at.after(ttl), number, reserved, loading)?;
+                self.replay_line((position.sequence, at), ttl, number, reserved, loading)?;
             let missing = LineRef::missing(line.requested, line.pin);
             lines.push(found.map_or(missing, |(shard, slot)| missing.placed(shard, slot)));
         }
@@ -151,8 +160,8 @@ impl State {
     /// shard and did not hold it.
     fn replay_line(
         &self,
-        sequence: u64,
-        deadline: UnixMillis,
+        (sequence, at): (u64, UnixMillis),
+        ttl: Ttl,
         number: u16,
         reserved: &Reserved<'_>,
         loading: &mut Loading,
@@ -169,19 +178,19 @@ impl State {
             Some(owner) => owner,
             None => loading.await_stock(&mut stock, (shard, hash), line.sku)?,
         };
-        let empty = held_line(line.pin, Units::ZERO);
+        let empty = held_line(line.pin, line.day, Units::ZERO);
         let entry = LineEntry::new(
             reserved.id,
             number,
             reserved.channel,
             owner,
-            deadline,
+            at.after(ttl),
             empty,
         );
         let slot = if loading.awaits(shard, owner) {
             stock.hold_line(entry, line.held)?
         } else {
-            self.replay_hold(&mut stock, entry, line.held)?
+            self.replay_hold(&mut stock, entry, line.held, Day::of(at))?
         };
         Ok(Some((u16::try_from(shard).unwrap_or(u16::MAX), slot)))
     }
@@ -193,9 +202,13 @@ impl State {
         shard: &mut StockShard,
         entry: LineEntry,
         units: Units,
+        today: Day,
     ) -> Result<u32, Inconsistent> {
         let owner = entry.stock;
-        let deficit = |shard: &StockShard| shard.stock(owner).map_or(Units::ZERO, Stock::deficit);
+        let deficit = |shard: &StockShard| {
+            let stock = shard.stock(owner);
+            stock.map_or(Units::ZERO, |stock| stock.deficit(today))
+        };
         let before = deficit(shard);
         let slot = shard.hold(entry, units)?;
         let oversold = deficit(shard).left_after(before).get();
@@ -271,7 +284,7 @@ impl State {
                 let id = acted.id;
                 return Err(OpenError::Damaged(format!("line {number} of {id} differs")));
             }
-            if entry.deadline != acted.deadline {
+            if entry.deadline() != acted.deadline {
                 shard.extend(found.slot, acted.deadline);
             }
         }
@@ -322,8 +335,7 @@ impl State {
             let mut moves = line.moves.iter();
             let window = line.window;
             let charge = Charge { channel, window };
-            Ok(moves
-                .try_for_each(|step| stock.apply(line.after.pin, Units::ZERO, *step, charge))?)
+            Ok(moves.try_for_each(|step| stock.apply(&line.after, *step, charge))?)
         })
     }
 
@@ -361,6 +373,17 @@ impl State {
     ) -> Result<(), OpenError> {
         self.replay_stock(sequence, item.sku, loading, |stock| {
             Ok(stock.move_share(item.from, item.to, item.units, item.window)?)
+        })
+    }
+
+    fn replay_inbound(
+        &self,
+        sequence: u64,
+        item: &InboundItem<'_>,
+        loading: &mut Loading,
+    ) -> Result<(), OpenError> {
+        self.replay_stock(sequence, item.sku, loading, |stock| {
+            Ok(stock.receive_inbound(item.entry.clone(), item.received)?)
         })
     }
 

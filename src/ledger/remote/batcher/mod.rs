@@ -4,11 +4,17 @@
 //! Each serving thread has a lane of its own, queue and connections included, so that nothing of a
 //! command crosses threads; everybody else shares one lane on a thread of its own. A lane keeps
 //! [`STORE_BATCHES_IN_FLIGHT`] batches in flight, each on its own connection: where the store waits
-//! for replicas, it holds up everything behind it on the same connection.
+//! for replicas, it holds up everything behind it on the same connection. Over several partitions
+//! there are more, and one that a node of a cluster leaves without an answer [gives its place
+//! back](limp).
 //!
 //! The batcher owns the commands. A caller that goes away only misses the answer.
 
 mod ids;
+mod limp;
+#[cfg(test)]
+mod numbers;
+mod places;
 mod queue;
 mod worker;
 
@@ -24,7 +30,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
 
 pub use queue::{Place, QueueLimits, Settle, Weight};
 
@@ -98,6 +103,8 @@ pub struct Settling {
     pub pause_min: Duration,
     /// The longest one.
     pub pause_max: Duration,
+    /// How long it keeps its place in the lane, where others could use that.
+    pub keeps_place: Duration,
     /// The time that the store shall believe it is; only tests have one.
     pub clock: Option<Clock>,
 }
@@ -108,6 +115,7 @@ impl Default for Settling {
             limit: Duration::from_secs(10),
             pause_min: Duration::from_millis(20),
             pause_max: Duration::from_millis(500),
+            keeps_place: Duration::from_millis(100),
             clock: None,
         }
     }
@@ -128,6 +136,15 @@ struct Parts<F> {
     target: Arc<Target>,
     config: BatcherConfig,
     ids: Arc<BatchIds>,
+}
+
+impl<F: Format> Parts<F> {
+    fn new_queue(&self) -> Arc<QueueOf<F>> {
+        let target = Arc::clone(&self.target);
+        let node_of = move |partition| target.node_of(partition);
+        let partitions = self.target.partitions();
+        Arc::new(Queue::new(self.config.queue, partitions, Box::new(node_of)))
+    }
 }
 
 /// Tells the batchers of a process apart in the thread-local lists.
@@ -163,13 +180,13 @@ impl<F: Format> fmt::Debug for Batcher<F> {
 impl<F: Format> Batcher<F> {
     /// Starts the shared lane's thread. Nothing is connected before the first command.
     pub fn start(format: F, target: Arc<Target>, config: BatcherConfig) -> io::Result<Self> {
-        let shared = Arc::new(Queue::new(config.queue, target.partitions()));
         let parts = Arc::new(Parts {
             format: Arc::new(format),
             target,
             config,
             ids: Arc::new(BatchIds::new()),
         });
+        let shared = parts.new_queue();
         let lane = Lane {
             parts: Arc::clone(&parts),
             queue: Arc::clone(&shared),
@@ -225,10 +242,7 @@ impl<F: Format> Batcher<F> {
     pub fn install_lane(&self) {
         let lane = Lane {
             parts: Arc::clone(&self.parts),
-            queue: Arc::new(Queue::new(
-                self.parts.config.queue,
-                self.parts.target.partitions(),
-            )),
+            queue: self.parts.new_queue(),
         };
         let guard = LaneGuard::<F>::install(self.owner, Arc::clone(&lane.queue));
         tokio::task::spawn_local(async move {
@@ -288,28 +302,23 @@ impl<F: Format> Lane<F> {
 
     /// Works until the queue is closed and empty.
     async fn run(&self) {
-        let mut workers = JoinSet::new();
-        let in_flight = match self.parts.target.partitions() {
+        let places = match self.parts.target.partitions() {
             1 => STORE_BATCHES_IN_FLIGHT,
             _ => STORE_BATCHES_IN_FLIGHT_OF_MANY,
         };
-        for _ in 0..in_flight {
-            let worker = Worker {
-                queue: Arc::clone(&self.queue),
-                format: Arc::clone(&self.parts.format),
-                caller: Link::new(Arc::clone(&self.parts.target)),
-                ids: Arc::clone(&self.parts.ids),
-                settling: self.parts.config.settling.clone(),
-                is_unusable: false,
-            };
-            workers.spawn_local(worker.run());
-        }
-        while let Some(ended) = workers.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a worker of the store's lane ended badly");
-            }
-        }
+        places::fill(places, &self.queue, || self.new_worker()).await;
         self.queue.abandon();
+    }
+
+    fn new_worker(&self) -> Worker<F, Link> {
+        Worker {
+            queue: Arc::clone(&self.queue),
+            format: Arc::clone(&self.parts.format),
+            caller: Link::new(Arc::clone(&self.parts.target)),
+            ids: Arc::clone(&self.parts.ids),
+            settling: self.parts.config.settling.clone(),
+            is_unusable: false,
+        }
     }
 }
 

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
+use super::limp::{Limping, NodeOf};
 use crate::clock::{Monotonic, monotonic};
 use crate::ledger::LedgerError;
+use crate::ledger::remote::link::Endpoint;
 use crate::limits::{STORE_BATCH_BYTES_MAX, STORE_BATCH_COMMANDS_MAX, STORE_BATCH_LINES_MAX};
 use crate::telemetry::Script;
 
@@ -110,6 +112,8 @@ struct Inner<C, R> {
     bytes: usize,
     /// Batches that were taken and are not settled.
     in_flight: usize,
+    /// Those of them that have no place in the lane any more.
+    limping: Limping,
 }
 
 impl<C, R> Inner<C, R> {
@@ -154,29 +158,35 @@ impl<C, R> Inner<C, R> {
 }
 
 /// A bounded queue that is emptied in batches, each of one partition.
-#[derive(Debug)]
 pub(super) struct Queue<C, R> {
     limits: QueueLimits,
-    /// LOCK: to put one in or to take a batch out; nothing else happens under it. The queue of a
-    /// lane is only ever touched by its own thread.
+    node_of: NodeOf,
+    /// LOCK: to put one in or to take a batch out; nothing else happens under it, but that the map of
+    /// the cluster is looked at while batches limp. The queue of a lane is only ever touched by its
+    /// own thread.
     inner: Mutex<Inner<C, R>>,
     /// Something is there to be taken.
     ready: Notify,
+    /// A place in the lane became free.
+    vacated: Notify,
     is_closed: AtomicBool,
 }
 
 impl<C: Settle, R> Queue<C, R> {
-    pub(super) fn new(limits: QueueLimits, partitions: usize) -> Self {
+    pub(super) fn new(limits: QueueLimits, partitions: usize, node_of: NodeOf) -> Self {
         Self {
             limits,
+            node_of,
             inner: Mutex::new(Inner {
                 entries: (0..partitions).map(|_| VecDeque::new()).collect(),
                 turns: VecDeque::new(),
                 commands: 0,
                 bytes: 0,
                 in_flight: 0,
+                limping: Limping::default(),
             }),
             ready: Notify::new(),
+            vacated: Notify::new(),
             is_closed: AtomicBool::new(false),
         }
     }
@@ -191,9 +201,7 @@ impl<C: Settle, R> Queue<C, R> {
         // Looked at under the lock: whoever closes empties the queue afterwards.
         let refusal = if self.is_closed.load(Ordering::Acquire) {
             Some(LedgerError::Unavailable)
-        } else if inner.commands >= self.limits.commands
-            || inner.bytes + entry.weight.bytes > self.limits.bytes
-        {
+        } else if self.is_full(&inner, entry.weight) {
             Some(LedgerError::Overloaded)
         } else {
             None
@@ -208,6 +216,24 @@ impl<C: Settle, R> Queue<C, R> {
         }
         drop(inner);
         self.ready.notify_one();
+    }
+
+    /// Whether there is no room for one more. What waits for a node in trouble leaves half of it to
+    /// the others.
+    fn is_full(&self, inner: &Inner<C, R>, weight: Weight) -> bool {
+        let QueueLimits {
+            commands, bytes, ..
+        } = self.limits;
+        let is_over = |share: usize| {
+            inner.commands >= commands / share || inner.bytes + weight.bytes > bytes / share
+        };
+        is_over(1) || (is_over(2) && self.is_in_trouble(inner, weight.partition))
+    }
+
+    /// Whether nothing is sent for a partition now.
+    fn is_in_trouble(&self, inner: &Inner<C, R>, partition: u16) -> bool {
+        let is_such = |node: Endpoint| inner.limping.is_in_trouble(&node);
+        !inner.limping.is_empty() && (self.node_of)(partition).is_some_and(is_such)
     }
 
     /// Puts back what the store left for later, before all others and whatever the limits.
@@ -234,11 +260,22 @@ impl<C: Settle, R> Queue<C, R> {
             if !batch.is_empty() {
                 return batch;
             }
-            if self.is_closed.load(Ordering::Acquire) && self.lock().turns.is_empty() {
+            if self.is_drained() {
                 return batch;
             }
             self.ready.notified().await;
         }
+    }
+
+    /// Whether it is closed and empty.
+    pub(super) fn is_drained(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire) && self.lock().turns.is_empty()
+    }
+
+    /// Where the turn is that comes next.
+    fn next_turn(&self, inner: &Inner<C, R>) -> Option<usize> {
+        let mut turns = inner.turns.iter();
+        turns.position(|partition| !self.is_in_trouble(inner, *partition))
     }
 
     fn take(&self) -> Vec<Entry<C, R>> {
@@ -248,7 +285,8 @@ impl<C: Settle, R> Queue<C, R> {
         let now = monotonic();
         let mut inner = self.lock();
         let commands_max = inner.commands_max();
-        let turn = inner.turns.pop_front();
+        let turn = self.next_turn(&inner);
+        let turn = turn.and_then(|at| inner.turns.remove(at));
         while let Some(next) = turn.and_then(|partition| inner.first(partition)) {
             let weight = next.weight;
             let is_stale = self.is_stale(next, now);
@@ -270,7 +308,7 @@ impl<C: Settle, R> Queue<C, R> {
                 batch.push(entry);
             }
         }
-        let is_more = !inner.turns.is_empty();
+        let is_more = self.next_turn(&inner).is_some();
         inner.in_flight += usize::from(!batch.is_empty());
         drop(inner);
         if is_more {
@@ -287,16 +325,42 @@ impl<C: Settle, R> Queue<C, R> {
         self.lock().in_flight -= 1;
     }
 
+    /// A batch of a partition limps: it is at this node. `None`: it cannot.
+    pub(super) fn limp(&self, partition: u16) -> Option<Endpoint> {
+        let node = (self.node_of)(partition)?;
+        let limps = self.lock().limping.add(&node);
+        self.vacated.notify_one();
+        limps.then_some(node)
+    }
+
+    /// One of those at this node is settled.
+    pub(super) fn limps_no_more(&self, node: &Endpoint) {
+        self.lock().limping.remove(node);
+        self.pass_on();
+    }
+
+    /// Batches that limp.
+    pub(super) fn limping(&self) -> usize {
+        self.lock().limping.count()
+    }
+
+    /// Returns when a batch limps that did not before.
+    pub(super) async fn vacated(&self) {
+        self.vacated.notified().await;
+    }
+
     /// Answers those who have waited too long, while nothing is taken.
     pub(super) fn drop_stale(&self) {
         let now = monotonic();
         let mut inner = self.lock();
         let mut stale = Vec::new();
         for entries in &mut inner.entries {
-            let all = std::mem::take(entries).into_iter();
-            let (late, fresh): (Vec<_>, Vec<_>) = all.partition(|entry| self.is_stale(entry, now));
-            *entries = fresh.into();
-            stale.extend(late);
+            // What was sent before stands first, and never waits too long; then the oldest.
+            let sent = entries.iter().take_while(|entry| entry.sent.is_some());
+            let sent = sent.count();
+            let late = entries.iter().skip(sent);
+            let late = late.take_while(|entry| self.is_stale(entry, now)).count();
+            stale.extend(entries.drain(sent..sent + late));
         }
         stale.iter().for_each(|entry| inner.discount(entry));
         // A partition of which nothing is left has no turn.
@@ -312,16 +376,9 @@ impl<C: Settle, R> Queue<C, R> {
         }
     }
 
-    /// Waits for a call of the store; meanwhile those who have waited too long are answered.
-    pub(super) async fn dropping_stale<T>(&self, call: impl Future<Output = T>) -> T {
-        let mut call = std::pin::pin!(call);
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut call => return done,
-                () = tokio::time::sleep(self.limits.age / 4) => self.drop_stale(),
-            }
-        }
+    /// How often those are looked for who have waited too long.
+    pub(super) fn looks_every(&self) -> Duration {
+        self.limits.age / 4
     }
 
     fn is_stale(&self, entry: &Entry<C, R>, now: Monotonic) -> bool {

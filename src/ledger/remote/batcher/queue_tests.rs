@@ -1,12 +1,17 @@
 //! The queue by itself.
 
 use super::*;
+use crate::limits::{STORE_BATCHES_IN_FLIGHT_OF_MANY, STORE_BATCHES_LIMPING_MAX};
 
 impl Settle for u32 {}
 
 type Waiter = oneshot::Receiver<Result<Place<()>, LedgerError>>;
 
 fn entry(number: u32, lines: usize, bytes: usize) -> (Entry<u32, ()>, Waiter) {
+    entry_of(0, number, lines, bytes)
+}
+
+fn entry_of(partition: u16, number: u32, lines: usize, bytes: usize) -> (Entry<u32, ()>, Waiter) {
     let (waiter, receiver) = oneshot::channel();
     let script = Script::Batch;
     let entry = Entry {
@@ -15,7 +20,7 @@ fn entry(number: u32, lines: usize, bytes: usize) -> (Entry<u32, ()>, Waiter) {
             lines,
             bytes,
             script,
-            partition: 0,
+            partition,
         },
         waiter,
         since: monotonic(),
@@ -31,7 +36,7 @@ fn queue(commands: usize, bytes: usize, age: Duration) -> Queue<u32, ()> {
         bytes,
         age,
     };
-    Queue::new(limits, 1)
+    Queue::new(limits, 1, Box::new(|_| None))
 }
 
 const LONG: Duration = Duration::from_hours(1);
@@ -121,6 +126,24 @@ fn what_has_waited_too_long_is_not_sent_unless_it_was_sent_before() {
 }
 
 #[test]
+fn of_those_that_wait_too_long_only_what_was_sent_before_stays() {
+    let queue = queue(9, usize::MAX, Duration::ZERO);
+    let (late, mut waiter) = entry(1, 1, 1);
+    let since = late.since;
+    let (mut deferred, _) = entry(2, 1, 1);
+    deferred.sent = Some(monotonic());
+    queue.push(late);
+    queue.put_back(vec![deferred]);
+    while since.elapsed().is_zero() {}
+    queue.drop_stale();
+    assert!(matches!(
+        waiter.try_recv(),
+        Ok(Err(LedgerError::Overloaded))
+    ));
+    assert_eq!(numbers(&queue.take()), [2]);
+}
+
+#[test]
 fn what_is_put_back_comes_first_and_in_order() {
     let queue = queue(2, usize::MAX, LONG);
     queue.push(entry(3, 1, 1).0);
@@ -144,4 +167,67 @@ fn nobody_is_left_waiting_when_a_queue_is_abandoned() {
         .map(|waiter| waiter.try_recv().unwrap().unwrap_err());
     let nothing = LedgerError::Unavailable;
     assert_eq!(told, [nothing, LedgerError::Unknown, nothing]);
+}
+
+/// A queue over nodes of a cluster: each partition is at a node of its own.
+fn queue_of_nodes(commands: usize, partitions: u16) -> Queue<u32, ()> {
+    let limits = QueueLimits {
+        commands,
+        age: LONG,
+        ..QueueLimits::default()
+    };
+    let node_of = |partition| Some(Endpoint::Tcp(String::new(), partition));
+    Queue::new(limits, usize::from(partitions), Box::new(node_of))
+}
+
+/// As many as bring it into trouble.
+fn limp_at(queue: &Queue<u32, ()>, partition: u16) -> Endpoint {
+    let limp = |_| queue.limp(partition).unwrap();
+    (0..STORE_BATCHES_IN_FLIGHT_OF_MANY)
+        .map(limp)
+        .last()
+        .unwrap()
+}
+
+#[test]
+fn nothing_is_taken_for_a_node_in_trouble_until_a_batch_there_limps_no_more() {
+    let queue = queue_of_nodes(99, 2);
+    let push = |partition, number| queue.push(entry_of(partition, number, 1, 1).0);
+    let node = limp_at(&queue, 0);
+    push(0, 1);
+    push(1, 2);
+    push(0, 3);
+    assert_eq!(numbers(&queue.take()), [2]);
+    assert!(queue.take().is_empty());
+    queue.close();
+    assert!(!queue.is_drained(), "they wait");
+    queue.limps_no_more(&node);
+    assert_eq!(numbers(&queue.take()), [1, 3]);
+    assert!(queue.is_drained());
+}
+
+#[test]
+fn what_waits_for_a_node_in_trouble_leaves_half_of_the_room_to_the_others() {
+    let queue = queue_of_nodes(6, 2);
+    let push = |partition| {
+        let (entry, mut waiter) = entry_of(partition, 0, 1, 1);
+        queue.push(entry);
+        waiter.try_recv().map_or(Ok(()), |told| told.map(drop))
+    };
+    limp_at(&queue, 0);
+    let full = Err(LedgerError::Overloaded);
+    assert_eq!([0, 0, 0, 0].map(push), [Ok(()), Ok(()), Ok(()), full]);
+    assert_eq!([1, 1, 1, 1].map(push), [Ok(()), Ok(()), Ok(()), full]);
+}
+
+#[test]
+fn only_so_many_batches_limp_at_all_nodes_and_none_at_a_single_server() {
+    let most = u16::try_from(STORE_BATCHES_LIMPING_MAX).unwrap();
+    let queue_of_many = queue_of_nodes(9, most + 1);
+    let nodes: Vec<_> = (0..=most).map(|node| queue_of_many.limp(node)).collect();
+    assert_eq!(nodes.iter().flatten().count(), usize::from(most));
+    assert_eq!(nodes.last(), Some(&None), "it keeps its place");
+    queue_of_many.limps_no_more(nodes[0].as_ref().unwrap());
+    assert!(queue_of_many.limp(0).is_some());
+    assert_eq!(queue(9, 9, LONG).limp(0), None);
 }

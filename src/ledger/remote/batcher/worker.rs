@@ -4,11 +4,15 @@
 //! happened, a failure is told at once. From the first time that a batch may have been done on, it
 //! is sent again, with the same command ids, until the store says what became of it; the scripts
 //! answer a command id that they know with the answer that they gave before. After a bounded time
-//! the callers are told that the result is unknown, which they settle in the same way.
+//! the callers are told that the result is unknown, which they settle in the same way. In a cluster the
+//! worker gives back its place much earlier, and another one sends the next batch.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::ids::BatchIds;
+use super::limp::Limp;
 use super::queue::{Entry, Queue};
 use super::{Format, Question, Settle, Settling};
 use crate::clock::{Clock, Monotonic, monotonic};
@@ -18,6 +22,9 @@ use crate::telemetry::Script;
 
 /// Entries of a format.
 type EntryOf<F> = Entry<<F as Format>::Command, <F as Format>::Reply>;
+
+/// The errand of a format.
+type ErrandOf<F> = Errand<<F as Format>::Command, <F as Format>::Reply>;
 
 /// The queue of a format.
 pub(super) type QueueOf<F> = Queue<<F as Format>::Command, <F as Format>::Reply>;
@@ -44,30 +51,76 @@ enum Attempt<R> {
     InDoubt,
 }
 
+/// The way of a batch from the queue until it is settled.
+struct Errand<C: Settle, R> {
+    partition: u16,
+    started: Monotonic,
+    /// How long it keeps its place.
+    keeps_place: Duration,
+    /// It has none any more.
+    limp: Option<Limp<C, R>>,
+}
+
+impl<C: Settle, R> Errand<C, R> {
+    /// What is due beside the batch from time to time.
+    fn look(&mut self, queue: &Arc<Queue<C, R>>) {
+        queue.drop_stale();
+        if self.limp.is_some() {
+            // Another node may serve what waits for this one.
+            queue.pass_on();
+        } else if self.started.elapsed() >= self.keeps_place {
+            self.limp = Limp::begin(queue, self.partition);
+        }
+    }
+
+    /// Waits for a call of the store.
+    async fn call<T>(&mut self, queue: &Arc<Queue<C, R>>, call: impl Future<Output = T>) -> T {
+        let mut call = pin!(call);
+        let pause = queue.looks_every().min(self.keeps_place);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut call => return done,
+                () = tokio::time::sleep(pause) => self.look(queue),
+            }
+        }
+    }
+}
+
 impl<F: Format, C: Caller> Worker<F, C> {
-    /// Works until the queue is closed and empty.
-    pub(super) async fn run(mut self) {
+    /// Works until the queue is closed and empty, or a batch has cost it its place; then it can
+    /// have another one.
+    pub(super) async fn run(mut self) -> Option<Self> {
         loop {
             let batch = self.queue.next_batch().await;
-            if batch.is_empty() {
+            let Some(first) = batch.first() else {
                 // The one permit that wakes the last one must reach the others.
                 self.queue.pass_on();
-                return;
-            }
-            self.settle(batch).await;
+                return None;
+            };
+            let mut errand = Errand {
+                partition: first.weight.partition,
+                started: monotonic(),
+                keeps_place: self.settling.keeps_place,
+                limp: None,
+            };
+            self.settle(batch, &mut errand).await;
             self.queue.settled();
+            if errand.limp.is_some() {
+                return Some(self);
+            }
         }
     }
 
     /// Sends a batch until every command of it has an answer.
-    async fn settle(&mut self, mut batch: Vec<EntryOf<F>>) {
-        let started = monotonic();
+    async fn settle(&mut self, mut batch: Vec<EntryOf<F>>, errand: &mut ErrandOf<F>) {
+        let started = errand.started;
         for entry in &mut batch {
             entry.sent.get_or_insert(started);
         }
         let mut pause = self.settling.pause_min;
         loop {
-            match self.attempt(&batch).await {
+            match self.attempt(&batch, errand).await {
                 Attempt::Answered(reply) => return self.deliver(batch, reply),
                 Attempt::OutOfMemory => {
                     batch = relief_of(batch);
@@ -94,12 +147,16 @@ impl<F: Format, C: Caller> Worker<F, C> {
                 return;
             }
             tokio::time::sleep(self.ids.jittered(pause)).await;
-            self.queue.drop_stale();
+            errand.look(&self.queue);
             pause = (pause * 2).min(self.settling.pause_max);
         }
     }
 
-    async fn attempt(&mut self, batch: &[EntryOf<F>]) -> Attempt<F::Reply> {
+    async fn attempt(
+        &mut self,
+        batch: &[EntryOf<F>],
+        errand: &mut ErrandOf<F>,
+    ) -> Attempt<F::Reply> {
         let needs_memory = |entry: &EntryOf<F>| entry.weight.script == Script::Batch;
         let script = if batch.iter().any(needs_memory) {
             Script::Batch
@@ -115,7 +172,7 @@ impl<F: Format, C: Caller> Worker<F, C> {
             }
         };
         let batch_id = self.ids.next();
-        let partition = batch.first().map_or(0, |entry| entry.weight.partition);
+        let partition = errand.partition;
         let question = Question {
             partition,
             batch_id: &batch_id,
@@ -131,7 +188,7 @@ impl<F: Format, C: Caller> Worker<F, C> {
             batch_id: &batch_id,
             time: self.settling.clock.as_ref().map(Clock::now),
         });
-        match self.queue.dropping_stale(called).await {
+        match errand.call(&self.queue, called).await {
             Ok(reply) => {
                 self.is_unusable = false;
                 self.read(reply, question, &commands, before)

@@ -3,11 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::Bytes;
-use tokio::sync::oneshot;
-
 use super::*;
-use crate::ledger::remote::batcher::{Place, QueueLimits, Weight};
+use crate::ledger::remote::batcher::QueueLimits;
+use crate::ledger::remote::batcher::numbers::{ELSEWHERE, Numbers, PARTITIONS, UNPACKABLE, submit};
 use crate::ledger::remote::link::Why;
 
 /// What the store does with a call.
@@ -39,60 +37,6 @@ use Does::{
     Answers, AnswersTooEarly, Babbles, Defers, GoesSilent, HasLost, IsFull, IsUnusable, Refuses,
     Strays,
 };
-
-/// A command that cannot be put into a batch.
-const UNPACKABLE: u8 = 255;
-
-/// The answer of another history.
-const ELSEWHERE: u8 = 254;
-
-/// Commands are numbers; the odd ones need memory. A reply lists those that are answered.
-struct Numbers;
-
-impl Settle for u8 {}
-
-impl Format for Numbers {
-    type Command = u8;
-    type Reply = Vec<u8>;
-    type Malformed = &'static str;
-    type Before = ();
-
-    fn weigh(&self, command: &u8) -> Weight {
-        let script = if command % 2 == 1 {
-            Script::Batch
-        } else {
-            Script::Relief
-        };
-        Weight {
-            lines: 1,
-            bytes: 1,
-            script,
-            partition: 0,
-        }
-    }
-
-    fn pack(&self, commands: &[&u8]) -> Result<Vec<u8>, &'static str> {
-        let bytes: Vec<u8> = commands.iter().map(|command| **command).collect();
-        let packs = !bytes.contains(&UNPACKABLE);
-        packs.then_some(bytes).ok_or("cannot be packed")
-    }
-
-    fn parse(&self, bytes: Bytes, asked: Question<'_>) -> Result<Vec<u8>, &'static str> {
-        let (echo, answers) = bytes.split_at(16.min(bytes.len()));
-        let is_whole = echo == asked.batch_id && answers.len() == asked.commands;
-        is_whole.then(|| answers.to_vec()).ok_or("odd")
-    }
-
-    fn before(&self, _partition: u16) {}
-
-    fn note(&self, _: Question<'_>, (): (), reply: &Vec<u8>, _commands: &[&u8]) -> bool {
-        !reply.contains(&ELSEWHERE)
-    }
-
-    fn is_deferred(&self, reply: &Vec<u8>, at: usize) -> bool {
-        reply[at] == 0
-    }
-}
 
 /// A store that goes through its list, and answers once it is at the end.
 #[derive(Default)]
@@ -139,20 +83,10 @@ struct Outcome {
 
 /// Sends the commands to a store that does what the list says.
 fn run(commands: &[u8], list: &[Does], limit: Duration) -> Outcome {
-    let queue = Arc::new(Queue::new(QueueLimits::default(), 1));
-    let mut waiters: Vec<oneshot::Receiver<Result<Place<Vec<u8>>, LedgerError>>> = Vec::new();
-    for command in commands {
-        let (waiter, receiver) = oneshot::channel();
-        waiters.push(receiver);
-        queue.push(Entry {
-            command: *command,
-            weight: Numbers.weigh(command),
-            waiter,
-            since: monotonic(),
-            sent: None,
-            is_in_doubt: false,
-        });
-    }
+    let limits = QueueLimits::default();
+    let queue = Arc::new(Queue::new(limits, PARTITIONS, Box::new(|_| None)));
+    let submit = |command: &u8| submit(&queue, *command);
+    let waiters: Vec<_> = commands.iter().map(submit).collect();
     queue.close();
     let mut store = Scripted {
         list: list.iter().copied().collect(),
@@ -167,13 +101,14 @@ fn run(commands: &[u8], list: &[Does], limit: Duration) -> Outcome {
             limit,
             pause_min: Duration::from_micros(1),
             pause_max: Duration::from_micros(1),
+            keeps_place: Duration::ZERO,
             clock: None,
         },
         is_unusable: false,
     };
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().build().unwrap();
-    runtime.block_on(worker.run());
+    assert!(runtime.block_on(worker.run()).is_none(), "it has its place");
     let told = waiters.into_iter().map(|mut waiter| {
         let (reply, at) = waiter.try_recv().unwrap()?;
         Ok(reply[at])

@@ -22,6 +22,7 @@ fn header(epoch: u32, before: u64, last: u64, tip: &str) -> Header {
         last,
         tip: tip.to_owned(),
         backlog: false,
+        policy: 0,
     }
 }
 

@@ -42,6 +42,11 @@ impl Cluster {
         if self.is_stale.load(Ordering::Acquire) {
             return None;
         }
+        self.last_of_slot(slot)
+    }
+
+    /// As the last map says, stale or not.
+    pub(super) fn last_of_slot(&self, slot: u16) -> Option<Endpoint> {
         let ranges = self.lock();
         let range = ranges.iter().find(|r| (r.first..=r.last).contains(&slot));
         range.map(|range| range.primary.clone())
@@ -226,5 +231,6 @@ mod tests {
         assert_eq!(cluster.of_slot(8), Some(tcp("a", 1)));
         cluster.doubt();
         assert_eq!(cluster.of_slot(8), None);
+        assert_eq!(cluster.last_of_slot(8), Some(tcp("a", 1)));
     }
 }

@@ -93,6 +93,11 @@ impl Target {
             .map_or(&[], Vec::as_slice)
     }
 
+    /// The node of a cluster that serves a partition, as the last map says, stale or not.
+    pub(in crate::ledger::remote) fn node_of(&self, partition: u16) -> Option<Endpoint> {
+        self.cluster.last_of_slot(cluster::slot_of(partition))
+    }
+
     /// What was seen of a partition's history.
     pub(in crate::ledger::remote) fn history(&self, partition: u16) -> Option<&History> {
         self.histories.get(usize::from(partition))

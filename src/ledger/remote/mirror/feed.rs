@@ -2,6 +2,7 @@
 //! the stream of events, which has those of all instances.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -48,6 +49,8 @@ pub(super) struct Feed {
     /// A reply spoke of changes that were not in, or the content was given up.
     behind: Notify,
     pub(super) fresh: Freshness,
+    /// The version of the policy that the store was last heard to decide by.
+    policy: AtomicU64,
 }
 
 impl Feed {
@@ -56,6 +59,7 @@ impl Feed {
             following: Mutex::new(None),
             behind: Notify::new(),
             fresh: Freshness::new(partition),
+            policy: AtomicU64::new(0),
         }
     }
 
@@ -69,6 +73,7 @@ impl Feed {
     pub(super) fn begin(&self, course: Course) {
         let mut following = self.lock();
         self.fresh.begin(course.position());
+        self.policy.store(0, Ordering::Release);
         *following = Some(Following {
             course,
             early: BTreeMap::new(),
@@ -98,6 +103,8 @@ impl Feed {
     ) -> Option<Astray> {
         let header = reply.header();
         let mut following = self.lock();
+        // Before anything that the reply proves is.
+        self.policy.fetch_max(header.policy, Ordering::AcqRel);
         self.fresh.heard_the_time(sent, header.now);
         let took = match following.as_mut() {
             Some(one) => one.heard(header, sent).and_then(|()| {
@@ -114,9 +121,16 @@ impl Feed {
         self.keep(following, took)
     }
 
+    /// The version of the policy that the store decides by; no less than at the latest proof.
+    pub(super) fn policy(&self) -> u64 {
+        self.policy.load(Ordering::Acquire)
+    }
+
     /// The stream has a batch.
     pub(super) fn read(&self, replica: &Replica, entry: &Entry) -> Option<Astray> {
         let mut following = self.lock();
+        self.policy
+            .fetch_max(entry.header().policy, Ordering::AcqRel);
         let took = match following.as_mut() {
             Some(one) if one.course.sequence < entry.header().before => {
                 Err(Astray::Gap(one.course.sequence))

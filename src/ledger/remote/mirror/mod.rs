@@ -45,6 +45,7 @@ use crate::domain::command::{CommandKey, Reserve};
 use crate::domain::hash::Hasher;
 use crate::domain::{NodeIx, Refusal, Sku};
 use crate::ledger::embedded::Retention;
+use crate::ledger::policy::PolicyInForce;
 use crate::ledger::{Availability, MirrorHealth};
 use crate::telemetry::{Meters, MirrorAnswer};
 
@@ -92,6 +93,13 @@ impl Mirror {
         for (partition, keys) in (0..).zip(keys) {
             let (caller, keys) = (thread.caller(partition), keys.clone());
             thread.begin(follow(Arc::clone(self), partition, caller, keys));
+        }
+    }
+
+    /// Judges by this policy where the store does.
+    pub(super) fn enforce(&self, policy: Option<&Arc<PolicyInForce>>) {
+        for pane in &self.panes {
+            pane.enforce(policy);
         }
     }
 

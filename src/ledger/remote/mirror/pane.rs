@@ -1,5 +1,6 @@
 //! What the mirror has of one partition.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::MirrorConfig;
@@ -13,6 +14,7 @@ use crate::domain::{NodeIx, Refusal, Sku, UnixMillis};
 use crate::ledger::Availability;
 use crate::ledger::embedded::Retention;
 use crate::ledger::embedded::replica::{Replica, Unfit};
+use crate::ledger::policy::PolicyInForce;
 use crate::ledger::remote::feed::Caller;
 use crate::ledger::remote::script::Keys;
 use crate::ledger::remote::wire::reply::BatchReply;
@@ -72,10 +74,23 @@ impl Pane {
         }
     }
 
-    /// Why a reservation of which nothing is known is refused; `None`: the store knows.
+    /// Judges by this policy where the store does.
+    pub(super) fn enforce(&self, policy: Option<&Arc<PolicyInForce>>) {
+        if let Err(why) = self.replica.enforce(policy) {
+            let partition = self.partition;
+            tracing::error!(partition, %why, "the mirror cannot go by another policy");
+        }
+    }
+
+    /// Why a reservation of which nothing is known is refused; `None`: the store knows. Where the
+    /// store decides by another policy than this, it is asked.
     pub(super) fn refusal(&self, key: CommandKey, reserve: &Reserve<'_>) -> Option<Seen<Refusal>> {
         self.look(|by| {
-            let refusal = self.replica.refusal(reserve, by).ok()??;
+            let policy = self.feed.policy();
+            let is_same = || self.replica.policy() == policy;
+            // Before and after: it may be changed meanwhile.
+            let refusal = is_same().then(|| self.replica.refusal(reserve, by))?;
+            let refusal = refusal.ok()?.filter(|_| is_same())?;
             let is_known = self.replica.knows(key.id).ok()?;
             (!is_known).then_some(refusal)
         })

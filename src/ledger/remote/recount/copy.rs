@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use smallvec::SmallVec;
 
 use crate::domain::line::{Inconsistent, Move};
-use crate::domain::{ChannelIx, Charge, Line, ReservationId, Stock, Units, UnixMillis};
+use crate::domain::{ChannelIx, Charge, Day, Line, ReservationId, Stock, Units, UnixMillis};
 use crate::ledger::Recount;
 use crate::ledger::answer::held_line;
 use crate::ledger::event::{Acted, Body, Event, Reserved, StockItem};
@@ -191,6 +191,11 @@ impl Copy {
             Body::StockChanged(changed) => {
                 changed.items.iter().try_for_each(|item| self.item(item))
             }
+            Body::InboundChanged(changed) => changed.items.iter().try_for_each(|item| {
+                let (entry, received) = (item.entry.clone(), item.received);
+                self.changing(item.sku)
+                    .map_or(Ok(()), |stock| stock.receive_inbound(entry, received))
+            }),
             Body::SettingsPut { sku, after, .. } => {
                 if let Some(stock) = self.changing(sku) {
                     stock.put_settings(*after);
@@ -248,10 +253,10 @@ impl Copy {
             lines.push(OpenLine {
                 number,
                 place,
-                line: held_line(line.pin, line.held),
+                line: held_line(line.pin, line.day, line.held),
             });
             if let Some(stock) = self.known(place) {
-                stock.apply(line.pin, Units::ZERO, Move::Hold(line.held), charge)?;
+                stock.apply(&Line::pinned(line.pin), Move::Hold(line.held), charge)?;
             }
         }
         self.seen.insert(reserved.id.0);
@@ -324,7 +329,7 @@ impl Copy {
         if let Some(stock) = self.known(place) {
             // Nothing that is not open moves between used and not.
             let channel = channel.unwrap_or(ChannelIx(0));
-            stock.apply(before.pin, before.open(), step, Charge { channel, window })?;
+            stock.apply(&before, step, Charge { channel, window })?;
         }
         Ok(())
     }
@@ -343,6 +348,7 @@ impl Copy {
 
     /// Compares counters and records, which stand at the position of this meta.
     pub(super) fn finish(mut self, meta: &Meta) -> (Recount, Parts) {
+        let today = Day::of(UnixMillis(meta.now));
         let mut sums: HashMap<u32, Sums> = HashMap::new();
         let mut open_lines = 0;
         for open in self.open.values() {
@@ -354,7 +360,7 @@ impl Copy {
         }
         for (place, named) in (0_u32..).zip(&self.skus) {
             let sums = sums.remove(&place).unwrap_or_default();
-            sums.judge(&named.sku, named.stock.as_ref(), &mut self.found);
+            sums.judge(&named.sku, named.stock.as_ref(), today, &mut self.found);
         }
         if open_lines != meta.open_lines {
             let told = meta.open_lines;

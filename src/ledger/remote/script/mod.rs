@@ -58,7 +58,11 @@ macro_rules! script {
             "#!lua", $flags, "\n",
             files!("lib/bind" "lib/words"),
             $ties,
-            files!("lib/stock" "lib/room" "lib/records" "lib/prepare"),
+            files!("lib/fields" "lib/uses" "lib/stock"),
+            "local policy, swap_policy\nif policy_version > 0 then policy = {}; (function()\n",
+            files!("lib/rule" "lib/policy"),
+            "end)() end\n",
+            files!("lib/room" "lib/records" "lib/prepare"),
             lua!("lib/decide"),
             "\nlocal kind, made = decide(), {}\nwhile kind do\n",
             $($families,)+
@@ -93,6 +97,7 @@ macro_rules! growth {
         concat!(
             family!(reserve ("lib/naming" "reserve") "names"),
             family!(stock ("lib/change") "stock" "settings"),
+            family!(policy () "policy"),
         )
     };
     (many) => {
@@ -100,6 +105,7 @@ macro_rules! growth {
             family!(reserve ("lib/naming" "reserve" "lib/lend_reserve") "names"),
             family!(place () "place"),
             family!(stock ("lib/change") "stock" "settings"),
+            family!(policy () "policy"),
         )
     };
 }
@@ -131,16 +137,20 @@ pub const LEASE: &str = concat!("#!lua\n", files!("lib/lease" "lease"));
 /// Removes the oldest entries of the stream, under a lease.
 pub const TRIM: &str = concat!("#!lua flags=allow-oom\n", files!("lib/lease" "trim"));
 
+/// Brings a policy to a partition, part by part.
+pub const STAGE: &str = lua!("stage");
+
 /// Makes a partition of an export, part by part.
 pub const IMPORT: &str = lua!("import");
 
 /// The keys of one partition. They share a hash tag, so that one script may have them all.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Keys([String; 8]);
+pub struct Keys([String; 11]);
 
 /// Names of the keys, in the order in which the scripts take them.
-const NAMES: [&str; 8] = [
-    "meta", "stock", "records", "refs", "names", "due", "events", "ties",
+const NAMES: [&str; 11] = [
+    "meta", "stock", "records", "refs", "names", "due", "events", "ties", "policy", "staged",
+    "versions",
 ];
 
 impl Keys {
@@ -153,7 +163,7 @@ impl Keys {
     }
 
     /// All, in the order of `KEYS` of [`BATCH`] and [`RELIEF`].
-    pub const fn all(&self) -> &[String; 8] {
+    pub const fn all(&self) -> &[String; 11] {
         &self.0
     }
 
@@ -190,6 +200,16 @@ impl Keys {
     /// Stream: what happened, an entry for each batch.
     pub fn events(&self) -> &str {
         self.key(Self::EVENTS)
+    }
+
+    /// Hash: the policy that is being brought here.
+    pub fn staged(&self) -> &str {
+        self.key(9)
+    }
+
+    /// Hash: the last versions of the policy as they were put.
+    pub fn versions(&self) -> &str {
+        self.key(10)
     }
 
     fn key(&self, at: usize) -> &str {
@@ -321,7 +341,7 @@ mod tests {
         let rows = readme.lines().filter_map(|line| line.strip_prefix("| `"));
         let listed: Vec<&str> = rows.filter_map(|row| row.split('`').next()).collect();
         assert_eq!(listed, NAMES);
-        let bound = "-- KEYS       meta, stock, records, refs, names, due, events, ties\n";
+        let bound = "-- KEYS       meta, stock, records, refs, names, due, events, ties, policy, staged, versions\n";
         assert_eq!(bound, format!("-- KEYS       {}\n", NAMES.join(", ")));
         assert!(BATCH.contains(bound) && RELIEF.contains(bound));
     }

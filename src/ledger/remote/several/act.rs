@@ -139,6 +139,7 @@ impl RemoteLedger {
                     sku: Sku::new(sku).ok()?,
                     node: line.pin,
                     quantity: *quantity,
+                    by: None,
                 })
             })
             .collect();

@@ -58,7 +58,8 @@ impl RemoteLedger {
             | Command::Act(_)
             | Command::Stock(_)
             | Command::PutSettings(_)
-            | Command::MoveShares(_) => self.execute_at(&keyed, home).await,
+            | Command::MoveShares(_)
+            | Command::Inbound(_) => self.execute_at(&keyed, home).await,
         }
     }
 

@@ -11,7 +11,7 @@ use super::leftovers::Leftover;
 use super::{ATTEMPTS, all_of};
 use crate::domain::command::{Command, CommandKey, Keyed, Reserve};
 use crate::domain::verdict::Shortage;
-use crate::domain::{Refusal, Units, UnixMillis};
+use crate::domain::{ChannelIx, Refusal, Units, UnixMillis};
 use crate::ledger::{Answer, LedgerError};
 use crate::telemetry::Script;
 
@@ -211,9 +211,14 @@ impl RemoteLedger {
         shares: &[Share<'_>],
         reserve: &Reserve<'_>,
     ) -> Result<Option<Refusal>, LedgerError> {
+        let channel = match reserve.channel.index {
+            Some(channel) => Some(channel),
+            None => self.look_up_channel(reserve.channel.name).await?,
+        };
+        let channel = channel.unwrap_or(ChannelIx::UNNAMED);
         let quote = |share: &Share<'_>| {
-            let lines = share.lines.len();
-            self.step(share.partition, encode_quote(share), lines, Script::Batch)
+            let (lines, quote) = (share.lines.len(), encode_quote(channel, share));
+            self.step(share.partition, quote, lines, Script::Batch)
         };
         let mut refusals = Vec::new();
         for quoted in all_of(shares.iter().map(quote)).await {

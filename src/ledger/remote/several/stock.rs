@@ -12,7 +12,7 @@ use super::super::{RemoteLedger, senseless};
 use crate::domain::command::{Command, CommandKey, Keyed, StockChange, StockCommand};
 use crate::domain::decide::stock;
 use crate::domain::verdict::StockResult;
-use crate::domain::{Outcome, Refusal, Sku, Stock};
+use crate::domain::{Day, Outcome, Refusal, Sku, Stock};
 use crate::ledger::{Answer, LedgerError};
 use crate::telemetry::Script;
 
@@ -127,7 +127,9 @@ impl RemoteLedger {
         command: &StockCommand<'_>,
     ) -> Result<Option<Answer>, LedgerError> {
         let stocks = self.stocks_of(&command.change).await?;
-        let Err(refusal) = stock(&command.change, |sku| stocks.get(sku.as_str())) else {
+        // Days matter only to dated supply, which no store keeps.
+        let stock_of = |sku: Sku<'_>| stocks.get(sku.as_str());
+        let Err(refusal) = stock(&command.change, Day::FIRST, stock_of) else {
             return Ok(None);
         };
         if let Refusal::UnknownSku { .. } = refusal {

@@ -221,6 +221,7 @@ mod tests {
             sku: Sku::new("sku").unwrap(),
             node,
             quantity: Units::new(1).unwrap(),
+            by: None,
         };
         let command = Command::Reserve(Reserve {
             channel: Channel {

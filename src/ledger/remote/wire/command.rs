@@ -41,6 +41,7 @@ pub(super) const ACT_WHOLE: u64 = 26;
 pub(super) const BUMP: u64 = 27;
 pub(super) const FOLLOW: u64 = 28;
 pub(super) const READ_TIES: u64 = 29;
+pub(super) const PUT_POLICY: u64 = 30;
 
 /// Letter of the table of nodes.
 pub const NODE_LETTER: &str = "n";
@@ -79,8 +80,9 @@ pub fn encode(keyed: &Keyed<'_>) -> Vec<u8> {
         Command::Act(act) => put_act(&mut writer, keyed.key, act),
         Command::Stock(stock) => put_stock(&mut writer, keyed.key, stock),
         Command::PutSettings(put) => put_settings(&mut writer, keyed.key, put),
-        // The scripts know none: it was turned away.
-        Command::MoveShares(_) => {}
+        // Turned away before it comes here: the scripts know no moves of share, and no store keeps
+        // dated supply.
+        Command::MoveShares(_) | Command::Inbound(_) => {}
     }
     writer.0
 }

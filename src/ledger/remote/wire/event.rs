@@ -26,8 +26,13 @@ pub struct Entry {
 enum Said<'a> {
     Reserve(Asking<'a>),
     Other(Asked<'a>),
-    Name { letter: &'a str, name: &'a str },
+    Name {
+        letter: &'a str,
+        name: &'a str,
+    },
     Place(Placing<'a>),
+    /// A version of the policy.
+    Policy(Body<'a>),
     Nothing,
 }
 
@@ -151,6 +156,7 @@ fn happened<'a>(
             body(asked, packed, Shown::Here)?
         }
         (Said::Other(asked), Outcome::Recorded(packed)) => body(asked, packed, Shown::Here)?,
+        (Said::Policy(put), Outcome::Named(_)) => put,
         (Said::Place(placing), Outcome::Part(grants)) => {
             Body::Reserved(placed(&placing, grants, at)?)
         }
@@ -283,6 +289,7 @@ fn other<'a>(argument: &mut Argument<'a>) -> Result<Said<'a>, Malformed> {
             r.skip()?;
             Said::Name { letter, name }
         }
+        command::PUT_POLICY => policy_put(r)?,
         command::PLACE.. => step(kind, argument, r)?,
         _ => {
             r.skip_many(read_values(kind)?)?;
@@ -291,6 +298,20 @@ fn other<'a>(argument: &mut Argument<'a>) -> Result<Said<'a>, Malformed> {
     };
     argument.commands = reader;
     Ok(said)
+}
+
+/// Takes the rest of a command that puts a policy.
+fn policy_put<'a>(r: &mut Reader<'a>) -> Result<Said<'a>, Malformed> {
+    r.skip()?;
+    let version = r.narrow()?;
+    r.skip_many(2)?;
+    Ok(Said::Policy(Body::PolicyPut {
+        version,
+        operator: r.text()?,
+        reason: r.text()?,
+        over: r.text()?,
+        text: r.text()?,
+    }))
 }
 
 /// Takes a step of a command over several partitions.
@@ -318,7 +339,7 @@ fn step<'a>(kind: u64, argument: &Argument<'a>, r: &mut Reader<'a>) -> Result<Sa
         command::ACT_WHOLE => (Some(key(argument, r)?), 5, &[5, 3]),
         command::FOLLOW => (Some(key(argument, r)?), 6, &[7]),
         command::ENTIRE => (None, 2, &[2]),
-        command::QUOTE => (None, 0, &[3]),
+        command::QUOTE => (None, 1, &[3]),
         command::TIE => (None, 5, &[2]),
         command::BUMP => (None, 2, &[]),
         command::READ_TIES => (None, 1, &[]),

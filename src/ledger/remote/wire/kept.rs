@@ -5,12 +5,14 @@ use super::command::{
     CONFIRM, EXTEND, RELEASE, RETURN, SHIP, STOCK_ADJUST, STOCK_SET, STOCK_TRANSFER, TRANSFER, pin,
 };
 use super::pack::Writer;
-use super::result::{ACTED, CHANGED, MOVED, REFUSED, SETTLED};
+use super::refusal;
+use super::result::{ACTED, CHANGED, MOVED, SETTLED};
 use crate::domain::command::CommandKey;
 use crate::domain::line::Move;
 use crate::domain::stock::{Safety, Selling};
-use crate::domain::verdict::{Excess, Limit, Shortage, Stale};
-use crate::domain::{self, NodeIx, Refusal, Settings, Stock, Ttl, Units, UnixMillis};
+use crate::domain::{
+    self, ChannelIx, ChannelUse, NodeIx, Settings, Stock, Ttl, Units, UnixMillis, Uses,
+};
 use crate::ledger::event::{Acted, Body, Event, StockChanged, StockVerb, VerbKind};
 use crate::ledger::export::{BadItem, Held, Line};
 
@@ -44,6 +46,11 @@ impl Integers {
 
     fn units(&mut self, units: Units) {
         self.amount(units.get());
+    }
+
+    /// In six bytes.
+    fn signed(&mut self, number: i64) {
+        self.put(6, number.cast_unsigned());
     }
 
     fn moment(&mut self, at: UnixMillis) {
@@ -84,6 +91,7 @@ pub(super) fn stock(stock: &Stock) -> Vec<u8> {
     out.units(stock.on_hand());
     out.put(1, flags);
     out.amount(safety);
+    put_uses(&mut out, stock.uses());
     out.units(stock.unavailable());
     out.amount(low);
     out.put(4, version);
@@ -94,6 +102,22 @@ pub(super) fn stock(stock: &Stock) -> Vec<u8> {
         out.units(place.pinned);
     }
     out.0
+}
+
+/// The uses of a SKU; before them that of the channel in front, which is any.
+fn put_uses(out: &mut Integers, uses: &Uses) {
+    let nobody = ChannelUse::none(ChannelIx(0));
+    let front = uses.channels().first().unwrap_or(&nobody);
+    out.index(u64::from(front.channel.0));
+    out.units(front.open);
+    out.index(u64::try_from(uses.channels().len()).unwrap_or(u64::MAX));
+    out.signed(uses.window().0);
+    for of in uses.channels() {
+        out.index(u64::from(of.channel.0));
+        out.units(of.open);
+        out.units(of.shipped);
+        out.signed(of.moved);
+    }
 }
 
 /// The head of a record: kind, sequence, fingerprint.
@@ -282,7 +306,7 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
             ANSWER
         }
         Body::Refused { refusal, .. } => {
-            put_refusal(&mut w, refusal);
+            refusal::put(&mut w, refusal)?;
             REFUSAL
         }
         Body::Opened { .. }
@@ -292,6 +316,7 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
         // The scripts know none yet.
         | Body::SharesMoved(_)
         | Body::Reserved(_)
+        | Body::InboundChanged(_)
         | Body::Expired { .. } => return None,
     };
     let mut out = Integers(head(kind, event.position.sequence, key.fingerprint));
@@ -302,7 +327,7 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
 
 /// The reservation in it is what readers are shown of it: nothing else of it is ever read.
 fn put_acted(w: &mut Writer, acted: &Acted<'_>) -> u8 {
-    w.array(5);
+    w.array(6);
     w.int(ACTED);
     w.uint(match acted.verb {
         VerbKind::Confirm => CONFIRM,
@@ -340,6 +365,13 @@ fn put_acted(w: &mut Writer, acted: &Acted<'_>) -> u8 {
         [line, kind, u64::from(node.0), units.get()]
             .iter()
             .for_each(|value| w.uint(*value));
+    }
+    let windows = (0_u64..).zip(&acted.lines);
+    let windows: Vec<_> = windows.filter(|(_, line)| line.window.0 != 0).collect();
+    w.array(2 * windows.len());
+    for (number, line) in windows {
+        w.uint(number);
+        w.int(line.window.0);
     }
     ANSWER
 }
@@ -381,96 +413,4 @@ fn put_changed(w: &mut Writer, changed: &StockChanged<'_>) -> u8 {
         w.uint(item.version);
     }
     ANSWER
-}
-
-fn put_refusal(w: &mut Writer, refusal: &Refusal) {
-    let (tag, values) = match refusal {
-        Refusal::KeyReused => (1, Vec::new()),
-        Refusal::UnknownSku { sku } => (2, vec![Part::Text(sku)]),
-        Refusal::InsufficientStock { shortages } => {
-            (3, shortages.iter().flat_map(shortage).collect())
-        }
-        Refusal::UnknownReservation => (4, Vec::new()),
-        Refusal::UnknownLine { sku, node } => (5, vec![Part::Text(sku), Part::Number(pin(*node))]),
-        Refusal::Expired => (6, Vec::new()),
-        Refusal::Released => (7, Vec::new()),
-        Refusal::Shipped => (8, Vec::new()),
-        Refusal::NotHeld => (9, Vec::new()),
-        Refusal::NotConfirmed => (10, Vec::new()),
-        Refusal::NotShipped => (11, Vec::new()),
-        Refusal::OverConfirm { lines } => (12, lines.iter().flat_map(excess).collect()),
-        Refusal::OverRelease { lines } => (13, lines.iter().flat_map(excess).collect()),
-        Refusal::OverShip { lines } => (14, lines.iter().flat_map(excess).collect()),
-        Refusal::OverReturn { lines } => (15, lines.iter().flat_map(excess).collect()),
-        Refusal::PartialTransfer { lines } => (16, lines.iter().flat_map(excess).collect()),
-        Refusal::ChangeFromStale { items } => (17, items.iter().flat_map(stale).collect()),
-        Refusal::NegativeStock {
-            sku,
-            node,
-            on_hand,
-            unavailable,
-        } => {
-            let numbers = [u64::from(node.0), on_hand.get(), unavailable.get()];
-            (18, part(sku, &numbers).collect())
-        }
-        Refusal::TooMany { sku } => (19, vec![Part::Text(sku)]),
-        Refusal::OverShare {
-            sku,
-            channel,
-            requested,
-            possible,
-        } => {
-            let numbers = [u64::from(channel.0), requested.get(), possible.get()];
-            (27, part(sku, &numbers).collect())
-        }
-        Refusal::VersionMismatch { actual } => (20, vec![Part::Number(u64::from(*actual))]),
-        Refusal::Frozen(frozen) => {
-            let until = u64::try_from(frozen.until.0).unwrap_or_default();
-            let campaign = Part::Text(&frozen.campaign);
-            (21, vec![campaign, Part::Number(until)])
-        }
-    };
-    w.array(2 + values.len());
-    w.int(REFUSED);
-    w.uint(tag);
-    for value in values {
-        match value {
-            Part::Text(text) => w.bytes(text.as_bytes()),
-            Part::Number(number) => w.uint(number),
-        }
-    }
-}
-
-/// A value of a refusal.
-enum Part<'a> {
-    Text(&'a str),
-    Number(u64),
-}
-
-fn part<'a>(sku: &'a str, numbers: &[u64]) -> impl Iterator<Item = Part<'a>> + use<'a> {
-    let numbers: Vec<_> = numbers.iter().map(|number| Part::Number(*number)).collect();
-    std::iter::once(Part::Text(sku)).chain(numbers)
-}
-
-fn shortage(short: &Shortage) -> impl Iterator<Item = Part<'_>> {
-    let limit = match short.limit {
-        Limit::Suspended => 1,
-        Limit::Stock => 2,
-        Limit::Safety => 3,
-        Limit::Node => 4,
-        Limit::Cap => 5,
-        Limit::Protection => 6,
-    };
-    let (requested, available) = (short.requested.get(), short.available.get());
-    part(&short.sku, &[pin(short.node), requested, available, limit])
-}
-
-fn excess(over: &Excess) -> impl Iterator<Item = Part<'_>> {
-    let (requested, possible) = (over.requested.get(), over.possible.get());
-    part(&over.sku, &[pin(over.node), requested, possible])
-}
-
-fn stale(stale: &Stale) -> impl Iterator<Item = Part<'_>> {
-    let (expected, found) = (stale.change_from.get(), stale.on_hand.get());
-    part(&stale.sku, &[u64::from(stale.node.0), expected, found])
 }

@@ -11,6 +11,7 @@ pub mod export;
 pub mod import;
 mod kept;
 mod pack;
+pub mod policy;
 pub mod record;
 mod refusal;
 pub mod reply;

@@ -9,15 +9,16 @@ use super::result::moved;
 use crate::domain::stock::{NodeStock, Safety, Selling};
 use crate::domain::verdict::{Reservation, ReservationLine};
 use crate::domain::{
-    ChannelIx, Line, NodeIx, ReservationId, Settings, Stock, Ttl, Units, UnixMillis, Uses,
+    ChannelIx, ChannelUse, Line, NodeIx, ReservationId, Settings, Stock, Ttl, Units, UnixMillis,
+    Uses,
 };
 use crate::ledger::event::{Reserved, ReservedLine};
 
 /// Takes little-endian integers, each as wide as its field.
-struct Integers<'a>(&'a [u8]);
+pub(super) struct Integers<'a>(pub(super) &'a [u8]);
 
 impl Integers<'_> {
-    fn next<const BYTES: usize>(&mut self) -> Result<u64, Malformed> {
+    pub(super) fn next<const BYTES: usize>(&mut self) -> Result<u64, Malformed> {
         let (first, rest) = self.0.split_first_chunk::<BYTES>().ok_or(Malformed)?;
         self.0 = rest;
         let bytes = first.iter().rev();
@@ -33,8 +34,15 @@ impl Integers<'_> {
         self.next::<5>()
     }
 
-    fn units(&mut self) -> Result<Units, Malformed> {
+    pub(super) fn units(&mut self) -> Result<Units, Malformed> {
         Units::new(self.amount()?).ok_or(Malformed)
+    }
+
+    /// In six bytes.
+    fn signed(&mut self) -> Result<i64, Malformed> {
+        const UNUSED: u32 = 16;
+        let bits = self.next::<6>()?.cast_signed();
+        Ok(bits << UNUSED >> UNUSED)
     }
 
     fn moment(&mut self) -> Result<UnixMillis, Malformed> {
@@ -42,7 +50,7 @@ impl Integers<'_> {
         millis.map(UnixMillis).or(Err(Malformed))
     }
 
-    fn index(&mut self) -> Result<u16, Malformed> {
+    pub(super) fn index(&mut self) -> Result<u16, Malformed> {
         u16::try_from(self.next::<2>()?).or(Err(Malformed))
     }
 
@@ -95,6 +103,8 @@ pub fn stock(bytes: &[u8]) -> Result<Stock, Malformed> {
     let (held, committed) = (from.units()?, from.units()?);
     let on_hand = from.units()?;
     let (flags, safety) = (from.next::<1>()?, from.amount()?);
+    let front = (from.index()?, from.units()?);
+    let uses = uses(&mut from, front)?;
     let (unavailable, low) = (from.units()?, from.amount()?);
     let settings = settings(safety, flags, low, from.next::<4>()?)?;
     let mut nodes = SmallVec::new();
@@ -106,12 +116,38 @@ pub fn stock(bytes: &[u8]) -> Result<Stock, Malformed> {
             pinned: from.units()?,
         });
     }
-    let stock = Stock::from_parts(nodes, held, committed, settings, Uses::EMPTY, version);
+    let stock = Stock::from_parts(nodes, held, committed, settings, uses, version);
     if stock.on_hand() == on_hand && stock.unavailable() == unavailable {
         Ok(stock)
     } else {
         Err(Malformed)
     }
+}
+
+/// The uses of a SKU. Of the channel in front, what is open stands before them; it may be all.
+fn uses(from: &mut Integers<'_>, front: (u16, Units)) -> Result<Uses, Malformed> {
+    let mut in_front = ChannelUse {
+        open: front.1,
+        ..ChannelUse::none(ChannelIx(front.0))
+    };
+    let count = from.index()?;
+    let window = UnixMillis(from.signed()?);
+    let mut uses = Vec::with_capacity(usize::from(count));
+    for _ in 0..count {
+        let of = ChannelUse {
+            channel: ChannelIx(from.index()?),
+            open: from.units()?,
+            shipped: from.units()?,
+            moved: from.signed()?,
+        };
+        if of.channel == in_front.channel {
+            (in_front.shipped, in_front.moved) = (of.shipped, of.moved);
+        } else {
+            uses.push(of);
+        }
+    }
+    uses.push(in_front);
+    Ok(Uses::from_parts(window, uses))
 }
 
 /// What a command id stands for.
@@ -183,6 +219,7 @@ impl<'a> Made<'a> {
             lines.push(ReservedLine {
                 sku,
                 pin,
+                day: None,
                 requested,
                 held: requested,
             });
@@ -394,6 +431,7 @@ fn ties(from: &mut Integers<'_>, is_home: bool, lines: usize) -> Result<Ties, Ma
 fn state(from: &mut Integers<'_>) -> Result<Line, Malformed> {
     Ok(Line {
         pin: from.pin()?,
+        day: None,
         held: from.units()?,
         committed: from.units()?,
         shipped: from.units()?,

@@ -2,9 +2,11 @@
 
 use super::Malformed;
 use super::command;
-use super::pack::{Reader, Writer};
-use super::record::pin;
-use crate::domain::verdict::{Excess, Frozen, Limit, Refusal, Shortage, Stale};
+use super::pack::{Reader, Value, Writer};
+use super::policy;
+use super::record::{Integers, pin};
+use super::result::REFUSED;
+use crate::domain::verdict::{BoundBy, Excess, Frozen, Limit, Refusal, Shortage, Stale};
 use crate::domain::{ChannelIx, NodeIx, Units, UnixMillis};
 
 /// Reads a refusal of that many values.
@@ -88,21 +90,17 @@ fn list<T>(
 }
 
 fn shortage(r: &mut Reader<'_>) -> Result<Shortage, Malformed> {
+    let (sku, node) = (sku(r)?, pin(r.narrow()?)?);
+    let (requested, available) = (units(r)?, units(r)?);
+    let (limit, bound) = limit(r.value()?)?;
     Ok(Shortage {
-        sku: sku(r)?,
-        node: pin(r.narrow()?)?,
-        requested: units(r)?,
-        available: units(r)?,
-        limit: match r.int()? {
-            1 => Limit::Suspended,
-            2 => Limit::Stock,
-            3 => Limit::Safety,
-            4 => Limit::Node,
-            5 => Limit::Cap,
-            6 => Limit::Protection,
-            _ => return Err(Malformed),
-        },
-        bound: None,
+        sku,
+        node,
+        requested,
+        available,
+        limit,
+        next: None,
+        bound,
     })
 }
 
@@ -135,81 +133,192 @@ pub(super) fn shortages(refusal: &Refusal) -> Result<&[Shortage], Malformed> {
 
 /// A shortage as five values of a flat list.
 pub(super) fn put_shortage(w: &mut Writer, short: &Shortage) {
-    w.bytes(short.sku.as_bytes());
-    w.uint(command::pin(short.node));
-    w.uint(short.requested.get());
-    w.uint(short.available.get());
-    w.uint(match short.limit {
-        Limit::Suspended => 1,
-        Limit::Stock => 2,
-        Limit::Safety => 3,
-        Limit::Node => 4,
-        Limit::Cap => 5,
-        Limit::Protection => 6,
-    });
+    shortage_parts(short).for_each(|part| part.put(w));
 }
 
 /// The result that a key stands for which was refused by nobody but the instance that saw all
-/// partitions.
+/// partitions; others are decided in one of them, by its script.
 pub(super) fn pack(refusal: &Refusal) -> Result<Vec<u8>, Malformed> {
+    let is_joined = matches!(
+        refusal,
+        Refusal::InsufficientStock { .. }
+            | Refusal::ChangeFromStale { .. }
+            | Refusal::NegativeStock { .. }
+            | Refusal::TooMany { .. }
+    );
     let mut w = Writer::default();
-    let mut begin = |values: usize, tag: u64| {
-        w.array(2 + values);
-        w.uint(REFUSED);
-        w.uint(tag);
-    };
-    match refusal {
+    let is_put = put(&mut w, refusal).is_some();
+    Some(w.0).filter(|_| is_joined && is_put).ok_or(Malformed)
+}
+
+/// The result that a key stands for which was refused. `None`: no store refuses so, since none keeps
+/// dated supply.
+pub(super) fn put(w: &mut Writer, refusal: &Refusal) -> Option<()> {
+    let (tag, values) = match refusal {
+        Refusal::KeyReused => (1, Vec::new()),
+        Refusal::UnknownSku { sku } => (2, vec![Part::Text(sku)]),
         Refusal::InsufficientStock { shortages } => {
-            begin(5 * shortages.len(), 3);
-            shortages.iter().for_each(|one| put_shortage(&mut w, one));
+            (3, shortages.iter().flat_map(shortage_parts).collect())
         }
-        Refusal::ChangeFromStale { items } => {
-            begin(4 * items.len(), 17);
-            for item in items {
-                w.bytes(item.sku.as_bytes());
-                w.uint(u64::from(item.node.0));
-                w.uint(item.change_from.get());
-                w.uint(item.on_hand.get());
-            }
+        Refusal::UnknownReservation => (4, Vec::new()),
+        Refusal::UnknownLine { sku, node } => {
+            (5, vec![Part::Text(sku), Part::Number(command::pin(*node))])
         }
+        Refusal::Expired => (6, Vec::new()),
+        Refusal::Released => (7, Vec::new()),
+        Refusal::Shipped => (8, Vec::new()),
+        Refusal::NotHeld => (9, Vec::new()),
+        Refusal::NotConfirmed => (10, Vec::new()),
+        Refusal::NotShipped => (11, Vec::new()),
+        Refusal::OverConfirm { lines } => (12, lines.iter().flat_map(excess_parts).collect()),
+        Refusal::OverRelease { lines } => (13, lines.iter().flat_map(excess_parts).collect()),
+        Refusal::OverShip { lines } => (14, lines.iter().flat_map(excess_parts).collect()),
+        Refusal::OverReturn { lines } => (15, lines.iter().flat_map(excess_parts).collect()),
+        Refusal::PartialTransfer { lines } => (16, lines.iter().flat_map(excess_parts).collect()),
+        Refusal::ChangeFromStale { items } => (17, items.iter().flat_map(stale_parts).collect()),
         Refusal::NegativeStock {
             sku,
             node,
             on_hand,
             unavailable,
         } => {
-            begin(4, 18);
-            w.bytes(sku.as_bytes());
-            w.uint(u64::from(node.0));
-            w.uint(on_hand.get());
-            w.uint(unavailable.get());
+            let numbers = [u64::from(node.0), on_hand.get(), unavailable.get()];
+            (18, part(sku, &numbers).collect())
         }
-        Refusal::TooMany { sku } => {
-            begin(1, 19);
-            w.bytes(sku.as_bytes());
+        Refusal::TooMany { sku } => (19, vec![Part::Text(sku)]),
+        Refusal::OverShare {
+            sku,
+            channel,
+            requested,
+            possible,
+        } => {
+            let numbers = [u64::from(channel.0), requested.get(), possible.get()];
+            (27, part(sku, &numbers).collect())
         }
-        // Decided in one partition, by its script.
-        Refusal::KeyReused
-        | Refusal::UnknownSku { .. }
-        | Refusal::OverShare { .. }
-        | Refusal::UnknownReservation
-        | Refusal::UnknownLine { .. }
-        | Refusal::Expired
-        | Refusal::Released
-        | Refusal::Shipped
-        | Refusal::NotHeld
-        | Refusal::NotConfirmed
-        | Refusal::NotShipped
-        | Refusal::OverConfirm { .. }
-        | Refusal::OverRelease { .. }
-        | Refusal::OverShip { .. }
-        | Refusal::OverReturn { .. }
-        | Refusal::PartialTransfer { .. }
-        | Refusal::VersionMismatch { .. }
-        | Refusal::Frozen(_) => return Err(Malformed),
-    }
-    Ok(w.0)
+        Refusal::VersionMismatch { actual } => (20, vec![Part::Number(u64::from(*actual))]),
+        Refusal::Frozen(frozen) => {
+            let until = u64::try_from(frozen.until.0).unwrap_or_default();
+            let campaign = Part::Text(&frozen.campaign);
+            (21, vec![campaign, Part::Number(until)])
+        }
+        Refusal::UnknownInbound { .. }
+        | Refusal::OverReceipt { .. }
+        | Refusal::DueTooLate { .. }
+        | Refusal::TooManyInbound { .. }
+        | Refusal::NoDatedSupply => return None,
+    };
+    w.array(2 + values.len());
+    w.int(REFUSED);
+    w.uint(tag);
+    values.iter().for_each(|part| part.put(w));
+    Some(())
 }
 
-/// The number of a refusal among results.
-const REFUSED: u64 = 6;
+/// A value of a refusal.
+enum Part<'a> {
+    Text(&'a str),
+    Number(u64),
+    Packed(Vec<u8>),
+}
+
+impl Part<'_> {
+    fn put(&self, w: &mut Writer) {
+        match self {
+            Self::Text(text) => w.bytes(text.as_bytes()),
+            Self::Number(number) => w.uint(*number),
+            Self::Packed(bytes) => w.bytes(bytes),
+        }
+    }
+}
+
+fn part<'a>(sku: &'a str, numbers: &[u64]) -> impl Iterator<Item = Part<'a>> + use<'a> {
+    let numbers: Vec<_> = numbers.iter().map(|number| Part::Number(*number)).collect();
+    std::iter::once(Part::Text(sku)).chain(numbers)
+}
+
+fn shortage_parts(short: &Shortage) -> impl Iterator<Item = Part<'_>> {
+    let limit = number_of(short.limit);
+    let limit = match &short.bound {
+        Some(bound) => Part::Packed(put_bound(limit, bound)),
+        None => Part::Number(limit),
+    };
+    let (requested, available) = (short.requested.get(), short.available.get());
+    let numbers = [command::pin(short.node), requested, available];
+    part(&short.sku, &numbers).chain([limit])
+}
+
+const fn number_of(limit: Limit) -> u64 {
+    match limit {
+        Limit::Suspended => 1,
+        Limit::Stock => 2,
+        Limit::Safety => 3,
+        Limit::Node => 4,
+        Limit::Cap => 5,
+        Limit::Protection => 6,
+        Limit::Inbound => 7,
+        Limit::Later => 8,
+        Limit::Date => 9,
+    }
+}
+
+/// A limit in full: its number, and how it stood.
+fn put_bound(limit: u64, bound: &BoundBy) -> Vec<u8> {
+    let mut out = Vec::with_capacity(BOUND_BYTES);
+    let mut put = |bytes: usize, number: u64| out.extend(number.to_le_bytes().iter().take(bytes));
+    put(1, limit);
+    put(2, u64::from(bound.channel.0));
+    put(6, policy::amount(bound.amount).cast_unsigned());
+    put(5, bound.supply.get());
+    put(5, bound.units.get());
+    put(5, bound.used.get());
+    out
+}
+
+/// Bytes of a limit in full.
+const BOUND_BYTES: usize = 24;
+
+/// A limit, as its number or in full.
+fn limit(value: Value<'_>) -> Result<(Limit, Option<BoundBy>), Malformed> {
+    let Value::Bytes(bytes) = value else {
+        let Value::Int(number) = value else {
+            return Err(Malformed);
+        };
+        return Ok((limit_of(number)?, None));
+    };
+    let mut from = Integers(bytes);
+    let limit = limit_of(from.next::<1>()?.cast_signed())?;
+    let channel = ChannelIx(from.index()?);
+    let bound = BoundBy {
+        channel,
+        amount: policy::amount_of(from.next::<6>()?)?,
+        supply: from.units()?,
+        units: from.units()?,
+        used: from.units()?,
+    };
+    Ok((limit, Some(bound)))
+}
+
+const fn limit_of(number: i64) -> Result<Limit, Malformed> {
+    Ok(match number {
+        1 => Limit::Suspended,
+        2 => Limit::Stock,
+        3 => Limit::Safety,
+        4 => Limit::Node,
+        5 => Limit::Cap,
+        6 => Limit::Protection,
+        7 => Limit::Inbound,
+        8 => Limit::Later,
+        9 => Limit::Date,
+        _ => return Err(Malformed),
+    })
+}
+
+fn excess_parts(over: &Excess) -> impl Iterator<Item = Part<'_>> {
+    let (requested, possible) = (over.requested.get(), over.possible.get());
+    part(&over.sku, &[command::pin(over.node), requested, possible])
+}
+
+fn stale_parts(stale: &Stale) -> impl Iterator<Item = Part<'_>> {
+    let (expected, found) = (stale.change_from.get(), stale.on_hand.get());
+    part(&stale.sku, &[u64::from(stale.node.0), expected, found])
+}

@@ -42,6 +42,8 @@ pub struct Header {
     pub tip: String,
     /// More is past its deadline than one call gives back; the next one goes on.
     pub backlog: bool,
+    /// The version of the policy that it decides by; 0: none.
+    pub policy: u64,
 }
 
 /// What a command got.
@@ -87,6 +89,7 @@ impl BatchReply {
         let before: u64 = reader.narrow()?;
         let tip = reader.text()?.to_owned();
         let backlog = reader.int()? == 1;
+        let policy = reader.narrow()?;
         let expired = whole - reader.0.len();
         let lines = reader.array()?;
         reader.skip_many(lines)?;
@@ -107,6 +110,7 @@ impl BatchReply {
             last,
             tip,
             backlog,
+            policy,
         };
         Ok(Self {
             bytes,
@@ -344,7 +348,7 @@ fn is_several(bytes: &[u8]) -> bool {
 const EXPIRED_VALUES: usize = 4;
 
 /// Values of a reply.
-const REPLY_VALUES: usize = 8;
+const REPLY_VALUES: usize = 9;
 
 fn after_head(mut reader: Reader<'_>) -> Result<Reader<'_>, Malformed> {
     if reader.array()? == REPLY_VALUES {
@@ -414,6 +418,7 @@ fn reserved<'a>(
             .map(|(at, line)| ReservedLine {
                 sku: line.sku.as_str(),
                 pin: line.node,
+                day: None,
                 requested: line.quantity,
                 held: held(at).unwrap_or(line.quantity),
             })

@@ -52,6 +52,8 @@ pub(super) struct Packed<'a> {
 }
 
 pub(super) const ACTED: i64 = 3;
+/// Verb, id, record and moves; there may follow windows of what was shipped.
+const ACTED_VALUES: usize = 4;
 pub(super) const CHANGED: i64 = 4;
 pub(super) const SETTLED: i64 = 5;
 pub(super) const REFUSED: i64 = 6;
@@ -160,7 +162,7 @@ pub(super) fn body<'a>(
 ) -> Result<Body<'a>, Malformed> {
     let mut list = packed.list;
     match packed.tag {
-        ACTED => acted(asked.key, &mut list.reader, shown),
+        ACTED => acted(asked.key, list, shown),
         CHANGED => changed(asked, &mut list.reader),
         SETTLED => settled(asked.key, &mut list.reader),
         _ => Ok(Body::Refused {
@@ -170,7 +172,9 @@ pub(super) fn body<'a>(
     }
 }
 
-fn acted<'a>(key: CommandKey, r: &mut Reader<'a>, shown: Shown) -> Result<Body<'a>, Malformed> {
+fn acted(key: CommandKey, list: List<'_>, shown: Shown) -> Result<Body<'_>, Malformed> {
+    let List { values, mut reader } = list;
+    let r = &mut reader;
     let verb = match r.int()? {
         2 => VerbKind::Confirm,
         3 => VerbKind::Release,
@@ -189,6 +193,15 @@ fn acted<'a>(key: CommandKey, r: &mut Reader<'a>, shown: Shown) -> Result<Body<'
         let line: usize = r.narrow()?;
         let step = step(r.int()?, NodeIx(r.narrow()?), units(r)?)?;
         lines.get_mut(line).ok_or(Malformed)?.moves.push(step);
+    }
+    let windows = if values > ACTED_VALUES {
+        r.array()? / 2
+    } else {
+        0
+    };
+    for _ in 0..windows {
+        let line: usize = r.narrow()?;
+        lines.get_mut(line).ok_or(Malformed)?.window = UnixMillis(r.int()?);
     }
     if shown == Shown::Here {
         let mut line = 0..;

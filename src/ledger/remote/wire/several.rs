@@ -12,7 +12,7 @@ use super::refusal;
 use super::reply::BatchReply;
 use super::result::Outcome;
 use crate::domain::command::{Act, CommandKey, LineRequest, Reserve};
-use crate::domain::{Line, Refusal, Units, UnixMillis};
+use crate::domain::{ChannelIx, Line, Refusal, Units, UnixMillis};
 use crate::ledger::Position;
 
 /// The lines of one partition.
@@ -63,9 +63,10 @@ pub fn encode_place(
 }
 
 /// Asks what a share would be refused for.
-pub fn encode_quote(share: &Share<'_>) -> Vec<u8> {
+pub fn encode_quote(channel: ChannelIx, share: &Share<'_>) -> Vec<u8> {
     let mut w = Writer::default();
     w.uint(QUOTE);
+    w.uint(u64::from(channel.0));
     put_lines(&mut w, &share.requests());
     w.0
 }

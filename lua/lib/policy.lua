@@ -1,0 +1,142 @@
+-- The channel policy, where there is one. A SKU is of a class, by itself, by its longest known prefix, or
+-- as all others; a class has schedules, of which the first that has a rule at the moment counts. What
+-- was looked up stays for the call. Fields: a SKU, or `/p` and a prefix, to the class; `/k` and a class to
+-- its schedules; `/r` and a schedule to the limits of its rule without a period or an empty text, then of
+-- each with one, in order: from, until, length of a window or 0, limits; `/l` and their number to
+-- the limits: see `rule.lua`; `/h` to number and rank of each channel in two bytes each, the class of all
+-- others, and the lengths of the prefixes, longest first.
+local POLICY =
+  KEYS[9]
+local NOWHERE, LAST = 65535, 65535
+local seats, rest, lengths, classes
+local of_prefix, rules, bound = {}, {}, {}
+
+local function look_up()
+  seats, rest, lengths = unpack(cmsgpack.unpack(call('HGET', POLICY, '/h')))
+  classes = fetch(POLICY, skus, 1)
+end
+
+-- The number of a channel in the tree, or -1, and its rank.
+local function seat_of(channel)
+  if channel * 4 + 4 > #seats then return -1, LAST end
+  local number, rank = unpack_integers('<I2I2', seats, channel * 4 + 1)
+  if number == NOWHERE then return -1, LAST end
+  return number, rank
+end
+
+local function class_of(at)
+  if not classes then look_up() end
+  local class, sku = classes[at], skus[at]
+  if class == nil then class = call('HGET', POLICY, sku) end
+  for i = 1, class and 0 or #lengths do
+    local prefix = #sku >= lengths[i] and sub(sku, 1, lengths[i])
+    if prefix and of_prefix[prefix] == nil then
+      of_prefix[prefix] = call('HGET', POLICY, '/p' .. prefix)
+    end
+    class = prefix and of_prefix[prefix]
+    if class then break end
+  end
+  classes[at] = class or rest
+  return classes[at]
+end
+
+-- The limits in force and the beginning of the window; nil where the schedule has no rule now.
+local function scheduled(name)
+  local schedule = cmsgpack.unpack(call('HGET', POLICY, '/r' .. name))
+  local limits, window = schedule[1], 0
+  for i = 2, #schedule, 4 do
+    local from, till, every = schedule[i], schedule[i + 1], schedule[i + 2]
+    if from > now then break end
+    if now < till then
+      limits, window = schedule[i + 3], from
+      if every > 0 then window = now - (now - from) % every end
+    end
+  end
+  if limits ~= '' then return limits, window end
+end
+
+local function rule_of(at)
+  local class = class_of(at)
+  local rule = rules[class]
+  if rule ~= nil then return rule end
+  rule = false
+  local schedules = cmsgpack.unpack(call('HGET', POLICY, '/k' .. class))
+  for i = 1, #schedules do
+    local limits, window = scheduled(schedules[i])
+    if limits then
+      rule = cmsgpack.unpack(call('HGET', POLICY, '/l' .. limits))
+      rule.window = window
+      break
+    end
+  end
+  rules[class] = rule
+  return rule
+end
+
+-- What everybody uses of a stock in the window of a rule.
+local function charge_all(stock, rule)
+  if stock.charged then settle_uses(stock) end
+  local text, uses, all_shipped, front = stock[USES], {}, 0, stock[OPEN]
+  local is_of_window = unpack_integers('<i6', text, 3) == rule.window
+  local function add_use(channel, open, shipped, moved)
+    local n = #uses
+    uses[n + 1] = seat_of(channel)
+    uses[n + 2], uses[n + 3] = min(open + shipped, UNITS_MAX), moved
+    all_shipped = add(all_shipped, shipped)
+  end
+  for at = USES_HEAD + 1, uses_bytes(text), USE_BYTES do
+    local channel, open, shipped, moved = unpack_integers(USE_FORMAT, text, at)
+    if channel == stock[FRONT] then open, front = stock[OPEN], 0 end
+    if not is_of_window then shipped, moved = 0, 0 end
+    add_use(channel, open, shipped, moved)
+  end
+  if front > 0 then add_use(stock[FRONT], front, 0, 0) end
+  local used, moved = sums_of(rule, uses)
+  stock.sums = { rule = rule, used = used, moved = moved, shipped = all_shipped }
+end
+
+-- What a channel may take of what is free of the SKU at a place of `skus`, after `taken` units went to
+-- lines before it, and what says so; nil where it may have all.
+function policy.room(at, stock, channel, free, taken)
+  local rule = rule_of(at)
+  if not rule then return nil end
+  if not stock.sums then charge_all(stock, rule) end
+  local sums = stock.sums
+  local number, rank = seat_of(channel)
+  local seat, supply = innermost(rule, number), add(stock[ON_HAND], sums.shipped)
+  local before = sums.used[seat]
+  if before then sums.used[seat] = add(before, taken) end
+  local room, limit, place, units, used =
+    allowed(rule, sums.used, sums.moved, supply, number, rank, free)
+  if before then sums.used[seat] = before end
+  if limit then
+    bound[1], bound[2], bound[3], bound[4], bound[5], bound[6] =
+      rule, limit, place, supply, units, used
+  end
+  return room, limit
+end
+
+-- How the limit stood that was found last: packed, with the channel of its entry, where it has one.
+function policy.bound()
+  local rule, limit, place, supply, units, used = unpack(bound)
+  local number, amounts = rule[R_LOW][place], rule[R_KEPT]
+  if limit == BY_CAP then amounts = rule[R_CAP] end
+  for channel = 0, #seats / 4 - 1 do
+    if unpack_integers('<I2', seats, channel * 4 + 1) == number then
+      return pack_integers('<BI2i6I5I5I5', limit, channel, amounts[place], supply, units, used)
+    end
+  end
+  return limit
+end
+
+-- Adds units that a channel holds to the sums.
+function policy.charge(sums, channel, units)
+  local seat = innermost(sums.rule, (seat_of(channel)))
+  if seat > 0 then sums.used[seat] = add(sums.used[seat], units) end
+end
+
+-- The beginning of the window in which units of a SKU are shipped.
+function policy.window(at)
+  local rule = rule_of(at)
+  return rule and rule.window or 0
+end

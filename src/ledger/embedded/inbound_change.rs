@@ -1,0 +1,68 @@
+//! What is announced for a day, and what arrives.
+
+use super::EmbeddedLedger;
+use super::pool::StockGuards;
+use super::scratch::Scratch;
+use crate::domain::Day;
+use crate::domain::command::{CommandKey, InboundCommand};
+use crate::domain::decide::{self, Arrival};
+use crate::ledger::event::{Body, InboundChanged, InboundItem, InboundVerb};
+use crate::ledger::{Answer, LedgerError};
+
+impl EmbeddedLedger {
+    pub(super) fn change_inbound(
+        &self,
+        key: CommandKey,
+        command: &InboundCommand<'_>,
+    ) -> Result<Answer, LedgerError> {
+        let skus = command.skus();
+        let mut records = self.state.pool.records(&[key.id])?;
+        if let Some(answer) = self.answered(&records, key) {
+            return answer;
+        }
+        let mut stock = self
+            .state
+            .pool
+            .stock(skus.iter().map(|sku| self.shard(*sku)).collect())?;
+        let _hold = self.state.pool.hold_timer();
+        let now = self.now();
+        let mut scratch = Scratch::new();
+        self.expire(&mut stock, now, &mut scratch)?;
+        let verdict = decide::inbound(command, Day::of(now), |sku| self.locked_stock(&stock, sku));
+        let arrivals = match verdict {
+            Err(refusal) => return self.refuse(&mut records, key, now, refusal, scratch),
+            Ok(arrivals) => arrivals,
+        };
+        let items = arrivals.iter().map(|item| self.arrive(&mut stock, item));
+        let body = Body::InboundChanged(InboundChanged {
+            key,
+            verb: match command {
+                InboundCommand::Put(_) => InboundVerb::Put,
+                InboundCommand::Receive(_) => InboundVerb::Receive,
+            },
+            items: items.collect::<Result<_, _>>()?,
+        });
+        let answer = self.conclude(&mut records, key, now, body, scratch)?;
+        stock.note_change(answer.position.sequence);
+        Ok(answer)
+    }
+
+    /// Does what was decided, and tells how it stands right afterwards.
+    fn arrive<'a>(
+        &self,
+        stock: &mut StockGuards<'_>,
+        arrival: &Arrival<'a>,
+    ) -> Result<InboundItem<'a>, LedgerError> {
+        let (received, entry) = (arrival.received, &arrival.entry);
+        self.change_locked(stock, arrival.sku, |stock| {
+            stock.receive_inbound(entry.clone(), received)?;
+            Ok(InboundItem {
+                sku: arrival.sku.as_str(),
+                entry: entry.clone(),
+                received,
+                on_hand: stock.node(entry.node).on_hand,
+                version: stock.version(),
+            })
+        })
+    }
+}

@@ -1,0 +1,94 @@
+//! Putting a policy in force.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::spread::Load;
+use super::{AUTHORITY, number_of};
+use crate::domain::decide;
+use crate::domain::policy::{Document, Policy};
+use crate::ledger::LedgerError;
+use crate::ledger::policy::{PolicyInForce, PolicyPut, PolicyVersion, PutPolicyError, text};
+use crate::ledger::remote::RemoteLedger;
+use crate::ledger::remote::wire::policy::Swapped;
+
+/// How often it is tried where others put policies at the same time.
+const ATTEMPTS: usize = 64;
+
+/// Before it is tried again.
+const PAUSE: Duration = Duration::from_millis(20);
+
+impl RemoteLedger {
+    /// Puts a policy in force; returns when that is as durable as the level says. Blocks while it
+    /// checks.
+    ///
+    /// The first partition decides. Where another one cannot be reached the result is unknown:
+    /// until it is, that one goes on by the version before, and then follows.
+    pub async fn put_policy(&self, put: &PolicyPut<'_>) -> Result<PolicyVersion, PutPolicyError> {
+        self.stand.admit()?;
+        let (document, text) = text::canonical(put.text)?;
+        for _ in 0..ATTEMPTS {
+            let (in_force, now) = self.settled_policy().await?;
+            let current = number_of(in_force.as_deref());
+            if put.expected.is_some_and(|expected| expected != current) {
+                return Err(PutPolicyError::VersionMismatch { current });
+            }
+            let policy = in_force.as_deref().map(|of| &of.policy);
+            let is_overridden = decide::policy_edit(policy, now, put.over)?;
+            // Before any name is recorded: a document with faults leaves nothing behind.
+            Policy::compile(&document, |_| None).map_err(PutPolicyError::Faults)?;
+            self.name_channels(&document).await?;
+            let version = PolicyVersion {
+                version: current + 1,
+                at: now,
+                operator: put.operator.into(),
+                reason: put.reason.into(),
+                over: if is_overridden { put.over } else { "" }.into(),
+                text: text.as_str().into(),
+            };
+            let next =
+                PolicyInForce::compile(version, document.clone(), |name| self.find_channel(name))?;
+            if let Some(version) = self.alone(self.enforce(next, current)).await?.flatten() {
+                return Ok(version);
+            }
+            self.rare.run(tokio::time::sleep(PAUSE)).await?;
+        }
+        Err(LedgerError::Overloaded.into())
+    }
+
+    /// Makes sure that every channel of a document has an index.
+    async fn name_channels(&self, document: &Document) -> Result<(), PutPolicyError> {
+        for entry in &document.channels {
+            if self.find_channel(&entry.name).is_none() {
+                let made = self.make_channel(&entry.name).await?;
+                made.ok_or(PutPolicyError::TooManyChannels)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts it in force in all partitions; `None`: somebody else was faster.
+    async fn enforce(
+        &self,
+        next: PolicyInForce,
+        current: u64,
+    ) -> Result<Option<PolicyVersion>, LedgerError> {
+        let mut load = Load::new(Arc::new(next));
+        for partition in self.partitions.numbers() {
+            self.bring(&load, partition).await?;
+        }
+        let (swapped, at) = self.swap(&load, AUTHORITY, current).await?;
+        if swapped != Swapped::Done {
+            return Ok(None);
+        }
+        if let Some(next) = Arc::get_mut(&mut load.policy) {
+            next.version.at = at;
+        }
+        self.adopt(Some(Arc::clone(&load.policy)));
+        for partition in self.partitions.numbers().filter(|at| *at != AUTHORITY) {
+            let followed = self.follow(&load, partition, current).await;
+            followed.or(Err(LedgerError::Unknown))?;
+        }
+        Ok(Some(load.policy.version.clone()))
+    }
+}
