@@ -6,18 +6,20 @@
 
 mod act;
 mod freeze;
+mod hold;
 mod stock;
 
 pub use act::{ActPlan, Amounts, LineFacts, act, units_asked};
 pub use freeze::policy_edit;
+pub use hold::{hold_ttl, usual_hold};
 pub use stock::{Place, stock};
 
 use smallvec::SmallVec;
 
-use super::command::{Lines, PutSettings, Reserve};
+use super::command::{Lines, PutSettings};
 use super::policy::{Claim, Policy};
 use super::stock::{Settings, Stock};
-use super::time::{HoldTtl, Ttl, UnixMillis};
+use super::time::UnixMillis;
 use super::units::Units;
 use super::verdict::{Refusal, Shortage};
 
@@ -77,22 +79,6 @@ pub fn reserve<'s>(
             shortages: shortages.into(),
         })
     }
-}
-
-/// How long the hold of a reservation lives: as its caller asks; or as the campaigns of its SKUs
-/// say, the shortest; or as is usual.
-pub fn hold_ttl(reserve: &Reserve<'_>, policy: Option<&Policy>, now: UnixMillis) -> Ttl {
-    match reserve.ttl {
-        HoldTtl::Asked(ttl) => ttl,
-        HoldTtl::Default(usual) => usual_hold(&reserve.lines, usual, policy, now),
-    }
-}
-
-/// [`hold_ttl`] of a reservation whose caller names no time.
-pub fn usual_hold(lines: &Lines<'_>, usual: Ttl, policy: Option<&Policy>, now: UnixMillis) -> Ttl {
-    let skus = lines.as_slice().iter().map(|line| line.sku.as_str());
-    let campaigns = policy.and_then(|policy| policy.hold_of(skus, now));
-    campaigns.unwrap_or(usual)
 }
 
 /// What a change of settings comes to.
