@@ -11,10 +11,11 @@ use super::{
     Recount, StockView, export,
 };
 use crate::blocking::wait_for;
-use crate::domain::command::Keyed;
+use crate::domain::command::{Keyed, Lines};
+use crate::domain::decide;
 use crate::domain::hash::Hasher;
 use crate::domain::{
-    ChannelIx, NodeIx, Reservation, ReservationId, Settings, Sku, Stock, UnixMillis,
+    ChannelIx, NodeIx, Reservation, ReservationId, Settings, Sku, Stock, Ttl, UnixMillis,
 };
 use crate::telemetry::Store;
 
@@ -360,6 +361,19 @@ impl Ledger {
         match self {
             Self::Embedded(ledger) => ledger.policy(),
             Self::Remote(ledger) => ledger.policy(),
+        }
+    }
+
+    /// How long a hold of these lines lives whose caller names no time.
+    pub fn usual_hold(&self, lines: &Lines<'_>, usual: Ttl) -> Ttl {
+        match self {
+            // It looks when it decides, under the locks that it takes anyway.
+            Self::Embedded(_) => usual,
+            Self::Remote(ledger) => {
+                let policy = self.policy();
+                let policy = policy.as_deref().map(|of| &of.policy);
+                decide::usual_hold(lines, usual, policy, ledger.now())
+            }
         }
     }
 
