@@ -140,7 +140,7 @@ fn campaign(rng: &mut Rng, channels: &[Entry]) -> Campaign {
         payment_seconds: None,
         nodes: Vec::new(),
         expected: Vec::new(),
-        freeze: false,
+        freeze: rng.percent(50),
     }
 }
 

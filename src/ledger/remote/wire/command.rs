@@ -336,4 +336,5 @@ fn put_settings(w: &mut Writer, key: CommandKey, put: &PutSettings<'_>) {
         Some(Some(mark)) => w.uint(mark.get() + 1),
     }
     w.int(put.if_version.map_or(-1, i64::from));
+    w.bytes(put.over.unwrap_or_default().as_bytes());
 }

@@ -294,15 +294,20 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
         Body::Acted(acted) => put_acted(&mut w, acted),
         Body::StockChanged(changed) => put_changed(&mut w, changed),
         Body::SettingsPut {
-            sku, before, after, ..
+            sku,
+            before,
+            after,
+            over,
+            ..
         } => {
-            w.array(4);
+            w.array(5);
             w.int(SETTLED);
             w.bytes(sku.as_bytes());
             for values in [*before, *after].map(settings) {
                 w.array(values.len());
                 values.iter().for_each(|value| w.uint(*value));
             }
+            w.bytes(over.as_bytes());
             ANSWER
         }
         Body::Refused { refusal, .. } => {
