@@ -31,6 +31,12 @@ pub const POLICY_CHANGE_SETS_MAX: usize = 1_000;
 /// Most campaigns of a policy: ten years of two a week.
 pub const POLICY_CAMPAIGNS_MAX: usize = 1_000;
 
+/// Most findings of one pre-flight that are listed; all are counted.
+pub const PREFLIGHT_FINDINGS_MAX: usize = 1_000;
+
+/// Seconds after which a count is stale where nobody says otherwise: a day.
+pub const STALE_AFTER_SECONDS: u64 = 24 * 3_600;
+
 /// Most SKUs that a policy lists in all its sets, tags, rules and campaigns together.
 pub const POLICY_SKUS_MAX: usize = 100_000;
 
@@ -67,6 +73,12 @@ pub const ATP_SKUS_MAX: usize = 1_000;
 
 /// Most events of one page of the event feed.
 pub const EVENTS_PAGE_MAX: usize = 1_000;
+
+/// Most SKUs of one page of deficits.
+pub const DEFICITS_PAGE_MAX: usize = 1_000;
+
+/// Most promises that are shown of one deficit.
+pub const DEFICIT_LINES_MAX: usize = 1_000;
 
 /// Longest time to live of a hold: 30 days. A hold is a promise for a short time.
 pub const TTL_MS_MAX: u32 = 30 * 24 * 3_600 * 1_000;

@@ -5,6 +5,7 @@ mod compare;
 mod contender;
 mod machine;
 mod noop;
+mod policy;
 mod run;
 mod scrape;
 mod server;

@@ -13,6 +13,7 @@
 
 pub mod command;
 pub mod decide;
+pub mod deficit;
 pub mod hash;
 pub mod ids;
 pub mod line;

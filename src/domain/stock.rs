@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use super::ids::NodeIx;
 use super::line::{Inconsistent, Move};
 use super::policy::{Claim, Supply};
+use super::time::UnixMillis;
 use super::units::Units;
 use super::uses::{Charge, Uses};
 use super::verdict::{BoundBy, Limit};
@@ -62,6 +63,8 @@ pub struct NodeStock {
     pub unavailable: Units,
     /// Open units of lines pinned here.
     pub pinned: Units,
+    /// When its units were last set, in seconds since 1970; 0: never.
+    pub counted: u32,
 }
 
 impl NodeStock {
@@ -72,6 +75,7 @@ impl NodeStock {
             on_hand: Units::ZERO,
             unavailable: Units::ZERO,
             pinned: Units::ZERO,
+            counted: 0,
         }
     }
 
@@ -392,6 +396,13 @@ impl Stock {
         place.on_hand = on_hand;
         place.unavailable = unavailable;
         self.version = self.version.checked_add(1).ok_or(Inconsistent)?;
+        Ok(())
+    }
+
+    /// Notes that what a node has was set, not changed by a difference.
+    pub fn note_count(&mut self, node: NodeIx, at: UnixMillis) -> Result<(), Inconsistent> {
+        let seconds = u32::try_from(at.0.div_euclid(1_000));
+        self.place(node)?.counted = seconds.unwrap_or_default();
         Ok(())
     }
 

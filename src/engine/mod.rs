@@ -3,12 +3,15 @@
 //! The engine gives names and keys their indexes, sends commands to the ledger, waits until the
 //! answer may be given, and counts. It never writes stock itself.
 
+mod deficits;
 mod names;
 mod open;
 mod policy;
+pub mod preflight;
 
 use std::sync::Arc;
 
+pub use self::deficits::{Failure, TakenBack, Touched};
 pub use self::names::NameError;
 pub use self::open::EngineConfig;
 use crate::blocking::wait_for;

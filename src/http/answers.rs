@@ -161,6 +161,86 @@ pub struct Stock {
     pub nodes: Vec<NodeStock>,
 }
 
+/// A promise that what is on hand does not reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PromiseAtRisk {
+    /// The reservation.
+    pub reservation_id: String,
+    /// Who sold.
+    pub channel: String,
+    /// When it was made.
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    /// The node that must ship; `null`: any.
+    pub node: Option<String>,
+    /// Open units of the line that are held.
+    pub held: u64,
+    /// Open units of the line that are committed.
+    pub committed: u64,
+    /// Units of them that are not there.
+    pub at_risk: u64,
+}
+
+/// A SKU that is promised beyond what is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Deficit {
+    /// What.
+    pub sku: String,
+    /// Units promised beyond what is there, over all nodes or at single nodes.
+    pub deficit: u64,
+    /// Usable units over all nodes.
+    pub on_hand: u64,
+    /// Promised for a time.
+    pub held: u64,
+    /// Promised to firm orders.
+    pub committed: u64,
+    /// Lines at risk; `promises` shows at most 1,000 of them.
+    pub lines: u64,
+    /// The promises at risk, first those to go.
+    pub promises: Vec<PromiseAtRisk>,
+}
+
+/// A page of deficits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeficitPage {
+    /// In the order of the SKUs' names.
+    pub data: Vec<Deficit>,
+    /// What to give as `after` for the next page; `null`: this was the last.
+    pub next: Option<String>,
+}
+
+/// What became of one promise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeficitReleased {
+    /// The reservation.
+    pub reservation_id: String,
+    /// The node that its line is pinned to.
+    pub node: Option<String>,
+    /// Units that were to be released.
+    pub units: u64,
+    /// They were.
+    pub released: bool,
+    /// Why they were not: the code of the problem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+}
+
+/// What was released of a SKU.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeficitReleases {
+    /// What.
+    pub sku: String,
+    /// Units that are still missing.
+    pub deficit: u64,
+    /// Each promise, in order.
+    pub results: Vec<DeficitReleased>,
+}
+
 /// Units kept back: one of the two.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -10,6 +10,7 @@ pub mod answers;
 pub mod app;
 pub mod body;
 pub mod calls;
+pub mod campaign_answers;
 pub mod catalog;
 pub mod conn;
 pub mod dto;

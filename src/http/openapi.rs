@@ -13,9 +13,10 @@ use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Ref, Required, Response, ResponseBuilder};
 
-use crate::http::calls::{Answer, CALLS, Call, Place};
+use crate::http::calls::{self, Answer, Call, Place};
 use crate::http::catalog::Kind;
-use crate::http::{answers, dto, policy_answers};
+use crate::http::routes::deficits;
+use crate::http::{answers, campaign_answers, dto, policy_answers};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -50,12 +51,17 @@ use crate::http::{answers, dto, policy_answers};
         answers::Atp,
         answers::AtpResults,
         answers::EventPage,
+        campaign_answers::Campaigns,
+        campaign_answers::Preflight,
         dto::RollbackBody<'static>,
         policy_answers::Policy,
         policy_answers::PolicyPut,
         policy_answers::PolicyVersions,
         policy_answers::PolicyVersionWhole,
         policy_answers::SkuPolicy,
+        answers::DeficitPage,
+        answers::DeficitReleases,
+        deficits::ReleaseBody<'static>,
         answers::Problem,
     ))
 )]
@@ -176,7 +182,7 @@ fn failures(call: &Call) -> Vec<(String, Response)> {
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut api = Components::openapi();
     env!("CARGO_PKG_VERSION").clone_into(&mut api.info.version);
-    for call in CALLS {
+    for call in calls::all() {
         let mut operation = OperationBuilder::new()
             .tag(call.tag)
             .summary(Some(call.summary))
@@ -246,7 +252,7 @@ mod tests {
             .copied()
             .filter(|path| !pages.contains(path))
             .collect();
-        let documented: BTreeSet<&str> = CALLS.iter().map(|call| call.path).collect();
+        let documented: BTreeSet<&str> = calls::all().map(|call| call.path).collect();
         assert_eq!(routed, documented);
     }
 

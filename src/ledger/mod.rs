@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use crate::domain::deficit::Promise;
 use crate::domain::policy::Claim;
 use crate::domain::stock::NodeStock;
 use crate::domain::verdict::{BoundBy, Limit};
@@ -154,6 +155,17 @@ impl From<&Stock> for StockView {
             nodes: SmallVec::from_slice(stock.nodes()),
         }
     }
+}
+
+/// A SKU whose promises exceed what is there, with all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deficit {
+    /// What.
+    pub sku: Box<str>,
+    /// Its stock.
+    pub stock: StockView,
+    /// Its lines with open units, in no order.
+    pub promises: Vec<Promise>,
 }
 
 /// How new an answer must be.

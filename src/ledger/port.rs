@@ -7,13 +7,15 @@ use super::event::{Cursor, EventPage};
 use super::policy::{PolicyInForce, PolicyPut, PolicyVersion, PutPolicyError, SkuPolicy};
 use super::remote::RemoteLedger;
 use super::{
-    About, Answer, Availability, Consistency, EventsError, Health, LedgerError, Position, Recount,
-    StockView, export,
+    About, Answer, Availability, Consistency, Deficit, EventsError, Health, LedgerError, Position,
+    Recount, StockView, export,
 };
 use crate::blocking::wait_for;
 use crate::domain::command::Keyed;
 use crate::domain::hash::Hasher;
-use crate::domain::{ChannelIx, NodeIx, Reservation, ReservationId, Settings, Sku, UnixMillis};
+use crate::domain::{
+    ChannelIx, NodeIx, Reservation, ReservationId, Settings, Sku, Stock, UnixMillis,
+};
 use crate::telemetry::Store;
 
 /// A ledger. Cheap to clone.
@@ -93,6 +95,14 @@ impl Ledger {
         }
     }
 
+    /// Stock of a SKU as the rule book has it; `None`: unknown.
+    pub async fn whole_stock(&self, sku: Sku<'_>) -> Result<Option<Stock>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => ledger.whole_stock(sku),
+            Self::Remote(ledger) => ledger.whole_stock(sku).await,
+        }
+    }
+
     /// Settings of a SKU; `None`: unknown.
     pub async fn settings(&self, sku: Sku<'_>) -> Result<Option<Settings>, LedgerError> {
         match self {
@@ -125,6 +135,23 @@ impl Ledger {
         match self {
             Self::Embedded(ledger) => settled(ledger, ledger.sku_policy(sku, channel)?).await,
             Self::Remote(ledger) => ledger.sku_policy(sku, channel).await,
+        }
+    }
+
+    /// SKUs that are promised beyond what is there, in the order of their names, those after a
+    /// name, at most `limit`. Goes through everything: not for a thread that must not block.
+    pub async fn deficits(&self, after: &str, limit: usize) -> Result<Vec<Deficit>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => ledger.deficits(after, limit),
+            Self::Remote(ledger) => ledger.deficits(after, limit).await,
+        }
+    }
+
+    /// The same of one SKU; `None`: unknown, or nothing is missing.
+    pub async fn deficit(&self, sku: Sku<'_>) -> Result<Option<Deficit>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => ledger.deficit(sku),
+            Self::Remote(ledger) => ledger.deficit(sku).await,
         }
     }
 
@@ -454,37 +481,5 @@ fn withhold(answers: &mut [Result<Answer, LedgerError>], durable: u64, error: Le
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::Refusal;
-    use crate::ledger::Position;
-
-    #[test]
-    fn only_answers_that_are_not_durable_are_withheld() {
-        let at = |sequence| {
-            Ok(Answer {
-                verdict: Err(Refusal::Expired),
-                replayed: false,
-                position: Position {
-                    shard: 0,
-                    epoch: 1,
-                    sequence,
-                },
-                told_after: Position {
-                    shard: 0,
-                    epoch: 1,
-                    sequence,
-                },
-                mirror_age: None,
-            })
-        };
-        let mut answers = vec![at(7), Err(LedgerError::Overloaded), at(8)];
-        withhold(&mut answers, 7, LedgerError::Unknown);
-        let expected = vec![
-            at(7),
-            Err(LedgerError::Overloaded),
-            Err(LedgerError::Unknown),
-        ];
-        assert_eq!(answers, expected);
-    }
-}
+#[path = "port_tests.rs"]
+mod tests;

@@ -311,6 +311,7 @@ impl<'h> Run<'_, 'h> {
         }
         let mut view = stock.as_ref().map(StockView::from);
         if let Some(view) = &mut view {
+            view.nodes.iter_mut().for_each(|node| node.counted = 0);
             view.nodes.retain(|n| *n != NodeStock::empty(n.node));
         }
         same(&format!("stock of {name}"), &view, &self.model.stock(name))

@@ -8,8 +8,10 @@
     reason = "test code: a failure is a panic, and speed does not matter"
 )]
 
+mod campaigns;
 mod connections;
 mod crowd;
+mod deficits;
 mod events;
 mod mistakes;
 mod operation;

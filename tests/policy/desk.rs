@@ -1,5 +1,6 @@
 //! A whole engine in memory, and what the tests ask of it.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use holdfast::blocking::wait_for;
@@ -24,6 +25,7 @@ pub(crate) struct Desk {
     pub(crate) storage: SimStorage,
     pub(crate) clock: Clock,
     pub(crate) engine: Engine,
+    tries: Cell<u64>,
 }
 
 pub(crate) fn config(clock: &Clock) -> EngineConfig {
@@ -43,13 +45,17 @@ impl Desk {
             storage,
             clock,
             engine,
+            tries: Cell::default(),
         }
     }
 
     /// Closes the engine and opens it again.
     pub(crate) fn restarted(self) -> Self {
         self.engine.close().unwrap();
-        Self::over(self.storage, self.clock)
+        Self {
+            tries: self.tries,
+            ..Self::over(self.storage, self.clock)
+        }
     }
 
     /// Puts a policy after that version.
@@ -157,9 +163,11 @@ impl Desk {
         }
     }
 
-    /// A number that was not there before.
+    /// A number that was not there before. Also after a restart, since the keys are kept.
     fn next(&self) -> u64 {
-        self.engine.durable(0).sequence
+        let next = self.tries.get() + 1;
+        self.tries.set(next);
+        next
     }
 }
 

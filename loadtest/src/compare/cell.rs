@@ -65,6 +65,8 @@ pub(crate) struct Cell {
     /// Connections, or callers where there is no HTTP.
     pub(crate) in_flight: usize,
     pub(crate) subject: Subject,
+    /// Caps and protections on every SKU.
+    pub(crate) is_limited: bool,
     /// Names of the cells that the ratios are to, the first of them for the table.
     pub(crate) yardsticks: Vec<String>,
     pub(crate) in_quick: bool,
@@ -135,8 +137,19 @@ impl Cell {
             work,
             in_flight,
             subject,
+            is_limited: false,
             yardsticks,
             in_quick,
+        }
+    }
+
+    /// The same with caps and protections on every SKU, compared with itself without them.
+    fn limited(self) -> Self {
+        Self {
+            name: format!("{}, limited", self.name),
+            is_limited: true,
+            yardsticks: vec![self.name],
+            ..self
         }
     }
 
@@ -175,6 +188,8 @@ pub(crate) fn embedded() -> Vec<Cell> {
         let cell = |scenario, quick| Cell::http(scenario, connections, on_disk, quick);
         cells.push(cell(Scenario::Soldout, connections == 256));
         cells.push(cell(Scenario::Atp, connections == 64));
+        let limited = [Scenario::ReserveHot, Scenario::ReserveSpread, Scenario::Atp];
+        cells.extend(limited.map(|scenario| cell(scenario, false).limited()));
     }
     cells.push(Cell::http(Scenario::Cycle, 256, on_disk, false));
     for scenario in [Scenario::BatchHot, Scenario::BatchSpread] {
@@ -202,6 +217,8 @@ pub(crate) fn store(levels: &[Durability]) -> Vec<Cell> {
             cells.push(cell(Scenario::ReserveHot, connections == 256));
             cells.push(cell(Scenario::ReserveSpread, false));
             cells.push(cell(Scenario::Soldout, is_memory && connections == 256));
+            let limited = [Scenario::ReserveHot, Scenario::ReserveSpread];
+            cells.extend(limited.map(|scenario| cell(scenario, false).limited()));
         }
         for scenario in [Scenario::BatchHot, Scenario::BatchSpread] {
             let quick = is_memory && scenario == Scenario::BatchSpread;

@@ -7,6 +7,7 @@ use super::cell::{Cell, Subject};
 use super::table::Sample;
 use crate::Failure;
 use crate::contender::Holdfast;
+use crate::policy;
 use crate::run::{Plan, Scenario, run};
 use crate::scrape::{Page, scrape};
 use crate::server::{Scratch, Server, seed, verify};
@@ -59,6 +60,9 @@ pub(super) fn measure(
     if cell.subject != Subject::Noop {
         let (count, on_hand) = stock_for(scenario);
         seed(&server.address, count, on_hand)?;
+        if cell.is_limited {
+            policy::put(&server.address)?;
+        }
     }
     let plan = Plan {
         address: server.address.clone(),

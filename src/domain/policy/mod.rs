@@ -10,12 +10,13 @@ mod compile;
 mod document;
 mod layer;
 mod parts;
+pub mod preflight;
 mod room;
 #[cfg(test)]
 mod tests;
 mod tree;
 
-pub use campaign::CampaignTerms;
+pub use campaign::{CampaignState, CampaignTerms};
 pub use check::Fault;
 pub use compile::{EntryIx, EntryLimit, InForce, Policy};
 pub use document::{

@@ -4,6 +4,7 @@
 //! the journal under the same locks, unlocks, and waits for durability outside them.
 
 mod act;
+mod deficits;
 mod due;
 mod export;
 mod feed;

@@ -138,6 +138,7 @@ fn put_stock(w: &mut Writer<'_>, watermark: u64, shard: &StockShard) {
             w.units(node.on_hand);
             w.units(node.unavailable);
             w.units(node.pinned);
+            w.number(u64::from(node.counted));
         }
         put_uses(w, stock.uses());
     }
@@ -213,6 +214,7 @@ pub(super) fn get_stock<'a, E: From<BadRecord>>(
                 on_hand: r.units()?,
                 unavailable: r.units()?,
                 pinned: r.units()?,
+                counted: r.narrow()?,
             });
         }
         let uses = get_uses(&mut r)?;

@@ -10,7 +10,7 @@ use super::scratch::Scratch;
 use super::stock_shard::shard_of;
 use crate::domain::command::{CommandKey, PutSettings, StockChange, StockCommand};
 use crate::domain::decide::{self, Place};
-use crate::domain::{Settings, Sku, Stock, Units};
+use crate::domain::{Settings, Sku, Stock, Units, UnixMillis};
 use crate::ledger::event::{Body, StockChanged, StockItem, StockVerb};
 use crate::ledger::{Answer, LedgerError};
 
@@ -39,7 +39,8 @@ impl EmbeddedLedger {
             Ok(places) => places,
         };
         for place in &places {
-            self.put_place(&mut stock, place)?;
+            let counted = matches!(command.change, StockChange::Set(_)).then_some(now);
+            self.put_place(&mut stock, place, counted)?;
         }
         let body = StockChanged {
             key,
@@ -105,7 +106,13 @@ impl EmbeddedLedger {
         shard.stock(shard.find(hash, sku.as_str())?)
     }
 
-    fn put_place(&self, stock: &mut StockGuards<'_>, place: &Place<'_>) -> Result<(), LedgerError> {
+    /// Puts new amounts at a node; `counted` is when, where they were set.
+    fn put_place(
+        &self,
+        stock: &mut StockGuards<'_>,
+        place: &Place<'_>,
+        counted: Option<UnixMillis>,
+    ) -> Result<(), LedgerError> {
         let hash = self.state.hasher.sku(place.sku.as_str());
         let shard = stock
             .shard_mut(shard_of(hash))
@@ -113,9 +120,14 @@ impl EmbeddedLedger {
         let slot = shard.find_or_make(hash, place.sku.as_str());
         let slot = slot.map_err(|bad| self.broken(bad))?;
         let entry = shard.stocks.get_mut(slot).ok_or(LedgerError::Unavailable)?;
+        let node = place.before.node;
         let put = entry
             .stock
-            .set_node(place.before.node, place.on_hand, place.unavailable);
+            .set_node(node, place.on_hand, place.unavailable)
+            .and_then(|()| match counted {
+                Some(at) => entry.stock.note_count(node, at),
+                None => Ok(()),
+            });
         put.map_err(|bad| self.broken(bad))
     }
 

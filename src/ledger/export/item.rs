@@ -214,6 +214,7 @@ impl Sku {
                 on_hand: units(node.on_hand)?,
                 unavailable: units(node.unavailable)?,
                 pinned: units(node.pinned)?,
+                counted: 0,
             })
         };
         let nodes = self

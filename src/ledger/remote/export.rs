@@ -38,7 +38,8 @@ pub(super) struct Loose {
     pub(super) partition: u16,
 }
 
-type Fields = Vec<(Bytes, Bytes)>;
+/// Names and values of a hash.
+pub(super) type Fields = Vec<(Bytes, Bytes)>;
 
 impl RemoteLedger {
     /// Where it stands: the same as long as nothing is decided. That a line elsewhere has expired its
@@ -121,8 +122,7 @@ impl RemoteLedger {
         match place {
             Place::Names => Ok((self.names_of_export().await?, Some(Place::Skus(0, 0)))),
             Place::Skus(partition, cursor) => {
-                let stock = self.partitions.keys(partition)?.stock();
-                let (next, fields) = self.scan(partition, stock, cursor).await?;
+                let (next, fields) = self.stocks_page(partition, cursor).await?;
                 let items = fields.iter().map(|(sku, stock)| export::sku(sku, stock));
                 let items = items.collect::<Result<_, _>>().map_err(senseless)?;
                 let next = self.after(partition, next, Place::Skus);
@@ -153,7 +153,16 @@ impl RemoteLedger {
         }
     }
 
-    async fn records_page(
+    pub(super) async fn stocks_page(
+        &self,
+        partition: u16,
+        cursor: u64,
+    ) -> Result<(Option<u64>, Fields), LedgerError> {
+        let stock = self.partitions.keys(partition)?.stock();
+        self.scan(partition, stock, cursor).await
+    }
+
+    pub(super) async fn records_page(
         &self,
         partition: u16,
         cursor: u64,

@@ -5,6 +5,7 @@
 //! instance packs concurrent commands into batches and reads the answers out of the replies.
 
 pub mod batcher;
+mod deficits;
 mod export;
 mod feed;
 mod format;
@@ -251,6 +252,11 @@ impl RemoteLedger {
     pub async fn stock(&self, sku: Sku<'_>) -> Result<Option<StockView>, LedgerError> {
         let seen = self.see(sku).await?;
         Ok(seen.map(|seen| StockView::from(&seen.stock)))
+    }
+
+    /// Stock of a SKU as the rule book has it; `None`: unknown.
+    pub async fn whole_stock(&self, sku: Sku<'_>) -> Result<Option<Stock>, LedgerError> {
+        Ok(self.see(sku).await?.map(|seen| seen.stock))
     }
 
     /// Settings of a SKU; `None`: unknown.

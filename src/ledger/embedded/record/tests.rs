@@ -3,9 +3,10 @@
 use smallvec::smallvec;
 
 use super::*;
-use crate::domain::Units;
 use crate::domain::policy::Amount;
+use crate::domain::stock::{Safety, Selling};
 use crate::domain::verdict::{BoundBy, Excess, Frozen, Limit, Refusal, Shortage, Stale};
+use crate::domain::{Settings, Units};
 
 fn units(n: u64) -> Units {
     Units::new(n).unwrap()
@@ -186,12 +187,6 @@ fn policy_put() -> Body<'static> {
 }
 
 fn bodies() -> Vec<Body<'static>> {
-    let settings = Settings {
-        safety: Safety::Percent(250),
-        selling: Selling::Suspended,
-        low_water: Some(units(0)),
-        version: 3,
-    };
     let item = StockItem {
         sku: "a",
         node: NodeIx(1),
@@ -228,21 +223,26 @@ fn bodies() -> Vec<Body<'static>> {
             operator: Some("li"),
             items: vec![item, item],
         }),
-        Body::SettingsPut {
-            key: key(2),
-            sku: "a",
-            before: Settings::default(),
-            after: settings,
-            over: "",
-        },
-        Body::SettingsPut {
-            key: key(2),
-            sku: "a",
-            before: settings,
-            after: Settings::default(),
-            over: "recall",
-        },
     ]
+}
+
+/// Settings that were put, and some that were put against a freeze.
+fn settings_put() -> [Body<'static>; 2] {
+    let settings = Settings {
+        safety: Safety::Percent(250),
+        selling: Selling::Suspended,
+        low_water: Some(units(0)),
+        version: 3,
+    };
+    let put = |before, after, over| Body::SettingsPut {
+        key: key(2),
+        sku: "a",
+        before,
+        after,
+        over,
+    };
+    let none = Settings::default();
+    [put(none, settings, ""), put(settings, none, "recall")]
 }
 
 fn every_body() -> Vec<Body<'static>> {
@@ -252,6 +252,7 @@ fn every_body() -> Vec<Body<'static>> {
     };
     bodies()
         .into_iter()
+        .chain(settings_put())
         .chain(refusals().into_iter().map(refused))
         .collect()
 }

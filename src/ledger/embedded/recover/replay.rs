@@ -13,7 +13,7 @@ use crate::domain::line::{Inconsistent, Move};
 use crate::domain::{ChannelIx, Charge, ReservationId, Stock, Ttl, Units, UnixMillis};
 use crate::ledger::Position;
 use crate::ledger::answer::held_line;
-use crate::ledger::event::{Acted, ActedLine, Body, Event, Reserved, StockItem};
+use crate::ledger::event::{Acted, ActedLine, Body, Event, Reserved, StockItem, StockVerb};
 use crate::ledger::names::Names;
 
 impl State {
@@ -48,10 +48,11 @@ impl State {
             } => self.replay_expired(sequence, (*id, *line), sku, *units, loading),
             Body::StockChanged(changed) => {
                 self.keep_event(event, changed.key, loading)?;
+                let counted = (changed.verb == StockVerb::Set).then_some(event.at);
                 let items = changed.items.iter();
                 items
                     .into_iter()
-                    .try_for_each(|item| self.replay_item(sequence, item, loading))
+                    .try_for_each(|item| self.replay_item(sequence, item, counted, loading))
             }
             Body::SettingsPut {
                 key, sku, after, ..
@@ -350,6 +351,7 @@ impl State {
         &self,
         sequence: u64,
         item: &StockItem<'_>,
+        counted: Option<UnixMillis>,
         loading: &mut Loading,
     ) -> Result<(), OpenError> {
         self.replay_stock(sequence, item.sku, loading, |stock| {
@@ -358,7 +360,11 @@ impl State {
             if (before.on_hand, before.unavailable) != expected {
                 return Err(OpenError::Damaged(format!("stock of {} differs", item.sku)));
             }
-            Ok(stock.set_node(item.node, item.on_hand, item.unavailable)?)
+            stock.set_node(item.node, item.on_hand, item.unavailable)?;
+            if let Some(at) = counted {
+                stock.note_count(item.node, at)?;
+            }
+            Ok(())
         })
     }
 }

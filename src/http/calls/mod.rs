@@ -1,5 +1,7 @@
 //! The table of calls that the API document is made from.
 
+mod policy;
+
 use crate::http::catalog::{self, Kind};
 
 /// Where a parameter stands.
@@ -94,6 +96,11 @@ const KEY: Parameter = (
 );
 const ID: Parameter = ("id", Place::Path, "The reservation.");
 const SKU: Parameter = ("sku", Place::Path, "The SKU.");
+const ORDER: Parameter = (
+    "order",
+    Place::Query,
+    "Who goes first: newest (default), oldest, or held before committed.",
+);
 const VERBOSE: Parameter = ("verbose", Place::Query, "List the checks.");
 
 const fn get(path: &'static str, id: &'static str, tag: &'static str) -> Call {
@@ -132,31 +139,12 @@ const fn act(path: &'static str, id: &'static str, body: &'static str) -> Call {
     }
 }
 
-/// Why a policy may not be put.
-const PUT_POLICY: &[&Kind] = &[
-    &catalog::INVALID_PARAMETER,
-    &catalog::POLICY_INVALID,
-    &catalog::POLICY_FROZEN,
-    &catalog::PRECONDITION_REQUIRED,
-    &catalog::VERSION_MISMATCH,
-    &catalog::TABLE_FULL,
-    &catalog::POISONED,
-    &catalog::RESULT_UNKNOWN,
-];
-
-/// Why an earlier policy may not be put again.
-const ROLL_BACK: &[&Kind] = &[
-    &catalog::INVALID_PARAMETER,
-    &catalog::UNKNOWN_POLICY_VERSION,
-    &catalog::POLICY_INVALID,
-    &catalog::POLICY_FROZEN,
-    &catalog::VERSION_MISMATCH,
-    &catalog::POISONED,
-    &catalog::RESULT_UNKNOWN,
-];
-
 /// Every call.
-pub const CALLS: &[Call] = &[
+pub fn all() -> impl Iterator<Item = &'static Call> {
+    CALLS.iter().chain(policy::CALLS)
+}
+
+const CALLS: &[Call] = &[
     Call {
         summary: "Hold units: all lines or none, unless partial is allowed.",
         tag: "reservations",
@@ -358,77 +346,9 @@ pub const CALLS: &[Call] = &[
             &catalog::INVALID_PARAMETER,
             &catalog::PRECONDITION_REQUIRED,
             &catalog::VERSION_MISMATCH,
+            &catalog::POLICY_FROZEN,
         ],
         ..post("/v1/skus/{sku}", "put_settings", "SettingsRequest")
-    },
-    Call {
-        summary: "The policy in force: which channel may take how much. Its ETag is its version.",
-        answer: Answer::Json("200", "Policy"),
-        own: &[&catalog::NO_POLICY],
-        ..get("/v1/policy", "get_policy", "policy")
-    },
-    Call {
-        method: "PUT",
-        summary: "Put a policy in force, whole; with dry_run only say what that would change.",
-        parameters: &[
-            (
-                "If-Match",
-                Place::Header,
-                "The entity tag read, or *; required where there is a policy.",
-            ),
-            (
-                "dry_run",
-                Place::Query,
-                "true: check everything, change nothing.",
-            ),
-            ("operator", Place::Query, "Who, for the change log."),
-            ("reason", Place::Query, "Why, for the change log."),
-            (
-                "override",
-                Place::Query,
-                "Why the freeze of a campaign is overridden.",
-            ),
-        ],
-        body: Some(("Policy", true)),
-        own: PUT_POLICY,
-        answer: Answer::Json("200", "PolicyPut"),
-        ..get("/v1/policy", "put_policy", "policy")
-    },
-    Call {
-        summary: "The last 16 versions of the policy, newest first.",
-        answer: Answer::Json("200", "PolicyVersions"),
-        ..get("/v1/policy/versions", "get_policy_versions", "policy")
-    },
-    Call {
-        summary: "A version of the policy, with its document.",
-        parameters: &[("version", Place::Path, "Which.")],
-        answer: Answer::Json("200", "PolicyVersionWhole"),
-        own: &[&catalog::UNKNOWN_POLICY_VERSION],
-        ..get(
-            "/v1/policy/versions/{version}",
-            "get_policy_version",
-            "policy",
-        )
-    },
-    Call {
-        method: "POST",
-        summary: "Put the policy of an earlier version in force again, as a new version.",
-        parameters: &[(
-            "If-Match",
-            Place::Header,
-            "The entity tag read; left out: whatever is in force.",
-        )],
-        body: Some(("RollbackRequest", true)),
-        own: ROLL_BACK,
-        answer: Answer::Json("200", "PolicyPut"),
-        ..get("/v1/policy/rollback", "roll_back_policy", "policy")
-    },
-    Call {
-        summary: "What of the policy is in force for a SKU, and how its channels stand.",
-        parameters: &[SKU, ("channel", Place::Query, "This one only.")],
-        answer: Answer::Json("200", "SkuPolicy"),
-        own: &[&catalog::UNKNOWN_SKU, &catalog::INVALID_PARAMETER],
-        ..get("/v1/skus/{sku}/policy", "get_sku_policy", "policy")
     },
     Call {
         summary: "What may be promised of a SKU now.",
@@ -459,6 +379,43 @@ pub const CALLS: &[Call] = &[
         answer: Answer::Json("200", "AtpResults"),
         commits: false,
         ..post("/v1/atp", "get_atp_bulk", "AtpRequest")
+    },
+    Call {
+        summary: "SKUs that are promised beyond what is there, and whom that touches.",
+        parameters: &[
+            ("after", Place::Query, "The SKU to continue after."),
+            ("limit", Place::Query, "1 to 1,000; 100 when left out."),
+            ORDER,
+        ],
+        answer: Answer::Json("200", "DeficitPage"),
+        own: &[&catalog::INVALID_PARAMETER],
+        ..get("/v1/deficits", "list_deficits", "deficits")
+    },
+    Call {
+        summary: "The deficit of a SKU; 0 where nothing is missing.",
+        parameters: &[SKU, ORDER],
+        answer: Answer::Json("200", "Deficit"),
+        own: &[&catalog::INVALID_PARAMETER, &catalog::UNKNOWN_SKU],
+        ..get("/v1/deficits/{sku}", "get_deficit", "deficits")
+    },
+    Call {
+        summary: "Release promises in order until nothing is missing.",
+        tag: "deficits",
+        parameters: &[SKU, KEY],
+        body: Some(("DeficitReleaseRequest", false)),
+        answer: Answer::Json("200", "DeficitReleases"),
+        commits: false,
+        own: &[
+            &catalog::KEY_INVALID,
+            &catalog::UNKNOWN_SKU,
+            &catalog::RESULT_UNKNOWN,
+            &catalog::POISONED,
+        ],
+        ..post(
+            "/v1/deficits/{sku}/release",
+            "release_deficit",
+            "DeficitReleaseRequest",
+        )
     },
     Call {
         summary: "What happened, in order; durable events only. Accept: text/event-stream streams.",
@@ -514,7 +471,7 @@ mod tests {
     use super::*;
 
     fn lists(id: &str, kind: &'static Kind) -> bool {
-        let call = CALLS.iter().find(|call| call.id == id);
+        let call = all().find(|call| call.id == id);
         call.is_some_and(|call| call.own.contains(&kind))
     }
 
