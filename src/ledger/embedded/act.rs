@@ -169,9 +169,8 @@ impl Acting<'_, '_> {
         let window_of = |moves: &[Move], stock: &Stock| {
             let is_shipped = moves.iter().any(|step| matches!(step, Move::Ship(..)));
             // It was just shipped in that.
-            is_shipped
-                .then(|| stock.uses().window())
-                .unwrap_or_default()
+            let window = is_shipped.then(|| stock.uses().window());
+            window.unwrap_or_default()
         };
         let lines = self.refs.iter().enumerate();
         lines

@@ -187,11 +187,17 @@ impl RemoteLedger {
     pub async fn policy_versions(&self) -> Result<Vec<PolicyVersion>, LedgerError> {
         let submitted = self.batcher.submit(Packed::expire().to(AUTHORITY)).await?;
         let last = submitted.0.header().policy;
+        let mut versions = self.kept_policies().await?;
+        versions.retain(|of| of.version <= last);
+        Ok(versions)
+    }
+
+    /// The last versions, newest first, as they are kept now.
+    pub(super) async fn kept_policies(&self) -> Result<Vec<PolicyVersion>, LedgerError> {
         let mut ask = redis::cmd("HGETALL");
         ask.arg(self.partitions.keys(AUTHORITY)?.versions());
         let kept: HashMap<u64, Bytes> = self.ask_authority(&ask).await?;
-        let shown = kept.iter().filter(|(number, _)| **number <= last);
-        let versions = shown.map(|(number, kept)| version(*number, kept));
+        let versions = { kept.iter() }.map(|(number, kept)| version(*number, kept));
         let mut versions: Vec<_> = versions.collect::<Result<_, _>>().map_err(senseless)?;
         versions.sort_unstable_by_key(|of| std::cmp::Reverse(of.version));
         Ok(versions)

@@ -100,6 +100,7 @@ pub(super) fn stock(stock: &Stock) -> Vec<u8> {
         out.units(place.on_hand);
         out.units(place.unavailable);
         out.units(place.pinned);
+        out.put(4, u64::from(place.counted));
     }
     out.0
 }

@@ -224,7 +224,14 @@ impl BatchReply {
                     Swapped::Not { current }
                 })
             }
-            _ => Err(Malformed),
+            Outcome::Granted
+            | Outcome::Deferred
+            | Outcome::Full
+            | Outcome::Part(_)
+            | Outcome::Indexed(..)
+            | Outcome::Recorded(_)
+            | Outcome::Unrecorded(_)
+            | Outcome::Record(_) => Err(Malformed),
         }
     }
 }
