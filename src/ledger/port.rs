@@ -122,7 +122,7 @@ impl Ledger {
         match self {
             // It has one copy of everything.
             Self::Embedded(ledger) => ledger.availability(sku, about),
-            Self::Remote(ledger) => ledger.availability(sku, about.node, consistency).await,
+            Self::Remote(ledger) => ledger.availability(sku, about, consistency).await,
         }
     }
 
@@ -135,7 +135,7 @@ impl Ledger {
     ) -> Result<Option<SkuPolicy>, LedgerError> {
         match self {
             Self::Embedded(ledger) => settled(ledger, ledger.sku_policy(sku, channel)?).await,
-            Self::Remote(_) => Err(LedgerError::Unavailable),
+            Self::Remote(ledger) => ledger.sku_policy(sku, channel).await,
         }
     }
 
