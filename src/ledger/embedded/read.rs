@@ -69,7 +69,10 @@ impl EmbeddedLedger {
     ) -> Result<Option<SkuPolicy>, LedgerError> {
         self.with_stock(sku, |stock, now, shard| {
             let rule = shard.rule(sku.as_str(), now);
-            let share = |rule, channel| (channel, Share::of(stock, Claim { channel, rule }));
+            let share = |rule, channel| {
+                let claim = Claim { channel, rule };
+                (channel, Share::of(stock, claim, Day::of(now)))
+            };
             let shares = rule.map(|rule| match channel {
                 Some(channel) => vec![share(rule, channel)],
                 None => rule.entries().map(|of| share(rule, of)).collect(),
