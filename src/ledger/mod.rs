@@ -220,10 +220,14 @@ pub struct Share {
 }
 
 impl Share {
-    /// Of this stock.
-    pub fn of(stock: &Stock, claim: Claim<'_>) -> Self {
+    /// Of this stock, of what is on hand on that day.
+    pub fn of(stock: &Stock, claim: Claim<'_>, today: Day) -> Self {
         let Claim { channel, rule } = claim;
-        let standing = rule.standing(channel, stock.supply(Units::ZERO), stock.uses());
+        let supply = match stock.timeline(today) {
+            Some(timeline) => timeline.supplied(None),
+            None => stock.supply(Units::ZERO),
+        };
+        let standing = rule.standing(channel, supply, stock.uses());
         Self {
             used: standing.used,
             cap: standing.cap,
@@ -283,7 +287,7 @@ impl Availability {
             None => stock.room(node, Units::ZERO, claim),
         };
         Self {
-            share: claim.map(|claim| Share::of(stock, claim)),
+            share: claim.map(|claim| Share::of(stock, claim, today)),
             available,
             limit,
             on_hand: stock.on_hand(),

@@ -16,7 +16,7 @@ use self::text::TextFault;
 use super::{LedgerError, Share};
 use crate::domain::decide;
 use crate::domain::policy::{Claim, Document, Fault, Policy};
-use crate::domain::{ChannelIx, Frozen, Sku, Stock, UnixMillis};
+use crate::domain::{ChannelIx, Day, Frozen, Sku, Stock, UnixMillis};
 
 /// One version of the policy, as it was put.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,7 +161,12 @@ impl SkuPolicy {
         now: UnixMillis,
     ) -> Self {
         let rule = policy.and_then(|of| of.policy.in_force(sku.as_str(), now));
-        let share = |rule, channel| (channel, Share::of(stock, Claim { channel, rule }));
+        let share = |rule, channel| {
+            (
+                channel,
+                Share::of(stock, Claim { channel, rule }, Day::of(now)),
+            )
+        };
         let shares = rule.map(|rule| match channel {
             Some(channel) => vec![share(rule, channel)],
             None => rule.entries().map(|of| share(rule, of)).collect(),
