@@ -202,7 +202,6 @@ fn moves_everywhere(server: &Server, seed: u64) {
     let mut maker = Maker::new(seed);
     maker.backwards = false;
     maker.in_parts = true;
-    maker.reuses = false;
     maker.policies = true;
     let mut history = maker.history(STEPS);
     let rest = history.split_off(STEPS / 2);
@@ -266,7 +265,6 @@ fn a_ledger_in_a_folder_moves_into_partitions() {
     let mut maker = Maker::new(3);
     maker.backwards = false;
     maker.in_parts = true;
-    maker.reuses = false;
     maker.policies = true;
     let mut history = maker.history(STEPS);
     let rest = history.split_off(STEPS / 2);

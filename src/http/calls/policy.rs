@@ -1,6 +1,6 @@
 //! The calls about the policy and its campaigns.
 
-use super::{Answer, Call, Parameter, Place, SKU, get};
+use super::{Answer, Call, Parameter, Place, SKU, get, post};
 use crate::http::catalog::{self, Kind};
 
 /// Why a policy may not be put.
@@ -100,6 +100,13 @@ pub(super) const CALLS: &[Call] = &[
         own: ROLL_BACK,
         answer: Answer::Json("200", "PolicyPut"),
         ..get("/v1/policy/rollback", "roll_back_policy", "policy")
+    },
+    Call {
+        summary: "Move share between channels, in the windows in force; all items or none.",
+        tag: "policy",
+        answer: Answer::Json("200", "ShareMoves"),
+        own: &[&catalog::UNKNOWN_SKU, &catalog::OVER_SHARE],
+        ..post("/v1/shares/moves", "move_shares", "ShareMovesRequest")
     },
     Call {
         summary: "What of the policy is in force for a SKU, and how its channels stand.",
