@@ -265,7 +265,9 @@ fn held(outcome: &Outcome) -> u64 {
             .iter()
             .map(|line| line.line.held.get())
             .sum(),
-        Outcome::Stock(_) | Outcome::Inbound(_) | Outcome::Settings { .. } => 0,
+        Outcome::Stock(_) | Outcome::Shares(_) | Outcome::Inbound(_) | Outcome::Settings { .. } => {
+            0
+        }
     }
 }
 

@@ -40,6 +40,8 @@ pub enum Command<'a> {
     Stock(StockCommand<'a>),
     /// Change the settings of one SKU.
     PutSettings(PutSettings<'a>),
+    /// Move share between channels; all items or none.
+    MoveShares(MoveShares<'a>),
     /// Announce or receive dated supply; all items or none.
     Inbound(InboundCommand<'a>),
 }
@@ -53,9 +55,33 @@ impl Command<'_> {
                 let mut lines = reserve.lines.as_slice().iter();
                 lines.any(|line| line.by.is_some())
             }
-            Self::Act(_) | Self::Stock(_) | Self::PutSettings(_) => false,
+            Self::Act(_) | Self::Stock(_) | Self::PutSettings(_) | Self::MoveShares(_) => false,
         }
     }
+}
+
+/// Move share between channels, in the windows in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MoveShares<'a> {
+    /// What, from whom, to whom.
+    pub items: Vec<ShareItem<'a>>,
+    /// Why, for the change log; may be empty.
+    pub reason: &'a str,
+    /// Who, for the change log.
+    pub operator: Option<&'a str>,
+}
+
+/// One item of [`MoveShares`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShareItem<'a> {
+    /// What.
+    pub sku: Sku<'a>,
+    /// Whose share becomes smaller.
+    pub from: ChannelIx,
+    /// Whose share becomes larger.
+    pub to: ChannelIx,
+    /// By how many units, at least one.
+    pub units: Units,
 }
 
 /// One line asked for: units of a SKU, pinned to a node or not.

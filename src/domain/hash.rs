@@ -7,8 +7,8 @@ use smallvec::SmallVec;
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
 use super::command::{
-    Act, AdjustItem, Command, InboundCommand, LineRequest, Lines, PutInbound, PutSettings,
-    ReceiveInbound, Reserve, SetItem, StockChange, StockCommand, TransferItem, Verb,
+    Act, AdjustItem, Command, InboundCommand, LineRequest, Lines, MoveShares, PutInbound,
+    PutSettings, ReceiveInbound, Reserve, SetItem, StockChange, StockCommand, TransferItem, Verb,
 };
 use super::ids::{ChannelIx, NodeIx};
 use super::stock::Selling;
@@ -178,6 +178,19 @@ impl Fingerprint {
             Command::Stock(stock) => self.stock(stock),
             Command::PutSettings(put) => self.settings(put),
             Command::Inbound(inbound) => self.inbound(inbound),
+            Command::MoveShares(moves) => self.shares(moves),
+        }
+    }
+
+    fn shares(&mut self, moves: &MoveShares<'_>) {
+        self.tag(6);
+        self.text(moves.reason);
+        self.maybe_text(moves.operator);
+        for item in &moves.items {
+            self.text(item.sku.as_str());
+            self.number(u64::from(item.from.0));
+            self.number(u64::from(item.to.0));
+            self.number(item.units.get());
         }
     }
 

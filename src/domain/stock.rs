@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::calendar::{Calendar, Inbound};
 use super::day::Day;
-use super::ids::NodeIx;
+use super::ids::{ChannelIx, NodeIx};
 use super::line::{Inconsistent, Line, Move};
 use super::policy::{Claim, Supply};
 pub use super::settings::{Safety, Selling, Settings};
@@ -492,6 +492,20 @@ impl Stock {
     pub fn note_count(&mut self, node: NodeIx, at: UnixMillis) -> Result<(), Inconsistent> {
         let seconds = u32::try_from(at.0.div_euclid(1_000));
         self.place(node)?.counted = seconds.unwrap_or_default();
+        Ok(())
+    }
+
+    /// Moves share between channels in a window.
+    pub fn move_share(
+        &mut self,
+        from: ChannelIx,
+        to: ChannelIx,
+        units: Units,
+        window: UnixMillis,
+    ) -> Result<(), Inconsistent> {
+        let uses = &mut self.rest.get_or_insert_default().uses;
+        uses.move_share((from, to), units, window)?;
+        self.version = self.version.checked_add(1).ok_or(Inconsistent)?;
         Ok(())
     }
 

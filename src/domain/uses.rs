@@ -146,6 +146,23 @@ impl Uses {
         Ok(())
     }
 
+    /// Moves share between channels in a window.
+    pub fn move_share(
+        &mut self,
+        (from, to): (ChannelIx, ChannelIx),
+        units: Units,
+        window: UnixMillis,
+    ) -> Result<(), Inconsistent> {
+        self.roll(window);
+        let by = i64::try_from(units.get()).or(Err(Inconsistent))?;
+        let of = self.entry(from);
+        of.moved = of.moved.checked_sub(by).ok_or(Inconsistent)?;
+        let of = self.entry(to);
+        of.moved = of.moved.checked_add(by).ok_or(Inconsistent)?;
+        self.channels.retain(|of| !of.is_nothing());
+        Ok(())
+    }
+
     fn close(&mut self, channel: ChannelIx, units: Units) -> Result<(), Inconsistent> {
         let of = self.entry(channel);
         of.open = of.open.checked_sub(units).ok_or(Inconsistent)?;

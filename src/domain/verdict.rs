@@ -21,6 +21,8 @@ pub enum Outcome {
     Reservation(Reservation),
     /// The items of a stock command afterwards, in order.
     Stock(Vec<StockResult>),
+    /// The moves of share that were made, in order.
+    Shares(Vec<MovedShare>),
     /// The items of an inbound command afterwards, in order.
     Inbound(Vec<InboundResult>),
     /// The settings of a SKU afterwards.
@@ -30,6 +32,21 @@ pub enum Outcome {
         /// The settings.
         settings: Settings,
     },
+}
+
+/// A move of share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MovedShare {
+    /// Of what.
+    pub sku: Box<str>,
+    /// Whose share became smaller.
+    pub from: ChannelIx,
+    /// Whose share became larger.
+    pub to: ChannelIx,
+    /// By how much.
+    pub units: Units,
+    /// Beginning of the window that it counts in.
+    pub window: UnixMillis,
 }
 
 /// A reservation as its caller sees it.
@@ -301,6 +318,17 @@ pub enum Refusal {
     },
     /// A campaign has frozen what would change.
     Frozen(Frozen),
+    /// A channel has less of its share left than is to be moved, or has none at all.
+    OverShare {
+        /// Of what.
+        sku: Box<str>,
+        /// Who.
+        channel: ChannelIx,
+        /// Units to be moved.
+        requested: Units,
+        /// The most that could be.
+        possible: Units,
+    },
     /// Nothing is announced under that name.
     UnknownInbound {
         /// What.
@@ -373,6 +401,7 @@ impl Refusal {
             Self::TooMany { .. } => "too_many_units",
             Self::VersionMismatch { .. } => "version_mismatch",
             Self::Frozen(_) => "policy_frozen",
+            Self::OverShare { .. } => "over_share",
             Self::UnknownInbound { .. } => "unknown_inbound",
             Self::OverReceipt { .. } => "over_receipt",
             Self::DueTooLate { .. } => "due_too_late",

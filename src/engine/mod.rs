@@ -317,7 +317,10 @@ const fn op(command: &Command<'_>) -> Option<Op> {
             Verb::Return { .. } => Op::Return,
             Verb::Transfer { .. } => Op::Transfer,
         }),
-        Command::Stock(_) | Command::PutSettings(_) | Command::Inbound(_) => None,
+        Command::Stock(_)
+        | Command::PutSettings(_)
+        | Command::Inbound(_)
+        | Command::MoveShares(_) => None,
     }
 }
 

@@ -158,7 +158,10 @@ impl App {
                 render::outcome(&mut json, &outcome, self.names());
                 let etag = match outcome {
                     Outcome::Settings { settings, .. } => Some(u64::from(settings.version)),
-                    Outcome::Reservation(_) | Outcome::Stock(_) | Outcome::Inbound(_) => None,
+                    Outcome::Reservation(_)
+                    | Outcome::Stock(_)
+                    | Outcome::Shares(_)
+                    | Outcome::Inbound(_) => None,
                 };
                 let content = Content::Json(json);
                 Reply {

@@ -91,6 +91,8 @@ catalog! {
         "Leave the quantity of the line as it is, or release part of the line first.";
     CHANGE_FROM_STALE = CONFLICT "change_from_stale" "The stock is not what you think"
         "An item's change_from differs from what is there. Read the stock, decide again. Nothing was changed.";
+    OVER_SHARE = CONFLICT "over_share" "More than is left of the share"
+        "The channel has less of its cap left, or where it has none of its protection, than is to be moved; or it has neither in the rule in force. Nothing was changed.";
     NEGATIVE_STOCK = CONFLICT "negative_stock" "The stock would become negative"
         "The adjustment or transfer takes more than is there. Nothing was changed.";
     TOO_MANY_UNITS = CONFLICT "too_many_units" "A quantity would become too large"

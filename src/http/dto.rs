@@ -430,28 +430,6 @@ pub struct TransferBody<'a> {
     pub quantity: Option<Num>,
 }
 
-/// Body of `POST /v1/policy/rollback`.
-#[derive(Debug, serde::Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = RollbackRequest)]
-pub struct RollbackBody<'a> {
-    /// The version whose policy is put again, as a new one.
-    #[schema(value_type = u64, required = true, minimum = 1)]
-    pub version: Option<Num>,
-    /// Who, for the change log.
-    #[serde(borrow)]
-    #[schema(value_type = Option<String>, max_length = 200)]
-    pub operator: Option<Text<'a>>,
-    /// Why, for the change log.
-    #[serde(borrow)]
-    #[schema(value_type = Option<String>, max_length = 200)]
-    pub reason: Option<Text<'a>>,
-    /// Why the freeze of a campaign is overridden.
-    #[serde(borrow, rename = "override")]
-    #[schema(value_type = Option<String>, max_length = 200)]
-    pub over: Option<Text<'a>>,
-}
-
 /// Body of `POST /v1/atp`.
 #[derive(Debug, serde::Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -327,6 +327,7 @@ pub const fn refusal_kind(refusal: &Refusal) -> &'static Kind {
         Refusal::ChangeFromStale { .. } => &catalog::CHANGE_FROM_STALE,
         Refusal::NegativeStock { .. } => &catalog::NEGATIVE_STOCK,
         Refusal::TooMany { .. } => &catalog::TOO_MANY_UNITS,
+        Refusal::OverShare { .. } => &catalog::OVER_SHARE,
         Refusal::VersionMismatch { .. } => &catalog::VERSION_MISMATCH,
         Refusal::Frozen(_) => &catalog::POLICY_FROZEN,
         Refusal::UnknownInbound { .. } => &catalog::UNKNOWN_INBOUND,
@@ -381,6 +382,12 @@ fn refusal_detail(refusal: &Refusal) -> Cow<'static, str> {
         } => Cow::Owned(format!(
             "{sku}: {on_hand} on hand and {unavailable} unavailable there. Nothing was changed."
         )),
+        Refusal::OverShare {
+            sku,
+            requested,
+            possible,
+            ..
+        } => of_line(sku, *requested, *possible),
         Refusal::TooMany { sku } => Cow::Owned(format!(
             "{sku}: a counter would exceed {UNITS_MAX}. Nothing was changed."
         )),
@@ -515,6 +522,12 @@ mod tests {
                 unavailable: zero,
             },
             Refusal::TooMany { sku: sku() },
+            Refusal::OverShare {
+                sku: sku(),
+                channel: crate::domain::ChannelIx(0),
+                requested: zero,
+                possible: zero,
+            },
             Refusal::VersionMismatch { actual: 3 },
             Refusal::Frozen(Frozen {
                 campaign: "drop".into(),

@@ -6,10 +6,11 @@ use crate::domain::{NodeIx, ReservationId, Units};
 use crate::http::error::refusal_kind;
 use crate::http::json::Json;
 use crate::http::names::Names;
+use crate::http::policy_json;
 use crate::http::render;
 use crate::ledger::event::{
-    Acted, ActedLine, Body, Event, InboundItem, InboundVerb, LowWaterTold, Reserved, StockChanged,
-    StockItem, StockVerb, VerbKind,
+    Acted, ActedLine, Body, Event, InboundItem, InboundVerb, LowWaterTold, Reserved, SharesMoved,
+    StockChanged, StockItem, StockVerb, VerbKind,
 };
 
 /// The event's name in the API.
@@ -38,6 +39,7 @@ pub const fn type_of(body: &Body<'_>) -> &'static str {
             InboundVerb::Receive => "inbound.received",
         },
         Body::SettingsPut { .. } => "sku.settings_changed",
+        Body::SharesMoved(_) => "shares.moved",
         Body::PolicyPut { .. } => "policy.put",
         Body::LowWater(_) => "sku.low_water",
         Body::Refused { .. } => "command.refused",
@@ -96,6 +98,7 @@ pub fn write(json: &mut Json, event: &Event<'_>, names: Names<'_>) {
                 json.raw(r#","override":"#).text(over);
             }
         }
+        Body::SharesMoved(moved) => write_shares(json, moved, names),
         Body::PolicyPut {
             version,
             operator,
@@ -240,6 +243,20 @@ fn write_stock(json: &mut Json, found: &StockChanged<'_>, names: Names<'_>) {
     for (at, item) in found.items.iter().enumerate() {
         json.comma(at == 0);
         write_item(json, item, names);
+    }
+    json.raw("]");
+}
+
+fn write_shares(json: &mut Json, found: &SharesMoved<'_>, names: Names<'_>) {
+    command_id(json, found.key);
+    json.raw(r#","reason":"#).text(found.reason);
+    json.raw(r#","operator":"#)
+        .maybe_text(found.operator)
+        .raw(r#","items":["#);
+    for (at, item) in found.items.iter().enumerate() {
+        json.comma(at == 0);
+        let channels = (item.from, item.to);
+        policy_json::moved_share(json, item.sku, channels, (item.units, item.window), names);
     }
     json.raw("]");
 }

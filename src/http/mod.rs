@@ -8,6 +8,7 @@
 
 pub mod answers;
 pub mod app;
+mod atp_answers;
 pub mod body;
 pub mod calls;
 pub mod campaign_answers;
@@ -15,6 +16,7 @@ pub mod catalog;
 pub mod conn;
 pub mod dto;
 pub mod dto_inbound;
+pub mod dto_policy;
 pub mod error;
 pub mod event_json;
 pub mod hot;

@@ -16,7 +16,9 @@ use utoipa::openapi::{Ref, Required, Response, ResponseBuilder};
 use crate::http::calls::{self, Answer, Call, Place};
 use crate::http::catalog::Kind;
 use crate::http::routes::deficits;
-use crate::http::{answers, campaign_answers, dto, dto_inbound, policy_answers, settings_dto};
+use crate::http::{
+    answers, campaign_answers, dto, dto_inbound, dto_policy, policy_answers, settings_dto,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -62,7 +64,9 @@ use crate::http::{answers, campaign_answers, dto, dto_inbound, policy_answers, s
         deficits::ReleaseBody<'static>,
         campaign_answers::Campaigns,
         campaign_answers::Preflight,
-        dto::RollbackBody<'static>,
+        dto_policy::RollbackBody<'static>,
+        dto_policy::SharesBody<'static>,
+        policy_answers::ShareMoves,
         policy_answers::Policy,
         policy_answers::PolicyPut,
         policy_answers::PolicyVersions,

@@ -165,3 +165,28 @@ pub struct PolicyFault {
     /// What is wrong.
     pub message: String,
 }
+
+/// A move of share that was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShareMove {
+    /// Of what.
+    pub sku: String,
+    /// Whose share became smaller.
+    pub from: String,
+    /// Whose share became larger.
+    pub to: String,
+    /// By how much.
+    pub units: u64,
+    /// Beginning of the window that it counts in, RFC 3339; null: all time.
+    #[schema(required = true, format = DateTime)]
+    pub window: Option<String>,
+}
+
+/// Moves of share that were made, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShareMoves {
+    /// One per item.
+    pub results: Vec<ShareMove>,
+}

@@ -1,12 +1,13 @@
 //! The policy as JSON: versions, differences, how channels stand, and why one was not put.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
 
 use crate::domain::percent::Percent;
 use crate::domain::policy::{Amount, Fault};
-use crate::domain::verdict::{BoundBy, Limit};
-use crate::domain::{Units, UnixMillis};
+use crate::domain::verdict::{BoundBy, Limit, MovedShare};
+use crate::domain::{ChannelIx, Units, UnixMillis};
 use crate::http::catalog;
 use crate::http::json::Json;
 use crate::http::names::Names;
@@ -71,10 +72,7 @@ pub fn of_sku(json: &mut Json, sku: &str, found: &SkuPolicy, names: Names<'_>) {
     json.raw(r#","rule":"#)
         .maybe_text(rule.map(|(id, _)| &**id));
     json.raw(r#","window":"#);
-    match rule.filter(|(_, window)| *window > UnixMillis::default()) {
-        Some((_, window)) => json.time(*window),
-        None => json.raw("null"),
-    };
+    window_or_null(json, rule.map(|(_, window)| *window));
     json.raw(r#","as_of":"#).time(found.as_of);
     json.raw(r#","channels":["#);
     for (at, (channel, share)) in found.shares.iter().enumerate() {
@@ -85,6 +83,58 @@ pub fn of_sku(json: &mut Json, sku: &str, found: &SkuPolicy, names: Names<'_>) {
         json.raw("}");
     }
     json.raw("]}");
+}
+
+/// Why share was not moved: members of an object, after a comma.
+pub fn over_share(
+    json: &mut Json,
+    sku: &str,
+    channel: ChannelIx,
+    (requested, possible): (Units, Units),
+    names: Names<'_>,
+) {
+    json.raw(r#","sku":"#).plain(sku);
+    json.raw(r#","channel":"#);
+    names.write_channel(channel, json);
+    json.raw(r#","requested":"#).units(requested);
+    json.raw(r#","possible":"#).units(possible);
+}
+
+/// Moves of share that were made.
+pub fn moved_shares(json: &mut Json, moved: &[MovedShare], names: Names<'_>) {
+    json.raw(r#"{"results":["#);
+    for (at, one) in moved.iter().enumerate() {
+        json.comma(at == 0);
+        let channels = (one.from, one.to);
+        moved_share(json, &one.sku, channels, (one.units, one.window), names);
+    }
+    json.raw("]}");
+}
+
+/// One move of share, and the window that it counts in.
+pub fn moved_share(
+    json: &mut Json,
+    sku: &str,
+    (from, to): (ChannelIx, ChannelIx),
+    (units, window): (Units, UnixMillis),
+    names: Names<'_>,
+) {
+    json.raw(r#"{"sku":"#).plain(sku).raw(r#","from":"#);
+    names.write_channel(from, json);
+    json.raw(r#","to":"#);
+    names.write_channel(to, json);
+    json.raw(r#","units":"#).units(units);
+    json.raw(r#","window":"#);
+    window_or_null(json, Some(window));
+    json.raw("}");
+}
+
+/// The beginning of a window; null where all time is one.
+fn window_or_null(json: &mut Json, window: Option<UnixMillis>) {
+    match window.filter(|window| *window > UnixMillis::default()) {
+        Some(window) => json.time(window),
+        None => json.raw("null"),
+    };
 }
 
 /// How a channel stands: members of an object, without braces.
@@ -137,13 +187,29 @@ fn said(limit: Limit, by: &BoundBy, name: &str) -> String {
         used,
         ..
     } = by;
-    let word = limit.as_str();
-    match by.amount {
+    let (written, share) = match by.amount {
         Amount::Percent(points) => {
-            let percent = Percent(points);
-            format!("{word} of {name}: {percent} % of {supply} = {units}, {used} used")
+            let text = format!("{} % of {supply}", Percent(points));
+            let share = if limit == Limit::Cap {
+                supply.share_down(points)
+            } else {
+                supply.share_up(points)
+            };
+            (text, share)
         }
-        Amount::Units(_) => format!("{word} of {name}: {units}, {used} used"),
+        Amount::Units(share) => (share.to_string(), share),
+    };
+    let moved = match units.cmp(&share) {
+        Ordering::Less => format!(" - {} moved", share.left_after(*units)),
+        Ordering::Equal => String::new(),
+        Ordering::Greater => format!(" + {} moved", units.left_after(share)),
+    };
+    let word = limit.as_str();
+    let is_plain = moved.is_empty() && matches!(by.amount, Amount::Units(_));
+    if is_plain {
+        format!("{word} of {name}: {written}, {used} used")
+    } else {
+        format!("{word} of {name}: {written}{moved} = {units}, {used} used")
     }
 }
 

@@ -20,6 +20,7 @@ pub fn outcome(json: &mut Json, outcome: &Outcome, names: Names<'_>) {
     match outcome {
         Outcome::Reservation(found) => reservation(json, found, names),
         Outcome::Stock(results) => stock_results(json, results, names),
+        Outcome::Shares(moved) => policy_json::moved_shares(json, moved, names),
         Outcome::Inbound(results) => inbound_results(json, results, names),
         Outcome::Settings {
             sku,
@@ -303,6 +304,12 @@ pub fn refusal_members(json: &mut Json, refusal: &Refusal, names: Names<'_>) {
             json.raw(r#","on_hand":"#).units(*on_hand);
             json.raw(r#","unavailable":"#).units(*unavailable);
         }
+        Refusal::OverShare {
+            sku,
+            channel,
+            requested,
+            possible,
+        } => policy_json::over_share(json, sku, *channel, (*requested, *possible), names),
         Refusal::UnknownInbound { sku, id } => announcement(json, sku, id),
         Refusal::OverReceipt {
             sku,

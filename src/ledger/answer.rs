@@ -4,12 +4,13 @@
 use crate::domain::command::StockChange;
 use crate::domain::line::Move;
 use crate::domain::verdict::{
-    InboundResult, Outcome, Reservation, ReservationLine, StockResult, Verdict,
+    InboundResult, MovedShare, Outcome, Reservation, ReservationLine, StockResult, Verdict,
 };
 use crate::domain::{Day, Line, NodeIx, Units, UnixMillis};
 use crate::ledger::Answer;
 use crate::ledger::event::{
-    Acted, Body, InboundChanged, InboundItem, Reserved, StockChanged, StockVerb,
+    Acted, Body, InboundChanged, InboundItem, Reserved, ShareMove, SharesMoved, StockChanged,
+    StockVerb,
 };
 
 /// The verdict of the command that caused this event; `None` for events without a command.
@@ -24,6 +25,7 @@ pub(super) fn verdict_of(at: UnixMillis, body: Body<'_>) -> Option<Verdict> {
         Body::Reserved(reserved) => Some(Ok(Outcome::Reservation(made(at, &reserved)))),
         Body::Acted(acted) => Some(Ok(Outcome::Reservation(moved(&acted)))),
         Body::StockChanged(changed) => Some(Ok(Outcome::Stock(stock_results(&changed)))),
+        Body::SharesMoved(moved) => Some(Ok(Outcome::Shares(shares(&moved)))),
         Body::SettingsPut { sku, after, .. } => Some(Ok(Outcome::Settings {
             sku: sku.into(),
             settings: after,
@@ -31,6 +33,18 @@ pub(super) fn verdict_of(at: UnixMillis, body: Body<'_>) -> Option<Verdict> {
         Body::InboundChanged(changed) => Some(Ok(Outcome::Inbound(inbound_results(changed)))),
         Body::Refused { refusal, .. } => Some(Err(refusal)),
     }
+}
+
+fn shares(moved: &SharesMoved<'_>) -> Vec<MovedShare> {
+    let items = moved.items.iter();
+    let share = |item: &ShareMove<'_>| MovedShare {
+        sku: item.sku.into(),
+        from: item.from,
+        to: item.to,
+        units: item.units,
+        window: item.window,
+    };
+    items.map(share).collect()
 }
 
 /// A line with these units held and nothing else.

@@ -73,6 +73,8 @@ pub enum Body<'a> {
         /// Why the freeze of a campaign was overridden; empty where none was.
         over: &'a str,
     },
+    /// Share moved between channels.
+    SharesMoved(SharesMoved<'a>),
     /// A version of the policy was put, and is in force for what comes after.
     PolicyPut {
         /// Which.
@@ -236,6 +238,34 @@ pub struct StockChanged<'a> {
     pub operator: Option<&'a str>,
     /// What, where, before and after.
     pub items: Vec<StockItem<'a>>,
+}
+
+/// See [`Body::SharesMoved`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharesMoved<'a> {
+    /// The command.
+    pub key: CommandKey,
+    /// Why; may be empty.
+    pub reason: &'a str,
+    /// Who.
+    pub operator: Option<&'a str>,
+    /// What, from whom, to whom.
+    pub items: Vec<ShareMove<'a>>,
+}
+
+/// One move of share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShareMove<'a> {
+    /// Of what.
+    pub sku: &'a str,
+    /// Whose share becomes smaller.
+    pub from: ChannelIx,
+    /// Whose share becomes larger.
+    pub to: ChannelIx,
+    /// By how much.
+    pub units: Units,
+    /// Beginning of the window that it counts in.
+    pub window: UnixMillis,
 }
 
 /// One item of a stock change.

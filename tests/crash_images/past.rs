@@ -5,7 +5,7 @@ use std::sync::Arc;
 use holdfast::blocking::wait_for;
 use holdfast::clock::Clock;
 use holdfast::domain::policy::Document;
-use holdfast::domain::{Refusal, ReservationId, Sku, Units, UnixMillis};
+use holdfast::domain::{Refusal, ReservationId, Sku, Units, UnixMillis, Verdict};
 use holdfast::engine::{Engine, EngineConfig, OpenError};
 use holdfast::ledger::embedded::journal::JournalConfig;
 use holdfast::ledger::embedded::storage::sim::{Files, SimStorage};
@@ -14,7 +14,7 @@ use holdfast::telemetry::Meters;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::support::check::START;
-use crate::support::driven::{id_of, put_policy, submit};
+use crate::support::driven::{id_of, put_policy, submit, try_give_names};
 use crate::support::history::{Maker, SKUS, Step};
 use crate::support::model::{Model, is_recorded};
 use crate::support::script::Script;
@@ -100,7 +100,8 @@ impl Past {
             let Ok(engine) = open(&past.storage, &clock) else {
                 return past;
             };
-            let done = past.live(half, &engine, &clock);
+            let named = try_give_names(&engine).ok();
+            let done = named.and_then(|()| past.live(half, &engine, &clock));
             past.poisoned |= engine.health().poisoned;
             if done.is_none() || engine.close().is_err() {
                 return past;
@@ -288,7 +289,11 @@ fn compare(past: &Past, engine: &Engine, acknowledged: u64) -> Result<(), String
                 if found.verdict != done.answer.verdict {
                     return Err(format!("{}: {:?}, now {found:?}", done.key, done.answer));
                 }
-                model.execute(done.now, &done.key, done.id, &done.script);
+                let modelled = model.execute(done.now, &done.key, done.id, &done.script);
+                if without_bounds(&modelled.verdict) != without_bounds(&done.answer.verdict) {
+                    let answer = &done.answer;
+                    return Err(format!("{}: {answer:?}, modelled {modelled:?}", done.key));
+                }
             }
             None if sequence <= acknowledged => {
                 return Err(format!("{} was acknowledged and is lost", done.key));
@@ -319,4 +324,13 @@ fn compare(past: &Past, engine: &Engine, acknowledged: u64) -> Result<(), String
         Some(violation) => Err(violation.clone()),
         None => Ok(()),
     }
+}
+
+/// How a cap or a protection stood is not for the model to say.
+fn without_bounds(verdict: &Verdict) -> Verdict {
+    let mut verdict = verdict.clone();
+    if let Err(Refusal::InsufficientStock { shortages }) = &mut verdict {
+        shortages.iter_mut().for_each(|short| short.bound = None);
+    }
+    verdict
 }

@@ -50,6 +50,7 @@ impl Told {
             | Body::InboundChanged(_)
             | Body::SettingsPut { .. }
             | Body::PolicyPut { .. }
+            | Body::SharesMoved(_)
             | Body::Refused { .. } => {
                 self.commands
                     .push(format!("{:?} {:?}", event.at, event.body));

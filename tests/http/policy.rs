@@ -281,6 +281,75 @@ fn the_feed_tells_who_changed_the_policy_and_not_what_it_says() {
 }
 
 #[test]
+fn share_moves_between_channels_and_is_gone_with_its_window() {
+    let server = Running::start();
+    server.stock("a", 1_000);
+    let mut client = server.client();
+    let mut daily = policy(60, 300);
+    daily["rules"][0]["from"] = json!("2026-11-01T06:00:00Z");
+    daily["rules"][0]["every"] = json!("day");
+    put(&mut client, "", None, &daily).expect(200);
+    hold(&mut client, "1", "live", 590).expect(201);
+    let shift = |client: &mut Client, key: &str, from: &str, to: &str, units: u64| {
+        let items = json!([{"sku": "a", "from": from, "to": to, "units": units}]);
+        let body = json!({"items": items, "reason": "live is sold out"});
+        client.post("/v1/shares/moves", key, &body.to_string())
+    };
+    let done = shift(&mut client, "m1", "shop", "live", 100);
+    let expected = json!({"sku": "a", "from": "shop", "to": "live", "units": 100,
+        "window": "2026-11-11T06:00:00.000Z"});
+    assert_eq!(done.expect(200)["results"][0], expected);
+    let typed: holdfast::http::policy_answers::ShareMoves =
+        serde_json::from_slice(&done.body).unwrap();
+    assert_eq!(typed.results[0].units, 100);
+    let again = shift(&mut client, "m1", "shop", "live", 100);
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    let over = shift(&mut client, "m2", "shop", "live", 201).problem(409, "over_share");
+    assert_eq!(
+        (&over["channel"], &over["possible"]),
+        (&json!("shop"), &json!(200))
+    );
+    let none = shift(&mut client, "m3", "live", "live.tiktok", 1).problem(409, "over_share");
+    assert_eq!(
+        (&none["channel"], &none["possible"]),
+        (&json!("live.tiktok"), &json!(0))
+    );
+    hold(&mut client, "2", "live", 110).expect(201);
+    hold(&mut client, "3", "live", 1).problem(409, "insufficient_stock");
+    let text = "cap of live: 60 % of 1000 + 100 moved = 700, 700 used; 0 would have passed";
+    let refused = hold(&mut client, "3", "live", 1).json();
+    assert_eq!(refused["shortages"][0]["text"], text);
+
+    let unknown = shift(&mut client, "m4", "shop", "who", 1).problem(422, "invalid_body");
+    assert_eq!(unknown["errors"][0]["code"], "unknown_channel");
+    shift(&mut client, "m4", "shop", "shop", 1).problem(422, "invalid_body");
+    shift(&mut client, "m4", "shop", "live", 0).problem(422, "invalid_body");
+    let empty = client.post("/v1/shares/moves", "m4", "{}");
+    assert_eq!(
+        empty.problem(422, "invalid_body")["errors"][0]["pointer"],
+        "/items"
+    );
+    let events = client.get("/v1/events?limit=1000").expect(200);
+    let events = events["data"].as_array().unwrap();
+    let told = events
+        .iter()
+        .find(|event| event["type"] == "shares.moved")
+        .unwrap();
+    assert_eq!(
+        (&told["items"][0], &told["reason"]),
+        (&expected, &json!("live is sold out"))
+    );
+
+    let share = |client: &mut Client| {
+        let found = client.get("/v1/skus/a/policy?channel=live").expect(200);
+        found["channels"][0]["cap"].clone()
+    };
+    assert_eq!(share(&mut client), 700);
+    server.clock.advance(24 * 3_600_000);
+    assert_eq!(share(&mut client), 600);
+}
+
+#[test]
 fn a_policy_may_be_long() {
     let server = Running::start();
     let mut client = server.client();

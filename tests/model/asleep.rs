@@ -193,7 +193,7 @@ fn every_fault_is_noticed_and_shrunk() {
     for bug in Bug::ALL {
         let report = (0..400).find_map(|seed| {
             let mut maker = Maker::new(seed);
-            maker.policies = true;
+            maker.policies = bug.is_of_policies();
             let history = maker.history(600);
             check(seed, &history, || Played::new(Model::with_bug(bug))).err()
         });

@@ -49,6 +49,7 @@ fn engine_agrees_with_the_model() {
             "replayed",
             "insufficient_stock",
             "policy",
+            "over_share",
             "reservation_expired",
         ] {
             assert!(even[code] > 0 && odd[code] > 0, "{code}: {even:?} {odd:?}");

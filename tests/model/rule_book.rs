@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use holdfast::domain::command::{Act, Command, CommandKey, PutSettings, Reserve, StockCommand};
+use holdfast::domain::command::{
+    Act, Command, CommandKey, MoveShares, PutSettings, Reserve, StockCommand,
+};
 use holdfast::domain::decide::{self, LineFacts};
 use holdfast::domain::hash::Hasher;
 use holdfast::domain::line::Move;
 use holdfast::domain::policy::{Claim, Document, InForce, Policy};
-use holdfast::domain::verdict::{Outcome, Refusal, ReservationLine, StockResult, Verdict};
+use holdfast::domain::verdict::{
+    MovedShare, Outcome, Refusal, ReservationLine, StockResult, Verdict,
+};
 use holdfast::domain::{
     ChannelIx, Charge, Day, Line, NodeIx, Reservation, ReservationId, Settings, Sku, Stock, Units,
     UnixMillis,
@@ -86,6 +90,7 @@ impl Book {
             Command::Act(act) => self.act(act),
             Command::Stock(stock) => self.stock_command(stock),
             Command::PutSettings(put) => self.settings_command(put),
+            Command::MoveShares(moves) => self.shares_command(moves),
             Command::Inbound(_) => unreachable!("these histories announce nothing"),
         }
     }
@@ -187,6 +192,26 @@ impl Book {
             }
         });
         Ok(Outcome::Stock(results.collect()))
+    }
+
+    fn shares_command(&mut self, moves: &MoveShares<'_>) -> Verdict {
+        let stock_of = |sku: Sku<'_>| self.stocks.get(sku.as_str());
+        let windows = decide::shares(&moves.items, stock_of, |sku| self.rule(sku.as_str()))?;
+        let mut moved = Vec::new();
+        for (item, window) in moves.items.iter().zip(windows) {
+            let stock = self.stocks.get_mut(item.sku.as_str()).unwrap();
+            stock
+                .move_share(item.from, item.to, item.units, window)
+                .unwrap();
+            moved.push(MovedShare {
+                sku: item.sku.as_str().into(),
+                from: item.from,
+                to: item.to,
+                units: item.units,
+                window,
+            });
+        }
+        Ok(Outcome::Shares(moved))
     }
 
     fn settings_command(&mut self, put: &PutSettings<'_>) -> Verdict {

@@ -56,6 +56,7 @@ fn told(engine: &Engine) -> Told {
                 | Body::InboundChanged(_)
                 | Body::SettingsPut { .. }
                 | Body::PolicyPut { .. }
+                | Body::SharesMoved(_)
                 | Body::Refused { .. } => told.done.push(text),
             }
         }

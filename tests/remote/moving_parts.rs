@@ -78,7 +78,7 @@ impl Ledger {
                 results.sort_by_key(|one: &StockResult| (one.sku.clone(), one.node));
                 Outcome::Stock(results)
             }
-            Outcome::Inbound(_) | Outcome::Settings { .. } => outcome,
+            Outcome::Inbound(_) | Outcome::Shares(_) | Outcome::Settings { .. } => outcome,
         })
     }
 

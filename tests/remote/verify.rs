@@ -54,7 +54,9 @@ fn hold_of_all(ttl: u32) -> Script {
 fn id_of(outcome: Outcome) -> Option<u128> {
     match outcome {
         Outcome::Reservation(made) => Some(made.id.0),
-        Outcome::Stock(_) | Outcome::Inbound(_) | Outcome::Settings { .. } => None,
+        Outcome::Stock(_) | Outcome::Inbound(_) | Outcome::Shares(_) | Outcome::Settings { .. } => {
+            None
+        }
     }
 }
 

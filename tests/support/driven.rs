@@ -10,7 +10,7 @@ use holdfast::domain::verdict::Limit;
 use holdfast::domain::{
     ChannelIx, NodeIx, Reservation, ReservationId, Settings, Sku, Units, UnixMillis,
 };
-use holdfast::engine::{Engine, EngineConfig};
+use holdfast::engine::{Engine, EngineConfig, NameError};
 use holdfast::ledger::embedded::Retention;
 use holdfast::ledger::embedded::journal::JournalConfig;
 use holdfast::ledger::embedded::storage::Storage;
@@ -53,13 +53,20 @@ pub(crate) fn open(storage: Arc<dyn Storage>, clock: Clock, keeping: Option<Keep
 
 /// Gives the nodes and channels of histories their indexes.
 pub(crate) fn give_names(engine: &Engine) {
+    try_give_names(engine).unwrap();
+}
+
+/// [`give_names`] to an engine that may be out of service.
+pub(crate) fn try_give_names(engine: &Engine) -> Result<(), NameError> {
     for node in 1..NODES {
-        assert_eq!(wait_for(engine.node(&format!("n{node}"))), Ok(NodeIx(node)));
+        let index = wait_for(engine.node(&format!("n{node}")))?;
+        assert_eq!(index, NodeIx(node));
     }
     for (at, name) in CHANNEL_NAMES.into_iter().enumerate() {
-        let index = wait_for(engine.make_channel(name)).unwrap().index;
+        let index = wait_for(engine.make_channel(name))?.index;
         assert_eq!(index.map(|index| usize::from(index.0)), Some(at));
     }
+    Ok(())
 }
 
 /// Sends a command as far as memory goes; `target` is the identity of the reservation it acts on.

@@ -7,7 +7,7 @@ use holdfast::domain::{Level, LowWater, NodeIx, Ttl, WhileLow};
 
 use super::policies;
 use super::rng::Rng;
-use super::script::{AdjustAsk, Ask, MoveAsk, Script, SetAsk, units};
+use super::script::{AdjustAsk, Ask, MoveAsk, Script, SetAsk, ShareAsk, units};
 
 /// One step of a history.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,6 +148,9 @@ impl Maker {
     }
 
     fn script(&mut self) -> Script {
+        if self.policies && self.rng.percent(8) {
+            return self.shares();
+        }
         match self.rng.below(100) {
             0..=37 => self.reserve(),
             38..=79 => self.act(),
@@ -405,6 +408,21 @@ impl Maker {
         } else {
             Level::Percent(u16::try_from(self.rng.below(points)).unwrap())
         }
+    }
+
+    fn shares(&mut self) -> Script {
+        let mut items = Vec::new();
+        for _ in 0..self.rng.between(1, 3) {
+            let from = u16::try_from(self.rng.below(u64::from(CHANNELS))).unwrap();
+            let further = u16::try_from(self.rng.between(1, u64::from(CHANNELS) - 1)).unwrap();
+            items.push(ShareAsk {
+                sku: self.sku(),
+                from,
+                to: (from + further) % CHANNELS,
+                units: self.rng.between(1, 4),
+            });
+        }
+        Script::Shares { items }
     }
 
     fn settings(&mut self) -> Script {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use holdfast::domain::command::{
-    Act, AdjustItem, Channel, Command, LineRequest, Lines, PutSettings, Reserve, SetItem,
-    StockChange, StockCommand, TransferItem, Verb,
+    Act, AdjustItem, Channel, Command, LineRequest, Lines, MoveShares, PutSettings, Reserve,
+    SetItem, ShareItem, StockChange, StockCommand, TransferItem, Verb,
 };
 use holdfast::domain::stock::{Safety, Selling};
 use holdfast::domain::{ChannelIx, HoldTtl, LowWater, NodeIx, ReservationId, Sku, Ttl, Units};
@@ -48,6 +48,15 @@ pub(crate) struct MoveAsk {
     pub(crate) quantity: u64,
 }
 
+/// Share that is to go from channel to channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ShareAsk {
+    pub(crate) sku: String,
+    pub(crate) from: u16,
+    pub(crate) to: u16,
+    pub(crate) units: u64,
+}
+
 /// One command. A reservation is named by the key that made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Script {
@@ -74,6 +83,9 @@ pub(crate) enum Script {
     Move {
         reason: String,
         items: Vec<MoveAsk>,
+    },
+    Shares {
+        items: Vec<ShareAsk>,
     },
     #[expect(clippy::option_option, reason = "as the command has it")]
     Settings {
@@ -130,6 +142,7 @@ impl Script {
             | Self::Set { .. }
             | Self::Adjust { .. }
             | Self::Move { .. }
+            | Self::Shares { .. }
             | Self::Settings { .. } => {}
         }
         same
@@ -182,6 +195,11 @@ impl Script {
                 reason,
                 StockChange::Transfer(items.iter().map(MoveAsk::item).collect()),
             ),
+            Self::Shares { items } => Command::MoveShares(MoveShares {
+                items: items.iter().map(ShareAsk::item).collect(),
+                reason: "",
+                operator: None,
+            }),
             Self::Settings {
                 sku: name,
                 safety,
@@ -228,6 +246,17 @@ impl AdjustAsk {
             on_hand: self.on_hand,
             unavailable: self.unavailable,
             change_from: self.change_from.map(units),
+        }
+    }
+}
+
+impl ShareAsk {
+    fn item(&self) -> ShareItem<'_> {
+        ShareItem {
+            sku: sku(&self.sku),
+            from: ChannelIx(self.from),
+            to: ChannelIx(self.to),
+            units: units(self.units),
         }
     }
 }

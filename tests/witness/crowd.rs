@@ -163,6 +163,7 @@ fn read_feed(engine: &Engine, feed: &mut Vec<Fed>) {
                 Body::Reserved(reserved) => Some(reserved.id.0),
                 Body::Acted(acted) => Some(acted.key.id),
                 Body::StockChanged(changed) => Some(changed.key.id),
+                Body::SharesMoved(moved) => Some(moved.key.id),
                 Body::InboundChanged(changed) => Some(changed.key.id),
                 Body::SettingsPut { key, .. } | Body::Refused { key, .. } => Some(key.id),
                 Body::Opened { .. }

@@ -8,6 +8,7 @@ mod act;
 mod freeze;
 mod inbound;
 mod reserve;
+mod shares;
 mod ship;
 mod stock;
 
@@ -15,6 +16,7 @@ pub use act::{ActPlan, Amounts, LineFacts, act, units_asked};
 pub use freeze::policy_edit;
 pub use inbound::{Arrival, inbound};
 pub use reserve::{Grant, Grants, reserve};
+pub use shares::shares;
 pub use stock::{Place, stock};
 
 use super::command::{PutSettings, Reserve};

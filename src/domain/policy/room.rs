@@ -83,6 +83,17 @@ impl InForce<'_> {
             .bound(supply.free)
     }
 
+    /// What is left of a channel's own share: of its cap, or where it has none, of its protection;
+    /// `None` where it has neither.
+    pub fn share_left(&self, channel: ChannelIx, supply: Supply, uses: &Uses) -> Option<Units> {
+        let accounts = self.accounts(channel, supply, uses, Units::ZERO);
+        let (limit, account) = accounts.of(self.policy.find(channel).0)?;
+        Some(match limit.cap {
+            Some(_) => account.cap_left,
+            None => account.kept.left_after(account.used),
+        })
+    }
+
     /// A bound in terms that outlast the policy.
     pub fn explain(&self, bound: &Bound) -> Option<BoundBy> {
         Some(BoundBy {

@@ -9,6 +9,7 @@ pub mod inbound;
 pub mod ops;
 pub mod policy;
 pub mod reservations;
+pub mod shares;
 pub mod skus;
 pub mod stock;
 
@@ -36,6 +37,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/policy/versions", get(policy::versions_route))
         .route("/v1/policy/versions/{version}", get(policy::version_route))
         .route("/v1/reservations/{id}", get(reservations::get_route))
+        .route("/v1/shares/moves", post(shares::move_route))
         .route("/v1/skus/{sku}", get(skus::get_route).put(skus::put_route))
         .route("/v1/stock", post(stock::set_route))
         .route("/v1/stock/adjustments", post(stock::adjust_route))
@@ -134,6 +136,7 @@ pub const ROUTES: &[&str] = &[
     "/v1/reservations/{id}/return",
     "/v1/reservations/{id}/ship",
     "/v1/reservations/{id}/transfer",
+    "/v1/shares/moves",
     "/v1/skus/{sku}",
     "/v1/skus/{sku}/policy",
     "/v1/stock",

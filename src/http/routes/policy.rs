@@ -11,7 +11,7 @@ use crate::blocking::wait_for;
 use crate::domain::ChannelIx;
 use crate::domain::ids::check_name;
 use crate::http::app::{App, Reply};
-use crate::http::dto::RollbackBody;
+use crate::http::dto_policy::RollbackBody;
 use crate::http::error::{Issues, Problem};
 use crate::http::json::Json;
 use crate::http::request::{self, IfMatch};

@@ -45,6 +45,7 @@ fn epoch_before(position: Position, record: &[u8]) -> Option<u32> {
         | Body::StockChanged(_)
         | Body::SettingsPut { .. }
         | Body::PolicyPut { .. }
+        | Body::SharesMoved(_)
         | Body::InboundChanged(_)
         | Body::Refused { .. } => Some(position.epoch),
     }

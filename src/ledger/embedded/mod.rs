@@ -23,6 +23,7 @@ pub mod recover;
 pub(in crate::ledger) mod replica;
 mod reserve;
 mod scratch;
+mod shares;
 mod slab;
 mod snapshot;
 pub mod snapshot_file;
@@ -141,6 +142,7 @@ impl EmbeddedLedger {
             Command::Act(act) => self.act(keyed.key, act),
             Command::Stock(stock) => self.change_stock(keyed.key, stock),
             Command::PutSettings(put) => self.put_settings(keyed.key, put),
+            Command::MoveShares(moves) => self.move_shares(keyed.key, moves),
             Command::Inbound(inbound) => self.change_inbound(keyed.key, inbound),
         }
     }
@@ -314,6 +316,7 @@ impl EmbeddedLedger {
             | Refusal::ChangeFromStale { .. }
             | Refusal::NegativeStock { .. }
             | Refusal::TooMany { .. }
+            | Refusal::OverShare { .. }
             | Refusal::VersionMismatch { .. }
             | Refusal::Frozen(_)
             | Refusal::UnknownInbound { .. }

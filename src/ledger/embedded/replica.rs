@@ -162,6 +162,7 @@ impl Replica {
             | Body::StockChanged(_)
             | Body::SettingsPut { .. }
             | Body::LowWater(_)
+            | Body::SharesMoved(_)
             | Body::InboundChanged(_)
             | Body::Refused { .. } => Ok(self.state.replay_event(event, &mut progress.0)?),
         }

@@ -432,6 +432,9 @@ impl Answer {
         if let Body::StockChanged(changed) = &mut body {
             (changed.reason, changed.operator) = ("", None);
         }
+        if let Body::SharesMoved(moved) = &mut body {
+            (moved.reason, moved.operator) = ("", None);
+        }
         let id = CommandId(key_of(&body)?.id);
         let mut bytes = Vec::new();
         encode(at, &body, &mut bytes);
@@ -472,6 +475,7 @@ const fn key_of(body: &Body<'_>) -> Option<CommandKey> {
     match body {
         Body::Acted(acted) => Some(acted.key),
         Body::StockChanged(changed) => Some(changed.key),
+        Body::SharesMoved(moved) => Some(moved.key),
         Body::InboundChanged(changed) => Some(changed.key),
         Body::SettingsPut { key, .. } | Body::Refused { key, .. } => Some(*key),
         Body::Opened { .. }

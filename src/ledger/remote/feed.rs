@@ -386,6 +386,7 @@ impl RemoteLedger {
             | Body::LowWater(_)
             | Body::SettingsPut { .. }
             | Body::PolicyPut { .. }
+            | Body::SharesMoved(_)
             | Body::Refused { .. } => false,
         }
     }

@@ -70,6 +70,7 @@ impl Packed {
             }
             Command::Stock(stock) => (stock.change.len(), Script::Batch),
             Command::PutSettings(_) => (1, Script::Batch),
+            Command::MoveShares(moves) => (moves.items.len(), Script::Batch),
             Command::Inbound(inbound) => (inbound.len(), Script::Batch),
         };
         Self {

@@ -95,6 +95,10 @@ impl RemoteLedger {
     /// goes away then, nothing happens.
     pub async fn execute(&self, keyed: &Keyed<'_>) -> Result<Answer, LedgerError> {
         self.stand.admit()?;
+        if let Command::MoveShares(_) = keyed.command {
+            // The scripts know no shares yet.
+            return Err(LedgerError::Unavailable);
+        }
         if keyed.command.is_dated() {
             return Ok(unrecorded(Refusal::NoDatedSupply));
         }
@@ -202,7 +206,7 @@ impl RemoteLedger {
                 self.know_nodes(results.iter().map(|result| result.entry.node))
                     .await
             }
-            Ok(Outcome::Settings { .. }) | Err(_) => Ok(()),
+            Ok(Outcome::Settings { .. } | Outcome::Shares(_)) | Err(_) => Ok(()),
         }
     }
 

@@ -32,6 +32,7 @@ impl RemoteLedger {
             Command::Reserve(_)
             | Command::Act(_)
             | Command::PutSettings(_)
+            | Command::MoveShares(_)
             | Command::Inbound(_) => answer,
         }))
     }

@@ -32,6 +32,11 @@ pub(crate) enum Bug {
 }
 
 impl Bug {
+    /// Whether it shows only where there is a policy.
+    pub(crate) fn is_of_policies(self) -> bool {
+        matches!(self, Self::ShippedUncounted | Self::NothingKept)
+    }
+
     pub(crate) const ALL: [Self; 13] = [
         Self::DeadlineOneLater,
         Self::ContentIgnored,

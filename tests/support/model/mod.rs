@@ -227,6 +227,7 @@ impl Model {
             Script::Set { items, .. } => self.set(now, items),
             Script::Adjust { items, .. } => self.adjust(now, items),
             Script::Move { items, .. } => self.shift(now, items),
+            Script::Shares { items } => self.move_shares(now, items),
             Script::Settings { .. } => self.put_settings(now, script),
         }
     }

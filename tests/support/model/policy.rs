@@ -5,16 +5,31 @@ use std::collections::BTreeMap;
 use holdfast::domain::policy::{
     Against, Amount, Document, Entry, Every, LimitOn, Rule, Scope, Selector,
 };
-use holdfast::domain::verdict::Limit;
+use holdfast::domain::verdict::{Limit, MovedShare, Outcome, Refusal, Verdict};
+use holdfast::domain::{ChannelIx, UnixMillis};
 
 use super::super::history::CHANNEL_NAMES;
-use super::{Bug, Model, UNITS_MAX};
+use super::super::script::ShareAsk;
+use super::{Bug, Model, UNITS_MAX, units};
 
 /// What counts in one window of a SKU, by channel.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Window {
     begun: i64,
     shipped: BTreeMap<u16, i128>,
+    moved: BTreeMap<u16, i128>,
+}
+
+impl Window {
+    /// Begins another one, unless it is the one there is.
+    fn roll(&mut self, begun: i64) {
+        if self.begun != begun {
+            *self = Self {
+                begun,
+                ..Self::default()
+            };
+        }
+    }
 }
 
 /// A SKU under the rule in force, as a channel sees it that asks.
@@ -28,6 +43,8 @@ pub(super) struct Desk<'m> {
     /// What the channels have open and have shipped in the window, by name.
     open: BTreeMap<&'m str, i128>,
     shipped: BTreeMap<&'m str, i128>,
+    /// By how much their shares were moved in it.
+    moved: BTreeMap<&'m str, i128>,
 }
 
 fn name(channel: u16) -> &'static str {
@@ -94,12 +111,7 @@ impl Model {
         let found = self.policy.as_ref().and_then(|of| rule(of, &sku, now));
         let begun = found.map_or(0, |(_, begun)| begun);
         let window = &mut self.items.get_mut(&sku).unwrap().window;
-        if window.begun != begun {
-            *window = Window {
-                begun,
-                ..Window::default()
-            };
-        }
+        window.roll(begun);
         *window.shipped.entry(channel).or_default() += quantity;
     }
 
@@ -112,6 +124,12 @@ impl Model {
         channel: u16,
         (free, taken): (i128, i128),
     ) -> Option<(i128, Limit)> {
+        self.desk(now, sku, channel, taken)?.0.room(free)
+    }
+
+    /// How a SKU looks to a channel, and the beginning of its window; `None` where no rule is in
+    /// force.
+    fn desk(&self, now: i64, sku: &str, channel: u16, taken: i128) -> Option<(Desk<'_>, i64)> {
         let document = self.policy.as_ref()?;
         let (rule, begun) = rule(document, sku, now)?;
         let item = &self.items[sku];
@@ -124,6 +142,8 @@ impl Model {
         let counted = item.window.shipped.iter();
         let forgets = self.has(Bug::ShippedUncounted);
         let counted = counted.filter(|_| item.window.begun == begun && !forgets);
+        let moved = item.window.moved.iter();
+        let moved = moved.filter(|_| item.window.begun == begun);
         let desk = Desk {
             document,
             limits: &rule.limits,
@@ -132,8 +152,64 @@ impl Model {
             on_hand: item.on_hand(),
             open,
             shipped: counted.map(|(of, units)| (name(*of), *units)).collect(),
+            moved: moved.map(|(of, by)| (name(*of), *by)).collect(),
         };
-        desk.room(free)
+        Some((desk, begun))
+    }
+
+    /// Moves share, each item after those before it; all or none.
+    pub(super) fn move_shares(&mut self, now: i64, items: &[ShareAsk]) -> Verdict {
+        for item in items {
+            self.expire(now, &item.sku);
+        }
+        let before = self.items.clone();
+        let mut moved = Vec::new();
+        for item in items {
+            match self.move_share(now, item) {
+                Ok(one) => moved.push(one),
+                Err(refusal) => {
+                    self.items = before;
+                    return Err(refusal);
+                }
+            }
+        }
+        Ok(Outcome::Shares(moved))
+    }
+
+    fn move_share(&mut self, now: i64, ask: &ShareAsk) -> Result<MovedShare, Refusal> {
+        let sku: Box<str> = ask.sku.as_str().into();
+        if !self.items.contains_key(&ask.sku) {
+            return Err(Refusal::UnknownSku { sku });
+        }
+        let desk = self.desk(now, &ask.sku, ask.from, 0);
+        let left = |channel| {
+            desk.as_ref()
+                .and_then(|(of, _)| of.share_left(name(channel)))
+        };
+        let (from, to) = (left(ask.from), left(ask.to));
+        let possible = from.unwrap_or(0);
+        if possible < i128::from(ask.units) || to.is_none() {
+            let lacks = possible < i128::from(ask.units);
+            return Err(Refusal::OverShare {
+                sku,
+                channel: ChannelIx(if lacks { ask.from } else { ask.to }),
+                requested: units(i128::from(ask.units)),
+                possible: units(if lacks { possible } else { 0 }),
+            });
+        }
+        let begun = desk.map_or(0, |(_, begun)| begun);
+        let item = self.items.get_mut(&ask.sku).unwrap();
+        item.moves += 1;
+        item.window.roll(begun);
+        *item.window.moved.entry(ask.from).or_default() -= i128::from(ask.units);
+        *item.window.moved.entry(ask.to).or_default() += i128::from(ask.units);
+        Ok(MovedShare {
+            sku,
+            from: ChannelIx(ask.from),
+            to: ChannelIx(ask.to),
+            units: units(i128::from(ask.units)),
+            window: UnixMillis(begun),
+        })
     }
 }
 
@@ -196,7 +272,15 @@ impl Desk<'_> {
         sum(&self.open) + sum(&self.shipped)
     }
 
-    fn amount(&self, amount: Amount, up: bool) -> i128 {
+    fn amount(&self, name: &str, amount: Amount, up: bool) -> i128 {
+        let inside = |channel: &&str| self.line(channel).contains(&name);
+        let moved = self.moved.iter().filter(|(channel, _)| inside(channel));
+        let moved: i128 = moved.map(|(_, by)| *by).sum();
+        (self.written(amount, up) + moved).max(0)
+    }
+
+    /// An amount without what was moved.
+    fn written(&self, amount: Amount, up: bool) -> i128 {
         match amount {
             Amount::Units(units) => i128::from(units.get()),
             Amount::Percent(share) => {
@@ -210,7 +294,17 @@ impl Desk<'_> {
 
     fn cap_left(&self, name: &str) -> Option<i128> {
         let cap = self.limit(name)?.cap?;
-        Some((self.amount(cap, false) - self.used(name)).max(0))
+        Some((self.amount(name, cap, false) - self.used(name)).max(0))
+    }
+
+    /// What is left of an entry's share: of its cap, or else of its protection.
+    fn share_left(&self, name: &str) -> Option<i128> {
+        let limit = self.limit(name)?;
+        let kept = limit.protection.map(|kept| {
+            let kept = self.amount(name, kept.amount, true);
+            (kept - self.used(name)).max(0)
+        });
+        self.cap_left(name).or(kept)
     }
 
     /// What is still kept for an entry itself; `firmly`: against anybody.
@@ -220,7 +314,7 @@ impl Desk<'_> {
         };
         let lower = self.rank(self.asker) > self.rank(name);
         let binds = self.keeps && (kept.against == Against::All || (!firmly && lower));
-        let rest = self.amount(kept.amount, true) - self.used(name);
+        let rest = self.amount(name, kept.amount, true) - self.used(name);
         if binds { rest.max(0) } else { 0 }
     }
 

@@ -9,6 +9,7 @@ pub(super) mod bytes;
 pub(super) mod inbound;
 mod refusal;
 mod settings;
+mod shares;
 mod stock;
 #[cfg(test)]
 mod tests;
@@ -100,6 +101,7 @@ const fn kind(body: &Body<'_>) -> u8 {
         Body::SettingsPut { .. } => SETTINGS_OVER,
         Body::Refused { .. } => REFUSED,
         Body::PolicyPut { .. } => 10,
+        Body::SharesMoved(_) => 14,
         Body::InboundChanged(_) => 12,
         Body::LowWater(_) => 13,
     }
@@ -155,6 +157,7 @@ fn put_body(w: &mut Writer<'_>, body: &Body<'_>) {
             put_key(w, *key);
             refusal::put(w, refusal);
         }
+        Body::SharesMoved(moved) => shares::put(w, moved),
         Body::PolicyPut {
             version,
             operator,
@@ -210,6 +213,7 @@ fn get_body<'a>(kind: u8, r: &mut Reader<'a>) -> Result<Body<'a>, BadRecord> {
             available: r.units()?,
             suspended: get_flag(r)?,
         }),
+        14 => Body::SharesMoved(shares::get(r)?),
         10 => Body::PolicyPut {
             version: r.number()?,
             operator: r.text()?,

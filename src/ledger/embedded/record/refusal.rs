@@ -54,6 +54,17 @@ pub(in super::super) fn put(w: &mut Writer<'_>, refusal: &Refusal) {
             w.units(*unavailable);
         }
         Refusal::VersionMismatch { actual } => w.number(u64::from(*actual)),
+        Refusal::OverShare {
+            sku,
+            channel,
+            requested,
+            possible,
+        } => {
+            w.text(sku);
+            w.number(u64::from(channel.0));
+            w.units(*requested);
+            w.units(*possible);
+        }
         Refusal::Frozen(frozen) => {
             w.text(&frozen.campaign);
             w.signed(frozen.until.0);
@@ -119,6 +130,7 @@ const fn tag(refusal: &Refusal) -> u8 {
         Refusal::TooMany { .. } => 19,
         Refusal::VersionMismatch { .. } => 20,
         Refusal::Frozen(_) => 21,
+        Refusal::OverShare { .. } => 27,
         Refusal::UnknownInbound { .. } => 22,
         Refusal::OverReceipt { .. } => 23,
         Refusal::DueTooLate { .. } => 24,
@@ -176,6 +188,12 @@ pub(in super::super) fn get(r: &mut Reader<'_>) -> Result<Refusal, BadRecord> {
         },
         20 => Refusal::VersionMismatch {
             actual: r.narrow()?,
+        },
+        27 => Refusal::OverShare {
+            sku: r.text()?.into(),
+            channel: ChannelIx(r.narrow()?),
+            requested: r.units()?,
+            possible: r.units()?,
         },
         21 => Refusal::Frozen(Frozen {
             campaign: r.text()?.into(),

@@ -8,7 +8,8 @@ use crate::domain::stock::{Safety, Selling};
 use crate::domain::verdict::{BoundBy, Excess, Frozen, Limit, Refusal, Shortage, Stale};
 use crate::domain::{Inbound, InboundKind, Level, LowWater, Settings, Units, WhileLow};
 use crate::ledger::event::{
-    InboundChanged, InboundItem, InboundVerb, StockChanged, StockItem, StockVerb,
+    InboundChanged, InboundItem, InboundVerb, ShareMove, SharesMoved, StockChanged, StockItem,
+    StockVerb,
 };
 
 fn units(n: u64) -> Units {
@@ -118,6 +119,12 @@ fn refusals() -> Vec<Refusal> {
         },
         Refusal::TooMany { sku: "t".into() },
         Refusal::VersionMismatch { actual: 12 },
+        Refusal::OverShare {
+            sku: "s".into(),
+            channel: ChannelIx(8),
+            requested: units(5),
+            possible: units(0),
+        },
         Refusal::Frozen(Frozen {
             campaign: "drop".into(),
             until: UnixMillis(1_780_336_800_000),
@@ -210,6 +217,22 @@ fn reserved() -> Body<'static> {
     })
 }
 
+fn shares_moved() -> Body<'static> {
+    let item = ShareMove {
+        sku: "a",
+        from: ChannelIx(1),
+        to: ChannelIx(2),
+        units: units(30),
+        window: UnixMillis(-1),
+    };
+    Body::SharesMoved(SharesMoved {
+        key: key(4),
+        reason: "",
+        operator: Some("li"),
+        items: vec![item, item],
+    })
+}
+
 fn policy_put() -> Body<'static> {
     Body::PolicyPut {
         version: 3,
@@ -234,6 +257,7 @@ fn bodies() -> Vec<Body<'static>> {
     vec![
         Body::Opened { before: 7 },
         policy_put(),
+        shares_moved(),
         Body::NodeNamed {
             node: NodeIx(u16::MAX),
             name: "hangzhou-1",

@@ -14,7 +14,7 @@ use crate::domain::{ChannelIx, Charge, Day, ReservationId, Stock, Ttl, Units, Un
 use crate::ledger::Position;
 use crate::ledger::answer::held_line;
 use crate::ledger::event::{
-    Acted, ActedLine, Body, Event, InboundItem, Reserved, StockItem, StockVerb,
+    Acted, ActedLine, Body, Event, InboundItem, Reserved, ShareMove, StockItem, StockVerb,
 };
 use crate::ledger::names::Names;
 
@@ -66,6 +66,13 @@ impl State {
                     stock.settle_water(Day::of(event.at));
                     Ok(())
                 })
+            }
+            Body::SharesMoved(moved) => {
+                self.keep_event(event, moved.key, loading)?;
+                moved
+                    .items
+                    .iter()
+                    .try_for_each(|item| self.replay_share(sequence, item, loading))
             }
             Body::PolicyPut { .. } => self.replay_policy(event.at, &event.body),
             Body::LowWater(told) => self.replay_stock(sequence, told.sku, loading, |stock| {
@@ -386,6 +393,17 @@ impl State {
             })?;
         }
         Ok(())
+    }
+
+    fn replay_share(
+        &self,
+        sequence: u64,
+        item: &ShareMove<'_>,
+        loading: &mut Loading,
+    ) -> Result<(), OpenError> {
+        self.replay_stock(sequence, item.sku, loading, |stock| {
+            Ok(stock.move_share(item.from, item.to, item.units, item.window)?)
+        })
     }
 
     fn replay_inbound(

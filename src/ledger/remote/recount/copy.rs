@@ -202,6 +202,12 @@ impl Copy {
                 }
                 Ok(())
             }
+            Body::SharesMoved(moved) => moved.items.iter().try_for_each(|item| {
+                let stock = self.changing(item.sku);
+                stock.map_or(Ok(()), |stock| {
+                    stock.move_share(item.from, item.to, item.units, item.window)
+                })
+            }),
             Body::Opened { .. }
             | Body::NodeNamed { .. }
             | Body::ChannelNamed { .. }

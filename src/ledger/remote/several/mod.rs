@@ -58,6 +58,7 @@ impl RemoteLedger {
             | Command::Act(_)
             | Command::Stock(_)
             | Command::PutSettings(_)
+            | Command::MoveShares(_)
             | Command::Inbound(_) => self.execute_at(&keyed, home).await,
         }
     }

@@ -81,8 +81,9 @@ pub fn encode(keyed: &Keyed<'_>) -> Vec<u8> {
         Command::Act(act) => put_act(&mut writer, keyed.key, act),
         Command::Stock(stock) => put_stock(&mut writer, keyed.key, stock),
         Command::PutSettings(put) => put_settings(&mut writer, keyed.key, put),
-        // Refused before it comes here: no store keeps dated supply.
-        Command::Inbound(_) => {}
+        // Turned away before it comes here: the scripts know no moves of share, and no store keeps
+        // dated supply.
+        Command::MoveShares(_) | Command::Inbound(_) => {}
     }
     writer.0
 }

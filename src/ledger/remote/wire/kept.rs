@@ -321,6 +321,8 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
         | Body::NodeNamed { .. }
         | Body::ChannelNamed { .. }
         | Body::PolicyPut { .. }
+        // The scripts know none yet.
+        | Body::SharesMoved(_)
         | Body::Reserved(_)
         | Body::InboundChanged(_)
         | Body::Expired { .. }

@@ -55,6 +55,12 @@ pub(super) fn take(r: &mut Reader<'_>, values: usize) -> Result<Refusal, Malform
             unavailable: units(r)?,
         },
         19 => Refusal::TooMany { sku: sku(r)? },
+        27 => Refusal::OverShare {
+            sku: sku(r)?,
+            channel: ChannelIx(r.narrow()?),
+            requested: units(r)?,
+            possible: units(r)?,
+        },
         20 => Refusal::VersionMismatch {
             actual: r.narrow()?,
         },
@@ -180,6 +186,15 @@ pub(super) fn put(w: &mut Writer, refusal: &Refusal) -> Option<()> {
             (18, part(sku, &numbers).collect())
         }
         Refusal::TooMany { sku } => (19, vec![Part::Text(sku)]),
+        Refusal::OverShare {
+            sku,
+            channel,
+            requested,
+            possible,
+        } => {
+            let numbers = [u64::from(channel.0), requested.get(), possible.get()];
+            (27, part(sku, &numbers).collect())
+        }
         Refusal::VersionMismatch { actual } => (20, vec![Part::Number(u64::from(*actual))]),
         Refusal::Frozen(frozen) => {
             let until = u64::try_from(frozen.until.0).unwrap_or_default();

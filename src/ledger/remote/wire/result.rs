@@ -172,7 +172,7 @@ pub(super) fn body<'a>(
     }
 }
 
-fn acted<'a>(key: CommandKey, list: List<'a>, shown: Shown) -> Result<Body<'a>, Malformed> {
+fn acted(key: CommandKey, list: List<'_>, shown: Shown) -> Result<Body<'_>, Malformed> {
     let List { values, mut reader } = list;
     let r = &mut reader;
     let verb = match r.int()? {
