@@ -20,6 +20,9 @@ use holdfast::domain::command::{
     Act, Channel, Command, CommandKey, Keyed, LineRequest, Lines, Reserve, SetItem, StockChange,
     StockCommand, Verb,
 };
+use holdfast::domain::policy::{
+    Against, Amount, Document, Entry, LimitOn, Policy, Protection, Rule, Scope,
+};
 use holdfast::domain::{ChannelIx, HoldTtl, NodeIx, ReservationId, Sku, Ttl, Units};
 use holdfast::ledger::remote::script::BATCH;
 use holdfast::ledger::remote::wire::command::encode;
@@ -45,6 +48,13 @@ fn main() {
         }
         let per = measured(&mut partition, batches, |n| reserve(n + SKUS, n % SKUS));
         println!("{kind:?}: reserve again with the same keys: {per}");
+        put_policy(&mut partition);
+        for (label, skus) in [("one SKU", 1), ("100,000 SKUs", SKUS)] {
+            let per = measured(&mut partition, batches, |n| {
+                reserve(n + 2 * skus + 1, n % skus)
+            });
+            println!("{kind:?}: reserve under a policy of six channels, {label}: {per}");
+        }
     }
 }
 
@@ -104,6 +114,50 @@ fn fill(partition: &mut Partition) {
 
 fn name(sku: u64) -> String {
     format!("sku-{sku:08}")
+}
+
+/// Six channels in two groups, with caps and protections, for every SKU.
+fn put_policy(partition: &mut Partition) {
+    let entry = |name: &str, parent: Option<&str>| Entry {
+        name: name.to_owned(),
+        parent: parent.map(ToOwned::to_owned),
+        rank: None,
+    };
+    let mut channels = vec![
+        entry("web", None),
+        entry("live", None),
+        entry("shops", None),
+    ];
+    for (name, parent) in [("a", "live"), ("b", "live"), ("c", "shops")] {
+        channels.push(entry(name, Some(parent)));
+    }
+    let limit = |(at, entry): (u16, &Entry)| LimitOn {
+        channel: entry.name.clone(),
+        cap: Some(Amount::Percent(9_900 - at)),
+        protection: (at > 0).then_some(Protection {
+            amount: Amount::Percent(at),
+            against: Against::All,
+        }),
+    };
+    let rule = Rule {
+        id: "all".to_owned(),
+        scope: Scope::Default,
+        from: None,
+        until: None,
+        every: None,
+        limits: (0..).zip(&channels).map(limit).collect(),
+    };
+    let document = Document {
+        channels,
+        rules: vec![rule],
+        ..Document::default()
+    };
+    let index_of = |name: &str| {
+        let at = document.channels.iter().position(|of| of.name == name)?;
+        u16::try_from(at).ok().map(ChannelIx)
+    };
+    let policy = Policy::compile(&document, index_of).unwrap();
+    partition.put_policy(1_700_000_000_000, &policy, "");
 }
 
 /// As good as a hash: the store hashes it again.

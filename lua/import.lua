@@ -1,14 +1,14 @@
 #!lua
 -- PURPOSE    make a partition of an export, part by part: begin, put, finish
--- KEYS       meta, stock, records, refs, names, due, events, ties
+-- KEYS       meta, stock, records, refs, names, due, events, ties, policy, staged, versions
 -- ARGV       step, token of the import (hex digits), what the step needs (see each), partitions
 -- REPLY      1; or an error EXISTS, IMPORTING, MALFORMED, SHORT
 -- WHY ATOMIC nobody may take a part for the whole: until the last step there is no epoch, and every
 --            other script refuses a partition without one
 
 local call = redis.call
-local META, STOCK, RECORDS, REFS, NAMES, DUE =
-  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local META, STOCK, RECORDS, REFS, NAMES, DUE, POLICY, VERSIONS =
+  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[9], KEYS[11]
 local step, token, given, partitions = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local STACK, CHANNEL_END = 4000, 18
 
@@ -63,15 +63,18 @@ local function latest(found)
 end
 
 -- put: fields and values of stock, names, records and signposts; references as above; deadlines and
--- ids. A signpost gives way to whatever has its id.
+-- ids; fields and values of the policy and its versions. A signpost gives way to whatever has its id.
 local function put_part()
-  local stock, names, records, signposts, references, deadlines = cmsgpack.unpack(given)
+  local stock, names, records, signposts, references, deadlines, policy, versions =
+    cmsgpack.unpack(given)
   local odd = #stock % 2 + #names % 2 + #records % 2 + #signposts % 2 + #references % 4
-  if odd + #deadlines % 2 > 0 then return redis.error_reply('MALFORMED part') end
+  if odd + #deadlines % 2 + #policy % 2 + #versions % 2 > 0 then return redis.error_reply('MALFORMED part') end
   local refs = latest(references)
   put(STOCK, stock)
   put(NAMES, names)
   put(RECORDS, records)
+  put(POLICY, policy)
+  put(VERSIONS, versions)
   for i = 1, #signposts, 2 do call('HSETNX', RECORDS, signposts[i], signposts[i + 1]) end
   put(REFS, refs)
   for i = 1, #deadlines, 2 do call('ZADD', DUE, deadlines[i], deadlines[i + 1]) end

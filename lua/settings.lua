@@ -1,7 +1,7 @@
 -- put settings: id, fingerprint, SKU's place, safety stock (-1 leaves) and 1 where it is a share in
 -- basis points, selling (-1 leaves, 0 on, 1 suspended), low-water mark (false leaves, else its text),
--- expected version or -1.
-local VERSION_MISMATCH = 20
+-- expected version or -1, why the freeze of a campaign is overridden or an empty text.
+local VERSION_MISMATCH, FROZEN = 20, 21
 
 local function settings_of(stock)
   return { stock[SAFETY], stock[FLAGS], stock[LOW], stock[SETTINGS] }
@@ -15,7 +15,7 @@ local function put_flag(stock, flag, changes, is_set)
 end
 
 local function put_settings(at)
-  local slot, fingerprint, place, past = cmds[at + 1], cmds[at + 2], cmds[at + 3], at + 9
+  local slot, fingerprint, place, past = cmds[at + 1], cmds[at + 2], cmds[at + 3], at + 10
   local record = records[slot]
   if record then return past, answered(record, fingerprint) end
   local stock = stock_of(place) or empty_stock()
@@ -23,6 +23,12 @@ local function put_settings(at)
   local expected, version = cmds[at + 8], stock[SETTINGS]
   if expected >= 0 and expected ~= version then
     return past, refuse(slot, fingerprint, { REFUSED, VERSION_MISMATCH, version })
+  end
+  local over, campaign, till = '', nil, nil
+  if policy then campaign, till = policy.freeze(place) end
+  if campaign then over = cmds[at + 9] end
+  if campaign and over == '' then
+    return past, refuse(slot, fingerprint, { REFUSED, FROZEN, campaign, till })
   end
   local earlier = settings_of(stock)
   put_flag(stock, IS_SHARE, safety >= 0, share == 1)
@@ -34,7 +40,8 @@ local function put_settings(at)
   stocks[place] = stock
   touch_stock(place)
   watch(place)
-  return past, conclude(slot, fingerprint, ANSWER, { SETTLED, skus[place], earlier, settings_of(stock) })
+  local result = { SETTLED, skus[place], earlier, settings_of(stock), over }
+  return past, conclude(slot, fingerprint, ANSWER, result)
 end
 
 commands[PUT_SETTINGS] = put_settings

@@ -9,7 +9,10 @@ changes[STOCK_SET] = {
     local on_hand_now, apart_now = node_of(draft_of(drafts, at), node)
     if on_hand < 0 then on_hand = on_hand_now end
     if apart < 0 then apart = apart_now end
-    return put_place(drafts, items, at, node, on_hand, apart)
+    local refusal = put_place(drafts, items, at, node, on_hand, apart)
+    local draft = drafts[at]
+    draft[find_node(draft, node) + N_COUNTED] = floor(now / 1000)
+    return refusal
   end,
 }
 

@@ -1,9 +1,9 @@
--- Stock of a SKU as a flat list: these fields, then four for each node in order. All are integers but
+-- Stock of a SKU as a flat list: these fields, then five for each node in order. All are integers but
 -- USES and LOW, which are texts: see `uses.lua` and `water.lua`.
 local VERSION, HELD, COMMITTED, ON_HAND, FLAGS, SAFETY, FRONT, OPEN, USES, APART, LOW, SETTINGS =
   1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 -- Offsets from a node's index: the index of a node is where its number stands.
-local N_ON_HAND, N_APART, N_PINNED, N_FIELDS = 1, 2, 3, 4
+local N_ON_HAND, N_APART, N_PINNED, N_COUNTED, N_FIELDS = 1, 2, 3, 4, 5
 -- FLAGS: the sum of what holds. The safety stock is a share; there is a low-water mark; the SKU is low;
 -- it takes no new holds by its settings, or because it is low: the light fields say all that these need.
 -- FRONT: the channel whose use changed last, OPEN: its held and committed units.

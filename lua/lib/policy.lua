@@ -3,7 +3,8 @@
 -- was looked up stays for the call. Fields: a SKU, or `/p` and a prefix, to the class; `/k` and a class to
 -- its schedules; `/r` and a schedule to the limits of its rule without a period or an empty text, then of
 -- each with one, in order: from, until, length of a window or 0, limits; `/l` and their number to
--- the limits: see `rule.lua`; `/h` to number and rank of each channel in two bytes each, the class of all
+-- the limits: see `rule.lua`; `/f` and a class to the campaigns that forbid edits, of each from, until
+-- and its name; `/h` to number and rank of each channel in two bytes each, the class of all
 -- others, and the lengths of the prefixes, longest first.
 local POLICY =
   KEYS[9]
@@ -133,6 +134,15 @@ end
 function policy.charge(sums, channel, units)
   local seat = innermost(sums.rule, (seat_of(channel)))
   if seat > 0 then sums.used[seat] = add(sums.used[seat], units) end
+end
+
+-- The campaign that forbids edits of a SKU, and until when; nil where none does.
+function policy.freeze(at)
+  local packed = call('HGET', POLICY, '/f' .. class_of(at))
+  local campaigns = packed and cmsgpack.unpack(packed) or {}
+  for i = 1, #campaigns, 3 do
+    if campaigns[i] <= now and now < campaigns[i + 1] then return campaigns[i + 2], campaigns[i + 1] end
+  end
 end
 
 -- The beginning of the window in which units of a SKU are shipped.

@@ -5,7 +5,7 @@ local stocks, changed, changed_order = {}, {}, {}
 -- of a text that it hands over. The fields before APART come first, for reservations without a pin
 -- need no others: to them a stock is light, with all that follows as one text in the place of USES.
 local LIGHT_FORMAT, LIGHT_BYTES = '<I6I5I5I5BI5I2I5', 34
-local REST_FORMAT, REST_OF_MARKED, NODE_FORMAT, NODE_BYTES = '<I5I4', '<I5c11I4', 'I2I5I5I5', 17
+local REST_FORMAT, REST_OF_MARKED, NODE_FORMAT, NODE_BYTES = '<I5I4', '<I5c11I4', 'I2I5I5I5I4', 21
 local light_formats = {}
 
 -- The format of a light stock whose rest has so many bytes.
@@ -30,8 +30,8 @@ local function unfold(stock)
   end
   local last = SETTINGS + N_FIELDS * (#rest - from + 1) / NODE_BYTES
   for at = SETTINGS + 1, last, N_FIELDS do
-    stock[at], stock[at + N_ON_HAND], stock[at + N_APART], stock[at + N_PINNED], from =
-      unpack_integers('<' .. NODE_FORMAT, rest, from)
+    stock[at], stock[at + N_ON_HAND], stock[at + N_APART], stock[at + N_PINNED],
+      stock[at + N_COUNTED], from = unpack_integers('<' .. NODE_FORMAT, rest, from)
   end
 end
 
@@ -99,8 +99,8 @@ local function place_node(stock, node)
   local at, where = find_node(stock, node)
   if at then return at end
   for i = #stock, where, -1 do stock[i + N_FIELDS] = stock[i] end
-  stock[where], stock[where + N_ON_HAND], stock[where + N_APART], stock[where + N_PINNED] =
-    node, 0, 0, 0
+  stock[where], stock[where + N_ON_HAND], stock[where + N_APART], stock[where + N_PINNED],
+    stock[where + N_COUNTED] = node, 0, 0, 0, 0
   return where
 end
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::Engine;
-use crate::domain::{ChannelIx, Sku};
+use crate::domain::command::Lines;
+use crate::domain::{ChannelIx, Sku, Ttl};
 use crate::ledger::LedgerError;
 use crate::ledger::policy::{
     CheckedPolicy, PolicyInForce, PolicyPut, PolicyVersion, PutPolicyError, SkuPolicy,
@@ -13,6 +14,12 @@ impl Engine {
     /// The policy in force; `None`: there is none. What it shows is durable.
     pub async fn policy(&self) -> Result<Option<Arc<PolicyInForce>>, LedgerError> {
         self.parts.ledger.read_policy().await
+    }
+
+    /// How long a hold of these lines lives whose caller names no time: as the campaigns of its SKUs
+    /// say, else as is usual. A ledger that looks when it decides leaves it at what is usual.
+    pub fn usual_hold(&self, lines: &Lines<'_>, usual: Ttl) -> Ttl {
+        self.parts.ledger.usual_hold(lines, usual)
     }
 
     /// The last versions of the policy, newest first. What they show is durable.

@@ -11,10 +11,11 @@ use super::{
     Recount, StockView, export,
 };
 use crate::blocking::wait_for;
-use crate::domain::command::Keyed;
+use crate::domain::command::{Keyed, Lines};
+use crate::domain::decide;
 use crate::domain::hash::Hasher;
 use crate::domain::{
-    ChannelIx, NodeIx, Reservation, ReservationId, Settings, Sku, Stock, UnixMillis,
+    ChannelIx, NodeIx, Reservation, ReservationId, Settings, Sku, Stock, Ttl, UnixMillis,
 };
 use crate::telemetry::Store;
 
@@ -121,7 +122,7 @@ impl Ledger {
         match self {
             // It has one copy of everything.
             Self::Embedded(ledger) => ledger.availability(sku, about),
-            Self::Remote(ledger) => ledger.availability(sku, about.node, consistency).await,
+            Self::Remote(ledger) => ledger.availability(sku, about, consistency).await,
         }
     }
 
@@ -134,7 +135,7 @@ impl Ledger {
     ) -> Result<Option<SkuPolicy>, LedgerError> {
         match self {
             Self::Embedded(ledger) => settled(ledger, ledger.sku_policy(sku, channel)?).await,
-            Self::Remote(_) => Err(LedgerError::Unavailable),
+            Self::Remote(ledger) => ledger.sku_policy(sku, channel).await,
         }
     }
 
@@ -360,6 +361,19 @@ impl Ledger {
         match self {
             Self::Embedded(ledger) => ledger.policy(),
             Self::Remote(ledger) => ledger.policy(),
+        }
+    }
+
+    /// How long a hold of these lines lives whose caller names no time.
+    pub fn usual_hold(&self, lines: &Lines<'_>, usual: Ttl) -> Ttl {
+        match self {
+            // It looks when it decides, under the locks that it takes anyway.
+            Self::Embedded(_) => usual,
+            Self::Remote(ledger) => {
+                let policy = self.policy();
+                let policy = policy.as_deref().map(|of| &of.policy);
+                decide::usual_hold(lines, usual, policy, ledger.now())
+            }
         }
     }
 

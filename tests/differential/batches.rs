@@ -75,13 +75,27 @@ pub(crate) fn run(
 }
 
 /// The names that the embedded ledger of the tests has, in the same order.
-fn give_names(partition: &mut Partition) {
+pub(crate) fn give_names(partition: &mut Partition) {
     let nodes = (1..NODES).map(|n| (Table::Nodes, format!("n{n}")));
     let channels = CHANNEL_NAMES.map(|name| (Table::Channels, name.to_owned()));
     let names: Vec<_> = nodes.chain(channels).collect();
     let indexes = partition.name(START, &names);
     let expected = (1..NODES).chain(0..CHANNELS).map(Some);
     assert!(indexes.into_iter().eq(expected));
+}
+
+/// Puts a document without faults, after its channels have their indexes.
+pub(crate) fn put_policy(partition: &mut Partition, now: i64, document: &Document) -> Policy {
+    let channels = { document.channels.iter() }.map(|of| (Table::Channels, of.name.clone()));
+    let names: Vec<_> = channels.collect();
+    let indexes = partition.name(now, &names);
+    let index_of = |name: &str| {
+        let at = names.iter().position(|(_, known)| known == name)?;
+        indexes[at].map(ChannelIx)
+    };
+    let policy = Policy::compile(document, index_of).unwrap();
+    partition.put_policy(now, &policy, &text::write(document));
+    policy
 }
 
 fn same<T: PartialEq + Debug>(what: &str, scripts: &T, model: &T) -> Result<(), String> {
@@ -147,16 +161,7 @@ impl<'h> Run<'_, 'h> {
             return;
         }
         self.now = self.now.max(self.wall);
-        let channels = { document.channels.iter() }.map(|of| (Table::Channels, of.name.clone()));
-        let names: Vec<_> = channels.collect();
-        let indexes = self.partition.name(self.wall, &names);
-        let index_of = |name: &str| {
-            let at = names.iter().position(|(_, known)| known == name)?;
-            indexes[at].map(ChannelIx)
-        };
-        let policy = Policy::compile(document, index_of).unwrap();
-        let text = text::write(document);
-        self.partition.put_policy(self.wall, &policy, &text);
+        put_policy(self.partition, self.wall, document);
         self.model.put_policy(document);
         *self.coverage.entry("policy").or_default() += 1;
     }

@@ -127,20 +127,22 @@ fn campaign(rng: &mut Rng, channels: &[Entry]) -> Campaign {
         name: "sale".to_owned(),
         from,
         until: after(rng, from),
-        items: match rng.percent(50) {
-            true => Items::Set(rng.pick(&["few", "beginning"]).to_owned()),
-            false => Items::Skus(vec![SKUS[2].to_owned()]),
+        items: if rng.percent(50) {
+            Items::Set(rng.pick(&["few", "beginning"]).to_owned())
+        } else {
+            Items::Skus(vec![SKUS[2].to_owned()])
         },
-        limits: match rng.percent(80) {
-            true => limits(rng, channels),
-            false => Vec::new(),
+        limits: if rng.percent(80) {
+            limits(rng, channels)
+        } else {
+            Vec::new()
         },
         every: None,
         hold_seconds: None,
         payment_seconds: None,
         nodes: Vec::new(),
         expected: Vec::new(),
-        freeze: false,
+        freeze: rng.percent(50),
     }
 }
 
@@ -153,9 +155,10 @@ fn limits(rng: &mut Rng, channels: &[Entry]) -> Vec<LimitOn> {
         let cap = rng.percent(50).then(|| amount(rng, 10_000));
         let protection = (cap.is_none() || rng.percent(40)).then(|| Protection {
             amount: amount(rng, 3_000),
-            against: match rng.percent(60) {
-                true => Against::All,
-                false => Against::LowerRanks,
+            against: if rng.percent(60) {
+                Against::All
+            } else {
+                Against::LowerRanks
             },
         });
         limits.push(LimitOn {

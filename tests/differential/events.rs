@@ -5,18 +5,24 @@ use std::sync::Arc;
 use holdfast::blocking::wait_for;
 use holdfast::clock::Clock;
 use holdfast::domain::UnixMillis;
+use holdfast::domain::hash::Hasher;
+use holdfast::domain::policy::Policy;
 use holdfast::engine::Engine;
 use holdfast::ledger::Position;
 use holdfast::ledger::event::{Body, Cursor, Event, LowWaterTold};
+use holdfast::ledger::policy::PutPolicyError;
 use holdfast::ledger::remote::script::BATCH;
+use holdfast::ledger::remote::wire::command::{encode, encode_expire};
 
-use crate::batches::run;
+use crate::batches::{give_names, keyed, put_policy as put_policy_of_history, run};
+use crate::documents::random;
 use crate::partition::Partition;
 use crate::server::{Kind, Server};
 use crate::support::check::START;
 use crate::support::driven::{id_of, open, put_policy, submit};
 use crate::support::history::{Maker, Step};
 use crate::support::memory::Memory;
+use crate::support::rng::Rng;
 use crate::support::script::Script;
 
 /// What happened, in two lists that can be compared.
@@ -103,7 +109,10 @@ fn embedded(seed: u64, history: &[Step]) -> Told {
                 clock.set(UnixMillis(wall));
             }
             Step::Tick => wait_for(engine.tick()).unwrap(),
-            Step::Policy(document) => drop(put_policy(&engine, document).unwrap()),
+            Step::Policy(document) => match put_policy(&engine, document) {
+                Ok(_) | Err(PutPolicyError::Frozen { .. }) => {}
+                Err(error) => panic!("{error}"),
+            },
             Step::Restart | Step::Snapshot | Step::Compare => {}
         }
     }
@@ -128,6 +137,10 @@ fn told_by(engine: &Engine) -> Told {
 
 fn scripted(partition: &mut Partition, seed: u64, history: &[Step]) -> Told {
     run(partition, seed, history).unwrap();
+    told_by_stream(partition)
+}
+
+fn told_by_stream(partition: &mut Partition) -> Told {
     let mut told = Told::default();
     let mut last = 0;
     for entry in partition.entries() {
@@ -158,5 +171,73 @@ fn the_stream_tells_what_the_embedded_journal_tells() {
                 "{kind:?}, seed {seed}: expiries or length differ"
             );
         }
+    }
+}
+
+/// The same by scripts alone, for policies that the model does not know.
+fn scripted_alone(partition: &mut Partition, seed: u64, history: &[Step]) -> Told {
+    partition.clear(seed);
+    give_names(partition);
+    let (hasher, mut rng, mut wall) = (Hasher::new(seed), Rng::new(seed), START);
+    let (mut waiting, mut policy) = (Vec::new(), None);
+    for step in history {
+        if let Step::Command { key, script } = step {
+            waiting.push(encode(&keyed(hasher, key, script)));
+            if rng.percent(90) {
+                continue;
+            }
+        }
+        for batch in waiting.chunks(24) {
+            partition.call(wall, batch).unwrap();
+        }
+        waiting.clear();
+        match step {
+            Step::Policy(document) => {
+                let is_frozen = |of: &Policy| of.frozen(UnixMillis(wall)).is_some();
+                if !policy.as_ref().is_some_and(is_frozen) {
+                    policy = Some(put_policy_of_history(partition, wall, document));
+                }
+            }
+            Step::Clock(by) => wall += by,
+            Step::Tick => drop(partition.call(wall, &[encode_expire()]).unwrap()),
+            Step::Command { .. } | Step::Restart | Step::Snapshot | Step::Compare => {}
+        }
+    }
+    partition.call(wall, &waiting).unwrap();
+    told_by_stream(partition)
+}
+
+/// Campaigns, change sets and freezes: whatever is in force for a SKU, the scripts find it.
+#[test]
+fn campaigns_and_change_sets_are_in_force_for_the_scripts_as_well() {
+    for kind in Kind::ALL {
+        let server = Server::start(kind);
+        let mut partition = Partition::fresh(&server, BATCH, 0);
+        let mut met = [false; 4];
+        for seed in 100..120 {
+            let mut rng = Rng::new(seed);
+            let mut history = history(2 * seed);
+            for step in &mut history {
+                if let Step::Policy(document) = step {
+                    *document = random(&mut rng).0;
+                }
+            }
+            let expected = embedded(seed, &history);
+            let told = scripted_alone(&mut partition, seed, &history);
+            for (told, expected) in told.commands.iter().zip(&expected.commands) {
+                assert_eq!(told, expected, "{kind:?}, seed {seed}");
+            }
+            assert_eq!(told.commands.len(), expected.commands.len());
+            let marks = [
+                "limit: Cap",
+                "limit: Protection",
+                "Frozen(",
+                "window: UnixMillis(1",
+            ];
+            for (met, mark) in met.iter_mut().zip(marks) {
+                *met |= told.commands.iter().any(|line| line.contains(mark));
+            }
+        }
+        assert_eq!(met, [true; 4]);
     }
 }

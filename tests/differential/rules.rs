@@ -69,9 +69,10 @@ fn case(rng: &mut Rng, window: UnixMillis) -> Case {
             channel: ChannelIx(channel),
             open: units(quantity(rng)),
             shipped: units(quantity(rng)),
-            moved: match rng.percent(60) {
-                true => 0,
-                false => i64::try_from(rng.below(40)).unwrap() - 20,
+            moved: if rng.percent(60) {
+                0
+            } else {
+                i64::try_from(rng.below(40)).unwrap() - 20
             },
         });
     }

@@ -5,8 +5,11 @@ use std::cell::Cell;
 
 use holdfast::blocking::wait_for;
 use holdfast::domain::policy::Document;
-use holdfast::domain::{NodeIx, Reservation, ReservationId, Settings, Sku, UnixMillis};
-use holdfast::ledger::{Answer, Availability, Consistency, StockView};
+use holdfast::domain::verdict::Limit;
+use holdfast::domain::{
+    ChannelIx, NodeIx, Reservation, ReservationId, Settings, Sku, Units, UnixMillis,
+};
+use holdfast::ledger::{About, Answer, Availability, Consistency, StockView};
 
 use crate::instance::{Instance, Place};
 use crate::server::{Kind, Server};
@@ -91,6 +94,19 @@ impl Subject for Pair<'_> {
         let (sku, node) = (sku(name), node.map(NodeIx));
         let instance = self.next();
         wait_for(instance.0.availability(sku, node, Consistency::Strong)).unwrap()
+    }
+
+    fn room_of(&self, name: &str, channel: u16) -> Option<(Units, Limit)> {
+        let about = About {
+            node: None,
+            channel: Some(ChannelIx(channel)),
+        };
+        let instance = self.next();
+        let found = instance
+            .0
+            .availability(sku(name), about, Consistency::Strong);
+        let found = wait_for(found).unwrap()?;
+        Some((found.available, found.limit))
     }
 
     fn reservation(&self, id: u128) -> Option<Reservation> {

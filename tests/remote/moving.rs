@@ -101,7 +101,14 @@ impl Copies {
                 self.all()
                     .for_each(|engine| wait_for(engine.tick()).unwrap());
             }
-            Step::Tick | Step::Restart | Step::Snapshot | Step::Policy(_) | Step::Compare => {}
+            Step::Policy(document) => {
+                let puts = self
+                    .all()
+                    .map(|engine| driven::put_policy(engine, &document));
+                let put: Vec<_> = puts.map(|put| put.unwrap().map(|of| of.version)).collect();
+                assert!(put.iter().all(|version| *version == put[0]), "{put:?}");
+            }
+            Step::Tick | Step::Restart | Step::Snapshot | Step::Compare => {}
         }
     }
 
@@ -152,6 +159,7 @@ fn moves_there_and_back(server: &Server, seed: u64) {
     };
     let mut maker = Maker::new(seed);
     maker.backwards = false;
+    maker.policies = true;
     let mut history = maker.history(STEPS);
     let rest = history.split_off(STEPS / 2);
     history.into_iter().for_each(|step| copies.step(step));

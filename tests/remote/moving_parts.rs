@@ -127,7 +127,12 @@ impl Fleet {
                     wait_for(ledger.engine.0.tick()).unwrap();
                 }
             }
-            Step::Tick | Step::Restart | Step::Snapshot | Step::Policy(_) | Step::Compare => {}
+            Step::Policy(document) => {
+                for ledger in &self.all {
+                    driven::put_policy(&ledger.engine.0, &document).unwrap();
+                }
+            }
+            Step::Tick | Step::Restart | Step::Snapshot | Step::Compare => {}
         }
     }
 
@@ -197,6 +202,8 @@ fn moves_everywhere(server: &Server, seed: u64) {
     let mut maker = Maker::new(seed);
     maker.backwards = false;
     maker.in_parts = true;
+    maker.reuses = false;
+    maker.policies = true;
     let mut history = maker.history(STEPS);
     let rest = history.split_off(STEPS / 2);
     history
@@ -259,6 +266,8 @@ fn a_ledger_in_a_folder_moves_into_partitions() {
     let mut maker = Maker::new(3);
     maker.backwards = false;
     maker.in_parts = true;
+    maker.reuses = false;
+    maker.policies = true;
     let mut history = maker.history(STEPS);
     let rest = history.split_off(STEPS / 2);
     history

@@ -106,9 +106,11 @@ fn what_one_instance_puts_all_decide_by() {
 /// The versions that the feed of the first partition tells of.
 fn told(instance: &Instance) -> Vec<u64> {
     let page = wait_for(instance.0.events(Cursor::default(), 1_000)).unwrap();
-    let versions = page.iter().filter_map(|event| match event.unwrap().body {
-        Body::PolicyPut { version, .. } => Some(version),
-        _ => None,
+    let versions = page.iter().filter_map(|event| {
+        let Body::PolicyPut { version, .. } = event.unwrap().body else {
+            return None;
+        };
+        Some(version)
     });
     versions.collect()
 }

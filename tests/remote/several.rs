@@ -6,10 +6,13 @@ use std::collections::HashMap;
 
 use holdfast::blocking::wait_for;
 use holdfast::domain::policy::Document;
-use holdfast::domain::{NodeIx, Outcome, Reservation, ReservationId, Settings, Sku, UnixMillis};
+use holdfast::domain::verdict::Limit;
+use holdfast::domain::{
+    ChannelIx, NodeIx, Outcome, Reservation, ReservationId, Settings, Sku, Units, UnixMillis,
+};
 use holdfast::ledger::event::{Body, Cursor};
 use holdfast::ledger::remote::script::Keys;
-use holdfast::ledger::{Answer, Availability, Consistency, EventsError, StockView};
+use holdfast::ledger::{About, Answer, Availability, Consistency, EventsError, StockView};
 
 use crate::instance::{Instance, Place, set};
 use crate::server::{Kind, Server};
@@ -130,6 +133,19 @@ impl Subject for Spread<'_> {
         let (sku, node) = (sku(name), node.map(NodeIx));
         let instance = self.next();
         wait_for(instance.0.availability(sku, node, Consistency::Strong)).unwrap()
+    }
+
+    fn room_of(&self, name: &str, channel: u16) -> Option<(Units, Limit)> {
+        let about = About {
+            node: None,
+            channel: Some(ChannelIx(channel)),
+        };
+        let instance = self.next();
+        let found = instance
+            .0
+            .availability(sku(name), about, Consistency::Strong);
+        let found = wait_for(found).unwrap()?;
+        Some((found.available, found.limit))
     }
 
     fn reservation(&self, id: u128) -> Option<Reservation> {

@@ -6,6 +6,7 @@
 
 mod act;
 mod freeze;
+mod hold;
 mod inbound;
 mod reserve;
 mod shares;
@@ -14,29 +15,17 @@ mod stock;
 
 pub use act::{ActPlan, Amounts, LineFacts, act, units_asked};
 pub use freeze::policy_edit;
+pub use hold::{hold_ttl, usual_hold};
 pub use inbound::{Arrival, inbound};
 pub use reserve::{Grant, Grants, reserve};
 pub use shares::shares;
 pub use stock::{Place, stock};
 
-use super::command::{PutSettings, Reserve};
+use super::command::PutSettings;
 use super::policy::Policy;
 use super::stock::Settings;
-use super::time::{HoldTtl, Ttl, UnixMillis};
+use super::time::UnixMillis;
 use super::verdict::Refusal;
-
-/// How long the hold of a reservation lives: as its caller asks; or as the campaigns of its SKUs
-/// say, the shortest; or as is usual.
-pub fn hold_ttl(reserve: &Reserve<'_>, policy: Option<&Policy>, now: UnixMillis) -> Ttl {
-    match (reserve.ttl, policy) {
-        (HoldTtl::Default(usual), Some(policy)) => {
-            let lines = reserve.lines.as_slice().iter();
-            let campaigns = policy.hold_of(lines.map(|line| line.sku.as_str()), now);
-            campaigns.unwrap_or(usual)
-        }
-        (ttl, _) => ttl.get(),
-    }
-}
 
 /// What a change of settings comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::campaign::CampaignTerms;
 use super::compile::{EntryLimit, Policy};
 use super::document::Every;
 use crate::domain::time::UnixMillis;
@@ -18,6 +19,8 @@ pub struct Parts<'p> {
     pub schedules: Vec<Schedule>,
     /// Of each class its schedules; the rule in force is that of the first that has one.
     pub classes: Vec<Vec<usize>>,
+    /// Of each class the campaigns that forbid edits, in order of time.
+    pub frozen: Vec<Vec<&'p CampaignTerms>>,
     /// The SKUs that are listed, with their classes.
     pub skus: Vec<(&'p str, u32)>,
     /// The prefixes, with the classes of whatever begins so and is not listed.
@@ -62,6 +65,7 @@ impl Policy {
             limits: Vec::new(),
             schedules: Vec::new(),
             classes: Vec::new(),
+            frozen: Vec::new(),
             skus: self.classes.listed().collect(),
             prefixes: self.classes.prefixes().collect(),
             lengths: self.classes.lengths(),
@@ -121,6 +125,12 @@ impl Policy {
                     always: None,
                 });
             }
+            let numbers = class.campaigns.iter();
+            let terms = numbers.filter_map(|number| {
+                let number = usize::try_from(*number).ok()?;
+                self.campaigns.get(number)
+            });
+            parts.frozen.push(terms.filter(|of| of.freeze).collect());
             let scopes = class.scopes.iter().map(|scope| usize::try_from(*scope));
             let scopes = scopes.filter_map(Result::ok);
             let has_any = |at: &usize| {

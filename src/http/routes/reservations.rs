@@ -90,10 +90,11 @@ fn reserve_command<'t>(
         .names()
         .channel(channel)
         .map_err(|error| Problem::name(error, format_args!("/channel")))?;
+    let usual = || HoldTtl::Default(app.engine.usual_hold(&lines, app.default_ttl));
     Ok(Reserve {
         channel,
         reference,
-        ttl: ttl.map_or(HoldTtl::Default(app.default_ttl), HoldTtl::Asked),
+        ttl: ttl.map_or_else(usual, HoldTtl::Asked),
         allow_partial: body.allow_partial.unwrap_or(false),
         lines,
     })

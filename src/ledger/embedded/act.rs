@@ -180,11 +180,8 @@ impl Acting<'_, '_> {
         let window_of = |moves: &[Move], stock: &Stock| {
             let is_shipped = moves.iter().any(|step| matches!(step, Move::Ship(..)));
             // It was just shipped in that.
-            if is_shipped {
-                stock.uses().window()
-            } else {
-                UnixMillis::default()
-            }
+            let window = is_shipped.then(|| stock.uses().window());
+            window.unwrap_or_default()
         };
         let lines = self.refs.iter().enumerate();
         lines

@@ -11,7 +11,7 @@ use crate::domain::policy::Claim;
 use crate::domain::verdict::{Reservation, ReservationLine};
 use crate::domain::{ChannelIx, Day, ReservationId, Settings, Sku, Stock, UnixMillis};
 use crate::ledger::policy::SkuPolicy;
-use crate::ledger::{About, Availability, LedgerError, Share, StockView};
+use crate::ledger::{About, Availability, LedgerError, StockView};
 
 impl EmbeddedLedger {
     /// Reads the stock of a SKU, after what is due there has expired. A reader and the next
@@ -73,19 +73,7 @@ impl EmbeddedLedger {
         channel: Option<ChannelIx>,
     ) -> Result<Option<SkuPolicy>, LedgerError> {
         self.with_stock(sku, |stock, now, shard| {
-            let rule = shard.rule(sku.as_str(), now);
-            let share = |rule, channel| (channel, Share::of(stock, Claim { channel, rule }));
-            let shares = rule.map(|rule| match channel {
-                Some(channel) => vec![share(rule, channel)],
-                None => rule.entries().map(|of| share(rule, of)).collect(),
-            });
-            let policy = shard.policy.as_ref();
-            SkuPolicy {
-                version: policy.map_or(0, |policy| policy.version.version),
-                rule: rule.map(|rule| (rule.id().into(), rule.window())),
-                shares: shares.unwrap_or_default(),
-                as_of: now,
-            }
+            SkuPolicy::of(sku, stock, shard.policy.as_deref(), channel, now)
         })
     }
 

@@ -28,7 +28,7 @@ use crate::domain::{
 };
 use crate::ledger::event::{Body, Event};
 use crate::ledger::policy::PolicyInForce;
-use crate::ledger::{LedgerError, Position};
+use crate::ledger::{About, Availability, LedgerError, Position};
 use crate::telemetry::Meters;
 
 /// The events do not fit what is there.
@@ -301,21 +301,25 @@ impl Replica {
         Ok(shard.has(id))
     }
 
-    /// Looks at the stock of a SKU. `None`: it is not there, or what is past its deadline by then
+    /// What may be promised of a SKU. `None`: it is not there, or what is past its deadline by then
     /// would have to be given back first, as only the ledger itself can.
-    pub(in crate::ledger) fn look<T>(
+    pub(in crate::ledger) fn availability(
         &self,
         sku: Sku<'_>,
+        about: About,
         by: UnixMillis,
-        look: impl FnOnce(&Stock) -> T,
-    ) -> Result<Option<T>, LedgerError> {
+    ) -> Result<Option<Availability>, LedgerError> {
         let hash = self.state.hasher.sku(sku.as_str());
         let mut shard = self.state.pool.stock_shard(shard_of(hash))?;
         if shard.has_overdue(by) {
             return Ok(None);
         }
         let slot = shard.find(hash, sku.as_str());
-        Ok(slot.and_then(|slot| shard.stock(slot)).map(look))
+        let stock = slot.and_then(|slot| shard.stock(slot));
+        let rule = about.channel.and_then(|_| shard.rule(sku.as_str(), by));
+        let claim = about.channel.zip(rule);
+        let claim = claim.map(|(channel, rule)| Claim { channel, rule });
+        Ok(stock.map(|stock| Availability::for_claim(stock, about.node, claim, by)))
     }
 
     /// Why a new reservation is refused for want of units; `None`: it is not, or that cannot be

@@ -153,6 +153,8 @@ pub struct Node {
     pub unavailable: u64,
     /// Open units of lines pinned here.
     pub pinned: u64,
+    /// Seconds since 1970 when the units were last set, not changed by a difference; 0: never.
+    pub counted: u32,
 }
 
 pub(super) fn units(number: u64) -> Result<Units, BadItem> {
@@ -171,6 +173,7 @@ impl Sku {
             on_hand: place.on_hand.get(),
             unavailable: place.unavailable.get(),
             pinned: place.pinned.get(),
+            counted: place.counted,
         };
         Self {
             sku: sku.to_owned(),
@@ -231,7 +234,7 @@ impl Sku {
                 on_hand: units(node.on_hand)?,
                 unavailable: units(node.unavailable)?,
                 pinned: units(node.pinned)?,
-                counted: 0,
+                counted: node.counted,
             })
         };
         let nodes = self

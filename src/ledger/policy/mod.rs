@@ -15,8 +15,8 @@ pub use self::history::History;
 use self::text::TextFault;
 use super::{LedgerError, Share};
 use crate::domain::decide;
-use crate::domain::policy::{Document, Fault, Policy};
-use crate::domain::{ChannelIx, Frozen, UnixMillis};
+use crate::domain::policy::{Claim, Document, Fault, Policy};
+use crate::domain::{ChannelIx, Frozen, Sku, Stock, UnixMillis};
 
 /// One version of the policy, as it was put.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,6 +149,30 @@ pub struct SkuPolicy {
     pub shares: Vec<(ChannelIx, Share)>,
     /// Moment of the answer.
     pub as_of: UnixMillis,
+}
+
+impl SkuPolicy {
+    /// Of this stock: for each channel with limits in the rule in force, or for the one asked for.
+    pub fn of(
+        sku: Sku<'_>,
+        stock: &Stock,
+        policy: Option<&PolicyInForce>,
+        channel: Option<ChannelIx>,
+        now: UnixMillis,
+    ) -> Self {
+        let rule = policy.and_then(|of| of.policy.in_force(sku.as_str(), now));
+        let share = |rule, channel| (channel, Share::of(stock, Claim { channel, rule }));
+        let shares = rule.map(|rule| match channel {
+            Some(channel) => vec![share(rule, channel)],
+            None => rule.entries().map(|of| share(rule, of)).collect(),
+        });
+        Self {
+            version: policy.map_or(0, |policy| policy.version.version),
+            rule: rule.map(|rule| (rule.id().into(), rule.window())),
+            shares: shares.unwrap_or_default(),
+            as_of: now,
+        }
+    }
 }
 
 impl PolicyInForce {

@@ -18,7 +18,7 @@ use super::wire::several;
 use super::{RemoteLedger, senseless};
 use crate::domain::{ReservationId, UnixMillis};
 use crate::ledger::LedgerError;
-use crate::ledger::export::{Head, Item, Page, Place, Print, WalkError};
+use crate::ledger::export::{Head, Item, Page, Place, Policy, Print, WalkError};
 
 /// Fields asked for at once.
 const PAGE: usize = 512;
@@ -120,7 +120,17 @@ impl RemoteLedger {
     /// Part of what an export holds.
     pub async fn export_page(&self, place: Place) -> Result<Page, WalkError> {
         match place {
-            Place::Names => Ok((self.names_of_export().await?, Some(Place::Skus(0, 0)))),
+            Place::Names => {
+                let mut items = self.names_of_export().await?;
+                let versions = self.kept_policies().await?;
+                items.extend(
+                    versions
+                        .iter()
+                        .rev()
+                        .map(|of| Item::Policy(Policy::new(of))),
+                );
+                Ok((items, Some(Place::Skus(0, 0))))
+            }
             Place::Skus(partition, cursor) => {
                 let (next, fields) = self.stocks_page(partition, cursor).await?;
                 let items = fields.iter().map(|(sku, stock)| export::sku(sku, stock));

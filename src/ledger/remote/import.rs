@@ -4,6 +4,7 @@
 //! asks that one what it is. Records stand where their ids say; the lines of a reservation where their
 //! SKUs are; and signposts where keys do not name the ids of their records.
 
+use std::collections::HashMap;
 use std::future::Future;
 
 use redis::RedisError;
@@ -13,12 +14,14 @@ use super::open::{self, FIRST, OpenError, RemoteConfig, partitions_of_new};
 use super::partitions::Partitions;
 use super::script::{BadMeta, IMPORT, Keys, SCHEMA};
 use super::wire::import::{Counts, Made, Part};
+use super::wire::policy;
 use crate::blocking::wait_for;
 use crate::domain::command::CommandKey;
 use crate::domain::hash::Hasher;
-use crate::domain::{Sku, UnixMillis};
+use crate::domain::{ChannelIx, Sku, UnixMillis};
 use crate::ledger::LedgerError;
 use crate::ledger::export::{BadItem, Head, Held, Item, Line};
+use crate::ledger::policy::{PolicyInForce, PolicyVersion};
 use crate::limits::CHANNELS_MAX;
 
 /// Most items, and about the most bytes, that go into the store between two calls.
@@ -34,6 +37,9 @@ struct Import<'c> {
     token: String,
     /// Whether keys may not name the ids of their records.
     has_signposts: bool,
+    /// The channels so far, and the last version of the policy.
+    channels: HashMap<String, ChannelIx>,
+    policy: Option<PolicyVersion>,
     /// What goes in next, and what went in, of each partition.
     parts: Vec<(Part, Counts)>,
 }
@@ -69,6 +75,8 @@ impl<'c> Import<'c> {
         let import = Self {
             rare: open::for_import(config, &keys)?,
             config,
+            channels: HashMap::new(),
+            policy: None,
             parts: keys
                 .iter()
                 .map(|_| (Part::default(), Counts::at(at)))
@@ -126,8 +134,23 @@ impl<'c> Import<'c> {
     fn add(&mut self, item: &Item) -> Result<(), BadItem> {
         match item {
             Item::Node(name) => self.on(FIRST, |part, counts| part.node(name, counts)),
-            Item::Channel(name) => self.on(FIRST, |part, counts| part.channel(name, counts)),
-            Item::Policy(_) => Err(BadItem::POLICY),
+            Item::Channel(name) => {
+                self.channels
+                    .insert(name.name.clone(), ChannelIx(name.index));
+                self.on(FIRST, |part, counts| part.channel(name, counts))
+            }
+            Item::Policy(policy) => {
+                let (version, last) = (policy.version(), self.policy.as_ref());
+                if last.is_some_and(|last| last.version + 1 != version.version) {
+                    return Err(BadItem::POLICY);
+                }
+                self.on(FIRST, |part, _| {
+                    part.version(&version);
+                    Ok(())
+                })?;
+                self.policy = Some(version);
+                Ok(())
+            }
             Item::Sku(sku) if sku.is_dated() => Err(BadItem::DATED),
             Item::Reservation(held) if held.is_dated() => Err(BadItem::DATED),
             Item::Sku(sku) => {
@@ -211,14 +234,39 @@ impl<'c> Import<'c> {
         Ok(())
     }
 
+    /// Puts the last version of the policy in force in all partitions.
+    fn enforce(&self) -> Result<(), OpenError> {
+        let Some(version) = self.policy.clone() else {
+            return Ok(());
+        };
+        let index_of = |name: &str| self.channels.get(name).copied();
+        let policy = PolicyInForce::read(version, index_of)
+            .map_err(|error| OpenError::Unusable(error.to_string()))?;
+        let mut part = Part::default();
+        for field in policy::fields(&policy.policy) {
+            part.policy(&field);
+            if part.bytes() >= PART_BYTES {
+                self.put_everywhere(&std::mem::take(&mut part))?;
+            }
+        }
+        self.put_everywhere(&part)
+    }
+
+    fn put_everywhere(&self, part: &Part) -> Result<(), OpenError> {
+        self.first_last()
+            .try_for_each(|partition| self.call(partition, "put", &part.pack()))
+    }
+
     /// Makes a ledger of what was written.
     fn finish(&self, head: &Head) -> Result<(), OpenError> {
+        self.enforce()?;
         let made = Made {
             head,
             has_signposts: self.has_signposts,
             ledger: open::random(),
             schema: SCHEMA,
             partitions: self.partitions.count(),
+            policy: self.policy.as_ref().map_or(0, |of| of.version),
         };
         for partition in self.first_last() {
             let Some((_, counts)) = self.parts.get(usize::from(partition)) else {

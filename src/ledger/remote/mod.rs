@@ -46,10 +46,12 @@ use self::several::{Leftovers, all_of};
 use self::stand::Stand;
 use self::wire::command::Read;
 use self::wire::reply::{BatchReply, Item, unrecorded};
-use super::{Answer, Availability, Consistency, Health, LedgerError, Position, StockView};
+use super::policy::SkuPolicy;
+use super::{About, Answer, Availability, Consistency, Health, LedgerError, Position, StockView};
 use crate::clock::Clock;
 use crate::domain::command::{Command, Keyed};
 use crate::domain::hash::Hasher;
+use crate::domain::policy::Claim;
 use crate::domain::{
     ChannelIx, Day, NodeIx, Outcome, Refusal, Reservation, ReservationId, Settings, Sku, Stock,
     UnixMillis,
@@ -83,6 +85,15 @@ struct Mirrored {
     thread: Rare,
 }
 
+/// The stock of a SKU as the store has it.
+struct SeenStock {
+    stock: Stock,
+    /// When.
+    now: UnixMillis,
+    /// The version of the policy that its partition decides by.
+    policy: u64,
+}
+
 /// The reply to a batch, and the place of one command in it.
 type Place = (Arc<BatchReply>, usize);
 
@@ -102,6 +113,8 @@ impl RemoteLedger {
         if keyed.command.is_dated() {
             return Ok(unrecorded(Refusal::NoDatedSupply));
         }
+        let timed = self.timed(keyed);
+        let keyed = timed.as_ref().unwrap_or(keyed);
         if let Some(answer) = self.answer_of_before(keyed).await? {
             return Ok(answer);
         }
@@ -147,6 +160,8 @@ impl RemoteLedger {
             let answers = commands.iter().map(|keyed| self.execute(keyed));
             return all_of(answers).await;
         }
+        let timed = self.all_timed(commands);
+        let commands = timed.as_deref().unwrap_or(commands);
         if self.remembers_moved_keys() {
             return self.execute_all_as_moved(commands).await;
         }
@@ -231,51 +246,80 @@ impl RemoteLedger {
         self.batcher.submit(Packed::read(read).to(partition)).await
     }
 
-    async fn with_stock<T>(
-        &self,
-        sku: Sku<'_>,
-        look: impl FnOnce(&Stock, UnixMillis) -> T,
-    ) -> Result<Option<T>, LedgerError> {
+    /// Reads the stock of a SKU; `None`: unknown.
+    async fn see(&self, sku: Sku<'_>) -> Result<Option<SeenStock>, LedgerError> {
         let partition = self.partitions.of_sku(sku);
         let (reply, at) = self.read(&Read::Stock(sku), partition).await?;
-        let stock = reply.stock(at).map_err(senseless)?;
-        if let Some(stock) = &stock {
-            let nodes = stock.nodes().iter().map(|place| place.node);
-            self.know_nodes(nodes).await?;
-        }
-        Ok(stock.map(|stock| look(&stock, reply.header().now)))
+        let Some(stock) = reply.stock(at).map_err(senseless)? else {
+            return Ok(None);
+        };
+        let nodes = stock.nodes().iter().map(|place| place.node);
+        self.know_nodes(nodes).await?;
+        let header = reply.header();
+        Ok(Some(SeenStock {
+            stock,
+            now: header.now,
+            policy: header.policy,
+        }))
     }
 
     /// Stock of a SKU; `None`: unknown.
     pub async fn stock(&self, sku: Sku<'_>) -> Result<Option<StockView>, LedgerError> {
-        self.with_stock(sku, |stock, now| StockView::of(stock, Day::of(now)))
-            .await
+        let seen = self.see(sku).await?;
+        Ok(seen.map(|seen| StockView::of(&seen.stock, Day::of(seen.now))))
     }
 
     /// Stock of a SKU as the rule book has it; `None`: unknown.
     pub async fn whole_stock(&self, sku: Sku<'_>) -> Result<Option<Stock>, LedgerError> {
-        self.with_stock(sku, |stock, _| stock.clone()).await
+        Ok(self.see(sku).await?.map(|seen| seen.stock))
     }
 
     /// Settings of a SKU; `None`: unknown.
     pub async fn settings(&self, sku: Sku<'_>) -> Result<Option<Settings>, LedgerError> {
-        self.with_stock(sku, |stock, _| stock.settings()).await
+        let seen = self.see(sku).await?;
+        Ok(seen.map(|seen| seen.stock.settings()))
     }
 
     /// What may be promised of a SKU now; `None`: unknown.
     pub async fn availability(
         &self,
         sku: Sku<'_>,
-        node: Option<NodeIx>,
+        about: About,
         consistency: Consistency,
     ) -> Result<Option<Availability>, LedgerError> {
         if let (Some(Mirrored { mirror, .. }), Consistency::Mirror) = (&self.mirror, consistency)
-            && let Some(seen) = mirror.availability(self.partitions.of_sku(sku), sku, node)
+            && let Some(seen) = mirror.availability(self.partitions.of_sku(sku), sku, about)
         {
             return Ok(Some(seen));
         }
-        let look = |stock: &Stock, now| Availability::of(stock, node, now);
-        self.with_stock(sku, look).await
+        let Some(seen) = self.see(sku).await? else {
+            return Ok(None);
+        };
+        let policy = match about.channel {
+            Some(_) => self.policy_of(seen.policy).await?,
+            None => None,
+        };
+        let policy = policy.as_deref().map(|of| &of.policy);
+        let rule = policy.and_then(|policy| policy.in_force(sku.as_str(), seen.now));
+        let claim = about.channel.zip(rule);
+        let claim = claim.map(|(channel, rule)| Claim { channel, rule });
+        let found = Availability::for_claim(&seen.stock, about.node, claim, seen.now);
+        Ok(Some(found))
+    }
+
+    /// What of the policy is in force for a SKU: for each channel with limits in its rule, or for
+    /// the one asked for; `None`: unknown.
+    pub async fn sku_policy(
+        &self,
+        sku: Sku<'_>,
+        channel: Option<ChannelIx>,
+    ) -> Result<Option<SkuPolicy>, LedgerError> {
+        let Some(seen) = self.see(sku).await? else {
+            return Ok(None);
+        };
+        let policy = self.policy_of(seen.policy).await?;
+        let found = SkuPolicy::of(sku, &seen.stock, policy.as_deref(), channel, seen.now);
+        Ok(Some(found))
     }
 
     /// A reservation; `None`: unknown or forgotten.

@@ -43,10 +43,10 @@ use super::wire::reply::BatchReply;
 use crate::clock::{Clock, Monotonic};
 use crate::domain::command::{CommandKey, Reserve};
 use crate::domain::hash::Hasher;
-use crate::domain::{NodeIx, Refusal, Sku};
+use crate::domain::{Refusal, Sku};
 use crate::ledger::embedded::Retention;
 use crate::ledger::policy::PolicyInForce;
-use crate::ledger::{Availability, MirrorHealth};
+use crate::ledger::{About, Availability, MirrorHealth};
 use crate::telemetry::{Meters, MirrorAnswer};
 
 /// See the module's documentation.
@@ -163,9 +163,9 @@ impl Mirror {
         &self,
         partition: u16,
         sku: Sku<'_>,
-        node: Option<NodeIx>,
+        about: About,
     ) -> Option<Availability> {
-        let seen = self.pane(partition)?.availability(sku, node)?;
+        let seen = self.pane(partition)?.availability(sku, about)?;
         self.meters.mirror().answered(MirrorAnswer::Availability);
         Some(seen)
     }

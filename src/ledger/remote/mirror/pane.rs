@@ -10,14 +10,14 @@ use super::reading::{Unreadable, read};
 use crate::clock::{Clock, Monotonic};
 use crate::domain::command::{CommandKey, Reserve};
 use crate::domain::hash::Hasher;
-use crate::domain::{NodeIx, Refusal, Sku, UnixMillis};
-use crate::ledger::Availability;
+use crate::domain::{Refusal, Sku, UnixMillis};
 use crate::ledger::embedded::Retention;
 use crate::ledger::embedded::replica::{Replica, Unfit};
 use crate::ledger::policy::PolicyInForce;
 use crate::ledger::remote::feed::Caller;
 use crate::ledger::remote::script::Keys;
 use crate::ledger::remote::wire::reply::BatchReply;
+use crate::ledger::{About, Availability};
 
 /// How much more than an even share of the records one partition may have.
 const SHARES_MAX: u64 = 2;
@@ -86,26 +86,33 @@ impl Pane {
     /// store decides by another policy than this, it is asked.
     pub(super) fn refusal(&self, key: CommandKey, reserve: &Reserve<'_>) -> Option<Seen<Refusal>> {
         self.look(|by| {
-            let policy = self.feed.policy();
-            let is_same = || self.replica.policy() == policy;
-            // Before and after: it may be changed meanwhile.
-            let refusal = is_same().then(|| self.replica.refusal(reserve, by))?;
-            let refusal = refusal.ok()?.filter(|_| is_same())?;
+            let refusal = self.by_its_policy(|| self.replica.refusal(reserve, by).ok()?)?;
             let is_known = self.replica.knows(key.id).ok()?;
             (!is_known).then_some(refusal)
         })
     }
 
     /// What may be promised of a SKU; `None`: the store knows.
-    pub(super) fn availability(&self, sku: Sku<'_>, node: Option<NodeIx>) -> Option<Availability> {
+    pub(super) fn availability(&self, sku: Sku<'_>, about: About) -> Option<Availability> {
         let seen = self.look(|by| {
-            let look = |stock: &_| Availability::of(stock, node, UnixMillis::default());
-            self.replica.look(sku, by, look).ok()?
+            if about.channel.is_none() {
+                return self.replica.availability(sku, about, by).ok()?;
+            }
+            self.by_its_policy(|| self.replica.availability(sku, about, by).ok()?)
         })?;
         Some(Availability {
             as_of: seen.as_of,
             ..seen.value
         })
+    }
+
+    /// What is found while the replica goes by the policy that the store decides by.
+    fn by_its_policy<T>(&self, find: impl FnOnce() -> Option<T>) -> Option<T> {
+        let policy = self.feed.policy();
+        let is_same = || self.replica.policy() == policy;
+        // Before and after: it may be changed meanwhile.
+        let found = is_same().then(find)?;
+        found.filter(|_| is_same())
     }
 
     fn look<T>(&self, look: impl FnMut(UnixMillis) -> Option<T>) -> Option<Seen<T>> {

@@ -16,7 +16,9 @@ use redis::Cmd;
 use super::format::Packed;
 use super::wire::policy::version;
 use super::{RemoteLedger, senseless};
-use crate::domain::UnixMillis;
+use crate::domain::command::{Command, Keyed, Reserve};
+use crate::domain::decide;
+use crate::domain::{HoldTtl, UnixMillis};
 use crate::ledger::LedgerError;
 use crate::ledger::policy::{PolicyInForce, PolicyVersion};
 
@@ -100,6 +102,51 @@ impl RemoteLedger {
         Ok(policy)
     }
 
+    /// The policy that a partition decides by which told this version. One that is behind will
+    /// have the one that is known in a moment.
+    pub(super) async fn policy_of(
+        &self,
+        number: u64,
+    ) -> Result<Option<Arc<PolicyInForce>>, LedgerError> {
+        let known = self.policy.get();
+        if number_of(known.as_deref()) >= number {
+            return Ok(known);
+        }
+        self.learn_policy(number).await
+    }
+
+    /// A reservation whose caller named no time, with the time that a campaign gives it, as far as
+    /// this instance has heard of campaigns; `None` for anything else. The command is known again
+    /// by what its caller said.
+    pub(super) fn timed<'a>(&self, keyed: &Keyed<'a>) -> Option<Keyed<'a>> {
+        let Command::Reserve(reserve) = &keyed.command else {
+            return None;
+        };
+        let HoldTtl::Default(usual) = reserve.ttl else {
+            return None;
+        };
+        let policy = self.policy.get()?;
+        let ttl = decide::hold_ttl(reserve, Some(&policy.policy), self.now());
+        let timed = Reserve {
+            ttl: HoldTtl::Default(ttl),
+            ..reserve.clone()
+        };
+        (ttl != usual).then(|| Keyed {
+            key: keyed.key,
+            command: Command::Reserve(timed),
+        })
+    }
+
+    /// All commands with those times; `None` where there are none.
+    pub(super) fn all_timed<'a>(&self, commands: &[Keyed<'a>]) -> Option<Vec<Keyed<'a>>> {
+        let timed: Vec<_> = commands.iter().map(|keyed| self.timed(keyed)).collect();
+        timed.iter().any(Option::is_some).then(|| {
+            let all = timed.into_iter().zip(commands);
+            all.map(|(timed, keyed)| timed.unwrap_or_else(|| keyed.clone()))
+                .collect()
+        })
+    }
+
     /// Has reads and the mirror go by a policy.
     fn adopt(&self, policy: Option<Arc<PolicyInForce>>) {
         if let Some(on) = &self.mirror {
@@ -140,11 +187,17 @@ impl RemoteLedger {
     pub async fn policy_versions(&self) -> Result<Vec<PolicyVersion>, LedgerError> {
         let submitted = self.batcher.submit(Packed::expire().to(AUTHORITY)).await?;
         let last = submitted.0.header().policy;
+        let mut versions = self.kept_policies().await?;
+        versions.retain(|of| of.version <= last);
+        Ok(versions)
+    }
+
+    /// The last versions, newest first, as they are kept now.
+    pub(super) async fn kept_policies(&self) -> Result<Vec<PolicyVersion>, LedgerError> {
         let mut ask = redis::cmd("HGETALL");
         ask.arg(self.partitions.keys(AUTHORITY)?.versions());
         let kept: HashMap<u64, Bytes> = self.ask_authority(&ask).await?;
-        let shown = kept.iter().filter(|(number, _)| **number <= last);
-        let versions = shown.map(|(number, kept)| version(*number, kept));
+        let versions = { kept.iter() }.map(|(number, kept)| version(*number, kept));
         let mut versions: Vec<_> = versions.collect::<Result<_, _>>().map_err(senseless)?;
         versions.sort_unstable_by_key(|of| std::cmp::Reverse(of.version));
         Ok(versions)

@@ -339,4 +339,5 @@ fn put_settings(w: &mut Writer, key: CommandKey, put: &PutSettings<'_>) {
         Some(low_water) => w.bytes(&water::pack(low_water)),
     }
     w.int(put.if_version.map_or(-1, i64::from));
+    w.bytes(put.over.unwrap_or_default().as_bytes());
 }

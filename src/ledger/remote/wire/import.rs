@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::command::{CHANNEL_LETTER, NODE_LETTER, reference_field};
-use super::kept;
 use super::pack::Writer;
+use super::{kept, policy};
 use crate::domain::UnixMillis;
 use crate::domain::command::CommandKey;
 use crate::ledger::export::{Answer, BadItem, Head, Held, Line, Name, Sku};
 use crate::ledger::names::DEFAULT_NODE;
+use crate::ledger::policy::PolicyVersion;
 
 /// What goes into a partition with one call.
 #[derive(Debug, Default)]
@@ -20,6 +21,9 @@ pub struct Part {
     signposts: Flat,
     /// Channel and reference, id, when it was made, sequence.
     references: Flat,
+    /// Fields of the policy, and the versions that are kept.
+    policy: Flat,
+    versions: Flat,
     /// Ids by deadline: an entry of the index for all of a deadline.
     deadlines: BTreeMap<i64, Vec<u8>>,
     bytes: usize,
@@ -177,6 +181,21 @@ impl Part {
         Ok(key)
     }
 
+    /// Adds a field of the policy.
+    pub fn policy(&mut self, (field, value): &policy::Field) {
+        self.bytes += field.len() + value.len();
+        self.policy.text(field);
+        self.policy.text(value);
+    }
+
+    /// Adds a version of the policy.
+    pub fn version(&mut self, version: &PolicyVersion) {
+        let kept = policy::kept_version(version);
+        self.bytes += kept.len();
+        self.versions.text(version.version.to_string().as_bytes());
+        self.versions.text(&kept);
+    }
+
     /// As the script takes it.
     pub fn pack(&self) -> Vec<u8> {
         let mut w = Writer::default();
@@ -193,6 +212,8 @@ impl Part {
             w.bytes(deadline.to_string().as_bytes());
             w.bytes(ids);
         }
+        self.policy.put(&mut w);
+        self.versions.put(&mut w);
         w.0
     }
 }
@@ -219,6 +240,8 @@ pub struct Made<'h> {
     pub schema: u32,
     /// Partitions of the ledger.
     pub partitions: u16,
+    /// The version of its policy; 0: there is none.
+    pub policy: u64,
 }
 
 impl Counts {
@@ -265,6 +288,9 @@ impl Counts {
             ("now", head.now_ms.max(0).to_string()),
             ("open", self.open_lines.to_string()),
         ];
+        if made.policy > 0 {
+            fields.push(("policy", made.policy.to_string()));
+        }
         if made.has_signposts {
             fields.push(("moved", head.now_ms.max(0).to_string()));
         }

@@ -104,6 +104,7 @@ pub(super) fn stock(stock: &Stock) -> Vec<u8> {
         out.units(place.on_hand);
         out.units(place.unavailable);
         out.units(place.pinned);
+        out.put(4, u64::from(place.counted));
     }
     out.0
 }
@@ -298,9 +299,13 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
         Body::Acted(acted) => put_acted(&mut w, acted),
         Body::StockChanged(changed) => put_changed(&mut w, changed),
         Body::SettingsPut {
-            sku, before, after, ..
+            sku,
+            before,
+            after,
+            over,
+            ..
         } => {
-            w.array(4);
+            w.array(5);
             w.int(SETTLED);
             w.bytes(sku.as_bytes());
             for found in [*before, *after] {
@@ -311,6 +316,7 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
                 w.bytes(&water::pack(found.low_water));
                 w.uint(u64::from(found.version));
             }
+            w.bytes(over.as_bytes());
             ANSWER
         }
         Body::Refused { refusal, .. } => {

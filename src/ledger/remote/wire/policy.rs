@@ -7,7 +7,7 @@ use super::pack::{Reader, Writer};
 use super::reply::BatchReply;
 use super::result::Outcome;
 use crate::domain::policy::{
-    Against, Amount, EntryLimit, Every, Parts, Policy, Protection, Schedule,
+    Against, Amount, CampaignTerms, EntryLimit, Every, Parts, Policy, Protection, Schedule,
 };
 use crate::domain::{Units, UnixMillis};
 use crate::ledger::policy::PolicyVersion;
@@ -39,7 +39,10 @@ pub fn fields(policy: &Policy) -> Vec<Field> {
         .map(|(number, of)| (numbered('r', number), schedule(of)));
     let rules =
         { parts.limits.iter().enumerate() }.map(|(number, of)| (numbered('l', number), rule(of)));
-    let named = skus.chain(prefixes).chain(classes);
+    let frozen = { parts.frozen.iter().enumerate() }
+        .filter(|(_, of)| !of.is_empty())
+        .map(|(number, of)| (numbered('f', number), frozen(of)));
+    let named = skus.chain(prefixes).chain(classes).chain(frozen);
     let all = std::iter::once(head).chain(named);
     all.chain(schedules).chain(rules).collect()
 }
@@ -78,6 +81,18 @@ fn schedule(schedule: &Schedule) -> Vec<u8> {
         w.int(rule.until.0.min(EXACT_MAX));
         w.int(rule.every.map_or(0, Every::as_millis));
         w.bytes(rule.limits.to_string().as_bytes());
+    }
+    w.0
+}
+
+/// From when until when which campaign forbids edits.
+fn frozen(campaigns: &[&CampaignTerms]) -> Vec<u8> {
+    let mut w = Writer::default();
+    w.array(3 * campaigns.len());
+    for campaign in campaigns {
+        w.int(campaign.from.0);
+        w.int(campaign.until.0.min(EXACT_MAX));
+        w.bytes(campaign.name.as_bytes());
     }
     w.0
 }

@@ -126,7 +126,7 @@ pub fn stock(bytes: &[u8]) -> Result<Stock, Malformed> {
             on_hand: from.units()?,
             unavailable: from.units()?,
             pinned: from.units()?,
-            counted: 0,
+            counted: u32::try_from(from.next::<4>()?).or(Err(Malformed))?,
         });
     }
     let stock = Stock::from_parts(nodes, held, committed, settings, uses, version);

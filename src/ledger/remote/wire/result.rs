@@ -288,6 +288,6 @@ fn settled<'a>(key: CommandKey, r: &mut Reader<'a>) -> Result<Body<'a>, Malforme
         sku,
         before: next()?,
         after: next()?,
-        over: "",
+        over: r.text()?,
     })
 }
