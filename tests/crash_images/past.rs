@@ -5,11 +5,11 @@ use std::sync::Arc;
 use holdfast::blocking::wait_for;
 use holdfast::clock::Clock;
 use holdfast::domain::policy::Document;
-use holdfast::domain::{Refusal, ReservationId, Sku, UnixMillis, Verdict};
+use holdfast::domain::{Refusal, ReservationId, Sku, Units, UnixMillis, Verdict};
 use holdfast::engine::{Engine, EngineConfig, OpenError};
-use holdfast::ledger::Answer;
 use holdfast::ledger::embedded::journal::JournalConfig;
 use holdfast::ledger::embedded::storage::sim::{Files, SimStorage};
+use holdfast::ledger::{Answer, StockView};
 use holdfast::telemetry::Meters;
 use tokio::runtime::{Builder, Runtime};
 
@@ -249,6 +249,18 @@ fn current_policy(past: &Past, engine: &Engine, acknowledged: u64) -> Result<u64
         .ok_or_else(|| format!("policy {current} is not what was put"))
 }
 
+/// What must be there of a stock: on hand, held, committed, version, whether it is low and suspended.
+fn counters(view: &StockView) -> (Units, Units, Units, u64, bool, bool) {
+    (
+        view.on_hand,
+        view.held,
+        view.committed,
+        view.version,
+        view.low,
+        view.suspended,
+    )
+}
+
 fn compare(past: &Past, engine: &Engine, acknowledged: u64) -> Result<(), String> {
     let runtime: Runtime = Builder::new_current_thread().build().unwrap();
     let settle = |key: &str| runtime.block_on(engine.settle(key)).unwrap();
@@ -292,27 +304,11 @@ fn compare(past: &Past, engine: &Engine, acknowledged: u64) -> Result<(), String
     model.expire_all(past.end);
     for sku in SKUS {
         let found = wait_for(engine.stock(Sku::new(sku).unwrap())).unwrap();
-        let found = found.map(|view| {
-            (
-                view.on_hand,
-                view.held,
-                view.committed,
-                view.version,
-                view.low,
-                view.suspended,
-            )
-        });
         let expected = model.stock(sku);
-        let expected = expected.map(|view| {
-            (
-                view.on_hand,
-                view.held,
-                view.committed,
-                view.version,
-                view.low,
-                view.suspended,
-            )
-        });
+        let (found, expected) = (
+            found.as_ref().map(counters),
+            expected.as_ref().map(counters),
+        );
         if found != expected {
             return Err(format!("stock of {sku}: {found:?}, should be {expected:?}"));
         }
