@@ -107,11 +107,13 @@ impl Case {
                 .unwrap_or(holdfast::domain::Units::MAX)
         });
         let (number, rank) = seat(self.channel);
-        let mut text = format!("{number} {rank} {supply} {} ", self.supply.free);
-        for of in &counted {
-            text += &format!("{} {} {} ", seat(of.channel).0, of.total(), of.moved);
-        }
-        text + &format!("{number} {} 0", self.taken)
+        let asked = format!("{number} {rank} {supply} {}", self.supply.free);
+        let uses = counted
+            .iter()
+            .map(|of| format!("{} {} {}", seat(of.channel).0, of.total(), of.moved));
+        let taken = format!("{number} {} 0", self.taken);
+        let all: Vec<String> = std::iter::once(asked).chain(uses).chain([taken]).collect();
+        all.join(" ")
     }
 }
 
