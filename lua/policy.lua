@@ -21,6 +21,7 @@ commands[PUT_POLICY] = function(at)
     and pack({ moment, cmds[at + 5], cmds[at + 6], cmds[at + 7], text })
   function swap_policy()
     call('PERSIST', STAGED)
+    call('UNLINK', POLICY)
     call('RENAME', STAGED, POLICY)
     if kept then call('HSET', VERSIONS, format('%d', version), kept) end
     if kept then call('HDEL', VERSIONS, format('%d', version - KEPT_VERSIONS)) end

@@ -10,7 +10,7 @@ local POLICY =
   KEYS[9]
 local NOWHERE, LAST = 65535, 65535
 local seats, rest, lengths, classes
-local of_prefix, rules, bound = {}, {}, {}
+local of_prefix, rules, bound, numbers, ranks = {}, {}, {}, {}, {}
 
 local function look_up()
   seats, rest, lengths = unpack(cmsgpack.unpack(call('HGET', POLICY, '/h')))
@@ -19,9 +19,13 @@ end
 
 -- The number of a channel in the tree, or -1, and its rank.
 local function seat_of(channel)
-  if channel * 4 + 4 > #seats then return -1, LAST end
-  local number, rank = unpack_integers('<I2I2', seats, channel * 4 + 1)
-  if number == NOWHERE then return -1, LAST end
+  local number = numbers[channel]
+  if number then return number, ranks[channel] end
+  local rank = LAST
+  number = NOWHERE
+  if channel * 4 + 4 <= #seats then number, rank = unpack_integers('<I2I2', seats, channel * 4 + 1) end
+  if number == NOWHERE then number, rank = -1, LAST end
+  numbers[channel], ranks[channel] = number, rank
   return number, rank
 end
 
@@ -65,7 +69,7 @@ local function rule_of(at)
   for i = 1, #schedules do
     local limits, window = scheduled(schedules[i])
     if limits then
-      rule = cmsgpack.unpack(call('HGET', POLICY, '/l' .. limits))
+      rule = prepare(cmsgpack.unpack(call('HGET', POLICY, '/l' .. limits)))
       rule.window = window
       break
     end
@@ -77,22 +81,17 @@ end
 -- What everybody uses of a stock in the window of a rule.
 local function charge_all(stock, rule)
   if stock.charged then settle_uses(stock) end
-  local text, uses, all_shipped, front = stock[USES], {}, 0, stock[OPEN]
+  local text, all_shipped, front = stock[USES], 0, stock[OPEN]
   local is_of_window = unpack_integers('<i6', text, 3) == rule.window
-  local function add_use(channel, open, shipped, moved)
-    local n = #uses
-    uses[n + 1] = seat_of(channel)
-    uses[n + 2], uses[n + 3] = min(open + shipped, UNITS_MAX), moved
+  local used, moved = no_sums(rule)
+  for at = USES_HEAD + 1, uses_bytes(text), USE_BYTES do
+    local channel, open, shipped, by = unpack_integers(USE_FORMAT, text, at)
+    if channel == stock[FRONT] then open, front = stock[OPEN], 0 end
+    if not is_of_window then shipped, by = 0, 0 end
+    charge(rule, used, moved, (seat_of(channel)), min(open + shipped, UNITS_MAX), by)
     all_shipped = add(all_shipped, shipped)
   end
-  for at = USES_HEAD + 1, uses_bytes(text), USE_BYTES do
-    local channel, open, shipped, moved = unpack_integers(USE_FORMAT, text, at)
-    if channel == stock[FRONT] then open, front = stock[OPEN], 0 end
-    if not is_of_window then shipped, moved = 0, 0 end
-    add_use(channel, open, shipped, moved)
-  end
-  if front > 0 then add_use(stock[FRONT], front, 0, 0) end
-  local used, moved = sums_of(rule, uses)
+  if front > 0 then charge(rule, used, moved, (seat_of(stock[FRONT])), front, 0) end
   stock.sums = { rule = rule, used = used, moved = moved, shipped = all_shipped }
 end
 
@@ -132,8 +131,7 @@ end
 
 -- Adds units that a channel holds to the sums.
 function policy.charge(sums, channel, units)
-  local seat = innermost(sums.rule, (seat_of(channel)))
-  if seat > 0 then sums.used[seat] = add(sums.used[seat], units) end
+  charge(sums.rule, sums.used, sums.moved, (seat_of(channel)), units, 0)
 end
 
 -- The campaign that forbids edits of a SKU, and until when; nil where none does.

@@ -10,26 +10,42 @@ local function add(a, b)
   return min(a + b, UNITS_MAX)
 end
 
+-- A rule as it is asked: with room for what is found out at each question, and places by number.
+local function prepare(rule)
+  rule.places, rule.path = {}, {}
+  rule.all, rule.before, rule.next_most, rule.next_largest = {}, {}, {}, {}
+  rule.is = {
+    used = {}, moved = {}, cap = {}, left = {}, kept = {}, binding = {}, core = {}, most = {},
+    largest = {},
+  }
+  return rule
+end
+
 -- The place of the innermost limit on a number; 0 where there is none.
 local function innermost(rule, number)
+  local known = rule.places[number]
+  if known then return known end
   local lows, first, at = rule[R_LOW], 1, #rule[R_LOW]
   while first <= at do
     local middle = floor((first + at) / 2)
     if lows[middle] <= number then first = middle + 1 else at = middle - 1 end
   end
   while at > 0 and rule[R_HIGH][at] <= number do at = rule[R_PARENT][at] end
+  rule.places[number] = at
   return at
 end
 
--- What each limit is charged with: of each use the number or -1, the units, and those that were moved.
-local function sums_of(rule, uses)
+-- What each limit is charged with: nothing yet.
+local function no_sums(rule)
   local used, moved = {}, {}
   for at = 1, #rule[R_LOW] do used[at], moved[at] = 0, 0 end
-  for i = 1, #uses, 3 do
-    local at = innermost(rule, uses[i])
-    if at > 0 then used[at], moved[at] = add(used[at], uses[i + 1]), moved[at] + uses[i + 2] end
-  end
   return used, moved
+end
+
+-- Charges the innermost limit on a number with units, and with those that were moved to it.
+local function charge(rule, used, moved, number, units, by)
+  local at = innermost(rule, number)
+  if at > 0 then used[at], moved[at] = add(used[at], units), moved[at] + by end
 end
 
 -- An amount in units. The product of a quantity and a share is not exact in a Lua number: the
@@ -55,9 +71,9 @@ end
 -- below. Innermost first: whatever is below an entry is settled when its turn comes.
 local function settle(rule, charged, shifted, supply, rank)
   local parents, caps, keeps, against = rule[R_PARENT], rule[R_CAP], rule[R_KEPT], rule[R_AGAINST]
-  local is = { used = {}, cap = {}, left = {}, kept = {}, binding = {}, core = {}, largest = {} }
-  local used, left, binding, core = is.used, is.left, is.binding, is.core
-  local moved, most, largest = {}, {}, is.largest
+  local is = rule.is
+  local used, moved, left, binding, core = is.used, is.moved, is.left, is.binding, is.core
+  local most, largest = is.most, is.largest
   for at = 1, #parents do
     used[at], moved[at], binding[at], core[at] = charged[at], shifted[at], 0, 0
     most[at], largest[at] = 0, 1
@@ -83,7 +99,6 @@ local function settle(rule, charged, shifted, supply, rank)
       most[above], largest[above] = larger(most[above], largest[above], most[at], largest[at])
     end
   end
-  is.most = most
   return is
 end
 
@@ -94,11 +109,12 @@ local function allowed(rule, charged, shifted, supply, number, rank, free)
   if #parents == 0 then return nil end
   local is = settle(rule, charged, shifted, supply, rank)
   local left, core = is.left, is.core
-  local path, levels, at = {}, 0, innermost(rule, number)
+  local path, levels, at = rule.path, 0, innermost(rule, number)
   if at > 0 then levels = depths[at] + 1 end
+  path[levels + 1] = nil
   for level = levels, 1, -1 do path[level], at = at, parents[at] end
   -- What is next to the path: needs of all, of those before it, and the largest of them.
-  local all, before, most, largest = {}, {}, {}, {}
+  local all, before, most, largest = rule.all, rule.before, rule.next_most, rule.next_largest
   for level = 1, levels + 1 do all[level], before[level], most[level], largest[level] = 0, 0, 0, 1 end
   for place = 1, #parents do
     local level = depths[place] + 1

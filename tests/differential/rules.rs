@@ -21,14 +21,14 @@ const ASKED: &str = concat!(
     "local UNITS_MAX, BY_CAP, BY_PROTECTION = 1000000000000, 5, 6\n",
     include_str!("../../lua/lib/rule.lua"),
     "
-local rooms = {}
+local rooms, rule = {}, prepare(cmsgpack.unpack(ARGV[1]))
 for i = 2, #ARGV do
   local uses = {}
   for text in string.gmatch(ARGV[i], '%S+') do uses[#uses + 1] = tonumber(text) end
   local number, rank, supply, free =
     table.remove(uses, 1), table.remove(uses, 1), table.remove(uses, 1), table.remove(uses, 1)
-  local rule = cmsgpack.unpack(ARGV[1])
-  local used, moved = sums_of(rule, uses)
+  local used, moved = no_sums(rule)
+  for u = 1, #uses, 3 do charge(rule, used, moved, uses[u], uses[u + 1], uses[u + 2]) end
   local room, limit, at, units, count =
     allowed(rule, used, moved, supply, number, rank, free)
   rooms[#rooms + 1] = room
@@ -107,11 +107,13 @@ impl Case {
                 .unwrap_or(holdfast::domain::Units::MAX)
         });
         let (number, rank) = seat(self.channel);
-        let mut text = format!("{number} {rank} {supply} {} ", self.supply.free);
-        for of in &counted {
-            text += &format!("{} {} {} ", seat(of.channel).0, of.total(), of.moved);
-        }
-        text + &format!("{number} {} 0", self.taken)
+        let asked = format!("{number} {rank} {supply} {}", self.supply.free);
+        let uses = counted
+            .iter()
+            .map(|of| format!("{} {} {}", seat(of.channel).0, of.total(), of.moved));
+        let taken = format!("{number} {} 0", self.taken);
+        let all: Vec<String> = std::iter::once(asked).chain(uses).chain([taken]).collect();
+        all.join(" ")
     }
 }
 
