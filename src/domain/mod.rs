@@ -21,6 +21,7 @@ pub mod ids;
 pub mod line;
 pub mod percent;
 pub mod policy;
+pub mod settings;
 pub mod stock;
 pub mod time;
 pub mod units;

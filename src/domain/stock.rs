@@ -12,47 +12,7 @@ use super::units::Units;
 use super::uses::{Charge, Uses};
 use super::verdict::{BoundBy, Limit};
 
-/// Units to keep back; no caller may hold them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Safety {
-    /// That many.
-    Units(Units),
-    /// That share of what is on hand, in basis points (500 = 5 %), rounded up.
-    Percent(u16),
-}
-
-/// Whether new holds are accepted. Confirm, release and ship always are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Selling {
-    /// On sale.
-    On,
-    /// No new holds.
-    Suspended,
-}
-
-/// Settings of one SKU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
-    /// Units to keep back.
-    pub safety: Safety,
-    /// On sale or not.
-    pub selling: Selling,
-    /// Threshold of available units at or under which the SKU is low.
-    pub low_water: Option<Units>,
-    /// Counts the changes of these settings; the entity tag of the API.
-    pub version: u32,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            safety: Safety::Units(Units::ZERO),
-            selling: Selling::On,
-            low_water: None,
-            version: 0,
-        }
-    }
-}
+pub use super::settings::{Safety, Selling, Settings};
 
 /// What one node has of a SKU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +25,8 @@ pub struct NodeStock {
     pub unavailable: Units,
     /// Open units of lines pinned here.
     pub pinned: Units,
+    /// When its units were last set, in seconds since 1970; 0: never.
+    pub counted: u32,
 }
 
 impl NodeStock {
@@ -75,6 +37,7 @@ impl NodeStock {
             on_hand: Units::ZERO,
             unavailable: Units::ZERO,
             pinned: Units::ZERO,
+            counted: 0,
         }
     }
 
@@ -496,6 +459,13 @@ impl Stock {
         let uses = &mut self.rest.get_or_insert_default().uses;
         uses.move_share((from, to), units, window)?;
         self.version = self.version.checked_add(1).ok_or(Inconsistent)?;
+        Ok(())
+    }
+
+    /// Notes that what a node has was set, not changed by a difference.
+    pub fn note_count(&mut self, node: NodeIx, at: UnixMillis) -> Result<(), Inconsistent> {
+        let seconds = u32::try_from(at.0.div_euclid(1_000));
+        self.place(node)?.counted = seconds.unwrap_or_default();
         Ok(())
     }
 

@@ -318,8 +318,7 @@ pub struct PinBody<'a> {
     pub lines: Option<List<LineBody<'a>>>,
 }
 
-/// Body of a stock call with items of one kind. The document has one schema for each kind, see
-/// [`StockSetBody`] and its neighbours.
+/// Body of a stock call with items of one kind; each kind has its schema, see [`StockSetBody`].
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields, bound(deserialize = "T: Element<'de>"))]
 pub struct StockBody<'a, T> {
@@ -460,9 +459,8 @@ pub struct SettingsBody<'a> {
     #[serde(default)]
     #[schema(value_type = Option<u64>)]
     pub low_water: Given<Num>,
-    /// Why the freeze of a campaign is overridden; without it a campaign that has frozen the SKU
-    /// keeps the settings as they are.
-    #[serde(borrow)]
+    /// Why the freeze of a campaign is overridden.
+    #[serde(borrow, rename = "override")]
     #[schema(value_type = Option<String>, max_length = 200)]
     pub over: Option<Text<'a>>,
 }

@@ -94,7 +94,7 @@ pub fn write(json: &mut Json, event: &Event<'_>, names: Names<'_>) {
             render::settings_members(json, after);
             json.raw(r#"},"version":"#).number(after.version);
             if !over.is_empty() {
-                json.raw(r#","over":"#).text(over);
+                json.raw(r#","override":"#).text(over);
             }
         }
         Body::SharesMoved(moved) => write_shares(json, moved, names),

@@ -11,6 +11,7 @@ pub mod app;
 mod atp_answers;
 pub mod body;
 pub mod calls;
+pub mod campaign_answers;
 pub mod catalog;
 pub mod conn;
 pub mod dto;

@@ -13,10 +13,10 @@ use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Ref, Required, Response, ResponseBuilder};
 
-use crate::http::calls::{Answer, CALLS, Call, Place};
+use crate::http::calls::{self, Answer, Call, Place};
 use crate::http::catalog::Kind;
 use crate::http::routes::deficits;
-use crate::http::{answers, dto, dto_inbound, dto_policy, policy_answers};
+use crate::http::{answers, campaign_answers, dto, dto_inbound, dto_policy, policy_answers};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -60,6 +60,8 @@ use crate::http::{answers, dto, dto_inbound, dto_policy, policy_answers};
         answers::DeficitPage,
         answers::DeficitReleases,
         deficits::ReleaseBody<'static>,
+        campaign_answers::Campaigns,
+        campaign_answers::Preflight,
         dto_policy::RollbackBody<'static>,
         dto_policy::SharesBody<'static>,
         policy_answers::ShareMoves,
@@ -188,7 +190,7 @@ fn failures(call: &Call) -> Vec<(String, Response)> {
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut api = Components::openapi();
     env!("CARGO_PKG_VERSION").clone_into(&mut api.info.version);
-    for call in CALLS {
+    for call in calls::all() {
         let mut operation = OperationBuilder::new()
             .tag(call.tag)
             .summary(Some(call.summary))
@@ -258,7 +260,7 @@ mod tests {
             .copied()
             .filter(|path| !pages.contains(path))
             .collect();
-        let documented: BTreeSet<&str> = CALLS.iter().map(|call| call.path).collect();
+        let documented: BTreeSet<&str> = calls::all().map(|call| call.path).collect();
         assert_eq!(routed, documented);
     }
 

@@ -8,6 +8,7 @@
     reason = "test code: a failure is a panic, and speed does not matter"
 )]
 
+mod campaigns;
 mod connections;
 mod crowd;
 mod deficits;

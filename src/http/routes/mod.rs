@@ -2,6 +2,7 @@
 //! the answer.
 
 pub mod atp;
+pub mod campaigns;
 pub mod deficits;
 pub mod events;
 pub mod inbound;
@@ -29,13 +30,10 @@ use crate::http::request;
 /// functions.
 pub fn router(app: Arc<App>) -> Router {
     let without_query = Router::new()
+        .merge(policy_routes())
         .route("/v1/atp", post(atp::bulk_route))
         .route("/v1/inbound/receipts", post(inbound::receive_route))
-        .route("/v1/policy/rollback", post(policy::rollback_route))
-        .route("/v1/policy/versions", get(policy::versions_route))
-        .route("/v1/policy/versions/{version}", get(policy::version_route))
         .route("/v1/reservations/{id}", get(reservations::get_route))
-        .route("/v1/shares/moves", post(shares::move_route))
         .route("/v1/skus/{sku}", get(skus::get_route).put(skus::put_route))
         .route("/v1/stock", post(stock::set_route))
         .route("/v1/stock/adjustments", post(stock::adjust_route))
@@ -53,6 +51,10 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/problems/{code}", get(ops::problem))
         .route("/readyz", get(ops::readyz))
         .route("/v1/atp/{sku}", get(atp::get_route))
+        .route(
+            "/v1/campaigns/{name}/preflight",
+            get(campaigns::preflight_route).post(campaigns::preflight_of_route),
+        )
         .route("/v1/deficits", get(deficits::list_route))
         .route("/v1/deficits/{sku}", get(deficits::get_route))
         .route("/v1/deficits/{sku}/release", post(deficits::release_route))
@@ -96,6 +98,16 @@ pub fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
+/// The calls about the policy that take nothing in the query.
+fn policy_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/v1/campaigns", get(campaigns::list_route))
+        .route("/v1/policy/rollback", post(policy::rollback_route))
+        .route("/v1/policy/versions", get(policy::versions_route))
+        .route("/v1/policy/versions/{version}", get(policy::version_route))
+        .route("/v1/shares/moves", post(shares::move_route))
+}
+
 /// The paths of the router, in its order.
 pub const ROUTES: &[&str] = &[
     "/",
@@ -109,6 +121,8 @@ pub const ROUTES: &[&str] = &[
     "/readyz",
     "/v1/atp",
     "/v1/atp/{sku}",
+    "/v1/campaigns",
+    "/v1/campaigns/{name}/preflight",
     "/v1/deficits",
     "/v1/deficits/{sku}",
     "/v1/deficits/{sku}/release",

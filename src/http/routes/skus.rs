@@ -77,7 +77,7 @@ pub async fn put(app: &App, sku: &str, headers: &HeaderMap, body: &[u8]) -> Resu
         )),
     };
     let over = body.over.as_ref();
-    let over = parse::bounded(&mut issues, format_args!("/over"), over, TEXT_BYTES_MAX);
+    let over = parse::bounded(&mut issues, format_args!("/override"), over, TEXT_BYTES_MAX);
     issues.check()?;
     let if_version = match precondition {
         IfMatch::Any => None,

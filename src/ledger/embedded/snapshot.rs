@@ -140,6 +140,7 @@ fn put_stock(w: &mut Writer<'_>, watermark: u64, shard: &StockShard) {
             w.units(node.on_hand);
             w.units(node.unavailable);
             w.units(node.pinned);
+            w.number(u64::from(node.counted));
         }
         put_uses(w, stock.uses());
         put_calendar(w, stock.calendar());
@@ -244,6 +245,7 @@ pub(super) fn get_stock<'a, E: From<BadRecord>>(
                 on_hand: r.units()?,
                 unavailable: r.units()?,
                 pinned: r.units()?,
+                counted: r.narrow()?,
             });
         }
         let uses = get_uses(&mut r)?;

@@ -42,8 +42,14 @@ impl EmbeddedLedger {
             Ok(places) => places,
         };
         for place in &places {
+            let is_count = matches!(command.change, StockChange::Set(_));
             self.change_locked(&mut stock, place.sku, |stock| {
-                stock.set_node(place.before.node, place.on_hand, place.unavailable)
+                let node = place.before.node;
+                stock.set_node(node, place.on_hand, place.unavailable)?;
+                if is_count {
+                    stock.note_count(node, now)?;
+                }
+                Ok(())
             })?;
         }
         let body = StockChanged {

@@ -104,6 +104,7 @@ impl Model {
             on_hand: units(place.on_hand),
             unavailable: units(place.apart),
             pinned: units(self.pinned(sku, *node)),
+            counted: 0,
         });
         let nodes = nodes.filter(|n| *n != NodeStock::empty(n.node)).collect();
         let available = self.available(sku);

@@ -8,6 +8,7 @@
 pub(super) mod bytes;
 pub(super) mod inbound;
 mod refusal;
+mod settings;
 mod shares;
 mod stock;
 #[cfg(test)]
@@ -16,14 +17,14 @@ mod tests;
 use smallvec::SmallVec;
 
 use self::bytes::{Reader, Writer};
+pub(super) use self::settings::{get_settings, put_settings};
 use super::super::Position;
 use super::super::event::{
     Acted, ActedLine, Body, Event, EventPage, Reserved, ReservedLine, VerbKind,
 };
 use crate::domain::command::CommandKey;
 use crate::domain::line::Move;
-use crate::domain::stock::{Safety, Selling};
-use crate::domain::{ChannelIx, Day, Line, NodeIx, ReservationId, Settings, UnixMillis};
+use crate::domain::{ChannelIx, Day, Line, NodeIx, ReservationId, UnixMillis};
 
 /// The bytes are not a record of this format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -430,44 +431,5 @@ pub(super) fn get_acted<'a>(r: &mut Reader<'a>) -> Result<Acted<'a>, BadRecord> 
         created_at,
         deadline,
         lines,
-    })
-}
-
-pub(super) fn put_settings(w: &mut Writer<'_>, settings: Settings) {
-    match settings.safety {
-        Safety::Units(units) => {
-            w.byte(1);
-            w.units(units);
-        }
-        Safety::Percent(basis_points) => {
-            w.byte(2);
-            w.number(u64::from(basis_points));
-        }
-    }
-    w.byte(match settings.selling {
-        Selling::On => 1,
-        Selling::Suspended => 2,
-    });
-    w.maybe_units(settings.low_water);
-    w.number(u64::from(settings.version));
-}
-
-pub(super) fn get_settings(r: &mut Reader<'_>) -> Result<Settings, BadRecord> {
-    let safety = match r.byte()? {
-        1 => Safety::Units(r.units()?),
-        2 => Safety::Percent(r.narrow()?),
-        _ => return Err(BadRecord),
-    };
-    let selling = match r.byte()? {
-        1 => Selling::On,
-        2 => Selling::Suspended,
-        _ => return Err(BadRecord),
-    };
-    let low_water = r.maybe_units()?;
-    Ok(Settings {
-        safety,
-        selling,
-        low_water,
-        version: r.narrow()?,
     })
 }

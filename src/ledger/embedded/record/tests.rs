@@ -4,10 +4,12 @@ use smallvec::smallvec;
 
 use super::*;
 use crate::domain::policy::Amount;
+use crate::domain::stock::{Safety, Selling};
 use crate::domain::verdict::{BoundBy, Excess, Frozen, Limit, Refusal, Shortage, Stale};
-use crate::domain::{Inbound, InboundKind, Units};
+use crate::domain::{Inbound, InboundKind, Settings, Units};
 use crate::ledger::event::{
-    InboundChanged, InboundItem, InboundVerb, StockChanged, StockItem, StockVerb,
+    InboundChanged, InboundItem, InboundVerb, ShareMove, SharesMoved, StockChanged, StockItem,
+    StockVerb,
 };
 
 fn units(n: u64) -> Units {

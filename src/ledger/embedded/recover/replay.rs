@@ -14,7 +14,7 @@ use crate::domain::{ChannelIx, Charge, Day, ReservationId, Stock, Ttl, Units, Un
 use crate::ledger::Position;
 use crate::ledger::answer::held_line;
 use crate::ledger::event::{
-    Acted, ActedLine, Body, Event, InboundItem, Reserved, ShareMove, StockItem,
+    Acted, ActedLine, Body, Event, InboundItem, Reserved, ShareMove, StockItem, StockVerb,
 };
 use crate::ledger::names::Names;
 
@@ -50,10 +50,11 @@ impl State {
             } => self.replay_expired(sequence, (*id, *line), sku, *units, loading),
             Body::StockChanged(changed) => {
                 self.keep_event(event, changed.key, loading)?;
+                let counted = (changed.verb == StockVerb::Set).then_some(event.at);
                 let items = changed.items.iter();
                 items
                     .into_iter()
-                    .try_for_each(|item| self.replay_item(sequence, item, loading))
+                    .try_for_each(|item| self.replay_item(sequence, item, counted, loading))
             }
             Body::SettingsPut {
                 key, sku, after, ..
@@ -391,6 +392,7 @@ impl State {
         &self,
         sequence: u64,
         item: &StockItem<'_>,
+        counted: Option<UnixMillis>,
         loading: &mut Loading,
     ) -> Result<(), OpenError> {
         self.replay_stock(sequence, item.sku, loading, |stock| {
@@ -399,7 +401,11 @@ impl State {
             if (before.on_hand, before.unavailable) != expected {
                 return Err(OpenError::Damaged(format!("stock of {} differs", item.sku)));
             }
-            Ok(stock.set_node(item.node, item.on_hand, item.unavailable)?)
+            stock.set_node(item.node, item.on_hand, item.unavailable)?;
+            if let Some(at) = counted {
+                stock.note_count(item.node, at)?;
+            }
+            Ok(())
         })
     }
 }

@@ -114,6 +114,7 @@ pub fn stock(bytes: &[u8]) -> Result<Stock, Malformed> {
             on_hand: from.units()?,
             unavailable: from.units()?,
             pinned: from.units()?,
+            counted: 0,
         });
     }
     let stock = Stock::from_parts(nodes, held, committed, settings, uses, version);
