@@ -21,20 +21,6 @@ pub struct AtpLimits {
     pub node: Option<u64>,
     /// What binds: `stock`, `later`, `safety`, `cap`, `protection`, `node` or `suspended`.
     pub limit: String,
-}
-
-/// What may be promised for a day and those that follow, until the next one listed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AtpDate {
-    /// The day, UTC.
-    #[schema(format = Date)]
-    pub date: String,
-    /// The most that one more line may take whose caller takes it by then.
-    pub available: u64,
-    /// What binds: `stock`, `inbound`, `later`, `safety`, `cap`, `protection`, `node` or
-    /// `suspended`.
-    pub limit: String,
     /// The cap of the channel asked for, in units; this and what follows only where a rule is in
     /// force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,6 +37,20 @@ pub struct AtpDate {
     /// What keeps it from more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound: Option<Bound>,
+}
+
+/// What may be promised for a day and those that follow, until the next one listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AtpDate {
+    /// The day, UTC.
+    #[schema(format = Date)]
+    pub date: String,
+    /// The most that one more line may take whose caller takes it by then.
+    pub available: u64,
+    /// What binds: `stock`, `inbound`, `later`, `safety`, `cap`, `protection`, `node` or
+    /// `suspended`.
+    pub limit: String,
 }
 
 /// What may be promised of a SKU now.

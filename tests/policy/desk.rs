@@ -1,7 +1,7 @@
 //! A whole engine in memory, and what the tests ask of it.
 
-use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use holdfast::blocking::wait_for;
 use holdfast::clock::Clock;
@@ -25,7 +25,7 @@ pub(crate) struct Desk {
     pub(crate) storage: SimStorage,
     pub(crate) clock: Clock,
     pub(crate) engine: Engine,
-    tries: Cell<u64>,
+    tries: AtomicU64,
 }
 
 pub(crate) fn config(clock: &Clock) -> EngineConfig {
@@ -45,7 +45,7 @@ impl Desk {
             storage,
             clock,
             engine,
-            tries: Cell::default(),
+            tries: AtomicU64::default(),
         }
     }
 
@@ -166,9 +166,7 @@ impl Desk {
 
     /// A number that was not there before. Also after a restart, since the keys are kept.
     fn next(&self) -> u64 {
-        let next = self.tries.get() + 1;
-        self.tries.set(next);
-        next
+        self.tries.fetch_add(1, Ordering::Relaxed) + 1
     }
 }
 

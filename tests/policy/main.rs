@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
 mod campaigns;
+mod crowd;
 mod desk;
 mod kept;
 mod selling;

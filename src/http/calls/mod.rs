@@ -1,5 +1,6 @@
 //! The table of calls that the API document is made from.
 
+mod inbound;
 mod policy;
 
 use crate::http::catalog::{self, Kind};
@@ -141,7 +142,7 @@ const fn act(path: &'static str, id: &'static str, body: &'static str) -> Call {
 
 /// Every call.
 pub fn all() -> impl Iterator<Item = &'static Call> {
-    CALLS.iter().chain(policy::CALLS)
+    CALLS.iter().chain(inbound::CALLS).chain(policy::CALLS)
 }
 
 const CALLS: &[Call] = &[
@@ -311,43 +312,6 @@ const CALLS: &[Call] = &[
             "transfer_stock",
             "StockTransferRequest",
         )
-    },
-    Call {
-        summary: "Announce supply for days, in place of what had the same id; all items or none.",
-        tag: "inbound",
-        answer: Answer::Json("200", "InboundResults"),
-        own: &[
-            &catalog::TABLE_FULL,
-            &catalog::DUE_TOO_LATE,
-            &catalog::TOO_MANY_INBOUND,
-            &catalog::TOO_MANY_UNITS,
-            &catalog::NO_DATED_SUPPLY,
-        ],
-        ..post("/v1/inbound", "put_inbound", "InboundPutRequest")
-    },
-    Call {
-        summary: "Announced supply arrived: it is on hand at once; all items or none.",
-        tag: "inbound",
-        answer: Answer::Json("200", "InboundResults"),
-        own: &[
-            &catalog::UNKNOWN_SKU,
-            &catalog::UNKNOWN_INBOUND,
-            &catalog::OVER_RECEIPT,
-            &catalog::TOO_MANY_UNITS,
-            &catalog::NO_DATED_SUPPLY,
-        ],
-        ..post(
-            "/v1/inbound/receipts",
-            "receive_inbound",
-            "InboundReceiptRequest",
-        )
-    },
-    Call {
-        summary: "What is announced of a SKU.",
-        parameters: &[("sku", Place::Query, "The SKU; required.")],
-        answer: Answer::Json("200", "Inbound"),
-        own: &[&catalog::UNKNOWN_SKU, &catalog::INVALID_PARAMETER],
-        ..get("/v1/inbound", "get_inbound", "inbound")
     },
     Call {
         summary: "Stock of a SKU, over all nodes and per node.",

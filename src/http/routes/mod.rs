@@ -30,14 +30,10 @@ use crate::http::request;
 /// functions.
 pub fn router(app: Arc<App>) -> Router {
     let without_query = Router::new()
+        .merge(policy_routes())
         .route("/v1/atp", post(atp::bulk_route))
         .route("/v1/inbound/receipts", post(inbound::receive_route))
-        .route("/v1/campaigns", get(campaigns::list_route))
-        .route("/v1/policy/rollback", post(policy::rollback_route))
-        .route("/v1/policy/versions", get(policy::versions_route))
-        .route("/v1/policy/versions/{version}", get(policy::version_route))
         .route("/v1/reservations/{id}", get(reservations::get_route))
-        .route("/v1/shares/moves", post(shares::move_route))
         .route("/v1/skus/{sku}", get(skus::get_route).put(skus::put_route))
         .route("/v1/stock", post(stock::set_route))
         .route("/v1/stock/adjustments", post(stock::adjust_route))
@@ -100,6 +96,16 @@ pub fn router(app: Arc<App>) -> Router {
         .fallback(nothing_here)
         .layer(DefaultBodyLimit::disable())
         .with_state(app)
+}
+
+/// The calls about the policy that take nothing in the query.
+fn policy_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/v1/campaigns", get(campaigns::list_route))
+        .route("/v1/policy/rollback", post(policy::rollback_route))
+        .route("/v1/policy/versions", get(policy::versions_route))
+        .route("/v1/policy/versions/{version}", get(policy::version_route))
+        .route("/v1/shares/moves", post(shares::move_route))
 }
 
 /// The paths of the router, in its order.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Policy;
 use super::dated::{self, Announced, Promised};
 use super::hex::{self, CommandId, Print};
 use super::uses::Use;
@@ -16,7 +17,6 @@ use crate::domain::{
 use crate::ledger::Position;
 use crate::ledger::embedded::record::{decode, encode};
 use crate::ledger::event::{Body, Event};
-use crate::ledger::policy::PolicyVersion;
 
 /// An item that no ledger would have written, and what is wrong with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -58,49 +58,6 @@ pub struct Name {
     pub index: u16,
     /// The name.
     pub name: String,
-}
-
-/// A version of the policy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Policy {
-    /// Which.
-    pub version: u64,
-    /// When it was put.
-    pub at_ms: i64,
-    /// By whom.
-    pub operator: String,
-    /// Why.
-    pub reason: String,
-    /// Why a freeze was overridden; empty where none was.
-    #[serde(rename = "override")]
-    pub over: String,
-    /// The document as canonical JSON.
-    pub text: String,
-}
-
-impl Policy {
-    pub(in crate::ledger) fn new(version: &PolicyVersion) -> Self {
-        Self {
-            version: version.version,
-            at_ms: version.at.0,
-            operator: version.operator.to_string(),
-            reason: version.reason.to_string(),
-            over: version.over.to_string(),
-            text: version.text.to_string(),
-        }
-    }
-
-    pub(in crate::ledger) fn version(&self) -> PolicyVersion {
-        PolicyVersion {
-            version: self.version,
-            at: UnixMillis(self.at_ms),
-            operator: self.operator.as_str().into(),
-            reason: self.reason.as_str().into(),
-            over: self.over.as_str().into(),
-            text: self.text.as_str().into(),
-        }
-    }
 }
 
 /// A SKU with its stock and settings.

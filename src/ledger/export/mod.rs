@@ -8,6 +8,7 @@ mod dated;
 pub mod file;
 mod hex;
 mod item;
+mod policy;
 mod tally;
 mod uses;
 mod walk;
@@ -17,7 +18,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::hex::{CommandId, Print};
 pub(in crate::ledger) use self::item::Making;
-pub use self::item::{Answer, BadItem, Held, Item, Line, Name, Node, Policy, Sku};
+pub use self::item::{Answer, BadItem, Held, Item, Line, Name, Node, Sku};
+pub use self::policy::Policy;
 pub use self::tally::Tally;
 pub use self::uses::Use;
 pub use self::walk::{Page, Place, Walk, WalkError};
