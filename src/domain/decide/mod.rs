@@ -84,13 +84,20 @@ pub fn reserve<'s>(
 pub fn hold_ttl(reserve: &Reserve<'_>, policy: Option<&Policy>, now: UnixMillis) -> Ttl {
     match reserve.ttl {
         HoldTtl::Asked(ttl) => ttl,
-        HoldTtl::Default(usual) => usual_hold(&reserve.lines, usual, policy, now),
+        HoldTtl::Default(usual) => {
+            let lines = reserve.lines.as_slice().iter();
+            usual_hold(lines.map(|line| line.sku.as_str()), usual, policy, now)
+        }
     }
 }
 
-/// [`hold_ttl`] of a reservation whose caller names no time.
-pub fn usual_hold(lines: &Lines<'_>, usual: Ttl, policy: Option<&Policy>, now: UnixMillis) -> Ttl {
-    let skus = lines.as_slice().iter().map(|line| line.sku.as_str());
+/// [`hold_ttl`] of a reservation of these SKUs whose caller names no time.
+pub fn usual_hold<'a>(
+    skus: impl IntoIterator<Item = &'a str>,
+    usual: Ttl,
+    policy: Option<&Policy>,
+    now: UnixMillis,
+) -> Ttl {
     let campaigns = policy.and_then(|policy| policy.hold_of(skus, now));
     campaigns.unwrap_or(usual)
 }
