@@ -372,7 +372,8 @@ impl Ledger {
             Self::Remote(ledger) => {
                 let policy = self.policy();
                 let policy = policy.as_deref().map(|of| &of.policy);
-                decide::usual_hold(lines, usual, policy, ledger.now())
+                let skus = lines.as_slice().iter().map(|line| line.sku.as_str());
+                decide::usual_hold(skus, usual, policy, ledger.now())
             }
         }
     }

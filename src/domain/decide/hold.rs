@@ -1,6 +1,6 @@
 //! How long a hold lives.
 
-use super::super::command::{Lines, Reserve};
+use super::super::command::Reserve;
 use super::super::policy::Policy;
 use super::super::time::{HoldTtl, Ttl, UnixMillis};
 
@@ -9,13 +9,20 @@ use super::super::time::{HoldTtl, Ttl, UnixMillis};
 pub fn hold_ttl(reserve: &Reserve<'_>, policy: Option<&Policy>, now: UnixMillis) -> Ttl {
     match reserve.ttl {
         HoldTtl::Asked(ttl) => ttl,
-        HoldTtl::Default(usual) => usual_hold(&reserve.lines, usual, policy, now),
+        HoldTtl::Default(usual) => {
+            let lines = reserve.lines.as_slice().iter();
+            usual_hold(lines.map(|line| line.sku.as_str()), usual, policy, now)
+        }
     }
 }
 
-/// [`hold_ttl`] of a reservation whose caller names no time.
-pub fn usual_hold(lines: &Lines<'_>, usual: Ttl, policy: Option<&Policy>, now: UnixMillis) -> Ttl {
-    let skus = lines.as_slice().iter().map(|line| line.sku.as_str());
+/// [`hold_ttl`] of a reservation of these SKUs whose caller names no time.
+pub fn usual_hold<'a>(
+    skus: impl IntoIterator<Item = &'a str>,
+    usual: Ttl,
+    policy: Option<&Policy>,
+    now: UnixMillis,
+) -> Ttl {
     let campaigns = policy.and_then(|policy| policy.hold_of(skus, now));
     campaigns.unwrap_or(usual)
 }
