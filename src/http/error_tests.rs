@@ -3,6 +3,33 @@
 use super::*;
 use crate::domain::{Day, NodeIx, Units, UnixMillis};
 
+/// One of each that is about dated supply.
+fn of_dates() -> [Refusal; 5] {
+    let sku = || Box::from("a");
+    let id = || Box::from("po-1");
+    let zero = Units::ZERO;
+    [
+        Refusal::UnknownInbound {
+            sku: sku(),
+            id: id(),
+        },
+        Refusal::OverReceipt {
+            sku: sku(),
+            id: id(),
+            requested: zero,
+            open: zero,
+        },
+        Refusal::DueTooLate {
+            sku: sku(),
+            id: id(),
+            due: Day::FIRST,
+            latest: Day::FIRST,
+        },
+        Refusal::TooManyInbound { sku: sku() },
+        Refusal::NoDatedSupply,
+    ]
+}
+
 /// One refusal of each kind.
 fn refusals() -> Vec<Refusal> {
     let sku = || Box::from("a");
@@ -63,27 +90,7 @@ fn refusals() -> Vec<Refusal> {
             until: UnixMillis(0),
         }),
     ]);
-    let id = || Box::from("po-1");
-    all.extend([
-        Refusal::UnknownInbound {
-            sku: sku(),
-            id: id(),
-        },
-        Refusal::OverReceipt {
-            sku: sku(),
-            id: id(),
-            requested: zero,
-            open: zero,
-        },
-        Refusal::DueTooLate {
-            sku: sku(),
-            id: id(),
-            due: Day::FIRST,
-            latest: Day::FIRST,
-        },
-        Refusal::TooManyInbound { sku: sku() },
-        Refusal::NoDatedSupply,
-    ]);
+    all.extend(of_dates());
     all
 }
 

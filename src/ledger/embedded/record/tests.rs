@@ -68,6 +68,29 @@ fn of_every_limit() -> Box<[Shortage]> {
     limits.map(shortage).into()
 }
 
+fn refusals_of_dates() -> [Refusal; 5] {
+    [
+        Refusal::UnknownInbound {
+            sku: "x".into(),
+            id: "po-1".into(),
+        },
+        Refusal::OverReceipt {
+            sku: "x".into(),
+            id: "po-1".into(),
+            requested: units(5),
+            open: units(4),
+        },
+        Refusal::DueTooLate {
+            sku: "x".into(),
+            id: "po-1".into(),
+            due: Day::FIRST.later(9),
+            latest: Day::FIRST,
+        },
+        Refusal::TooManyInbound { sku: "x".into() },
+        Refusal::NoDatedSupply,
+    ]
+}
+
 fn refusals() -> Vec<Refusal> {
     let lines = || -> Box<[Excess]> {
         let node = Some(NodeIx(3));
@@ -129,29 +152,6 @@ fn refusals() -> Vec<Refusal> {
             campaign: "drop".into(),
             until: UnixMillis(1_780_336_800_000),
         }),
-    ]
-}
-
-fn dated_refusals() -> [Refusal; 5] {
-    [
-        Refusal::UnknownInbound {
-            sku: "x".into(),
-            id: "po-1".into(),
-        },
-        Refusal::OverReceipt {
-            sku: "x".into(),
-            id: "po-1".into(),
-            requested: units(5),
-            open: units(4),
-        },
-        Refusal::DueTooLate {
-            sku: "x".into(),
-            id: "po-1".into(),
-            due: Day::FIRST.later(9),
-            latest: Day::FIRST,
-        },
-        Refusal::TooManyInbound { sku: "x".into() },
-        Refusal::NoDatedSupply,
     ]
 }
 
@@ -348,7 +348,8 @@ fn every_body() -> Vec<Body<'static>> {
     bodies()
         .into_iter()
         .chain(settings_put())
-        .chain(refusals().into_iter().chain(dated_refusals()).map(refused))
+        .chain(refusals().into_iter().map(refused))
+        .chain(refusals_of_dates().map(refused))
         .collect()
 }
 
