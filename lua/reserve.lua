@@ -48,6 +48,7 @@ local function take(channel, first, last, grants)
     local units = grants and grants[line] or cmds[i + 2]
     hold(stocks[at], cmds[i + 1], units, channel)
     if not changed[at] then touch_stock(at) end
+    watch(at)
     if units > 0 then open_lines = open_lines + 1 end
   end
 end
@@ -151,6 +152,7 @@ local function reserve_ones(at)
       record_args[record_count + 1], record_args[record_count + 2] = ids[slot], record
       record_count = record_count + 2
       open_lines = open_lines + 1
+      if stock[FLAGS] >= IS_MARKED then settle_low(place) end
     end
     slot = slot + 1
   end

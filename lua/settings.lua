@@ -1,10 +1,17 @@
 -- put settings: id, fingerprint, SKU's place, safety stock (-1 leaves) and 1 where it is a share in
--- basis points, selling (-1 leaves, 0 on, 1 suspended), low-water mark (-1 leaves, 0 none, else the
--- mark plus one), expected version or -1.
+-- basis points, selling (-1 leaves, 0 on, 1 suspended), low-water mark (false leaves, else its text),
+-- expected version or -1.
 local VERSION_MISMATCH = 20
 
 local function settings_of(stock)
   return { stock[SAFETY], stock[FLAGS], stock[LOW], stock[SETTINGS] }
+end
+
+-- Sets a flag, or takes it away, where it is to change.
+local function put_flag(stock, flag, changes, is_set)
+  if not changes then return end
+  if has_bit(stock[FLAGS], flag) then stock[FLAGS] = stock[FLAGS] - flag end
+  if is_set then stock[FLAGS] = stock[FLAGS] + flag end
 end
 
 local function put_settings(at)
@@ -18,14 +25,15 @@ local function put_settings(at)
     return past, refuse(slot, fingerprint, { REFUSED, VERSION_MISMATCH, version })
   end
   local earlier = settings_of(stock)
-  local is_share = stock[FLAGS] % 2
-  local suspended = (stock[FLAGS] - is_share) / 2
-  if safety >= 0 then stock[SAFETY], is_share = safety, share end
-  if selling >= 0 then suspended = selling end
-  if low >= 0 then stock[LOW] = low end
-  stock[FLAGS], stock[SETTINGS] = is_share + 2 * suspended, version + 1
+  put_flag(stock, IS_SHARE, safety >= 0, share == 1)
+  put_flag(stock, IS_SUSPENDED, selling >= 0, selling == 1)
+  put_flag(stock, IS_MARKED, low, low ~= '')
+  if safety >= 0 then stock[SAFETY] = safety end
+  if low then stock[LOW] = low end
+  stock[SETTINGS] = version + 1
   stocks[place] = stock
   touch_stock(place)
+  watch(place)
   return past, conclude(slot, fingerprint, ANSWER, { SETTLED, skus[place], earlier, settings_of(stock) })
 end
 

@@ -31,6 +31,12 @@ pub const POLICY_CHANGE_SETS_MAX: usize = 1_000;
 /// Most campaigns of a policy: ten years of two a week.
 pub const POLICY_CAMPAIGNS_MAX: usize = 1_000;
 
+/// Most findings of one pre-flight that are listed; all are counted.
+pub const PREFLIGHT_FINDINGS_MAX: usize = 1_000;
+
+/// Seconds after which a count is stale where nobody says otherwise: a day.
+pub const STALE_AFTER_SECONDS: u64 = 24 * 3_600;
+
 /// Most SKUs that a policy lists in all its sets, tags, rules and campaigns together.
 pub const POLICY_SKUS_MAX: usize = 100_000;
 

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::Text;
 use crate::key::IdempotencyKey;
 use crate::refusal::{Excess, Limit, Refusal, Shortage, Stale};
+use crate::settings::Selling;
 
 /// An outcome or a refusal: both are answers, neither is an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -248,9 +249,12 @@ pub struct Stock {
     /// Units promised beyond what is there, after a loss or a count.
     #[serde(default)]
     pub deficit: u64,
-    /// At or under the low-water threshold.
+    /// It fell to its low-water mark, and did not reach again what ends that.
     #[serde(default)]
     pub low: bool,
+    /// It takes no new holds: by its settings, or because it is low.
+    #[serde(default)]
+    pub suspended: bool,
     /// Whether it is on sale.
     #[serde(default)]
     pub selling: Selling,
@@ -274,48 +278,6 @@ pub struct NodeStock {
     /// Units promised from this node and no other.
     #[serde(default)]
     pub pinned: u64,
-}
-
-/// Whether a SKU is on sale.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Selling {
-    /// It may be reserved.
-    #[default]
-    On,
-    /// Nothing of it is promised any more; what was promised stays so.
-    Suspended,
-    /// A word that this client does not know.
-    #[serde(other, skip_serializing)]
-    Other,
-}
-
-/// Units of a SKU that no channel may sell.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Safety {
-    /// So many.
-    Units(u64),
-    /// So much of what is on hand, 0 to 100 with at most two decimals.
-    Percent(f64),
-}
-
-/// Settings of one SKU.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Settings {
-    /// Which SKU.
-    pub sku: Text,
-    /// What is kept back.
-    pub safety_stock: Safety,
-    /// Whether it is on sale.
-    pub selling: Selling,
-    /// Available units at or under which the SKU is low.
-    #[serde(default)]
-    pub low_water: Option<u64>,
-    /// Counts the changes of the settings: the next change's
-    /// [`Precondition::Version`](crate::Precondition::Version).
-    pub version: u32,
 }
 
 /// What may be promised of a SKU now.

@@ -66,6 +66,7 @@ mod queue;
 mod refusal;
 mod request;
 mod retry;
+mod settings;
 mod shared;
 mod stock;
 mod text;
@@ -73,7 +74,7 @@ mod text;
 pub use acts::{Return, Ship};
 pub use answer::{
     Answer, Atp, AtpDate, AtpLimits, Error, EventPage, NodeStock, Problem, Reservation,
-    ReservationLine, Safety, Selling, Settings, State, Stock, StockResult,
+    ReservationLine, State, Stock, StockResult,
 };
 pub use client::Client;
 pub use config::Config;
@@ -82,6 +83,7 @@ pub use key::IdempotencyKey;
 pub use policy::{ChannelShare, Share, SkuPolicy};
 pub use refusal::{Excess, Limit, Refusal, Shortage, Stale};
 pub use request::{Line, Part, Reserve};
+pub use settings::{Level, LowWater, Selling, Settings, WhileLow};
 pub use stock::{
     AdjustStock, AtpQuery, Precondition, Reason, SetStock, SettingsChange, TransferStock,
 };

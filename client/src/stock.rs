@@ -3,12 +3,11 @@
 use hyper::Method;
 use serde::Serialize;
 
-use crate::answer::{
-    Answer, Atp, AtpResult, Error, Problem, Results, Safety, Selling, Settings, Stock, StockResult,
-};
+use crate::answer::{Answer, Atp, AtpResult, Error, Problem, Results, Stock, StockResult};
 use crate::client::{Client, to_json};
 use crate::key::IdempotencyKey;
 use crate::path::Path;
+use crate::settings::{Level, LowWater, Selling, Settings};
 use crate::shared::Call;
 
 /// A stock count to record: absolute figures.
@@ -116,13 +115,13 @@ struct StockBody<'a, T> {
 pub struct SettingsChange {
     /// What to keep back.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub safety_stock: Option<Safety>,
+    pub safety_stock: Option<Level>,
     /// On sale, or suspended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selling: Option<Selling>,
-    /// Available units at or under which the SKU is low; `Some(None)` clears it.
+    /// When it is low, and what then; `Some(None)` clears the mark.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub low_water: Option<Option<u64>>,
+    pub low_water: Option<Option<LowWater>>,
 }
 
 /// Which settings a change may replace.

@@ -85,6 +85,7 @@ local function do_moves(booking, moves)
     if window ~= 0 then windows[#windows + 1], windows[#windows + 2] = moves[i], window end
     do_move(line, stock_of(line.place), kind, moves[i + 2], moves[i + 3], booking.channel, window)
     touch_stock(line.place)
+    watch(line.place)
   end
   open_lines = open_lines + count_open(lines) - open
   return windows

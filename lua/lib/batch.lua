@@ -48,7 +48,8 @@ local stocks_put, gone = stock_args(), {}
 for slot in pairs(dropped) do gone[#gone + 1] = ids[slot] end
 if seq > before then tip = redis.sha1hex(tip .. redis.sha1hex(argument)) end
 local reply =
-  pack({ batch_id, epoch, now, before, tip, backlog and 1 or 0, policy_version, expired, results })
+  pack({ batch_id, epoch, now, before, tip, backlog and 1 or 0, policy_version, expired, lows,
+    results })
 
 if seq > before then
   local entry = redis.pcall('XADD', EVENTS, format('%d-0', before + 1), 'a', argument, 'r', reply)

@@ -10,5 +10,6 @@ local function decide()
     local result
     at, result = command(at)
     if result then results[#results + 1] = result end
+    if watched[1] then settle_watched() end
   end
 end

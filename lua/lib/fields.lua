@@ -1,9 +1,16 @@
 -- Stock of a SKU as a flat list: these fields, then four for each node in order. All are integers but
--- USES, a text: see `uses.lua`.
+-- USES and LOW, which are texts: see `uses.lua` and `water.lua`.
 local VERSION, HELD, COMMITTED, ON_HAND, FLAGS, SAFETY, FRONT, OPEN, USES, APART, LOW, SETTINGS =
   1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 -- Offsets from a node's index: the index of a node is where its number stands.
 local N_ON_HAND, N_APART, N_PINNED, N_FIELDS = 1, 2, 3, 4
--- FLAGS: 1 for a safety stock in percent, plus 2 for suspended. LOW: 0, or the mark plus one. FRONT: the
--- channel whose use changed last, OPEN: its held and committed units.
+-- FLAGS: the sum of what holds. The safety stock is a share; there is a low-water mark; the SKU is low;
+-- it takes no new holds by its settings, or because it is low: the light fields say all that these need.
+-- FRONT: the channel whose use changed last, OPEN: its held and committed units.
+local IS_SHARE, IS_MARKED, IS_LOW, IS_SUSPENDED, IS_STOPPED = 1, 2, 4, 8, 16
+
+-- Whether a sum of powers of two has one of them.
+local function has_bit(sum, bit)
+  return sum % (2 * bit) >= bit
+end
 

@@ -84,6 +84,7 @@ local function expire_booking(slot)
       expired[n + 1], expired[n + 2], expired[n + 3], expired[n + 4] =
         ids[slot], i - 1, line.sku, units
       seq, any = seq + 1, true
+      if stocks[line.place][FLAGS] >= IS_MARKED then settle_low(line.place) end
     end
   end
   if any then put_record(slot, encode_booking(booking)) end

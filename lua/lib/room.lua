@@ -1,14 +1,16 @@
 -- What a stock allows.
 
--- Units kept back. The product of a quantity and its share is not exact in a Lua number: the
--- ten-thousands and the rest are multiplied apart.
+-- A share in basis points, rounded up. The product of a quantity and its share is not exact in a Lua
+-- number: the ten-thousands and the rest are multiplied apart.
+local function share_of(units, points)
+  local rest = units % 10000
+  return min((units - rest) / 10000 * points + math.ceil(rest * points / 10000), UNITS_MAX)
+end
+
+-- Units kept back.
 local function safety_of(stock)
-  local safety, flags = stock[SAFETY], stock[FLAGS]
-  if flags % 2 == 0 then return safety end
-  local on_hand = stock[ON_HAND]
-  local rest = on_hand % 10000
-  local share = (on_hand - rest) / 10000 * safety + math.ceil(rest * safety / 10000)
-  return min(share, UNITS_MAX)
+  if has_bit(stock[FLAGS], IS_SHARE) then return share_of(stock[ON_HAND], stock[SAFETY]) end
+  return stock[SAFETY]
 end
 
 local function available_of(stock)
@@ -19,9 +21,9 @@ end
 -- lines before it, and what binds. A pin is 0 for none, else the node plus one.
 local function room_of(at, stock, pin, taken, channel)
   local flags = stock[FLAGS]
-  if flags >= 2 then return 0, BY_SELLING end
+  if flags >= IS_SUSPENDED then return 0, BY_SELLING end
   local room, limit = max(stock[ON_HAND] - stock[HELD] - stock[COMMITTED] - taken, 0), BY_STOCK
-  if flags == 1 or stock[SAFETY] > 0 then
+  if stock[SAFETY] > 0 then
     local above = max(room - safety_of(stock), 0)
     if above < room then room, limit = above, BY_SAFETY end
   end

@@ -5,7 +5,7 @@ local stocks, changed, changed_order = {}, {}, {}
 -- of a text that it hands over. The fields before APART come first, for reservations without a pin
 -- need no others: to them a stock is light, with all that follows as one text in the place of USES.
 local LIGHT_FORMAT, LIGHT_BYTES = '<I6I5I5I5BI5I2I5', 34
-local REST_FORMAT, REST_BYTES, NODE_FORMAT, NODE_BYTES = 'I5I5I4', 14, 'I2I5I5I5', 17
+local REST_FORMAT, REST_OF_MARKED, NODE_FORMAT, NODE_BYTES = '<I5I4', '<I5c11I4', 'I2I5I5I5', 17
 local light_formats = {}
 
 -- The format of a light stock whose rest has so many bytes.
@@ -22,9 +22,13 @@ end
 local function unfold(stock)
   local rest = stock[USES]
   local from = uses_bytes(rest) + 1
-  local last = SETTINGS + N_FIELDS * (#rest - from + 1 - REST_BYTES) / NODE_BYTES
-  stock[USES] = sub(rest, 1, from - 1)
-  stock[APART], stock[LOW], stock[SETTINGS], from = unpack_integers('<' .. REST_FORMAT, rest, from)
+  stock[USES], stock[LOW] = sub(rest, 1, from - 1), ''
+  if has_bit(stock[FLAGS], IS_MARKED) then
+    stock[APART], stock[LOW], stock[SETTINGS], from = unpack_integers(REST_OF_MARKED, rest, from)
+  else
+    stock[APART], stock[SETTINGS], from = unpack_integers(REST_FORMAT, rest, from)
+  end
+  local last = SETTINGS + N_FIELDS * (#rest - from + 1) / NODE_BYTES
   for at = SETTINGS + 1, last, N_FIELDS do
     stock[at], stock[at + N_ON_HAND], stock[at + N_APART], stock[at + N_PINNED], from =
       unpack_integers('<' .. NODE_FORMAT, rest, from)
@@ -34,7 +38,7 @@ end
 local function encode_stock(stock)
   if stock.charged then settle_uses(stock) end
   if not stock[SETTINGS] then return pack_integers(LIGHT_FORMAT .. 'c0', unpack(stock, 1, USES)) end
-  local parts = { pack_integers(LIGHT_FORMAT .. 'c0' .. REST_FORMAT, unpack(stock, 1, SETTINGS)) }
+  local parts = { pack_integers(LIGHT_FORMAT .. 'c0I5c0I4', unpack(stock, 1, SETTINGS)) }
   for at = SETTINGS + 1, #stock, N_FIELDS do
     parts[#parts + 1] = pack_integers('<' .. NODE_FORMAT, unpack(stock, at, at + N_FIELDS - 1))
   end
@@ -67,7 +71,7 @@ local function touch_stock(at)
 end
 
 local function empty_stock()
-  return { 0, 0, 0, 0, 0, 0, 0, 0, NO_USES, 0, 0, 0 }
+  return { 0, 0, 0, 0, 0, 0, 0, 0, NO_USES, 0, '', 0 }
 end
 
 local function copy(stock)

@@ -59,6 +59,7 @@ fn dispatch(action: &Action) -> Result<(), Failure> {
         Action::Replay(arguments) => replay::run(arguments, |opened, config| {
             Ok(Box::new(Background::start(opened, config)?))
         }),
+        Action::Preflight(arguments) => cli::preflight::run(arguments),
         Action::Bench(arguments) => cli::bench::run(arguments),
         Action::Policy(command) => cli::policy::run(&command.action),
         Action::Config(command) => cli::config_command::run(&command.action),

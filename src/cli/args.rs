@@ -32,6 +32,8 @@ pub enum Action {
     Export(Export),
     /// Reserve the orders of a trace one by one and report what was accepted
     Replay(Replay),
+    /// Find what would go wrong in a campaign; exit 0 clean, 6 on any finding
+    Preflight(Preflight),
     /// Measure throughput and latency in this process
     Bench(Bench),
     /// Read, check or change which channel may take how much, on a running server
@@ -299,6 +301,22 @@ pub struct Replay {
     /// How to print.
     #[command(flatten)]
     pub output: Output,
+}
+
+/// `holdfast preflight`
+#[derive(Debug, Args)]
+pub struct Preflight {
+    /// The campaign
+    pub campaign: String,
+    /// Look at the campaign of this policy, which is not put, instead of the one in force
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Counts older than this are stale [default: a day]
+    #[arg(long, value_name = "SECONDS")]
+    pub stale_after: Option<u64>,
+    /// Where.
+    #[command(flatten)]
+    pub of: PolicyServer,
 }
 
 /// `holdfast bench`

@@ -18,6 +18,7 @@ pub mod open;
 mod output;
 mod overlay;
 pub mod policy;
+pub mod preflight;
 mod probe;
 pub mod replay;
 mod target;
@@ -48,7 +49,7 @@ pub enum Exit {
     Data = 4,
     /// Something needed cannot be reached.
     Unreachable = 5,
-    /// Verification found a violation.
+    /// Verification found a violation, or a pre-flight a finding.
     Violation = 6,
 }
 

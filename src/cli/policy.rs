@@ -6,8 +6,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::args::{Author, PolicyAction, PolicyServer};
-use super::wire::{Connection, Response, authority};
-use super::{Exit, Failure, output, unreadable};
+use super::wire::{Connection, authority, text_of};
+use super::{Failure, output, unreadable};
 
 /// Reads, checks or changes the policy of a server.
 pub fn run(action: &PolicyAction) -> Result<(), Failure> {
@@ -34,7 +34,7 @@ fn connect(of: &PolicyServer) -> Result<Connection, Failure> {
 }
 
 fn get(of: &PolicyServer) -> Result<(), Failure> {
-    output::json(&done(connect(of)?.get("/v1/policy")?)?)
+    output::json(&connect(of)?.get("/v1/policy")?.done()?)
 }
 
 fn put(file: &Path, after: Option<u64>, author: &Author, of: &PolicyServer) -> Result<(), Failure> {
@@ -47,14 +47,14 @@ fn put(file: &Path, after: Option<u64>, author: &Author, of: &PolicyServer) -> R
     };
     let path = format!("/v1/policy?{}", author_query(author));
     let answer = connect(of)?.send("PUT", &path, &condition, &text)?;
-    tell_changes(&done(answer)?, of)
+    tell_changes(&answer.done()?, of)
 }
 
 fn check(file: &Path, of: &PolicyServer) -> Result<(), Failure> {
     let text = read(file)?;
     let path = "/v1/policy?dry_run=true";
     let answer = connect(of)?.send("PUT", path, "if-match: *\r\n", &text)?;
-    tell_changes(&done(answer)?, of)
+    tell_changes(&answer.done()?, of)
 }
 
 fn rollback(version: u64, author: &Author, of: &PolicyServer) -> Result<(), Failure> {
@@ -65,11 +65,11 @@ fn rollback(version: u64, author: &Author, of: &PolicyServer) -> Result<(), Fail
         }
     }
     let answer = connect(of)?.send("POST", "/v1/policy/rollback", "", &body.to_string())?;
-    tell_changes(&done(answer)?, of)
+    tell_changes(&answer.done()?, of)
 }
 
 fn versions(of: &PolicyServer) -> Result<(), Failure> {
-    let answer = done(connect(of)?.get("/v1/policy/versions")?)?;
+    let answer = connect(of)?.get("/v1/policy/versions")?.done()?;
     if of.output.is_json() {
         return output::json(&answer);
     }
@@ -91,26 +91,8 @@ fn version_line(version: &Value) -> String {
         .to_owned()
 }
 
-fn text_of<'v>(value: &'v Value, name: &str) -> &'v str {
-    value.get(name).and_then(Value::as_str).unwrap_or_default()
-}
-
 fn read(file: &Path) -> Result<String, Failure> {
     fs::read_to_string(file).map_err(|error| unreadable(file, &error))
-}
-
-/// The body of an answer that is none of a problem.
-fn done(answer: Response) -> Result<Value, Failure> {
-    if answer.status == 200 {
-        return Ok(answer.body);
-    }
-    let mut message = answer.problem();
-    let faults = answer.body.get("errors").and_then(Value::as_array);
-    for fault in faults.into_iter().flatten() {
-        let [path, text, code] = ["path", "message", "code"].map(|name| text_of(fault, name));
-        message = format!("{message}\n  {path}: {text} ({code})");
-    }
-    Err(Failure::new(Exit::Failed, message))
 }
 
 /// Says what was put, or would be.

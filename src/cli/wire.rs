@@ -63,6 +63,25 @@ impl Response {
         let detail = detail.and_then(Value::as_str).unwrap_or_default();
         format!("{} {} {detail}", self.status, self.code())
     }
+
+    /// The body of an answer that is no problem; else the problem, with all faults of a policy.
+    pub(crate) fn done(self) -> Result<Value, Failure> {
+        if self.status == 200 {
+            return Ok(self.body);
+        }
+        let mut message = self.problem();
+        let faults = self.body.get("errors").and_then(Value::as_array);
+        for fault in faults.into_iter().flatten() {
+            let [path, text, code] = ["path", "message", "code"].map(|name| text_of(fault, name));
+            message = format!("{message}\n  {path}: {text} ({code})");
+        }
+        Err(Failure::new(Exit::Failed, message))
+    }
+}
+
+/// A member of an answer that is a text; empty where it is none.
+pub(crate) fn text_of<'v>(value: &'v Value, name: &str) -> &'v str {
+    value.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
 impl Connection {

@@ -7,6 +7,7 @@ use super::day::Day;
 use super::ids::{ChannelIx, NodeIx, ReservationId, Sku};
 use super::time::{HoldTtl, Ttl};
 use super::units::Units;
+use super::water::LowWater;
 use crate::limits::LINES_MAX;
 
 /// Identity of a command: the keyed 128-bit hash of its idempotency key, and the fingerprint of
@@ -352,8 +353,8 @@ pub struct PutSettings<'a> {
     pub safety: Option<super::stock::Safety>,
     /// On sale, or suspended.
     pub selling: Option<super::stock::Selling>,
-    /// Threshold at which reads say that the SKU is `low`; `Some(None)` clears it.
-    pub low_water: Option<Option<Units>>,
+    /// When it is low, and what then; `Some(None)` clears the mark.
+    pub low_water: Option<Option<LowWater>>,
     /// Refuse unless the settings' version is this.
     pub if_version: Option<u32>,
     /// Why the freeze of a campaign is overridden; `None`: it is not.

@@ -11,8 +11,9 @@ use super::command::{
     ReceiveInbound, Reserve, SetItem, StockChange, StockCommand, TransferItem, Verb,
 };
 use super::ids::{ChannelIx, NodeIx};
-use super::stock::{Safety, Selling};
+use super::stock::Selling;
 use super::units::Units;
+use super::water::{Level, LowWater, WhileLow};
 
 /// Seeded hashes of one ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,6 +140,35 @@ impl Fingerprint {
 
     fn maybe_units(&mut self, units: Option<Units>) {
         self.number(units.map_or(u64::MAX, Units::get));
+    }
+
+    fn maybe_level(&mut self, level: Option<Level>) {
+        match level {
+            None => self.tag(0),
+            Some(Level::Units(units)) => {
+                self.tag(1);
+                self.number(units.get());
+            }
+            Some(Level::Percent(basis_points)) => {
+                self.tag(2);
+                self.number(u64::from(basis_points));
+            }
+        }
+    }
+
+    #[expect(clippy::option_option, reason = "as the command has it")]
+    fn low_water(&mut self, put: Option<Option<LowWater>>) {
+        self.tag(u8::from(put.is_some()));
+        let Some(found) = put.flatten() else {
+            self.maybe_level(None);
+            return;
+        };
+        self.maybe_level(Some(found.mark));
+        self.maybe_level(found.resume);
+        self.tag(match found.then {
+            WhileLow::Sell => 1,
+            WhileLow::Suspend => 2,
+        });
     }
 
     fn command(&mut self, command: &Command<'_>) {
@@ -287,24 +317,13 @@ impl Fingerprint {
     fn settings(&mut self, put: &PutSettings<'_>) {
         self.tag(4);
         self.text(put.sku.as_str());
-        match put.safety {
-            None => self.tag(0),
-            Some(Safety::Units(units)) => {
-                self.tag(1);
-                self.number(units.get());
-            }
-            Some(Safety::Percent(basis_points)) => {
-                self.tag(2);
-                self.number(u64::from(basis_points));
-            }
-        }
+        self.maybe_level(put.safety);
         self.tag(match put.selling {
             None => 0,
             Some(Selling::On) => 1,
             Some(Selling::Suspended) => 2,
         });
-        self.tag(u8::from(put.low_water.is_some()));
-        self.maybe_units(put.low_water.flatten());
+        self.low_water(put.low_water);
         self.number(put.if_version.map_or(u64::MAX, u64::from));
         // Nothing for those without: their fingerprints are those of before there was any.
         if let Some(over) = put.over {

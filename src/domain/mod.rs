@@ -21,11 +21,13 @@ pub mod ids;
 pub mod line;
 pub mod percent;
 pub mod policy;
+pub mod settings;
 pub mod stock;
 pub mod time;
 pub mod units;
 pub mod uses;
 pub mod verdict;
+pub mod water;
 
 pub use calendar::{Calendar, Inbound, InboundKind};
 pub use command::{Command, CommandKey};
@@ -37,3 +39,4 @@ pub use time::{HoldTtl, Ttl, UnixMillis};
 pub use units::Units;
 pub use uses::{ChannelUse, Charge, Uses};
 pub use verdict::{Frozen, Outcome, Refusal, Reservation, Verdict};
+pub use water::{Level, LowWater, Water, WhileLow};

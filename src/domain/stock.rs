@@ -7,51 +7,12 @@ use super::day::Day;
 use super::ids::NodeIx;
 use super::line::{Inconsistent, Line, Move};
 use super::policy::{Claim, Supply};
+pub use super::settings::{Safety, Selling, Settings};
+use super::time::UnixMillis;
 use super::units::Units;
 use super::uses::{Charge, Uses};
 use super::verdict::{BoundBy, Limit};
-
-/// Units to keep back; no caller may hold them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Safety {
-    /// That many.
-    Units(Units),
-    /// That share of what is on hand, in basis points (500 = 5 %), rounded up.
-    Percent(u16),
-}
-
-/// Whether new holds are accepted. Confirm, release and ship always are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Selling {
-    /// On sale.
-    On,
-    /// No new holds.
-    Suspended,
-}
-
-/// Settings of one SKU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
-    /// Units to keep back.
-    pub safety: Safety,
-    /// On sale or not.
-    pub selling: Selling,
-    /// Threshold of available units at or under which the SKU is low.
-    pub low_water: Option<Units>,
-    /// Counts the changes of these settings; the entity tag of the API.
-    pub version: u32,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            safety: Safety::Units(Units::ZERO),
-            selling: Selling::On,
-            low_water: None,
-            version: 0,
-        }
-    }
-}
+use super::water::{LowWater, Water, WhileLow};
 
 /// What one node has of a SKU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +25,8 @@ pub struct NodeStock {
     pub unavailable: Units,
     /// Open units of lines pinned here.
     pub pinned: Units,
+    /// When its units were last set, in seconds since 1970; 0: never.
+    pub counted: u32,
 }
 
 impl NodeStock {
@@ -74,6 +37,7 @@ impl NodeStock {
             on_hand: Units::ZERO,
             unavailable: Units::ZERO,
             pinned: Units::ZERO,
+            counted: 0,
         }
     }
 
@@ -104,6 +68,7 @@ pub struct Stock {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Rest {
     settings: Settings,
+    water: Water,
     uses: Uses,
     calendar: Option<Box<Calendar>>,
 }
@@ -124,6 +89,7 @@ impl Stock {
         nodes.sort_by_key(|n| n.node);
         let rest = Rest {
             settings,
+            water: Water::default(),
             uses,
             calendar: None,
         };
@@ -134,6 +100,15 @@ impl Stock {
             version,
             rest: (rest != Rest::default()).then(|| Box::new(rest)),
         }
+    }
+
+    /// The same stock, which stands so to its mark.
+    #[must_use]
+    pub fn with_water(mut self, water: Water) -> Self {
+        if water != self.water() {
+            self.rest.get_or_insert_default().water = water;
+        }
+        self
     }
 
     /// The same stock with this calendar.
@@ -221,11 +196,8 @@ impl Stock {
 
     /// Units kept back of a supply.
     pub(super) fn safety_of(&self, supply: Units) -> Units {
-        match self.rest.as_deref().map(|rest| rest.settings.safety) {
-            None => Units::ZERO,
-            Some(Safety::Units(units)) => units,
-            Some(Safety::Percent(basis_points)) => supply.share_up(basis_points),
-        }
+        let rest = self.rest.as_deref();
+        rest.map_or(Units::ZERO, |rest| rest.settings.safety.of(supply))
     }
 
     /// Held and committed.
@@ -260,13 +232,52 @@ impl Stock {
         self.promised().left_after(self.on_hand()).max(at_nodes)
     }
 
-    /// Whether available units are at or under the low-water threshold.
-    pub fn is_low(&self, today: Day) -> bool {
-        let mark = self
-            .rest
+    /// How it stands to its mark.
+    pub fn water(&self) -> Water {
+        self.rest
             .as_deref()
-            .and_then(|rest| rest.settings.low_water);
-        mark.is_some_and(|mark| self.available(today) <= mark)
+            .map(|rest| rest.water)
+            .unwrap_or_default()
+    }
+
+    /// Whether it is low: kept from change to change, see [`Self::settle_water`].
+    pub fn is_low(&self) -> bool {
+        self.water().low
+    }
+
+    /// Decides anew whether it is low, and says whether the feed was told otherwise. To be called
+    /// after every command that changed stock, promises or settings, once all of it is done: what
+    /// stands in between counts for nothing.
+    pub fn settle_water(&mut self, today: Day) -> bool {
+        let Some(Rest {
+            settings, water, ..
+        }) = self.rest.as_deref()
+        else {
+            return false;
+        };
+        if settings.low_water.is_none() && *water == Water::default() {
+            return false;
+        }
+        let is_low = settings
+            .low_water
+            .is_some_and(|mark| mark.is_low(water.low, self.on_hand(), self.available(today)));
+        let water = &mut self.rest.get_or_insert_default().water;
+        water.low = is_low;
+        water.low != water.told
+    }
+
+    /// The feed tells that it is low, or is not.
+    pub fn put_water_told(&mut self, low: bool) {
+        self.rest.get_or_insert_default().water = Water { low, told: low };
+    }
+
+    /// Whether it takes no new holds: by its settings, or because it is low.
+    pub fn is_suspended(&self) -> bool {
+        self.rest.as_deref().is_some_and(|rest| {
+            let stops = |mark: LowWater| mark.then == WhileLow::Suspend;
+            rest.settings.selling == Selling::Suspended
+                || (rest.water.low && rest.settings.low_water.is_some_and(stops))
+        })
     }
 
     /// The most that one more line could take after `taken` units went to other lines of the same
@@ -303,12 +314,6 @@ impl Stock {
             }
         }
         room
-    }
-
-    pub(super) fn is_suspended(&self) -> bool {
-        self.rest
-            .as_deref()
-            .is_some_and(|rest| rest.settings.selling == Selling::Suspended)
     }
 
     /// The cap or protection that made [`Self::room`] say `limit`, of this supply; `None` for any
@@ -481,6 +486,13 @@ impl Stock {
         place.on_hand = on_hand;
         place.unavailable = unavailable;
         self.count_change()
+    }
+
+    /// Notes that what a node has was set, not changed by a difference.
+    pub fn note_count(&mut self, node: NodeIx, at: UnixMillis) -> Result<(), Inconsistent> {
+        let seconds = u32::try_from(at.0.div_euclid(1_000));
+        self.place(node)?.counted = seconds.unwrap_or_default();
+        Ok(())
     }
 
     /// Puts these settings in force; their version is set by the caller.

@@ -7,6 +7,7 @@ mod deficits;
 mod names;
 mod open;
 mod policy;
+pub mod preflight;
 
 use std::sync::Arc;
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::policy_answers::{Bound, PolicyFault};
+pub use crate::http::settings_answer::{LevelSetting, LowWaterSetting, Settings};
 
 /// A promise of units to one caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -156,8 +157,10 @@ pub struct Stock {
     pub available: u64,
     /// Promised beyond what is there, after a count or a loss.
     pub deficit: u64,
-    /// At or under the low-water threshold.
+    /// It fell to its low-water mark, and did not reach again what ends that.
     pub low: bool,
+    /// It takes no new holds: by its settings, or because it is low.
+    pub suspended: bool,
     /// `on` or `suspended`.
     pub selling: String,
     /// Counts the changes.
@@ -311,35 +314,6 @@ pub struct DeficitReleases {
     pub results: Vec<DeficitReleased>,
 }
 
-/// Units kept back: one of the two.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SafetySetting {
-    /// That many.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub units: Option<u64>,
-    /// That share of what is on hand.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub percent: Option<f64>,
-}
-
-/// Settings of a SKU. The version is also the entity tag: `"v3"`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// Which SKU.
-    pub sku: String,
-    /// Units kept back.
-    pub safety_stock: SafetySetting,
-    /// `on` or `suspended`.
-    pub selling: String,
-    /// Available units at or under which the SKU is low.
-    #[schema(required = true)]
-    pub low_water: Option<u64>,
-    /// Counts the changes.
-    pub version: u32,
-}
-
 /// What goes into an availability.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -354,20 +328,6 @@ pub struct AtpLimits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<u64>,
     /// What binds: `stock`, `later`, `safety`, `cap`, `protection`, `node` or `suspended`.
-    pub limit: String,
-}
-
-/// What may be promised for a day and those that follow, until the next one listed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AtpDate {
-    /// The day, UTC.
-    #[schema(format = Date)]
-    pub date: String,
-    /// The most that one more line may take whose caller takes it by then.
-    pub available: u64,
-    /// What binds: `stock`, `inbound`, `later`, `safety`, `cap`, `protection`, `node` or
-    /// `suspended`.
     pub limit: String,
     /// The cap of the channel asked for, in units; this and what follows only where a rule is in
     /// force.
@@ -385,6 +345,20 @@ pub struct AtpDate {
     /// What keeps it from more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound: Option<Bound>,
+}
+
+/// What may be promised for a day and those that follow, until the next one listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AtpDate {
+    /// The day, UTC.
+    #[schema(format = Date)]
+    pub date: String,
+    /// The most that one more line may take whose caller takes it by then.
+    pub available: u64,
+    /// What binds: `stock`, `inbound`, `later`, `safety`, `cap`, `protection`, `node` or
+    /// `suspended`.
+    pub limit: String,
 }
 
 /// What may be promised of a SKU now.

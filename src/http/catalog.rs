@@ -57,6 +57,8 @@ catalog! {
         "It was never put, or is older than the last 16.";
     UNKNOWN_NODE = NOT_FOUND "unknown_node" "No such node"
         "No stock was ever put at a node of this name.";
+    UNKNOWN_CAMPAIGN = NOT_FOUND "unknown_campaign" "No such campaign"
+        "The policy has no campaign of this name. GET /v1/campaigns lists those that there are.";
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "method_not_allowed" "The path does not take this method"
         "The Allow header lists the methods of this path.";
     REQUEST_TIMEOUT = REQUEST_TIMEOUT "request_timeout" "The request did not arrive in time"
@@ -96,7 +98,7 @@ catalog! {
     VERSION_MISMATCH = PRECONDITION_FAILED "version_mismatch" "It was changed meanwhile"
         "If-Match names another version of the settings, or of the policy, than the one in force. Read them, decide again.";
     POLICY_FROZEN = CONFLICT "policy_frozen" "A campaign has frozen the policy"
-        "Wait until the campaign is over, or say in `over` why the freeze is overridden.";
+        "Wait until the campaign is over, or say in `override` why the freeze is overridden.";
     UNKNOWN_INBOUND = CONFLICT "unknown_inbound" "Nothing is announced under that id"
         "The SKU has no open announcement of this id: it was received, cancelled, or never put. Nothing was changed.";
     OVER_RECEIPT = CONFLICT "over_receipt" "More arrived than was announced"

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use utoipa::ToSchema;
 
-use crate::http::list::{Element, List, Object, next_object};
+use crate::http::list::{Element, List, next_object};
 use crate::limits::{ATP_SKUS_MAX, BATCH_MAX, LINES_MAX, STOCK_ITEMS_MAX};
 
 /// A string that is borrowed where it has no escapes.
@@ -318,8 +318,7 @@ pub struct PinBody<'a> {
     pub lines: Option<List<LineBody<'a>>>,
 }
 
-/// Body of a stock call with items of one kind. The document has one schema for each kind, see
-/// [`StockSetBody`] and its neighbours.
+/// Body of a stock call with items of one kind; each kind has its schema, see [`StockSetBody`].
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields, bound(deserialize = "T: Element<'de>"))]
 pub struct StockBody<'a, T> {
@@ -429,42 +428,6 @@ pub struct TransferBody<'a> {
     /// How many, at least one.
     #[schema(value_type = u64, required = true, minimum = 1)]
     pub quantity: Option<Num>,
-}
-
-/// Units to keep back: exactly one of the two.
-#[derive(Debug, Clone, Copy, serde::Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = SafetyStock)]
-pub struct SafetyBody {
-    /// That many.
-    #[schema(value_type = Option<u64>)]
-    pub units: Option<Num>,
-    /// That share of what is on hand, 0 to 100, at most two decimals.
-    #[schema(value_type = Option<f64>, minimum = 0, maximum = 100)]
-    pub percent: Option<Num>,
-}
-
-/// Body of `PUT /v1/skus/{sku}`; what is left out stays as it is.
-#[derive(Debug, serde::Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = SettingsRequest)]
-pub struct SettingsBody<'a> {
-    /// Units to keep back.
-    #[schema(value_type = Option<SafetyBody>)]
-    pub safety_stock: Option<Object<SafetyBody>>,
-    /// `on` or `suspended`.
-    #[serde(borrow)]
-    #[schema(value_type = Option<String>)]
-    pub selling: Option<Text<'a>>,
-    /// Available units at or under which the SKU is low; null clears it.
-    #[serde(default)]
-    #[schema(value_type = Option<u64>)]
-    pub low_water: Given<Num>,
-    /// Why the freeze of a campaign is overridden; without it a campaign that has frozen the SKU
-    /// keeps the settings as they are.
-    #[serde(borrow)]
-    #[schema(value_type = Option<String>, max_length = 200)]
-    pub over: Option<Text<'a>>,
 }
 
 /// Body of `POST /v1/policy/rollback`.

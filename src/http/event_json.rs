@@ -8,8 +8,8 @@ use crate::http::json::Json;
 use crate::http::names::Names;
 use crate::http::render;
 use crate::ledger::event::{
-    Acted, ActedLine, Body, Event, InboundItem, InboundVerb, Reserved, StockChanged, StockItem,
-    StockVerb, VerbKind,
+    Acted, ActedLine, Body, Event, InboundItem, InboundVerb, LowWaterTold, Reserved, StockChanged,
+    StockItem, StockVerb, VerbKind,
 };
 
 /// The event's name in the API.
@@ -39,6 +39,7 @@ pub const fn type_of(body: &Body<'_>) -> &'static str {
         },
         Body::SettingsPut { .. } => "sku.settings_changed",
         Body::PolicyPut { .. } => "policy.put",
+        Body::LowWater(_) => "sku.low_water",
         Body::Refused { .. } => "command.refused",
     }
 }
@@ -92,7 +93,7 @@ pub fn write(json: &mut Json, event: &Event<'_>, names: Names<'_>) {
             render::settings_members(json, after);
             json.raw(r#"},"version":"#).number(after.version);
             if !over.is_empty() {
-                json.raw(r#","over":"#).text(over);
+                json.raw(r#","override":"#).text(over);
             }
         }
         Body::PolicyPut {
@@ -107,6 +108,7 @@ pub fn write(json: &mut Json, event: &Event<'_>, names: Names<'_>) {
             json.raw(r#","reason":"#).text(reason);
             json.raw(r#","override":"#).text(over);
         }
+        Body::LowWater(told) => write_low_water(json, told),
         Body::Refused { key, refusal } => {
             command_id(json, *key);
             json.raw(r#","code":"#).plain(refusal_kind(refusal).code);
@@ -114,6 +116,13 @@ pub fn write(json: &mut Json, event: &Event<'_>, names: Names<'_>) {
         }
     }
     json.raw("}");
+}
+
+fn write_low_water(json: &mut Json, told: &LowWaterTold<'_>) {
+    json.raw(r#","sku":"#).plain(told.sku);
+    json.raw(r#","low":"#).bool(told.low);
+    json.raw(r#","available":"#).units(told.available);
+    json.raw(r#","suspended":"#).bool(told.suspended);
 }
 
 fn reservation_id(json: &mut Json, id: ReservationId) {

@@ -126,6 +126,11 @@ async fn read_body(mut body: Incoming, limit: usize) -> Result<Bytes, Problem> {
     })
 }
 
+/// Whether a policy may be in the body.
+fn takes_policy(path: &str) -> bool {
+    path == "/v1/policy" || path.starts_with("/v1/campaigns/")
+}
+
 /// Answers one request.
 pub async fn serve(
     app: &Arc<App>,
@@ -140,7 +145,7 @@ pub async fn serve(
     let hot = Hot::find(&parts.method, parts.uri.path());
     let limit = match hot {
         Some(Hot::Batch) => BATCH_BODY_BYTES_MAX,
-        None if parts.uri.path() == "/v1/policy" => POLICY_BYTES_MAX,
+        None if takes_policy(parts.uri.path()) => POLICY_BYTES_MAX,
         Some(_) | None => BODY_BYTES_MAX,
     };
     let mut route = hot.as_ref().map_or("other", Hot::route);

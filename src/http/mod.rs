@@ -10,6 +10,7 @@ pub mod answers;
 pub mod app;
 pub mod body;
 pub mod calls;
+pub mod campaign_answers;
 pub mod catalog;
 pub mod conn;
 pub mod dto;
@@ -31,5 +32,7 @@ pub mod request_ids;
 pub mod route_meters;
 pub mod routes;
 pub mod server;
+pub mod settings_answer;
+pub mod settings_dto;
 
 pub use server::{HttpConfig, Server, serve};

@@ -13,10 +13,10 @@ use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Ref, Required, Response, ResponseBuilder};
 
-use crate::http::calls::{Answer, CALLS, Call, Place};
+use crate::http::calls::{self, Answer, Call, Place};
 use crate::http::catalog::Kind;
 use crate::http::routes::deficits;
-use crate::http::{answers, dto, dto_inbound, policy_answers};
+use crate::http::{answers, campaign_answers, dto, dto_inbound, policy_answers, settings_dto};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -38,7 +38,7 @@ use crate::http::{answers, dto, dto_inbound, policy_answers};
         dto::SetBody<'static>,
         dto::AdjustBody<'static>,
         dto::TransferBody<'static>,
-        dto::SettingsBody<'static>,
+        settings_dto::SettingsBody<'static>,
         dto::AtpBody<'static>,
         dto::StockSetBody,
         dto::StockAdjustBody,
@@ -60,6 +60,8 @@ use crate::http::{answers, dto, dto_inbound, policy_answers};
         answers::DeficitPage,
         answers::DeficitReleases,
         deficits::ReleaseBody<'static>,
+        campaign_answers::Campaigns,
+        campaign_answers::Preflight,
         dto::RollbackBody<'static>,
         policy_answers::Policy,
         policy_answers::PolicyPut,
@@ -186,7 +188,7 @@ fn failures(call: &Call) -> Vec<(String, Response)> {
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut api = Components::openapi();
     env!("CARGO_PKG_VERSION").clone_into(&mut api.info.version);
-    for call in CALLS {
+    for call in calls::all() {
         let mut operation = OperationBuilder::new()
             .tag(call.tag)
             .summary(Some(call.summary))
@@ -256,7 +258,7 @@ mod tests {
             .copied()
             .filter(|path| !pages.contains(path))
             .collect();
-        let documented: BTreeSet<&str> = CALLS.iter().map(|call| call.path).collect();
+        let documented: BTreeSet<&str> = calls::all().map(|call| call.path).collect();
         assert_eq!(routed, documented);
     }
 

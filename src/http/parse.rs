@@ -17,15 +17,17 @@ use crate::http::names::Names;
 use crate::ledger::time_text;
 use crate::limits::{TTL_MS_MAX, UNITS_MAX};
 
+/// A body as text.
+pub fn text(body: &[u8]) -> Result<&str, Problem> {
+    str::from_utf8(body).map_err(|error| {
+        let detail = format!("The body is not UTF-8 at byte {}.", error.valid_up_to());
+        Problem::plain(&catalog::MALFORMED_BODY, detail)
+    })
+}
+
 /// Reads a body. A failure is read a second time with the path to the value, for the detail.
 pub fn json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
-    let text = match str::from_utf8(body) {
-        Ok(text) => text,
-        Err(error) => {
-            let detail = format!("The body is not UTF-8 at byte {}.", error.valid_up_to());
-            return Err(Problem::plain(&catalog::MALFORMED_BODY, detail));
-        }
-    };
+    let text = text(body)?;
     // Serde would take an array for a struct, member by member in their order here.
     match text.trim_ascii_start().bytes().next() {
         Some(b'{') => serde_json::from_str(text).map_err(|error| malformed::<T>(text, &error)),

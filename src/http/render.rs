@@ -3,11 +3,13 @@
 
 use crate::domain::calendar::Bucket;
 use crate::domain::percent::Percent;
-use crate::domain::stock::{Safety, Selling};
+use crate::domain::stock::Selling;
 use crate::domain::verdict::{
     Excess, InboundResult, ReservationLine, Shortage, Stale, StockResult,
 };
-use crate::domain::{Day, Inbound, NodeIx, Outcome, Refusal, Reservation, Settings};
+use crate::domain::{
+    Day, Inbound, Level, LowWater, NodeIx, Outcome, Refusal, Reservation, Settings, WhileLow,
+};
 use crate::http::json::Json;
 use crate::http::names::Names;
 use crate::http::policy_json;
@@ -127,20 +129,44 @@ pub fn settings(json: &mut Json, sku: &str, found: &Settings) {
 
 /// `"safety_stock"`, `"selling"` and `"low_water"`, without braces.
 pub fn settings_members(json: &mut Json, found: &Settings) {
-    match found.safety {
-        Safety::Units(units) => json.raw(r#""safety_stock":{"units":"#).units(units),
-        Safety::Percent(points) => {
-            json.raw(r#""safety_stock":{"percent":"#);
-            json.raw(&Percent(points).to_string())
-        }
-    };
+    json.raw(r#""safety_stock":{"#);
+    level(json, found.safety);
     json.raw(r#"},"selling":"#)
         .plain(selling_word(found.selling))
         .raw(r#","low_water":"#);
-    match found.low_water {
-        Some(units) => json.units(units),
-        None => json.raw("null"),
+    match &found.low_water {
+        Some(mark) => low_water(json, mark),
+        None => drop(json.raw("null")),
+    }
+}
+
+fn low_water(json: &mut Json, found: &LowWater) {
+    json.raw("{");
+    level(json, found.mark);
+    if let Some(resume) = found.resume {
+        json.raw(r#","resume":{"#);
+        level(json, resume);
+        json.raw("}");
+    }
+    json.raw(r#","then":"#)
+        .plain(while_low_word(found.then))
+        .raw("}");
+}
+
+/// `"units"` or `"percent"`, without braces.
+fn level(json: &mut Json, found: Level) {
+    match found {
+        Level::Units(units) => json.raw(r#""units":"#).units(units),
+        Level::Percent(points) => json.raw(r#""percent":"#).raw(&Percent(points).to_string()),
     };
+}
+
+/// The word of the API.
+pub const fn while_low_word(then: WhileLow) -> &'static str {
+    match then {
+        WhileLow::Sell => "event",
+        WhileLow::Suspend => "suspend",
+    }
 }
 
 /// The word of the API.
@@ -162,6 +188,7 @@ pub fn stock(json: &mut Json, sku: &str, found: &StockView, today: Day, names: N
     json.raw(r#","available":"#).units(found.available);
     json.raw(r#","deficit":"#).units(found.deficit);
     json.raw(r#","low":"#).bool(found.low);
+    json.raw(r#","suspended":"#).bool(found.suspended);
     json.raw(r#","selling":"#)
         .plain(selling_word(found.settings.selling));
     json.raw(r#","version":"#)

@@ -19,6 +19,7 @@ pub(super) fn verdict_of(at: UnixMillis, body: Body<'_>) -> Option<Verdict> {
         | Body::NodeNamed { .. }
         | Body::ChannelNamed { .. }
         | Body::Expired { .. }
+        | Body::LowWater(_)
         | Body::PolicyPut { .. } => None,
         Body::Reserved(reserved) => Some(Ok(Outcome::Reservation(made(at, &reserved)))),
         Body::Acted(acted) => Some(Ok(Outcome::Reservation(moved(&acted)))),

@@ -6,7 +6,8 @@ use super::Position;
 use crate::domain::command::CommandKey;
 use crate::domain::line::Move;
 use crate::domain::{
-    ChannelIx, Day, Inbound, Line, NodeIx, Refusal, ReservationId, Settings, Units, UnixMillis,
+    ChannelIx, Day, Inbound, Line, NodeIx, Refusal, ReservationId, Settings, Stock, Units,
+    UnixMillis,
 };
 
 /// One change. Texts are borrowed from the bytes it was read from.
@@ -85,6 +86,8 @@ pub enum Body<'a> {
         /// The document as canonical JSON.
         text: &'a str,
     },
+    /// A SKU became low, or is not any more; right after what it became so by.
+    LowWater(LowWaterTold<'a>),
     /// Dated supply was announced or received.
     InboundChanged(InboundChanged<'a>),
     /// A command was refused; kept so that its key gives the same answer again.
@@ -94,6 +97,31 @@ pub enum Body<'a> {
         /// The refusal.
         refusal: Refusal,
     },
+}
+
+/// See [`Body::LowWater`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LowWaterTold<'a> {
+    /// The SKU.
+    pub sku: &'a str,
+    /// It is low now.
+    pub low: bool,
+    /// Units that can still be promised.
+    pub available: Units,
+    /// It takes no new holds now.
+    pub suspended: bool,
+}
+
+impl<'a> LowWaterTold<'a> {
+    /// How this stock stands.
+    pub fn of(sku: &'a str, stock: &Stock, today: Day) -> Self {
+        Self {
+            sku,
+            low: stock.is_low(),
+            available: stock.available(today),
+            suspended: stock.is_suspended(),
+        }
+    }
 }
 
 /// See [`Body::Reserved`].

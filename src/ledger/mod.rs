@@ -130,8 +130,10 @@ pub struct StockView {
     pub available: Units,
     /// Units promised beyond what is there.
     pub deficit: Units,
-    /// At or under the low-water threshold.
+    /// It fell to its low-water mark, and did not reach again what ends that.
     pub low: bool,
+    /// It takes no new holds: by its settings, or because it is low.
+    pub suspended: bool,
     /// Counts the changes.
     pub version: u64,
     /// The settings.
@@ -153,7 +155,8 @@ impl StockView {
             safety_stock: stock.safety(),
             available: stock.available(today),
             deficit: stock.deficit(today),
-            low: stock.is_low(today),
+            low: stock.is_low(),
+            suspended: stock.is_suspended(),
             version: stock.version(),
             settings: stock.settings(),
             nodes: SmallVec::from_slice(stock.nodes()),

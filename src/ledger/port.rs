@@ -13,7 +13,9 @@ use super::{
 use crate::blocking::wait_for;
 use crate::domain::command::Keyed;
 use crate::domain::hash::Hasher;
-use crate::domain::{ChannelIx, NodeIx, Reservation, ReservationId, Settings, Sku, UnixMillis};
+use crate::domain::{
+    ChannelIx, NodeIx, Reservation, ReservationId, Settings, Sku, Stock, UnixMillis,
+};
 use crate::telemetry::Store;
 
 /// A ledger. Cheap to clone.
@@ -90,6 +92,14 @@ impl Ledger {
         match self {
             Self::Embedded(ledger) => ledger.stock(sku),
             Self::Remote(ledger) => ledger.stock(sku).await,
+        }
+    }
+
+    /// Stock of a SKU as the rule book has it; `None`: unknown.
+    pub async fn whole_stock(&self, sku: Sku<'_>) -> Result<Option<Stock>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => ledger.whole_stock(sku),
+            Self::Remote(ledger) => ledger.whole_stock(sku).await,
         }
     }
 
@@ -471,37 +481,5 @@ fn withhold(answers: &mut [Result<Answer, LedgerError>], durable: u64, error: Le
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::Refusal;
-    use crate::ledger::Position;
-
-    #[test]
-    fn only_answers_that_are_not_durable_are_withheld() {
-        let at = |sequence| {
-            Ok(Answer {
-                verdict: Err(Refusal::Expired),
-                replayed: false,
-                position: Position {
-                    shard: 0,
-                    epoch: 1,
-                    sequence,
-                },
-                told_after: Position {
-                    shard: 0,
-                    epoch: 1,
-                    sequence,
-                },
-                mirror_age: None,
-            })
-        };
-        let mut answers = vec![at(7), Err(LedgerError::Overloaded), at(8)];
-        withhold(&mut answers, 7, LedgerError::Unknown);
-        let expected = vec![
-            at(7),
-            Err(LedgerError::Overloaded),
-            Err(LedgerError::Unknown),
-        ];
-        assert_eq!(answers, expected);
-    }
-}
+#[path = "port_tests.rs"]
+mod tests;

@@ -12,6 +12,7 @@ use super::bounds::{BATCH_BOUNDS, LATENCY_BOUNDS, LOCK_BOUNDS};
 use super::cells::{Counters, Histogram};
 use super::labels::{LockKind, Op, OutcomeKind, Script, Store};
 use super::mirror::MirrorMeters;
+use super::route::{Route, RouteMeter, known_method};
 use super::text::{CONTENT_TYPE, Kind, Page, Scale};
 use crate::domain::ChannelIx;
 use crate::limits::CHANNELS_MAX;
@@ -55,26 +56,6 @@ impl ChannelOps {
     }
 }
 
-/// One series of HTTP latencies.
-#[derive(Debug)]
-struct Route {
-    template: &'static str,
-    method: &'static str,
-    status: u16,
-    latency: Histogram,
-}
-
-/// Counts the requests of one route, method and status without looking them up.
-#[derive(Debug, Clone)]
-pub struct RouteMeter(Arc<Route>);
-
-impl RouteMeter {
-    /// A request was answered.
-    pub fn record(&self, took: Duration) {
-        self.0.latency.record_duration(took);
-    }
-}
-
 #[derive(Debug)]
 struct Inner {
     /// One slot per channel index, made when the channel is first seen.
@@ -94,6 +75,8 @@ struct Inner {
     queue_bytes: AtomicU64,
     reservations_active: AtomicU64,
     expirations: Counters<1>,
+    /// SKUs that became low, and that are not any more.
+    low_water: Counters<2>,
     oversold_units: AtomicU64,
     invariant_violations: AtomicU64,
     lost_commands: AtomicU64,
@@ -136,6 +119,7 @@ impl Meters {
             queue_bytes: AtomicU64::new(0),
             reservations_active: AtomicU64::new(0),
             expirations: Counters::new(),
+            low_water: Counters::new(),
             oversold_units: AtomicU64::new(0),
             invariant_violations: AtomicU64::new(0),
             lost_commands: AtomicU64::new(0),
@@ -239,6 +223,11 @@ impl Meters {
     /// Deadlines passed and their units went back.
     pub fn expirations(&self, n: u64) {
         self.0.expirations.add(0, n);
+    }
+
+    /// A SKU became low, or is not any more.
+    pub fn low_water(&self, low: bool) {
+        self.0.low_water.add(usize::from(low), 1);
     }
 
     /// Units were found promised twice. Any value above zero is a fault of the engine.
@@ -361,6 +350,12 @@ impl Meters {
             "Reservation lines whose deadline passed.",
         );
         page.value(name, &[], self.0.expirations.get(0));
+        let name = "holdfast_low_water_total";
+        let help = "SKUs that became low, or are not any more.";
+        page.family(name, Kind::Counter, help);
+        for (at, to) in ["normal", "low"].into_iter().enumerate() {
+            page.value(name, &[("to", to)], self.0.low_water.get(at));
+        }
     }
 
     fn render_locks(&self, page: &mut Page) {
@@ -478,17 +473,6 @@ impl Meters {
         page.family(name, Kind::Gauge, "Always 1; the version is in the label.");
         page.value(name, &[("version", env!("CARGO_PKG_VERSION"))], 1);
     }
-}
-
-/// The method as a label value that cannot be chosen by a caller.
-fn known_method(method: &str) -> &'static str {
-    const KNOWN: [&str; 8] = [
-        "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE",
-    ];
-    KNOWN
-        .into_iter()
-        .find(|known| *known == method)
-        .unwrap_or("_OTHER")
 }
 
 #[cfg(test)]

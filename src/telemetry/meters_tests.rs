@@ -110,6 +110,7 @@ fn busy_page() -> String {
     meters.queue_bytes(512);
     meters.reservations_active(7);
     meters.expirations(2);
+    meters.low_water(true);
     meters.oversold_units(0);
     meters.invariant_violations(0);
     meters.connection_opened();
@@ -132,6 +133,7 @@ fn every_promised_name_is_there_with_its_type() {
         ("holdfast_journal_batch_records", "histogram"),
         ("holdfast_reservations_active", "gauge"),
         ("holdfast_expirations_total", "counter"),
+        ("holdfast_low_water_total", "counter"),
         ("holdfast_mirror_lag_seconds", "gauge"),
         ("holdfast_oversold_units_total", "counter"),
         ("holdfast_invariant_violations_total", "counter"),

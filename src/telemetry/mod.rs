@@ -9,8 +9,10 @@ pub mod labels;
 pub mod logging;
 pub mod meters;
 mod mirror;
+mod route;
 mod text;
 
 pub use labels::{LockKind, MirrorAnswer, Op, OutcomeKind, Script, Store};
-pub use meters::{Meters, RouteMeter};
+pub use meters::Meters;
 pub use mirror::MirrorMeters;
+pub use route::RouteMeter;

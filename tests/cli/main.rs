@@ -5,6 +5,7 @@ mod configuration;
 mod import;
 mod inspect;
 mod policy;
+mod preflight;
 mod replay;
 mod serve;
 mod support;

@@ -189,6 +189,15 @@ impl Server {
         ))
     }
 
+    /// A PUT.
+    pub(crate) fn put(&self, path: &str, body: &str) -> (u16, String) {
+        let length = body.len();
+        self.call(&format!(
+            "PUT {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        ))
+    }
+
     fn call(&self, request: &str) -> (u16, String) {
         let mut stream = self.connect();
         stream.write_all(request.as_bytes()).unwrap();

@@ -2,12 +2,19 @@
 //! call, so that every unknown result can be settled.
 
 use holdfast_client::{
-    AdjustStock, Answer, AtpQuery, Client, Error, IdempotencyKey, Limit, Line, Part, Precondition,
-    Reason, Reserve, Return, Safety, Selling, SetStock, SettingsChange, Ship, TransferStock,
+    AdjustStock, Answer, AtpQuery, Client, Error, IdempotencyKey, Level, Limit, Line, LowWater,
+    Part, Precondition, Reason, Reserve, Return, Selling, SetStock, SettingsChange, Ship,
+    TransferStock, WhileLow,
 };
 use tempfile::TempDir;
 
 use crate::support::{Running, after_start, done, put, refused, rejected};
+
+const MARK: LowWater = LowWater {
+    mark: Level::Percent(7.5),
+    resume: Some(Level::Units(20)),
+    then: WhileLow::Suspend,
+};
 
 fn start() -> (Running, Client, TempDir) {
     let folder = tempfile::tempdir().unwrap();
@@ -32,11 +39,11 @@ async fn settings_are_read_and_changed_by_version() {
     let (_server, client, _folder) = start();
     assert_eq!(client.settings("A").await, Ok(None));
     let first = SettingsChange {
-        safety_stock: Some(Safety::Units(3)),
+        safety_stock: Some(Level::Units(3)),
         ..SettingsChange::default()
     };
     let made = done(client.put_settings("A", Precondition::New, &first).await);
-    assert_eq!((&*made.sku, made.safety_stock), ("A", Safety::Units(3)));
+    assert_eq!((&*made.sku, made.safety_stock), ("A", Level::Units(3)));
     assert_eq!((made.selling, made.low_water), (Selling::On, None));
     assert_eq!(client.settings("A").await, Ok(Some(made.clone())));
     // It is there now, so that somebody's change could be overwritten unseen.
@@ -44,16 +51,16 @@ async fn settings_are_read_and_changed_by_version() {
     rejected(again, 428, "precondition_required");
 
     let second = SettingsChange {
-        safety_stock: Some(Safety::Percent(12.5)),
+        safety_stock: Some(Level::Percent(12.5)),
         selling: Some(Selling::Suspended),
-        low_water: Some(Some(7)),
+        low_water: Some(Some(MARK)),
     };
     let version = Precondition::Version(made.version);
     let changed = done(client.put_settings("A", version, &second).await);
-    assert_eq!(changed.safety_stock, Safety::Percent(12.5));
+    assert_eq!(changed.safety_stock, Level::Percent(12.5));
     assert_eq!(
         (changed.selling, changed.low_water),
-        (Selling::Suspended, Some(7))
+        (Selling::Suspended, Some(MARK))
     );
     let late = client.put_settings("A", version, &second).await;
     let refusal = refused(late, "version_mismatch");
@@ -73,7 +80,7 @@ async fn settings_are_read_and_changed_by_version() {
 async fn changes_of_settings_are_settled_by_their_key() {
     let (_server, client, _folder) = start();
     let change = SettingsChange {
-        safety_stock: Some(Safety::Percent(5.0)),
+        safety_stock: Some(Level::Percent(5.0)),
         ..SettingsChange::default()
     };
     let (good, bad) = (key("good"), key("bad"));

@@ -9,6 +9,7 @@
 mod past;
 #[path = "../support/mod.rs"]
 mod support;
+mod water;
 
 use std::io::ErrorKind;
 

@@ -287,9 +287,27 @@ fn compare(past: &Past, engine: &Engine, acknowledged: u64) -> Result<(), String
     model.expire_all(past.end);
     for sku in SKUS {
         let found = wait_for(engine.stock(Sku::new(sku).unwrap())).unwrap();
-        let found = found.map(|view| (view.on_hand, view.held, view.committed, view.version));
+        let found = found.map(|view| {
+            (
+                view.on_hand,
+                view.held,
+                view.committed,
+                view.version,
+                view.low,
+                view.suspended,
+            )
+        });
         let expected = model.stock(sku);
-        let expected = expected.map(|view| (view.on_hand, view.held, view.committed, view.version));
+        let expected = expected.map(|view| {
+            (
+                view.on_hand,
+                view.held,
+                view.committed,
+                view.version,
+                view.low,
+                view.suspended,
+            )
+        });
         if found != expected {
             return Err(format!("stock of {sku}: {found:?}, should be {expected:?}"));
         }

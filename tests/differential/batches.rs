@@ -306,6 +306,7 @@ impl<'h> Run<'_, 'h> {
         }
         let mut view = stock.as_ref().map(|stock| StockView::of(stock, Day::FIRST));
         if let Some(view) = &mut view {
+            view.nodes.iter_mut().for_each(|node| node.counted = 0);
             view.nodes.retain(|n| *n != NodeStock::empty(n.node));
         }
         same(&format!("stock of {name}"), &view, &self.model.stock(name))

@@ -7,7 +7,7 @@ use holdfast::clock::Clock;
 use holdfast::domain::UnixMillis;
 use holdfast::engine::Engine;
 use holdfast::ledger::Position;
-use holdfast::ledger::event::{Body, Cursor, Event};
+use holdfast::ledger::event::{Body, Cursor, Event, LowWaterTold};
 use holdfast::ledger::remote::script::BATCH;
 
 use crate::batches::run;
@@ -28,6 +28,14 @@ use crate::support::script::Script;
 pub(crate) struct Told {
     commands: Vec<String>,
     expiries: Vec<String>,
+    lows: Vec<String>,
+}
+
+/// What is told of a SKU. It becomes low by a command alone; what expires may end that, and how much
+/// was available then depends on what else was given back at once.
+fn low_water(told: &LowWaterTold<'_>) -> String {
+    let available = told.low.then_some(told.available);
+    format!("{} {} {} {available:?}", told.sku, told.low, told.suspended)
 }
 
 impl Told {
@@ -35,6 +43,7 @@ impl Told {
         match &event.body {
             Body::Opened { .. } | Body::NodeNamed { .. } | Body::ChannelNamed { .. } => {}
             Body::Expired { .. } => self.expiries.push(format!("{:?}", event.body)),
+            Body::LowWater(told) => self.lows.push(low_water(told)),
             Body::Reserved(_)
             | Body::Acted(_)
             | Body::StockChanged(_)
@@ -50,6 +59,9 @@ impl Told {
 
     fn sorted(mut self) -> Self {
         self.expiries.sort_unstable();
+        // Those of one SKU stay in their order.
+        self.lows
+            .sort_by(|one, other| one.split(' ').next().cmp(&other.split(' ').next()));
         self
     }
 }

@@ -7,7 +7,7 @@ use crate::support::history::Maker;
 use holdfast::ledger::remote::script::BATCH;
 
 /// What is wrong, the text that is right, and what stands there instead.
-const FAULTS: [(&str, &str, &str); 14] = [
+const FAULTS: [(&str, &str, &str); 18] = [
     (
         "one unit too many is promised",
         "cmds[i + 1], taken, channel) < units then return false",
@@ -20,8 +20,8 @@ const FAULTS: [(&str, &str, &str); 14] = [
     ),
     (
         "a place of a stock is left folded up",
-        "local last = SETTINGS + N_FIELDS * (#rest - from + 1 - REST_BYTES) / NODE_BYTES",
-        "local last = SETTINGS + N_FIELDS * ((#rest - from + 1 - REST_BYTES) / NODE_BYTES - 1)",
+        "local last = SETTINGS + N_FIELDS * (#rest - from + 1) / NODE_BYTES",
+        "local last = SETTINGS + N_FIELDS * ((#rest - from + 1) / NODE_BYTES - 1)",
     ),
     (
         "a channel still uses what went back",
@@ -47,6 +47,26 @@ const FAULTS: [(&str, &str, &str); 14] = [
         "safety stock is ignored",
         "if above < room then room, limit = above, BY_SAFETY end",
         "",
+    ),
+    (
+        "a low SKU is low no more above its mark",
+        "available <= mark or was_low and available < resume",
+        "available <= mark",
+    ),
+    (
+        "a SKU is suspended for good",
+        "flags = flags % IS_STOPPED",
+        "",
+    ),
+    (
+        "an act does not make a SKU low",
+        "    watch(line.place)\n",
+        "",
+    ),
+    (
+        "what expires does not end that a SKU is low",
+        "then settle_low(line.place) end",
+        "then end",
     ),
     (
         "fingerprints are ignored",

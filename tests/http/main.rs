@@ -8,11 +8,13 @@
     reason = "test code: a failure is a panic, and speed does not matter"
 )]
 
+mod campaigns;
 mod connections;
 mod crowd;
 mod deficits;
 mod events;
 mod inbound;
+mod low_water;
 mod mistakes;
 mod operation;
 mod policy;

@@ -63,6 +63,17 @@ impl Book {
                 }
             }
         }
+        self.settle_water();
+    }
+
+    fn settle_water(&mut self) {
+        let today = Day::of(UnixMillis(self.now));
+        for stock in self.stocks.values_mut() {
+            if stock.settle_water(today) {
+                let low = stock.is_low();
+                stock.put_water_told(low);
+            }
+        }
     }
 
     fn rule(&self, sku: &str) -> Option<InForce<'_>> {
@@ -237,6 +248,7 @@ impl Subject for Book {
         }
         self.expire();
         let verdict = self.decide(key, &command);
+        self.settle_water();
         self.sequence += 1;
         let position = Position {
             shard: 0,

@@ -6,6 +6,7 @@ use holdfast::domain::stock::Safety;
 use holdfast::domain::{
     Frozen, HoldTtl, Outcome, Refusal, Settings, Sku, Ttl, UnixMillis, Verdict,
 };
+use holdfast::engine::preflight::Bounds;
 use holdfast::ledger::event::{Body, Cursor};
 use holdfast::ledger::policy::PutPolicyError;
 
@@ -132,10 +133,10 @@ fn set_safety(desk: &Desk, key: &str, sku: &str, over: Option<&str>) -> Result<S
         if_version: None,
         over,
     };
-    match desk.execute(key, Command::PutSettings(put))? {
-        Outcome::Settings { settings, .. } => Ok(settings),
-        other => panic!("{other:?}"),
-    }
+    let Outcome::Settings { settings, .. } = desk.execute(key, Command::PutSettings(put))? else {
+        panic!("settings are answered with settings")
+    };
+    Ok(settings)
 }
 
 #[test]
@@ -159,14 +160,46 @@ fn settings_of_what_a_campaign_sells_are_frozen_with_it() {
     let again = set_safety(&desk, "over", "s", Some("lot is damaged"));
     assert_eq!(again, Ok(put));
     let page = wait_for(desk.engine.events(Cursor::default(), 100)).unwrap();
-    let over: Vec<_> = page
-        .iter()
-        .filter_map(|event| match event.unwrap().body {
-            Body::SettingsPut { sku, over, .. } => Some((sku.to_owned(), over.to_owned())),
-            _ => None,
-        })
-        .collect();
+    let mut over = Vec::new();
+    for event in page.iter() {
+        if let Body::SettingsPut { sku, over: why, .. } = event.unwrap().body {
+            over.push((sku.to_owned(), why.to_owned()));
+        }
+    }
     let expected = [("other", ""), ("s", "lot is damaged"), ("s", "")];
     let expected = expected.map(|(sku, over)| (sku.to_owned(), over.to_owned()));
     assert_eq!(over, expected);
+}
+
+#[test]
+fn count_grows_stale_until_the_next_one() {
+    let mut desk = Desk::new();
+    desk.set("first", "s", 100);
+    desk.put(DAY, 0).unwrap();
+    let stale = |desk: &Desk| {
+        let bounds = Bounds {
+            usual_hold: Ttl::from_millis(600_000).unwrap(),
+            stale_after_seconds: 3_600,
+        };
+        let report = wait_for(desk.engine.preflight("drop", bounds))
+            .unwrap()
+            .unwrap();
+        report.findings.iter().any(|of| of.code == "stale_count")
+    };
+    desk.clock.advance(HOUR);
+    assert!(!stale(&desk));
+    desk.clock.advance(1_000);
+    assert!(stale(&desk));
+    // What is known of the last count outlives a restart, with and without a snapshot.
+    desk = desk.restarted();
+    assert!(stale(&desk));
+    desk.set("second", "s", 90);
+    desk = desk.restarted();
+    assert!(!stale(&desk));
+    desk.engine.snapshot().unwrap();
+    desk.clock.advance(HOUR);
+    desk = desk.restarted();
+    assert!(!stale(&desk));
+    desk.clock.advance(1_000);
+    assert!(stale(&desk));
 }

@@ -1,6 +1,6 @@
 //! The policy of a whole engine: put, kept, in force, and still so after whatever comes.
 
-#![expect(clippy::unwrap_used, reason = "test code")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
 mod campaigns;
 mod desk;

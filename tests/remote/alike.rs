@@ -46,7 +46,8 @@ fn told(engine: &Engine) -> Told {
                 // The one has openings; in the other the first node is there from the start.
                 Body::Opened { .. } => {}
                 Body::NodeNamed { node, .. } if node == NodeIx::MAIN => {}
-                Body::Expired { .. } => told.expired.push(text),
+                // What expires may end that a SKU is low.
+                Body::Expired { .. } | Body::LowWater(_) => told.expired.push(text),
                 Body::NodeNamed { .. }
                 | Body::ChannelNamed { .. }
                 | Body::Reserved(_)

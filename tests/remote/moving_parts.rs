@@ -196,7 +196,7 @@ fn moves_everywhere(server: &Server, seed: u64) {
     };
     let mut maker = Maker::new(seed);
     maker.backwards = false;
-    maker.reuses = false;
+    maker.in_parts = true;
     let mut history = maker.history(STEPS);
     let rest = history.split_off(STEPS / 2);
     history
@@ -258,7 +258,7 @@ fn a_ledger_in_a_folder_moves_into_partitions() {
     };
     let mut maker = Maker::new(3);
     maker.backwards = false;
-    maker.reuses = false;
+    maker.in_parts = true;
     let mut history = maker.history(STEPS);
     let rest = history.split_off(STEPS / 2);
     history

@@ -75,7 +75,7 @@ impl Ground {
     /// up half way, as where a hold ends while it is placed.
     fn live(&self, instance: &Instance, seed: u64, steps: usize) {
         let mut maker = Maker::new(seed);
-        (maker.backwards, maker.reuses) = (false, false);
+        (maker.backwards, maker.in_parts) = (false, true);
         maker.prefix = format!("{seed}-");
         let mut ids = HashMap::new();
         for step in maker.history(steps) {

@@ -168,7 +168,7 @@ fn run(partitions: u16, commands: usize) -> Coverage {
         let mut maker = Maker::new(seed);
         maker.backwards = false;
         maker.policies = seed % 2 == 1;
-        maker.reuses = false;
+        maker.in_parts = true;
         let history = maker.history(400);
         let seen = check(seed, &history, || Spread::new(&server, partitions));
         for (code, times) in seen.unwrap_or_else(|report| panic!("{partitions}: {report}")) {

@@ -337,7 +337,9 @@ impl<S: Subject> Run<'_, S> {
             &self.model.settings(sku),
         )?;
         let mut stock = self.subject.stock(sku);
+        // When something was counted decides nothing, and the model does not know it.
         if let Some(view) = &mut stock {
+            view.nodes.iter_mut().for_each(|node| node.counted = 0);
             view.nodes.retain(|n| *n != NodeStock::empty(n.node));
         }
         let mut model = self.model.stock(sku);

@@ -3,7 +3,7 @@
 use holdfast::domain::command::Verb;
 use holdfast::domain::policy::Document;
 use holdfast::domain::stock::{Safety, Selling};
-use holdfast::domain::{NodeIx, Ttl};
+use holdfast::domain::{Level, LowWater, NodeIx, Ttl, WhileLow};
 
 use super::policies;
 use super::rng::Rng;
@@ -49,8 +49,10 @@ pub(crate) struct Maker {
     pub(crate) compare_every: u64,
     /// Whether the wall clock may go backwards.
     pub(crate) backwards: bool,
-    /// Whether keys may be used again with another content.
-    pub(crate) reuses: bool,
+    /// For a ledger of several partitions: no key is used again with another content, which would be
+    /// another command where that lies in other partitions; and low water ends where it began, since
+    /// what is placed in one and taken back for want of stock in another could leave a SKU low.
+    pub(crate) in_parts: bool,
     /// Whether policies are put.
     pub(crate) policies: bool,
     /// Prefix of the keys.
@@ -66,7 +68,7 @@ impl Maker {
             restart_every: 600,
             compare_every: 40,
             backwards: true,
-            reuses: true,
+            in_parts: false,
             policies: false,
             prefix: String::new(),
         }
@@ -116,7 +118,7 @@ impl Maker {
         if self.rng.percent(5) && !self.sent.is_empty() {
             let at = self.recent(self.sent.len());
             let (key, script) = self.sent[at].clone();
-            if self.rng.percent(70) || !self.reuses {
+            if self.rng.percent(70) || self.in_parts {
                 return Step::Command { key, script };
             }
             let script = self.script();
@@ -383,6 +385,28 @@ impl Maker {
         }
     }
 
+    fn low_water(&mut self) -> LowWater {
+        let mark = self.level(0, 6, 4_000);
+        let resume = !self.in_parts && self.rng.percent(60);
+        LowWater {
+            mark,
+            resume: resume.then(|| self.level(5, 12, 9_000)),
+            then: if self.rng.percent(40) {
+                WhileLow::Suspend
+            } else {
+                WhileLow::Sell
+            },
+        }
+    }
+
+    fn level(&mut self, least: u64, most: u64, points: u64) -> Level {
+        if self.rng.percent(60) {
+            Level::Units(units(self.rng.between(least, most)))
+        } else {
+            Level::Percent(u16::try_from(self.rng.below(points)).unwrap())
+        }
+    }
+
     fn settings(&mut self) -> Script {
         let safety = match self.rng.below(6) {
             0 => Some(Safety::Units(units(0))),
@@ -398,9 +422,9 @@ impl Maker {
             1..=5 => Some(Selling::On),
             _ => None,
         };
-        let low_water = match self.rng.below(5) {
+        let low_water = match self.rng.below(6) {
             0 => Some(None),
-            1 => Some(Some(self.rng.between(0, 6))),
+            1..=3 => Some(Some(self.low_water())),
             _ => None,
         };
         let if_version = self

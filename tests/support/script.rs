@@ -7,7 +7,7 @@ use holdfast::domain::command::{
     StockChange, StockCommand, TransferItem, Verb,
 };
 use holdfast::domain::stock::{Safety, Selling};
-use holdfast::domain::{ChannelIx, HoldTtl, NodeIx, ReservationId, Sku, Ttl, Units};
+use holdfast::domain::{ChannelIx, HoldTtl, LowWater, NodeIx, ReservationId, Sku, Ttl, Units};
 
 use super::history::CHANNEL_NAMES;
 
@@ -80,7 +80,7 @@ pub(crate) enum Script {
         sku: String,
         safety: Option<Safety>,
         selling: Option<Selling>,
-        low_water: Option<Option<u64>>,
+        low_water: Option<Option<LowWater>>,
         if_version: Option<u32>,
     },
 }
@@ -192,7 +192,7 @@ impl Script {
                 sku: sku(name),
                 safety: *safety,
                 selling: *selling,
-                low_water: low_water.map(|mark| mark.map(units)),
+                low_water: *low_water,
                 if_version: *if_version,
                 over: None,
             }),

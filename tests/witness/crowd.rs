@@ -169,6 +169,7 @@ fn read_feed(engine: &Engine, feed: &mut Vec<Fed>) {
                 | Body::NodeNamed { .. }
                 | Body::ChannelNamed { .. }
                 | Body::Expired { .. }
+                | Body::LowWater(_)
                 | Body::PolicyPut { .. } => None,
             };
             feed.push(Fed {

@@ -2,10 +2,50 @@
 
 use super::classes::Class;
 use super::compile::{EntryLimit, Found, Policy, limits, window};
-use super::document::{Document, Every};
+use super::document::{Campaign, Document, Every};
 use super::layer::Layer;
 use super::tree::Tree;
 use crate::domain::time::{Ttl, UnixMillis};
+
+/// Where a campaign stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CampaignState {
+    /// It has not begun.
+    Planned,
+    /// It is on.
+    Running,
+    /// It is on, and nothing that it rests on may be edited.
+    Frozen,
+    /// It has ended.
+    Over,
+}
+
+impl CampaignState {
+    /// The word of the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Running => "running",
+            Self::Frozen => "frozen",
+            Self::Over => "over",
+        }
+    }
+}
+
+impl Campaign {
+    /// Where it stands.
+    pub fn state(&self, now: UnixMillis) -> CampaignState {
+        if now < self.from {
+            CampaignState::Planned
+        } else if self.until <= now {
+            CampaignState::Over
+        } else if self.freeze {
+            CampaignState::Frozen
+        } else {
+            CampaignState::Running
+        }
+    }
+}
 
 /// The terms of a campaign.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ mod room;
 pub(super) mod tests;
 mod tree;
 
-pub use campaign::CampaignTerms;
+pub use campaign::{CampaignState, CampaignTerms};
 pub use check::Fault;
 pub use compile::{EntryIx, EntryLimit, InForce, Policy};
 pub use document::{

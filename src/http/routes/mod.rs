@@ -2,6 +2,7 @@
 //! the answer.
 
 pub mod atp;
+pub mod campaigns;
 pub mod deficits;
 pub mod events;
 pub mod inbound;
@@ -30,6 +31,7 @@ pub fn router(app: Arc<App>) -> Router {
     let without_query = Router::new()
         .route("/v1/atp", post(atp::bulk_route))
         .route("/v1/inbound/receipts", post(inbound::receive_route))
+        .route("/v1/campaigns", get(campaigns::list_route))
         .route("/v1/policy/rollback", post(policy::rollback_route))
         .route("/v1/policy/versions", get(policy::versions_route))
         .route("/v1/policy/versions/{version}", get(policy::version_route))
@@ -51,6 +53,10 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/problems/{code}", get(ops::problem))
         .route("/readyz", get(ops::readyz))
         .route("/v1/atp/{sku}", get(atp::get_route))
+        .route(
+            "/v1/campaigns/{name}/preflight",
+            get(campaigns::preflight_route).post(campaigns::preflight_of_route),
+        )
         .route("/v1/deficits", get(deficits::list_route))
         .route("/v1/deficits/{sku}", get(deficits::get_route))
         .route("/v1/deficits/{sku}/release", post(deficits::release_route))
@@ -107,6 +113,8 @@ pub const ROUTES: &[&str] = &[
     "/readyz",
     "/v1/atp",
     "/v1/atp/{sku}",
+    "/v1/campaigns",
+    "/v1/campaigns/{name}/preflight",
     "/v1/deficits",
     "/v1/deficits/{sku}",
     "/v1/deficits/{sku}/release",

@@ -114,10 +114,7 @@ pub async fn put(
     ])?;
     let is_dry = is_dry(dry_run.as_deref())?;
     let expected = expected(app, headers).await?;
-    let text = str::from_utf8(body).map_err(|error| {
-        let detail = format!("The body is not UTF-8 at byte {}.", error.valid_up_to());
-        Problem::plain(&catalog::MALFORMED_BODY, detail)
-    })?;
+    let text = parse::text(body)?;
     enforce(app, &author.put(text, expected), is_dry).await
 }
 

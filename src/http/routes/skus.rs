@@ -8,33 +8,81 @@ use hyper::HeaderMap;
 
 use crate::domain::command::{Command, PutSettings};
 use crate::domain::stock::{Safety, Selling};
+use crate::domain::{Level, LowWater, WhileLow};
 use crate::http::app::{App, Reply};
 use crate::http::catalog;
-use crate::http::dto::{Given, SafetyBody, SettingsBody, Text};
+use crate::http::dto::{Given, Num, Text};
 use crate::http::error::{Issues, Problem};
 use crate::http::json::Json;
 use crate::http::list::Object;
 use crate::http::request::{self, IfMatch};
 use crate::http::routes::stock::{path_sku, unknown_sku};
+use crate::http::settings_dto::{LevelBody, MarkBody, SettingsBody};
 use crate::http::{parse, render, request_ids};
 use crate::limits::TEXT_BYTES_MAX;
 
-fn safety(issues: &mut Issues, body: SafetyBody) -> Option<Safety> {
-    match (body.units, body.percent) {
+/// Exactly one of units and percent, which stand at this place of the body.
+fn level(issues: &mut Issues, at: &str, units: Option<Num>, percent: Option<Num>) -> Option<Level> {
+    match (units, percent) {
         (Some(units), None) => {
-            let place = format_args!("/safety_stock/units");
-            parse::units(issues, place, Some(units), 0).map(Safety::Units)
+            let place = format_args!("{at}/units");
+            parse::units(issues, place, Some(units), 0).map(Level::Units)
         }
         (None, Some(percent)) => {
-            let place = format_args!("/safety_stock/percent");
-            parse::percent(issues, place, percent).map(Safety::Percent)
+            let place = format_args!("{at}/percent");
+            parse::percent(issues, place, percent).map(Level::Percent)
         }
         (Some(_), Some(_)) | (None, None) => {
             let detail = "takes either units or percent";
-            issues.push(format_args!("/safety_stock"), "one_of", detail);
+            issues.push(format_args!("{at}"), "one_of", detail);
             None
         }
     }
+}
+
+fn safety(issues: &mut Issues, body: LevelBody) -> Option<Safety> {
+    level(issues, "/safety_stock", body.units, body.percent)
+}
+
+fn while_low(issues: &mut Issues, word: &Text<'_>) -> Option<WhileLow> {
+    match word.as_str() {
+        "event" => Some(WhileLow::Sell),
+        "suspend" => Some(WhileLow::Suspend),
+        _ => {
+            let detail = "must be event or suspend";
+            issues.push(format_args!("/low_water/then"), "unknown_word", detail);
+            None
+        }
+    }
+}
+
+/// `None` after a mistake.
+fn low_water(issues: &mut Issues, body: &MarkBody<'_>) -> Option<LowWater> {
+    let body = match body {
+        MarkBody::Bare(units) => {
+            let mark = parse::units(issues, format_args!("/low_water"), Some(*units), 0);
+            return mark.map(|units| LowWater::at(Level::Units(units)));
+        }
+        MarkBody::Whole(body) => body,
+    };
+    let mark = level(issues, "/low_water", body.units, body.percent);
+    let resume = body
+        .resume
+        .map(|Object(found)| level(issues, "/low_water/resume", found.units, found.percent));
+    let then = body.then.as_ref().map(|word| while_low(issues, word));
+    let found = LowWater {
+        mark: mark?,
+        resume: match resume {
+            None => None,
+            Some(resume) => Some(resume?),
+        },
+        then: then.unwrap_or(Some(WhileLow::Sell))?,
+    };
+    if !found.resumes_above_mark() {
+        let detail = "must be above the mark, or left out";
+        issues.push(format_args!("/low_water/resume"), "not_above_mark", detail);
+    }
+    Some(found)
 }
 
 fn selling(issues: &mut Issues, word: &Text<'_>) -> Option<Selling> {
@@ -66,18 +114,13 @@ pub async fn put(app: &App, sku: &str, headers: &HeaderMap, body: &[u8]) -> Resu
         .selling
         .as_ref()
         .and_then(|word| selling(&mut issues, word));
-    let low_water = match body.low_water {
+    let mark = match &body.low_water {
         Given::Absent => None,
         Given::Null => Some(None),
-        Given::Value(value) => Some(parse::units(
-            &mut issues,
-            format_args!("/low_water"),
-            Some(value),
-            0,
-        )),
+        Given::Value(value) => Some(low_water(&mut issues, value)),
     };
     let over = body.over.as_ref();
-    let over = parse::bounded(&mut issues, format_args!("/over"), over, TEXT_BYTES_MAX);
+    let over = parse::bounded(&mut issues, format_args!("/override"), over, TEXT_BYTES_MAX);
     issues.check()?;
     let if_version = match precondition {
         IfMatch::Any => None,
@@ -97,7 +140,7 @@ pub async fn put(app: &App, sku: &str, headers: &HeaderMap, body: &[u8]) -> Resu
         sku,
         safety,
         selling,
-        low_water,
+        low_water: mark,
         if_version,
         over,
     });

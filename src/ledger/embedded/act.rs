@@ -72,7 +72,7 @@ impl EmbeddedLedger {
         plan: &ActPlan,
         records: &mut RecordGuards<'_>,
         stock: &mut StockGuards<'_>,
-        scratch: Scratch,
+        mut scratch: Scratch,
     ) -> Result<Answer, LedgerError> {
         for (at, step) in &plan.moves {
             let line = acting.refs.get(*at).ok_or(LedgerError::Unavailable)?;
@@ -91,6 +91,8 @@ impl EmbeddedLedger {
                 }
             }
         }
+        let owners = acting.owners(stock);
+        self.settle_water(stock, owners.into_iter(), acting.now, &mut scratch);
         let id = acting.act.id;
         let touched = records.of_mut(id.0).and_then(|shard| shard.get_mut(id.0));
         touched.ok_or(LedgerError::Unavailable)?.touch(acting.now);
@@ -134,6 +136,15 @@ impl Acting<'_, '_> {
         let shard = stock.shard(usize::from(line.shard))?;
         let entry = shard.lines.get(line.slot)?;
         Some((entry, shard.stocks.get(entry.stock)?))
+    }
+
+    /// Shard and slot of the stock of each line.
+    fn owners(&self, stock: &StockGuards<'_>) -> SmallVec<[(usize, u32); 2]> {
+        let owner = |line: &LineRef| {
+            let (entry, _) = Self::entry(stock, line)?;
+            Some((usize::from(line.shard), entry.stock))
+        };
+        self.refs.iter().filter_map(owner).collect()
     }
 
     fn deadline(&self, stock: &StockGuards<'_>) -> UnixMillis {

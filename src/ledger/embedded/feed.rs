@@ -41,6 +41,7 @@ fn epoch_before(position: Position, record: &[u8]) -> Option<u32> {
         | Body::Reserved(_)
         | Body::Acted(_)
         | Body::Expired { .. }
+        | Body::LowWater(_)
         | Body::StockChanged(_)
         | Body::SettingsPut { .. }
         | Body::PolicyPut { .. }

@@ -1,5 +1,7 @@
 //! What is announced for a day, and what arrives.
 
+use smallvec::SmallVec;
+
 use super::EmbeddedLedger;
 use super::pool::StockGuards;
 use super::scratch::Scratch;
@@ -34,13 +36,19 @@ impl EmbeddedLedger {
             Ok(arrivals) => arrivals,
         };
         let items = arrivals.iter().map(|item| self.arrive(&mut stock, item));
+        let items = items.collect::<Result<_, _>>()?;
+        let changed = arrivals
+            .iter()
+            .filter_map(|item| self.slot(&stock, item.sku));
+        let changed: SmallVec<[_; 4]> = changed.collect();
+        self.settle_water(&mut stock, changed.into_iter(), now, &mut scratch);
         let body = Body::InboundChanged(InboundChanged {
             key,
             verb: match command {
                 InboundCommand::Put(_) => InboundVerb::Put,
                 InboundCommand::Receive(_) => InboundVerb::Receive,
             },
-            items: items.collect::<Result<_, _>>()?,
+            items,
         });
         let answer = self.conclude(&mut records, key, now, body, scratch)?;
         stock.note_change(answer.position.sequence);

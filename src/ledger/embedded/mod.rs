@@ -49,7 +49,7 @@ use crate::domain::command::{Command, CommandKey, Keyed};
 use crate::domain::hash::Hasher;
 use crate::domain::line::Inconsistent;
 use crate::domain::verdict::Outcome;
-use crate::domain::{Refusal, UnixMillis, Verdict};
+use crate::domain::{Day, Refusal, UnixMillis, Verdict};
 use crate::telemetry::Meters;
 
 /// How long and how much the ledger remembers.
@@ -206,16 +206,25 @@ impl EmbeddedLedger {
             let Some(entry) = shard.lines.get(expiry.slot) else {
                 continue;
             };
-            let Some(owner) = shard.stocks.get(entry.stock) else {
+            let stock = entry.stock;
+            let Some(owner) = shard.stocks.get(stock) else {
                 continue;
             };
-            let body = Body::Expired {
-                id: entry.reservation(),
-                line: entry.number,
-                sku: owner.sku(),
-                units: expiry.units,
-            };
-            scratch.push(now, &body);
+            let (sku, units) = (owner.sku(), expiry.units);
+            let (id, line) = (entry.reservation(), entry.number);
+            scratch.push(
+                now,
+                &Body::Expired {
+                    id,
+                    line,
+                    sku,
+                    units,
+                },
+            );
+            if let Some(told) = shard.settle_water(stock, Day::of(now)) {
+                scratch.push(now, &Body::LowWater(told));
+                self.meters.low_water(told.low);
+            }
             expired += 1;
             if scratch.len() >= crate::limits::COMMAND_RECORD_BYTES_MAX {
                 scratch.commit(&self.journal);
@@ -223,6 +232,25 @@ impl EmbeddedLedger {
         }
         self.meters.expirations(expired);
         Ok(())
+    }
+
+    /// Decides anew whether the SKUs at these places, shard and slot, are low. What changes of that
+    /// follows the command's own record.
+    fn settle_water(
+        &self,
+        stock: &mut StockGuards<'_>,
+        places: impl Iterator<Item = (usize, u32)>,
+        now: UnixMillis,
+        scratch: &mut Scratch,
+    ) {
+        let today = Day::of(now);
+        for (number, slot) in places {
+            let shard = stock.shard_mut(number);
+            if let Some(told) = shard.and_then(|shard| shard.settle_water(slot, today)) {
+                scratch.push_after(now, &Body::LowWater(told));
+                self.meters.low_water(told.low);
+            }
+        }
     }
 
     /// Ends a command with an event of its own: journal, key record, answer.

@@ -41,6 +41,11 @@ impl EmbeddedLedger {
         self.with_stock(sku, |stock, now, _| StockView::of(stock, Day::of(now)))
     }
 
+    /// Stock of a SKU as the rule book has it; `None`: unknown.
+    pub fn whole_stock(&self, sku: Sku<'_>) -> Result<Option<Stock>, LedgerError> {
+        self.with_stock(sku, |stock, _, _| stock.clone())
+    }
+
     /// Settings of a SKU; `None`: unknown.
     pub fn settings(&self, sku: Sku<'_>) -> Result<Option<Settings>, LedgerError> {
         self.with_stock(sku, |stock, _, _| stock.settings())

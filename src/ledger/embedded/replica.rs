@@ -161,6 +161,7 @@ impl Replica {
             | Body::Acted(_)
             | Body::StockChanged(_)
             | Body::SettingsPut { .. }
+            | Body::LowWater(_)
             | Body::InboundChanged(_)
             | Body::Refused { .. } => Ok(self.state.replay_event(event, &mut progress.0)?),
         }

@@ -73,6 +73,8 @@ impl EmbeddedLedger {
         let verdict = self.judge(reserve, now, &places, &stock);
         match verdict {
             Err(refusal) => {
+                // What a crash left untold may be why it is refused.
+                self.settle_places(&mut stock, &places, now, &mut scratch);
                 let refused = self.refuse(&mut records, key, now, refusal, scratch);
                 refused.map(|answer| Answer {
                     told_after: self.position(stock.changed()),
@@ -136,6 +138,18 @@ impl EmbeddedLedger {
         decide::reserve(lines, reserve.allow_partial, today, stock_of, claim_of)
     }
 
+    /// Decides anew which of these SKUs are low.
+    fn settle_places(
+        &self,
+        stock: &mut StockGuards<'_>,
+        places: &Places,
+        now: UnixMillis,
+        scratch: &mut Scratch,
+    ) {
+        let slots = { places.iter() }.filter_map(|place| Some((place.shard, place.slot?)));
+        self.settle_water(stock, slots, now, scratch);
+    }
+
     /// The shard of a line; its slot is found under the locks.
     fn place(&self, line: &LineRequest<'_>) -> Place {
         let hash = self.state.hasher.sku(line.sku.as_str());
@@ -155,6 +169,7 @@ impl EmbeddedLedger {
         mut scratch: Scratch,
     ) -> Result<Position, LedgerError> {
         let refs = self.place_lines(making, stock)?;
+        self.settle_places(stock, making.places, making.now, &mut scratch);
         let body = making.body();
         scratch.push(making.now, &Body::Reserved(body));
         let sequence = scratch.commit(&self.journal);

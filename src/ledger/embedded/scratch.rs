@@ -14,11 +14,15 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Encoded records of one command: what expired first, the command's own last.
+/// Encoded records of one command: what expired first, then the command's own, last what follows of
+/// it.
 pub(super) struct Scratch {
     bytes: Vec<u8>,
     count: u32,
     last: usize,
+    /// What follows, where anything does.
+    after: Vec<u8>,
+    after_count: u32,
 }
 
 impl Scratch {
@@ -28,6 +32,8 @@ impl Scratch {
             bytes,
             count: 0,
             last: 0,
+            after: Vec::new(),
+            after_count: 0,
         }
     }
 
@@ -36,6 +42,12 @@ impl Scratch {
         self.last = self.bytes.len();
         record::encode(at, body, &mut self.bytes);
         self.count = self.count.saturating_add(1);
+    }
+
+    /// Adds a record that follows the command's own, which may still be added.
+    pub(super) fn push_after(&mut self, at: UnixMillis, body: &Body<'_>) {
+        record::encode(at, body, &mut self.after);
+        self.after_count = self.after_count.saturating_add(1);
     }
 
     /// The record added last, as it will be read back.
@@ -50,15 +62,18 @@ impl Scratch {
         self.bytes.len()
     }
 
-    /// Hands everything to the journal; the sequence of the last record, 0 when there was none.
+    /// Hands everything to the journal; the sequence of the last record but those that follow, 0 when
+    /// there was none.
     /// To be called under the locks of what the records changed: journal order is effect order.
     pub(super) fn commit(&mut self, journal: &Journal) -> u64 {
-        if self.count == 0 {
+        if self.count == 0 && self.after_count == 0 {
             return 0;
         }
-        let sequence = journal.append(&self.bytes, self.count);
+        self.bytes.append(&mut self.after);
+        let last = journal.append(&self.bytes, self.count.saturating_add(self.after_count));
+        let sequence = last.saturating_sub(u64::from(self.after_count));
         self.bytes.clear();
-        self.count = 0;
+        (self.count, self.after_count) = (0, 0);
         sequence
     }
 }

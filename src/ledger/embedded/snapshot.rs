@@ -16,7 +16,10 @@ use smallvec::SmallVec;
 use super::EmbeddedLedger;
 use super::record::bytes::{Reader, Writer};
 use super::record::inbound::{get_due, get_entry, put_entry};
-use super::record::{BadRecord, get_line, get_pin, get_settings, put_line, put_pin, put_settings};
+use super::record::{
+    BadRecord, get_line, get_pin, get_settings, get_water, put_line, put_pin, put_settings,
+    put_water,
+};
 use super::record_shard::{Head, Kept, LineRef, LineRefs, Record, RecordShard};
 use super::snapshot_file::SnapshotWriter;
 use super::stock_shard::{LineEntry, StockShard};
@@ -131,6 +134,7 @@ fn put_stock(w: &mut Writer<'_>, watermark: u64, shard: &StockShard) {
         w.text(entry.sku());
         let stock = &entry.stock;
         put_settings(w, stock.settings());
+        put_water(w, stock.water());
         w.units(stock.held());
         w.units(stock.committed());
         w.number(stock.version());
@@ -140,6 +144,7 @@ fn put_stock(w: &mut Writer<'_>, watermark: u64, shard: &StockShard) {
             w.units(node.on_hand);
             w.units(node.unavailable);
             w.units(node.pinned);
+            w.number(u64::from(node.counted));
         }
         put_uses(w, stock.uses());
         put_calendar(w, stock.calendar());
@@ -236,6 +241,7 @@ pub(super) fn get_stock<'a, E: From<BadRecord>>(
     for _ in 0..r.count()? {
         let sku = r.text()?;
         let settings = get_settings(&mut r)?;
+        let water = get_water(&mut r)?;
         let (held, committed, version) = (r.units()?, r.units()?, r.number()?);
         let mut nodes: SmallVec<[NodeStock; 1]> = SmallVec::new();
         for _ in 0..r.count()? {
@@ -244,12 +250,16 @@ pub(super) fn get_stock<'a, E: From<BadRecord>>(
                 on_hand: r.units()?,
                 unavailable: r.units()?,
                 pinned: r.units()?,
+                counted: r.narrow()?,
             });
         }
         let uses = get_uses(&mut r)?;
         let parts = Stock::from_parts(nodes, held, committed, settings, uses, version);
         let parts = parts.with_calendar(get_calendar(&mut r)?);
-        stock(StoredStock { sku, stock: parts })?;
+        stock(StoredStock {
+            sku,
+            stock: parts.with_water(water),
+        })?;
     }
     for _ in 0..r.count()? {
         let id = ReservationId(r.wide()?);

@@ -42,10 +42,21 @@ impl EmbeddedLedger {
             Ok(places) => places,
         };
         for place in &places {
+            let is_count = matches!(command.change, StockChange::Set(_));
             self.change_locked(&mut stock, place.sku, |stock| {
-                stock.set_node(place.before.node, place.on_hand, place.unavailable)
+                let node = place.before.node;
+                stock.set_node(node, place.on_hand, place.unavailable)?;
+                if is_count {
+                    stock.note_count(node, now)?;
+                }
+                Ok(())
             })?;
         }
+        let changed = places
+            .iter()
+            .filter_map(|place| self.slot(&stock, place.sku));
+        let changed: SmallVec<[_; 4]> = changed.collect();
+        self.settle_water(&mut stock, changed.into_iter(), now, &mut scratch);
         let body = StockChanged {
             key,
             verb: verb(&command.change),
@@ -90,6 +101,8 @@ impl EmbeddedLedger {
             stock.put_settings(after);
             Ok(())
         })?;
+        let slot = self.slot(&stock, sku);
+        self.settle_water(&mut stock, slot.into_iter(), now, &mut scratch);
         let before = before.unwrap_or_default();
         let body = Body::SettingsPut {
             key,
@@ -112,9 +125,16 @@ impl EmbeddedLedger {
         stock: &'s StockGuards<'_>,
         sku: Sku<'_>,
     ) -> Option<&'s Stock> {
+        let (number, slot) = self.slot(stock, sku)?;
+        stock.shard(number)?.stock(slot)
+    }
+
+    /// Shard and slot of a SKU's stock.
+    pub(super) fn slot(&self, stock: &StockGuards<'_>, sku: Sku<'_>) -> Option<(usize, u32)> {
         let hash = self.state.hasher.sku(sku.as_str());
-        let shard = stock.shard(shard_of(hash))?;
-        shard.stock(shard.find(hash, sku.as_str())?)
+        let number = shard_of(hash);
+        let slot = stock.shard(number)?.find(hash, sku.as_str())?;
+        Some((number, slot))
     }
 
     /// Changes the stock of a SKU whose shard is locked; makes the SKU where it is missing.

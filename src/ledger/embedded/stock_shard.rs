@@ -11,7 +11,8 @@ use super::packed::{PackedLine, PackedTerm, halves, joined};
 use super::slab::Slab;
 use crate::domain::line::{Inconsistent, Move};
 use crate::domain::policy::{InForce, Policy};
-use crate::domain::{ChannelIx, Charge, Line, ReservationId, Stock, Units, UnixMillis};
+use crate::domain::{ChannelIx, Charge, Day, Line, ReservationId, Stock, Units, UnixMillis};
+use crate::ledger::event::LowWaterTold;
 use crate::ledger::policy::PolicyInForce;
 use crate::limits::STOCK_SHARDS;
 
@@ -190,6 +191,25 @@ impl StockShard {
     /// The stock at a slot.
     pub(super) fn stock(&self, slot: u32) -> Option<&Stock> {
         self.stocks.get(slot).map(|e| &e.stock)
+    }
+
+    /// Decides anew whether the SKU at a slot is low; how it stands, where the feed is to tell of it.
+    /// It counts as told from now on.
+    pub(super) fn settle_water(&mut self, slot: u32, today: Day) -> Option<LowWaterTold<'_>> {
+        let entry = self.stocks.get_mut(slot)?;
+        if !entry.stock.settle_water(today) {
+            return None;
+        }
+        let low = entry.stock.is_low();
+        entry.stock.put_water_told(low);
+        Some(LowWaterTold::of(entry.sku(), &entry.stock, today))
+    }
+
+    /// The same, where what the feed told comes by itself.
+    pub(super) fn settle_water_quietly(&mut self, slot: u32, today: Day) {
+        if let Some(entry) = self.stocks.get_mut(slot) {
+            entry.stock.settle_water(today);
+        }
     }
 
     /// Counts a line as it was and as it is.

@@ -4,12 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::dated::{self, Announced, Promised};
 use super::hex::{self, CommandId, Print};
+use super::uses::Use;
+use super::water::Mark;
 use crate::domain::command::CommandKey;
 use crate::domain::stock::{NodeStock, Safety, Selling};
 use crate::domain::verdict::Reservation;
 use crate::domain::{
-    self, ChannelIx, ChannelUse, Day, NodeIx, ReservationId, Settings, Stock, Ttl, Units,
-    UnixMillis, Uses,
+    self, ChannelIx, Day, NodeIx, ReservationId, Settings, Stock, Ttl, Units, UnixMillis, Uses,
+    Water,
 };
 use crate::ledger::Position;
 use crate::ledger::embedded::record::{decode, encode};
@@ -119,8 +121,10 @@ pub struct Sku {
     pub safety_is_share: bool,
     /// No new holds.
     pub suspended: bool,
-    /// Threshold of available units.
-    pub low_water: Option<u64>,
+    /// When it is low, and what then.
+    pub low_water: Option<Mark>,
+    /// It is low.
+    pub low: bool,
     /// Counts the changes of the settings.
     pub settings_version: u32,
     /// What each node has.
@@ -135,20 +139,6 @@ pub struct Sku {
     /// Open units that are promised for days, sorted by day, then node.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub promises: Vec<Promised>,
-}
-
-/// What a channel uses of a SKU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Use {
-    /// Index of its name.
-    pub channel: u16,
-    /// Held and committed units.
-    pub open: u64,
-    /// Units shipped in the window.
-    pub shipped: u64,
-    /// Units by which its share was moved in the window.
-    pub moved: i64,
 }
 
 /// What a node has of a SKU.
@@ -190,7 +180,8 @@ impl Sku {
             safety,
             safety_is_share,
             suspended: settings.selling == Selling::Suspended,
-            low_water: settings.low_water.map(Units::get),
+            low_water: settings.low_water.map(Mark::new),
+            low: stock.is_low(),
             settings_version: settings.version,
             nodes: stock.nodes().iter().map(node).collect(),
             window_ms: stock.uses().window().0,
@@ -231,7 +222,7 @@ impl Sku {
         let settings = Settings {
             safety,
             selling,
-            low_water: self.low_water.map(units).transpose()?,
+            low_water: self.low_water.map(Mark::read).transpose()?,
             version: self.settings_version,
         };
         let node = |node: &Node| {
@@ -240,6 +231,7 @@ impl Sku {
                 on_hand: units(node.on_hand)?,
                 unavailable: units(node.unavailable)?,
                 pinned: units(node.pinned)?,
+                counted: 0,
             })
         };
         let nodes = self
@@ -254,28 +246,11 @@ impl Sku {
             uses.collect::<Result<Vec<_>, BadItem>>()?,
         );
         let stock = Stock::from_parts(nodes, held, committed, settings, uses, self.version);
+        // The feed of the ledger that it comes to begins anew.
+        let (low, told) = (self.low, self.low);
+        let stock = stock.with_water(Water { low, told });
         let stock = stock.with_calendar(dated::calendar(&self.inbound, &self.promises)?);
         Some(stock).filter(Stock::fits).ok_or(BadItem("a stock"))
-    }
-}
-
-impl Use {
-    fn new(of: &ChannelUse) -> Self {
-        Self {
-            channel: of.channel.0,
-            open: of.open.get(),
-            shipped: of.shipped.get(),
-            moved: of.moved,
-        }
-    }
-
-    fn read(&self) -> Result<ChannelUse, BadItem> {
-        Ok(ChannelUse {
-            channel: ChannelIx(self.channel),
-            open: units(self.open)?,
-            shipped: units(self.shipped)?,
-            moved: self.moved,
-        })
     }
 }
 
@@ -503,6 +478,7 @@ const fn key_of(body: &Body<'_>) -> Option<CommandKey> {
         | Body::NodeNamed { .. }
         | Body::ChannelNamed { .. }
         | Body::Expired { .. }
+        | Body::LowWater(_)
         | Body::PolicyPut { .. }
         | Body::Reserved(_) => None,
     }

@@ -9,7 +9,9 @@ pub mod file;
 mod hex;
 mod item;
 mod tally;
+mod uses;
 mod walk;
+mod water;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +19,9 @@ pub use self::hex::{CommandId, Print};
 pub(in crate::ledger) use self::item::Making;
 pub use self::item::{Answer, BadItem, Held, Item, Line, Name, Node, Policy, Sku};
 pub use self::tally::Tally;
+pub use self::uses::Use;
 pub use self::walk::{Page, Place, Walk, WalkError};
+pub use self::water::{Amount, Mark};
 
 /// What is exported, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,6 +14,29 @@ fn documented() -> &'static str {
     rest.split_once("```").unwrap().0
 }
 
+/// What stands between fences of JSON on a page.
+fn examples(page: &str) -> Vec<&str> {
+    let blocks = page.split("```json\n").skip(1);
+    blocks
+        .map(|rest| rest.split_once("```").unwrap().0)
+        .collect()
+}
+
+#[test]
+fn every_example_of_the_manual_is_read() {
+    let of_policy = examples(include_str!("../../../docs/POLICY.md"));
+    assert_eq!(of_policy.len(), 3);
+    for text in of_policy {
+        assert!(parse(text).is_ok(), "{text}");
+    }
+    let of_campaigns = examples(include_str!("../../../docs/CAMPAIGNS.md"));
+    assert_eq!(of_campaigns.len(), 1);
+    for text in of_campaigns {
+        let text = format!("{{\"campaigns\":[{text}]}}");
+        assert!(parse(&text).is_ok(), "{text}");
+    }
+}
+
 #[test]
 fn the_document_of_the_manual_is_read_as_it_is_meant() {
     let document = parse(documented()).unwrap();

@@ -383,6 +383,7 @@ impl RemoteLedger {
             | Body::NodeNamed { .. }
             | Body::ChannelNamed { .. }
             | Body::Expired { .. }
+            | Body::LowWater(_)
             | Body::SettingsPut { .. }
             | Body::PolicyPut { .. }
             | Body::Refused { .. } => false,

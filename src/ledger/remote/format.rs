@@ -133,6 +133,9 @@ impl Format for WireFormat {
         let reply = reply.of(asked.partition);
         // Once for all commands of the batch.
         self.meters.expirations(reply.expirations());
+        for (_, told) in reply.lows()? {
+            self.meters.low_water(told.low);
+        }
         Ok(reply)
     }
 

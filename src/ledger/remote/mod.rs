@@ -248,6 +248,11 @@ impl RemoteLedger {
             .await
     }
 
+    /// Stock of a SKU as the rule book has it; `None`: unknown.
+    pub async fn whole_stock(&self, sku: Sku<'_>) -> Result<Option<Stock>, LedgerError> {
+        self.with_stock(sku, |stock, _| stock.clone()).await
+    }
+
     /// Settings of a SKU; `None`: unknown.
     pub async fn settings(&self, sku: Sku<'_>) -> Result<Option<Settings>, LedgerError> {
         self.with_stock(sku, |stock, _| stock.settings()).await

@@ -134,9 +134,7 @@ impl Model {
             return Err(Refusal::UnknownReservation);
         };
         let skus: Vec<String> = booking.rows.iter().map(|row| row.sku.clone()).collect();
-        for sku in skus {
-            self.expire(now, &sku);
-        }
+        skus.iter().for_each(|sku| self.expire(now, sku));
         let booking = &self.bookings[target];
         let steps = match verb {
             Verb::Confirm => confirm(booking, lines)?,
@@ -158,6 +156,7 @@ impl Model {
             }
             self.apply(target, at, step);
         }
+        skus.iter().for_each(|sku| self.settle_water(sku));
         self.bookings.get_mut(target).unwrap().touched = now;
         Ok(Outcome::Reservation(self.bookings[target].view()))
     }

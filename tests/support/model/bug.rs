@@ -21,6 +21,8 @@ pub(crate) enum Bug {
     ReturnAlwaysRestocks,
     /// An extension may shorten.
     ExtendShortens,
+    /// A SKU is low no more as soon as more than its mark is available.
+    ResumeForgotten,
     /// A stale compare-and-set names only the first item.
     OneStale,
     /// What was shipped counts against no cap.
@@ -30,7 +32,7 @@ pub(crate) enum Bug {
 }
 
 impl Bug {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::DeadlineOneLater,
         Self::ContentIgnored,
         Self::LinesApart,
@@ -40,6 +42,7 @@ impl Bug {
         Self::ShipFromFirst,
         Self::ReturnAlwaysRestocks,
         Self::ExtendShortens,
+        Self::ResumeForgotten,
         Self::OneStale,
         Self::ShippedUncounted,
         Self::NothingKept,

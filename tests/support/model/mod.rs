@@ -10,6 +10,7 @@ mod policy;
 mod reserve;
 mod stock;
 mod view;
+mod water;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,6 +51,8 @@ struct Place {
 struct Item {
     places: BTreeMap<u16, Place>,
     settings: Settings,
+    /// It fell to its low-water mark, and did not reach again what ends that.
+    low: bool,
     /// Counts what was done to the stock of this SKU.
     moves: u64,
     /// Lines that hold or commit units: the reservation's key and the line's place in it.
@@ -69,6 +72,7 @@ impl Item {
         Self {
             places: BTreeMap::new(),
             settings,
+            low: false,
             moves: 0,
             open: BTreeSet::new(),
             window: policy::Window::default(),
@@ -223,7 +227,7 @@ impl Model {
             Script::Set { items, .. } => self.set(now, items),
             Script::Adjust { items, .. } => self.adjust(now, items),
             Script::Move { items, .. } => self.shift(now, items),
-            Script::Settings { .. } => self.put_settings(script),
+            Script::Settings { .. } => self.put_settings(now, script),
         }
     }
 
@@ -277,6 +281,7 @@ impl Model {
         for place in closed {
             item.open.remove(&place);
         }
+        self.settle_water(sku);
     }
 
     /// Forgets what has been kept long enough; reservations with open units stay.
@@ -315,7 +320,7 @@ impl Model {
     }
 }
 
-/// A count as the ledger writes it.
+/// A count as the ledger writes it. Only a fault that was put in can make it less than nothing.
 fn units(value: i128) -> Units {
-    Units::new(u64::try_from(value).unwrap()).unwrap()
+    Units::new(u64::try_from(value.max(0)).unwrap()).unwrap()
 }

@@ -91,7 +91,9 @@ impl Model {
             self.references
                 .insert((booking.channel, reference.clone()), key.to_owned());
         }
+        let skus: Vec<String> = booking.rows.iter().map(|row| row.sku.clone()).collect();
         self.bookings.insert(key.to_owned(), booking);
+        skus.iter().for_each(|sku| self.settle_water(sku));
     }
 
     /// The most a line may take, and what binds it: of the limits that bind alike the first in the
@@ -112,7 +114,7 @@ impl Model {
             item.kept_back()
         };
         let mut limits = Vec::new();
-        if item.settings.selling == Selling::Suspended {
+        if item.settings.selling == Selling::Suspended || item.stops() {
             limits.push((0, Limit::Suspended));
         }
         limits.push((unpromised, Limit::Stock));

@@ -182,11 +182,16 @@ impl Model {
     }
 
     fn keep(&mut self, now: i64, draft: &Draft) -> Outcome {
-        for (sku, node, place) in &draft.writes {
+        for (sku, ..) in &draft.writes {
             self.expire(now, sku);
+        }
+        for (sku, node, place) in &draft.writes {
             let item = self.items.entry(sku.clone()).or_insert_with(Item::new);
             item.places.insert(*node, *place);
             item.moves += 1;
+        }
+        for (sku, ..) in &draft.writes {
+            self.settle_water(sku);
         }
         let named = draft.named.iter().map(|at| &draft.writes[*at]);
         let result = |(sku, node, place): &(String, u16, Place)| StockResult {
@@ -200,7 +205,7 @@ impl Model {
         Outcome::Stock(named.map(result).collect())
     }
 
-    pub(super) fn put_settings(&mut self, script: &Script) -> Verdict {
+    pub(super) fn put_settings(&mut self, now: i64, script: &Script) -> Verdict {
         let Script::Settings {
             sku,
             safety,
@@ -211,6 +216,7 @@ impl Model {
         else {
             unreachable!("only settings come here")
         };
+        self.expire(now, sku);
         let mut settings = self
             .items
             .get(sku)
@@ -223,13 +229,14 @@ impl Model {
         settings.safety = safety.unwrap_or(settings.safety);
         settings.selling = selling.unwrap_or(settings.selling);
         if let Some(mark) = low_water {
-            settings.low_water = mark.map(|mark| units(i128::from(mark)));
+            settings.low_water = *mark;
         }
         settings.version += 1;
         self.items
             .entry(sku.clone())
             .or_insert_with(Item::new)
             .settings = settings;
+        self.settle_water(sku);
         Ok(Outcome::Settings {
             sku: sku.as_str().into(),
             settings,

@@ -81,7 +81,7 @@ impl Model {
         let free = |node| (item.place(node).on_hand - self.pinned(sku, node)).max(0);
         Some(Availability {
             available: units(room),
-            limit: if item.settings.selling == Selling::Suspended {
+            limit: if item.settings.selling == Selling::Suspended || item.stops() {
                 Limit::Suspended
             } else {
                 limit
@@ -104,6 +104,7 @@ impl Model {
             on_hand: units(place.on_hand),
             unavailable: units(place.apart),
             pinned: units(self.pinned(sku, *node)),
+            counted: 0,
         });
         let nodes = nodes.filter(|n| *n != NodeStock::empty(n.node)).collect();
         let available = self.available(sku);
@@ -118,10 +119,8 @@ impl Model {
             safety_stock: units(item.kept_back()),
             available: units(available),
             deficit: units(at_nodes.max(self.promised(sku) - item.on_hand())),
-            low: item
-                .settings
-                .low_water
-                .is_some_and(|m| available <= i128::from(m.get())),
+            low: item.low,
+            suspended: item.settings.selling == Selling::Suspended || item.stops(),
             version: item.moves,
             settings: item.settings,
             nodes,

@@ -39,6 +39,15 @@ fn campaign_is_on_from_its_first_moment_until_just_before_its_last() {
 }
 
 #[test]
+fn campaign_says_where_it_stands() {
+    let mut drop = campaign("drop", (10, 20), skus(&["S"]));
+    let states = |drop: &Campaign| [9, 10, 19, 20].map(|now| drop.state(UnixMillis(now)).as_str());
+    assert_eq!(states(&drop), ["planned", "running", "running", "over"]);
+    drop.freeze = true;
+    assert_eq!(states(&drop), ["planned", "frozen", "frozen", "over"]);
+}
+
+#[test]
 fn campaign_without_limits_leaves_those_that_there_are() {
     let policy = compiled(vec![campaign("only-terms", (10, 20), skus(&["S"]))]);
     let window = |now| policy.in_force("S", UnixMillis(now)).unwrap().window();

@@ -54,10 +54,6 @@ impl Writer<'_> {
     pub(in super::super) fn units(&mut self, value: Units) {
         self.number(value.get());
     }
-
-    pub(in super::super) fn maybe_units(&mut self, value: Option<Units>) {
-        self.number(value.map_or(0, |units| units.get() + 1));
-    }
 }
 
 /// Takes from the front of a slice.
@@ -140,12 +136,5 @@ impl<'a> Reader<'a> {
 
     pub(in super::super) fn units(&mut self) -> Result<Units, BadRecord> {
         Units::new(self.number()?).ok_or(BadRecord)
-    }
-
-    pub(in super::super) fn maybe_units(&mut self) -> Result<Option<Units>, BadRecord> {
-        match self.number()?.checked_sub(1) {
-            None => Ok(None),
-            Some(raw) => Units::new(raw).map(Some).ok_or(BadRecord),
-        }
     }
 }

@@ -8,6 +8,7 @@
 pub(super) mod bytes;
 pub(super) mod inbound;
 mod refusal;
+mod settings;
 mod stock;
 #[cfg(test)]
 mod tests;
@@ -15,14 +16,15 @@ mod tests;
 use smallvec::SmallVec;
 
 use self::bytes::{Reader, Writer};
+use self::settings::{get_flag, put_flag};
+pub(super) use self::settings::{get_settings, get_water, put_settings, put_water};
 use super::super::Position;
 use super::super::event::{
-    Acted, ActedLine, Body, Event, EventPage, Reserved, ReservedLine, VerbKind,
+    Acted, ActedLine, Body, Event, EventPage, LowWaterTold, Reserved, ReservedLine, VerbKind,
 };
 use crate::domain::command::CommandKey;
 use crate::domain::line::Move;
-use crate::domain::stock::{Safety, Selling};
-use crate::domain::{ChannelIx, Day, Line, NodeIx, ReservationId, Settings, UnixMillis};
+use crate::domain::{ChannelIx, Day, Line, NodeIx, ReservationId, UnixMillis};
 
 /// The bytes are not a record of this format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -99,6 +101,7 @@ const fn kind(body: &Body<'_>) -> u8 {
         Body::Refused { .. } => REFUSED,
         Body::PolicyPut { .. } => 10,
         Body::InboundChanged(_) => 12,
+        Body::LowWater(_) => 13,
     }
 }
 
@@ -141,6 +144,12 @@ fn put_body(w: &mut Writer<'_>, body: &Body<'_>) {
             if !over.is_empty() {
                 w.text(over);
             }
+        }
+        Body::LowWater(told) => {
+            w.text(told.sku);
+            put_flag(w, told.low);
+            w.units(told.available);
+            put_flag(w, told.suspended);
         }
         Body::Refused { key, refusal } => {
             put_key(w, *key);
@@ -195,6 +204,12 @@ fn get_body<'a>(kind: u8, r: &mut Reader<'a>) -> Result<Body<'a>, BadRecord> {
             key: get_key(r)?,
             refusal: refusal::get(r)?,
         },
+        13 => Body::LowWater(LowWaterTold {
+            sku: r.text()?,
+            low: get_flag(r)?,
+            available: r.units()?,
+            suspended: get_flag(r)?,
+        }),
         10 => Body::PolicyPut {
             version: r.number()?,
             operator: r.text()?,
@@ -426,44 +441,5 @@ pub(super) fn get_acted<'a>(r: &mut Reader<'a>) -> Result<Acted<'a>, BadRecord> 
         created_at,
         deadline,
         lines,
-    })
-}
-
-pub(super) fn put_settings(w: &mut Writer<'_>, settings: Settings) {
-    match settings.safety {
-        Safety::Units(units) => {
-            w.byte(1);
-            w.units(units);
-        }
-        Safety::Percent(basis_points) => {
-            w.byte(2);
-            w.number(u64::from(basis_points));
-        }
-    }
-    w.byte(match settings.selling {
-        Selling::On => 1,
-        Selling::Suspended => 2,
-    });
-    w.maybe_units(settings.low_water);
-    w.number(u64::from(settings.version));
-}
-
-pub(super) fn get_settings(r: &mut Reader<'_>) -> Result<Settings, BadRecord> {
-    let safety = match r.byte()? {
-        1 => Safety::Units(r.units()?),
-        2 => Safety::Percent(r.narrow()?),
-        _ => return Err(BadRecord),
-    };
-    let selling = match r.byte()? {
-        1 => Selling::On,
-        2 => Selling::Suspended,
-        _ => return Err(BadRecord),
-    };
-    let low_water = r.maybe_units()?;
-    Ok(Settings {
-        safety,
-        selling,
-        low_water,
-        version: r.narrow()?,
     })
 }

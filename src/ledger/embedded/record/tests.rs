@@ -4,8 +4,9 @@ use smallvec::smallvec;
 
 use super::*;
 use crate::domain::policy::Amount;
+use crate::domain::stock::{Safety, Selling};
 use crate::domain::verdict::{BoundBy, Excess, Frozen, Limit, Refusal, Shortage, Stale};
-use crate::domain::{Inbound, InboundKind, Units};
+use crate::domain::{Inbound, InboundKind, Level, LowWater, Settings, Units, WhileLow};
 use crate::ledger::event::{
     InboundChanged, InboundItem, InboundVerb, StockChanged, StockItem, StockVerb,
 };
@@ -243,6 +244,12 @@ fn bodies() -> Vec<Body<'static>> {
         },
         reserved(),
         acted(),
+        Body::LowWater(LowWaterTold {
+            sku: "a",
+            low: true,
+            available: units(2),
+            suspended: true,
+        }),
         Body::Expired {
             id: ReservationId(5),
             line: 499,
@@ -275,7 +282,11 @@ fn settings_put() -> [Body<'static>; 2] {
     let settings = Settings {
         safety: Safety::Percent(250),
         selling: Selling::Suspended,
-        low_water: Some(units(0)),
+        low_water: Some(LowWater {
+            mark: Level::Units(units(0)),
+            resume: Some(Level::Percent(1_000)),
+            then: WhileLow::Suspend,
+        }),
         version: 3,
     };
     let put = |before, after, over| Body::SettingsPut {

@@ -13,7 +13,9 @@ use crate::domain::line::{Inconsistent, Move};
 use crate::domain::{ChannelIx, Charge, Day, ReservationId, Stock, Ttl, Units, UnixMillis};
 use crate::ledger::Position;
 use crate::ledger::answer::held_line;
-use crate::ledger::event::{Acted, ActedLine, Body, Event, InboundItem, Reserved, StockItem};
+use crate::ledger::event::{
+    Acted, ActedLine, Body, Event, InboundItem, Reserved, StockItem, StockVerb,
+};
 use crate::ledger::names::Names;
 
 impl State {
@@ -38,20 +40,22 @@ impl State {
                     self.keep_event(event, acted.key, loading)?;
                 }
                 self.replay_touch(event, acted.id, loading)?;
-                self.replay_acted(sequence, acted, loading)
+                self.replay_acted(event, acted, loading)
             }
             Body::Expired {
                 id,
                 line,
                 sku,
                 units,
-            } => self.replay_expired(sequence, (*id, *line), sku, *units, loading),
+            } => self.replay_expired(event, (*id, *line), sku, *units, loading),
             Body::StockChanged(changed) => {
                 self.keep_event(event, changed.key, loading)?;
-                let items = changed.items.iter();
-                items
-                    .into_iter()
-                    .try_for_each(|item| self.replay_item(sequence, item, loading))
+                let counted = (changed.verb == StockVerb::Set).then_some(event.at);
+                for item in &changed.items {
+                    self.replay_item(sequence, item, counted, loading)?;
+                }
+                let skus = changed.items.iter().map(|item| item.sku);
+                self.replay_water(event, skus, loading)
             }
             Body::SettingsPut {
                 key, sku, after, ..
@@ -59,16 +63,22 @@ impl State {
                 self.keep_event(event, *key, loading)?;
                 self.replay_stock(sequence, sku, loading, |stock| {
                     stock.put_settings(*after);
+                    stock.settle_water(Day::of(event.at));
                     Ok(())
                 })
             }
             Body::PolicyPut { .. } => self.replay_policy(event.at, &event.body),
+            Body::LowWater(told) => self.replay_stock(sequence, told.sku, loading, |stock| {
+                stock.put_water_told(told.low);
+                Ok(())
+            }),
             Body::InboundChanged(changed) => {
                 self.keep_event(event, changed.key, loading)?;
-                let items = changed.items.iter();
-                items
-                    .into_iter()
-                    .try_for_each(|item| self.replay_inbound(sequence, item, loading))
+                for item in &changed.items {
+                    self.replay_inbound(sequence, item, loading)?;
+                }
+                let skus = changed.items.iter().map(|item| item.sku);
+                self.replay_water(event, skus, loading)
             }
             Body::Refused { key, .. } => self.keep_event(event, *key, loading),
         }
@@ -202,6 +212,8 @@ impl State {
         };
         let before = deficit(shard);
         let slot = shard.hold(entry, units)?;
+        // Whatever further lines take of the SKU, it can only get lower.
+        shard.settle_water_quietly(owner, today);
         let oversold = deficit(shard).left_after(before).get();
         self.counts
             .oversold_in_journal
@@ -252,23 +264,28 @@ impl State {
 
     fn replay_acted(
         &self,
-        sequence: u64,
+        event: &Event<'_>,
         acted: &Acted<'_>,
         loading: &mut Loading,
     ) -> Result<(), OpenError> {
+        let sequence = event.position.sequence;
         for (number, line) in (0_u16..).zip(&acted.lines) {
             let place = (acted.id, number);
             let found = match self.find_line(sequence, place, line.sku, loading)? {
                 Found::At(found) => found,
                 Found::Covered => continue,
                 Found::Nowhere => {
-                    self.replay_forgotten(sequence, acted.channel, line, loading)?;
+                    self.replay_forgotten(event, acted.channel, line, loading)?;
                     continue;
                 }
             };
             let mut shard = self.pool.stock_shard(usize::from(found.shard))?;
             for step in &line.moves {
                 replay_step(&mut shard, found, *step, line.window, loading)?;
+            }
+            let next = acted.lines.get(usize::from(number) + 1);
+            if next.is_none_or(|next| next.sku != line.sku) {
+                settle_water(&mut shard, found, Day::of(event.at), loading)?;
             }
             let entry = shard.lines.get(found.slot).ok_or(Inconsistent)?;
             if entry.line() != line.after {
@@ -284,23 +301,20 @@ impl State {
 
     fn replay_expired(
         &self,
-        sequence: u64,
+        event: &Event<'_>,
         place: (ReservationId, u16),
         sku: &str,
         units: Units,
         loading: &mut Loading,
     ) -> Result<(), OpenError> {
+        let sequence = event.position.sequence;
         match self.find_line(sequence, place, sku, loading)? {
             Found::Covered => Ok(()),
             Found::At(found) => {
                 let mut shard = self.pool.stock_shard(usize::from(found.shard))?;
-                Ok(replay_step(
-                    &mut shard,
-                    found,
-                    Move::Expire(units),
-                    UnixMillis::default(),
-                    loading,
-                )?)
+                let step = Move::Expire(units);
+                replay_step(&mut shard, found, step, UnixMillis::default(), loading)?;
+                Ok(settle_water(&mut shard, found, Day::of(event.at), loading)?)
             }
             // What holds units is never forgotten: its stock at least is still to be read.
             Found::Nowhere => self.replay_stock(sequence, sku, loading, |_| {
@@ -314,7 +328,7 @@ impl State {
     /// What was forgotten has no open units, and nothing but a return can still happen to it.
     fn replay_forgotten(
         &self,
-        sequence: u64,
+        event: &Event<'_>,
         channel: ChannelIx,
         line: &ActedLine<'_>,
         loading: &mut Loading,
@@ -322,11 +336,13 @@ impl State {
         if line.moves.is_empty() {
             return Ok(());
         }
-        self.replay_stock(sequence, line.sku, loading, |stock| {
+        self.replay_stock(event.position.sequence, line.sku, loading, |stock| {
             let mut moves = line.moves.iter();
             let window = line.window;
             let charge = Charge { channel, window };
-            Ok(moves.try_for_each(|step| stock.apply(&line.after, *step, charge))?)
+            moves.try_for_each(|step| stock.apply(&line.after, *step, charge))?;
+            stock.settle_water(Day::of(event.at));
+            Ok(())
         })
     }
 
@@ -356,6 +372,22 @@ impl State {
         change(&mut entry.stock)
     }
 
+    /// Decides anew whether these SKUs are low, now that all of an event was done.
+    fn replay_water<'a>(
+        &self,
+        event: &Event<'_>,
+        skus: impl Iterator<Item = &'a str>,
+        loading: &mut Loading,
+    ) -> Result<(), OpenError> {
+        for sku in skus {
+            self.replay_stock(event.position.sequence, sku, loading, |stock| {
+                stock.settle_water(Day::of(event.at));
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
     fn replay_inbound(
         &self,
         sequence: u64,
@@ -371,6 +403,7 @@ impl State {
         &self,
         sequence: u64,
         item: &StockItem<'_>,
+        counted: Option<UnixMillis>,
         loading: &mut Loading,
     ) -> Result<(), OpenError> {
         self.replay_stock(sequence, item.sku, loading, |stock| {
@@ -379,7 +412,11 @@ impl State {
             if (before.on_hand, before.unavailable) != expected {
                 return Err(OpenError::Damaged(format!("stock of {} differs", item.sku)));
             }
-            Ok(stock.set_node(item.node, item.on_hand, item.unavailable)?)
+            stock.set_node(item.node, item.on_hand, item.unavailable)?;
+            if let Some(at) = counted {
+                stock.note_count(item.node, at)?;
+            }
+            Ok(())
         })
     }
 }
@@ -411,6 +448,20 @@ fn replay_step(
     } else {
         shard.step(at.slot, step, window)
     }
+}
+
+/// Decides anew whether the SKU of a line is low, unless its stock is still to be read.
+fn settle_water(
+    shard: &mut StockShard,
+    at: LineRef,
+    today: Day,
+    loading: &Loading,
+) -> Result<(), Inconsistent> {
+    let owner = shard.lines.get(at.slot).ok_or(Inconsistent)?.stock;
+    if !loading.awaits(usize::from(at.shard), owner) {
+        shard.settle_water_quietly(owner, today);
+    }
+    Ok(())
 }
 
 fn replay_name(table: &RwLock<Names>, index: u16, name: &str) -> Result<(), OpenError> {

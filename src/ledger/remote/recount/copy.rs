@@ -205,6 +205,7 @@ impl Copy {
             Body::Opened { .. }
             | Body::NodeNamed { .. }
             | Body::ChannelNamed { .. }
+            | Body::LowWater(_)
             | Body::PolicyPut { .. }
             | Body::Refused { .. } => Ok(()),
         };

@@ -62,7 +62,7 @@ macro_rules! script {
             "local policy, swap_policy\nif policy_version > 0 then policy = {}; (function()\n",
             files!("lib/rule" "lib/policy"),
             "end)() end\n",
-            files!("lib/room" "lib/records" "lib/prepare"),
+            files!("lib/room" "lib/water" "lib/records" "lib/prepare"),
             lua!("lib/decide"),
             "\nlocal kind, made = decide(), {}\nwhile kind do\n",
             $($families,)+

@@ -4,6 +4,7 @@
 //! a number in its place.
 
 use super::pack::{EXT_FIELD, EXT_ID, EXT_SKU, EXT_TARGET, Writer};
+use super::water;
 use crate::domain::command::{
     Act, AdjustItem, Command, CommandKey, Keyed, LineRequest, PutSettings, Reserve, SetItem,
     StockChange, StockCommand, TransferItem, Verb,
@@ -333,9 +334,8 @@ fn put_settings(w: &mut Writer, key: CommandKey, put: &PutSettings<'_>) {
         Some(Selling::Suspended) => 1,
     });
     match put.low_water {
-        None => w.int(-1),
-        Some(None) => w.uint(0),
-        Some(Some(mark)) => w.uint(mark.get() + 1),
+        None => w.flag(false),
+        Some(low_water) => w.bytes(&water::pack(low_water)),
     }
     w.int(put.if_version.map_or(-1, i64::from));
 }

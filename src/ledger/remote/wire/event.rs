@@ -102,8 +102,10 @@ pub fn events<'a>(argument: &'a [u8], reply: &'a BatchReply) -> Result<Vec<Event
         at: header.now,
         body,
     };
+    let lows = reply.lows()?;
+    let is_free = |sequence: &u64| lows.iter().all(|(at, _)| at != sequence);
     let expired = reply.expired()?.into_iter();
-    let mut events: Vec<Event<'_>> = (header.before + 1..)
+    let mut events: Vec<Event<'_>> = { (header.before + 1..).filter(is_free) }
         .zip(expired)
         .map(|(sequence, body)| event(sequence, body))
         .collect();
@@ -113,6 +115,13 @@ pub fn events<'a>(argument: &'a [u8], reply: &'a BatchReply) -> Result<Vec<Event
             .into_iter()
             .flatten();
         events.extend((before + 1..).zip(bodies).map(|(at, body)| event(at, body)));
+    }
+    if !lows.is_empty() {
+        let told = lows
+            .into_iter()
+            .map(|(at, told)| event(at, Body::LowWater(told)));
+        events.extend(told);
+        events.sort_by_key(|event| event.position.sequence);
     }
     Ok(events)
 }

@@ -5,13 +5,15 @@ use super::command::{
     CONFIRM, EXTEND, RELEASE, RETURN, SHIP, STOCK_ADJUST, STOCK_SET, STOCK_TRANSFER, TRANSFER, pin,
 };
 use super::pack::Writer;
+use super::record::{IS_LOW, IS_MARKED, IS_SHARE, IS_STOPPED, IS_SUSPENDED};
 use super::refusal;
 use super::result::{ACTED, CHANGED, MOVED, SETTLED};
+use super::water;
 use crate::domain::command::CommandKey;
 use crate::domain::line::Move;
 use crate::domain::stock::{Safety, Selling};
 use crate::domain::{
-    self, ChannelIx, ChannelUse, NodeIx, Settings, Stock, Ttl, Units, UnixMillis, Uses,
+    self, ChannelIx, ChannelUse, NodeIx, Settings, Stock, Ttl, Units, UnixMillis, Uses, WhileLow,
 };
 use crate::ledger::event::{Acted, Body, Event, StockChanged, StockVerb, VerbKind};
 use crate::ledger::export::{BadItem, Held, Line};
@@ -62,39 +64,41 @@ impl Integers {
     }
 }
 
-/// Safety stock, flags, low-water mark plus one, version.
-fn settings(settings: Settings) -> [u64; 4] {
+/// Safety stock, and those flags that are settings.
+fn settings(settings: Settings) -> (u64, u64) {
     let (safety, is_share) = match settings.safety {
         Safety::Units(units) => (units.get(), 0),
-        Safety::Percent(points) => (u64::from(points), 1),
+        Safety::Percent(points) => (u64::from(points), IS_SHARE),
     };
     let suspended = match settings.selling {
         Selling::On => 0,
-        Selling::Suspended => 2,
+        Selling::Suspended => IS_SUSPENDED,
     };
-    let low = settings.low_water.map_or(0, |mark| mark.get() + 1);
-    [
-        safety,
-        is_share + suspended,
-        low,
-        u64::from(settings.version),
-    ]
+    let marked = settings.low_water.map_or(0, |_| IS_MARKED);
+    (safety, is_share + marked + suspended)
+}
+
+/// Those that say how it stands to its mark.
+fn water_flags(stock: &Stock) -> u64 {
+    let mark = stock.settings().low_water.filter(|_| stock.is_low());
+    let stops = mark.is_some_and(|mark| mark.then == WhileLow::Suspend);
+    (if stock.is_low() { IS_LOW } else { 0 }) + (if stops { IS_STOPPED } else { 0 })
 }
 
 /// The stock of a SKU.
 pub(super) fn stock(stock: &Stock) -> Vec<u8> {
-    let [safety, flags, low, version] = settings(stock.settings());
+    let (safety, flags) = settings(stock.settings());
     let mut out = Integers::default();
     out.counter(stock.version());
     out.units(stock.held());
     out.units(stock.committed());
     out.units(stock.on_hand());
-    out.put(1, flags);
+    out.put(1, flags + water_flags(stock));
     out.amount(safety);
     put_uses(&mut out, stock.uses());
     out.units(stock.unavailable());
-    out.amount(low);
-    out.put(4, version);
+    out.0.extend(water::pack(stock.settings().low_water));
+    out.put(4, u64::from(stock.settings().version));
     for place in stock.nodes() {
         out.index(u64::from(place.node.0));
         out.units(place.on_hand);
@@ -299,9 +303,13 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
             w.array(4);
             w.int(SETTLED);
             w.bytes(sku.as_bytes());
-            for values in [*before, *after].map(settings) {
-                w.array(values.len());
-                values.iter().for_each(|value| w.uint(*value));
+            for found in [*before, *after] {
+                let (safety, flags) = settings(found);
+                w.array(4);
+                w.uint(safety);
+                w.uint(flags);
+                w.bytes(&water::pack(found.low_water));
+                w.uint(u64::from(found.version));
             }
             ANSWER
         }
@@ -315,7 +323,8 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
         | Body::PolicyPut { .. }
         | Body::Reserved(_)
         | Body::InboundChanged(_)
-        | Body::Expired { .. } => return None,
+        | Body::Expired { .. }
+        | Body::LowWater(_) => return None,
     };
     let mut out = Integers(head(kind, event.position.sequence, key.fingerprint));
     out.moment(event.at);

@@ -17,6 +17,7 @@ mod refusal;
 pub mod reply;
 mod result;
 pub mod several;
+mod water;
 
 /// Bytes that are not what the scripts write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -6,23 +6,30 @@ use smallvec::SmallVec;
 use super::Malformed;
 use super::pack::Reader;
 use super::result::moved;
+use super::water::{self, MARK_BYTES};
 use crate::domain::stock::{NodeStock, Safety, Selling};
 use crate::domain::verdict::{Reservation, ReservationLine};
 use crate::domain::{
     ChannelIx, ChannelUse, Line, NodeIx, ReservationId, Settings, Stock, Ttl, Units, UnixMillis,
-    Uses,
+    Uses, Water,
 };
 use crate::ledger::event::{Reserved, ReservedLine};
 
 /// Takes little-endian integers, each as wide as its field.
 pub(super) struct Integers<'a>(pub(super) &'a [u8]);
 
-impl Integers<'_> {
+impl<'a> Integers<'a> {
     pub(super) fn next<const BYTES: usize>(&mut self) -> Result<u64, Malformed> {
         let (first, rest) = self.0.split_first_chunk::<BYTES>().ok_or(Malformed)?;
         self.0 = rest;
         let bytes = first.iter().rev();
         Ok(bytes.fold(0, |sum, byte| (sum << 8) | u64::from(*byte)))
+    }
+
+    fn bytes(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
+        let (first, rest) = self.0.split_at_checked(count).ok_or(Malformed)?;
+        self.0 = rest;
+        Ok(first)
     }
 
     /// A sequence or a version.
@@ -69,29 +76,33 @@ pub(super) fn pin(raw: u64) -> Result<Option<NodeIx>, Malformed> {
     node.map(|node| node.map(NodeIx)).or(Err(Malformed))
 }
 
-/// Settings: safety stock, flags, low-water mark plus one, version.
+/// What the flags of a stock say: see `lua/lib/fields.lua`.
+pub(super) const IS_SHARE: u64 = 1;
+pub(super) const IS_MARKED: u64 = 2;
+pub(super) const IS_LOW: u64 = 4;
+pub(super) const IS_SUSPENDED: u64 = 8;
+pub(super) const IS_STOPPED: u64 = 16;
+
+/// Settings: safety stock, flags, low-water mark, version.
 pub(super) fn settings(
     safety: u64,
     flags: u64,
-    low: u64,
+    low: &[u8],
     version: u64,
 ) -> Result<Settings, Malformed> {
-    let safety = if flags & 1 == 1 {
+    let safety = if flags & IS_SHARE > 0 {
         Safety::Percent(u16::try_from(safety).or(Err(Malformed))?)
     } else {
         Safety::Units(Units::new(safety).ok_or(Malformed)?)
     };
-    let low_water = low
-        .checked_sub(1)
-        .map(|mark| Units::new(mark).ok_or(Malformed));
     Ok(Settings {
         safety,
-        selling: if flags & 2 == 2 {
+        selling: if flags & IS_SUSPENDED > 0 {
             Selling::Suspended
         } else {
             Selling::On
         },
-        low_water: low_water.transpose()?,
+        low_water: water::unpack(low)?,
         version: u32::try_from(version).or(Err(Malformed))?,
     })
 }
@@ -105,7 +116,8 @@ pub fn stock(bytes: &[u8]) -> Result<Stock, Malformed> {
     let (flags, safety) = (from.next::<1>()?, from.amount()?);
     let front = (from.index()?, from.units()?);
     let uses = uses(&mut from, front)?;
-    let (unavailable, low) = (from.units()?, from.amount()?);
+    let unavailable = from.units()?;
+    let low = from.bytes(if flags & IS_MARKED > 0 { MARK_BYTES } else { 0 })?;
     let settings = settings(safety, flags, low, from.next::<4>()?)?;
     let mut nodes = SmallVec::new();
     while !from.0.is_empty() {
@@ -114,9 +126,12 @@ pub fn stock(bytes: &[u8]) -> Result<Stock, Malformed> {
             on_hand: from.units()?,
             unavailable: from.units()?,
             pinned: from.units()?,
+            counted: 0,
         });
     }
     let stock = Stock::from_parts(nodes, held, committed, settings, uses, version);
+    let low = flags & IS_LOW > 0;
+    let stock = stock.with_water(Water { low, told: low });
     if stock.on_hand() == on_hand && stock.unavailable() == unavailable {
         Ok(stock)
     } else {

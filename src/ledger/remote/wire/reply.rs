@@ -7,10 +7,11 @@ use super::command::{CHANNEL_LETTER, NODE_LETTER, Table};
 use super::pack::{Reader, id};
 use super::record::{self, Booking, Kept, Made, Record};
 use super::result::{Asked, List, Outcome, Shown, body};
+use super::water;
 use crate::domain::command::{Command, CommandKey, Keyed};
 use crate::domain::{ChannelIx, Refusal, Reservation, ReservationId, Stock, UnixMillis, Verdict};
 use crate::ledger::answer::verdict_of;
-use crate::ledger::event::{Body, Reserved, ReservedLine};
+use crate::ledger::event::{Body, LowWaterTold, Reserved, ReservedLine};
 use crate::ledger::{Answer, Position};
 
 /// A reply that fits its batch. The results are read one by one, by those who wait for them.
@@ -23,6 +24,8 @@ pub struct BatchReply {
     results: Vec<(usize, u64)>,
     /// Where the list of what expired begins.
     expired: usize,
+    /// Where the list of what is told of low-water marks begins.
+    lows: usize,
     /// Whose order its positions are in.
     partition: u16,
 }
@@ -93,15 +96,30 @@ impl BatchReply {
         let expired = whole - reader.0.len();
         let lines = reader.array()?;
         reader.skip_many(lines)?;
-        let mut last = before + u64::try_from(lines / EXPIRED_VALUES).or(Err(Malformed))?;
+        let lows = whole - reader.0.len();
+        let mut taken = water::told(&mut reader)?.into_iter().peekable();
+        // What is told of low-water marks stands among the others, right after its cause.
+        let mut past = |mut last: u64| {
+            while taken.next_if(|(at, _)| *at == last + 1).is_some() {
+                last += 1;
+            }
+            last
+        };
+        let mut last = before;
+        for _ in 0..lines / EXPIRED_VALUES {
+            last = past(last + 1);
+        }
         let mut results = Vec::new();
         for _ in 0..reader.array()? {
             let start = whole - reader.0.len();
             let events = Outcome::read(reader)?.events();
             for _ in 0..alike(&mut reader)? {
                 results.push((start, last));
-                last += events;
+                last = past(last + events);
             }
+        }
+        if taken.next().is_some() {
+            return Err(Malformed);
         }
         let header = Header {
             epoch,
@@ -117,6 +135,7 @@ impl BatchReply {
             header,
             results,
             expired,
+            lows,
             partition: 0,
         })
     }
@@ -139,8 +158,13 @@ impl BatchReply {
 
     /// Lines that expired before the first command.
     pub fn expirations(&self) -> u64 {
-        let first = self.results.first().map(|(_, before)| *before);
-        first.unwrap_or(self.header.last) - self.header.before
+        self.expired()
+            .map_or(0, |lines| u64::try_from(lines.len()).unwrap_or(u64::MAX))
+    }
+
+    /// SKUs that became low or are not any more, with the sequences of their events.
+    pub fn lows(&self) -> Result<Vec<(u64, LowWaterTold<'_>)>, Malformed> {
+        water::told(&mut Reader(self.bytes.get(self.lows..).ok_or(Malformed)?))
     }
 
     /// Number of results.
@@ -348,7 +372,7 @@ fn is_several(bytes: &[u8]) -> bool {
 const EXPIRED_VALUES: usize = 4;
 
 /// Values of a reply.
-const REPLY_VALUES: usize = 9;
+const REPLY_VALUES: usize = 10;
 
 fn after_head(mut reader: Reader<'_>) -> Result<Reader<'_>, Malformed> {
     if reader.array()? == REPLY_VALUES {

@@ -281,7 +281,7 @@ fn settled<'a>(key: CommandKey, r: &mut Reader<'a>) -> Result<Body<'a>, Malforme
         if r.array()? != 4 {
             return Err(Malformed);
         }
-        settings(r.narrow()?, r.narrow()?, r.narrow()?, r.narrow()?)
+        settings(r.narrow()?, r.narrow()?, r.bytes()?, r.narrow()?)
     };
     Ok(Body::SettingsPut {
         key,

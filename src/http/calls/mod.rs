@@ -1,5 +1,7 @@
 //! The table of calls that the API document is made from.
 
+mod policy;
+
 use crate::http::catalog::{self, Kind};
 
 /// Where a parameter stands.
@@ -137,31 +139,12 @@ const fn act(path: &'static str, id: &'static str, body: &'static str) -> Call {
     }
 }
 
-/// Why a policy may not be put.
-const PUT_POLICY: &[&Kind] = &[
-    &catalog::INVALID_PARAMETER,
-    &catalog::POLICY_INVALID,
-    &catalog::POLICY_FROZEN,
-    &catalog::PRECONDITION_REQUIRED,
-    &catalog::VERSION_MISMATCH,
-    &catalog::TABLE_FULL,
-    &catalog::POISONED,
-    &catalog::RESULT_UNKNOWN,
-];
-
-/// Why an earlier policy may not be put again.
-const ROLL_BACK: &[&Kind] = &[
-    &catalog::INVALID_PARAMETER,
-    &catalog::UNKNOWN_POLICY_VERSION,
-    &catalog::POLICY_INVALID,
-    &catalog::POLICY_FROZEN,
-    &catalog::VERSION_MISMATCH,
-    &catalog::POISONED,
-    &catalog::RESULT_UNKNOWN,
-];
-
 /// Every call.
-pub const CALLS: &[Call] = &[
+pub fn all() -> impl Iterator<Item = &'static Call> {
+    CALLS.iter().chain(policy::CALLS)
+}
+
+const CALLS: &[Call] = &[
     Call {
         summary: "Hold units: all lines or none, unless partial is allowed.",
         tag: "reservations",
@@ -401,77 +384,9 @@ pub const CALLS: &[Call] = &[
             &catalog::INVALID_PARAMETER,
             &catalog::PRECONDITION_REQUIRED,
             &catalog::VERSION_MISMATCH,
+            &catalog::POLICY_FROZEN,
         ],
         ..post("/v1/skus/{sku}", "put_settings", "SettingsRequest")
-    },
-    Call {
-        summary: "The policy in force: which channel may take how much. Its ETag is its version.",
-        answer: Answer::Json("200", "Policy"),
-        own: &[&catalog::NO_POLICY],
-        ..get("/v1/policy", "get_policy", "policy")
-    },
-    Call {
-        method: "PUT",
-        summary: "Put a policy in force, whole; with dry_run only say what that would change.",
-        parameters: &[
-            (
-                "If-Match",
-                Place::Header,
-                "The entity tag read, or *; required where there is a policy.",
-            ),
-            (
-                "dry_run",
-                Place::Query,
-                "true: check everything, change nothing.",
-            ),
-            ("operator", Place::Query, "Who, for the change log."),
-            ("reason", Place::Query, "Why, for the change log."),
-            (
-                "override",
-                Place::Query,
-                "Why the freeze of a campaign is overridden.",
-            ),
-        ],
-        body: Some(("Policy", true)),
-        own: PUT_POLICY,
-        answer: Answer::Json("200", "PolicyPut"),
-        ..get("/v1/policy", "put_policy", "policy")
-    },
-    Call {
-        summary: "The last 16 versions of the policy, newest first.",
-        answer: Answer::Json("200", "PolicyVersions"),
-        ..get("/v1/policy/versions", "get_policy_versions", "policy")
-    },
-    Call {
-        summary: "A version of the policy, with its document.",
-        parameters: &[("version", Place::Path, "Which.")],
-        answer: Answer::Json("200", "PolicyVersionWhole"),
-        own: &[&catalog::UNKNOWN_POLICY_VERSION],
-        ..get(
-            "/v1/policy/versions/{version}",
-            "get_policy_version",
-            "policy",
-        )
-    },
-    Call {
-        method: "POST",
-        summary: "Put the policy of an earlier version in force again, as a new version.",
-        parameters: &[(
-            "If-Match",
-            Place::Header,
-            "The entity tag read; left out: whatever is in force.",
-        )],
-        body: Some(("RollbackRequest", true)),
-        own: ROLL_BACK,
-        answer: Answer::Json("200", "PolicyPut"),
-        ..get("/v1/policy/rollback", "roll_back_policy", "policy")
-    },
-    Call {
-        summary: "What of the policy is in force for a SKU, and how its channels stand.",
-        parameters: &[SKU, ("channel", Place::Query, "This one only.")],
-        answer: Answer::Json("200", "SkuPolicy"),
-        own: &[&catalog::UNKNOWN_SKU, &catalog::INVALID_PARAMETER],
-        ..get("/v1/skus/{sku}/policy", "get_sku_policy", "policy")
     },
     Call {
         summary: "What may be promised of a SKU now, and by date where supply is announced.",
@@ -598,7 +513,7 @@ mod tests {
     use super::*;
 
     fn lists(id: &str, kind: &'static Kind) -> bool {
-        let call = CALLS.iter().find(|call| call.id == id);
+        let call = all().find(|call| call.id == id);
         call.is_some_and(|call| call.own.contains(&kind))
     }
 

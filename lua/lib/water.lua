@@ -1,0 +1,42 @@
+-- Low-water marks: when a SKU is low, and what follows. The same as in src/domain/water.rs. A mark is a
+-- text, empty where there is none: what it is, what ends it, and how both are meant.
+local MARK_FORMAT, MARK_SHARE, RESUME_SHARE, SUSPENDS = '<I5I5B', 1, 4, 8
+-- What the feed is to tell: sequence, SKU, 1 where it is low, what is available, and 1 where it takes no
+-- new holds; five by five.
+local lows = {}
+-- Places of SKUs that a command changed and that may have become low, or not be low any more.
+local watched = {}
+
+local function is_low(stock, available, was_low)
+  local mark, resume, how = unpack_integers(MARK_FORMAT, stock[LOW])
+  if has_bit(how, MARK_SHARE) then mark = share_of(stock[ON_HAND], mark) end
+  if has_bit(how, RESUME_SHARE) then resume = share_of(stock[ON_HAND], resume) end
+  return available <= mark or was_low and available < resume, how >= SUSPENDS
+end
+
+-- Decides anew whether the SKU at a place of `skus` is low, once all of a command is done.
+local function settle_low(at)
+  local stock = stock_of(at)
+  local flags, available = stock[FLAGS], available_of(stock)
+  local was_low, low, suspends = has_bit(flags, IS_LOW), false, false
+  if stock[LOW] ~= '' then low, suspends = is_low(stock, available, was_low) end
+  flags = flags % IS_STOPPED
+  if was_low then flags = flags - IS_LOW end
+  if low then flags = flags + IS_LOW end
+  if low and suspends then flags = flags + IS_STOPPED end
+  stock[FLAGS] = flags
+  if low == was_low then return end
+  seq = seq + 1
+  local n = #lows
+  lows[n + 1], lows[n + 2], lows[n + 3], lows[n + 4], lows[n + 5] =
+    seq, skus[at], low and 1 or 0, available, flags >= IS_SUSPENDED and 1 or 0
+end
+
+local function watch(at)
+  if stocks[at][FLAGS] >= IS_MARKED then watched[#watched + 1] = at end
+end
+
+local function settle_watched()
+  for i = 1, #watched do settle_low(watched[i]) end
+  watched = {}
+end

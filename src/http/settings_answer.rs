@@ -1,0 +1,50 @@
+//! Settings of a SKU as they are shown: see [`answers`](super::answers).
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Units, or a share of what is on hand: one of the two.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LevelSetting {
+    /// That many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub units: Option<u64>,
+    /// That share of what is on hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<f64>,
+}
+
+/// When a SKU is low: at units or percent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LowWaterSetting {
+    /// When no more than this is available.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub units: Option<u64>,
+    /// When no more than this share of what is on hand is available.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<f64>,
+    /// It is low no more when this is available; left out: when more than the mark is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<LevelSetting>,
+    /// `event`, or `suspend`: then it takes no new holds while it is low.
+    pub then: String,
+}
+
+/// Settings of a SKU. The version is also the entity tag: `"v3"`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Which SKU.
+    pub sku: String,
+    /// Units kept back.
+    pub safety_stock: LevelSetting,
+    /// `on` or `suspended`.
+    pub selling: String,
+    /// When the SKU is low, and what then; null: never.
+    #[schema(required = true)]
+    pub low_water: Option<LowWaterSetting>,
+    /// Counts the changes.
+    pub version: u32,
+}

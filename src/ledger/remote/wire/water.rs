@@ -1,0 +1,120 @@
+//! Low-water marks as the scripts keep them, and what they tell of them: see `lua/lib/water.lua`.
+
+use super::Malformed;
+use super::pack::Reader;
+use super::refusal::units;
+use crate::domain::{Level, LowWater, Units, WhileLow};
+use crate::ledger::event::LowWaterTold;
+
+/// How the mark and what ends it are meant.
+const MARK_SHARE: u8 = 1;
+const RESUMES: u8 = 2;
+const RESUME_SHARE: u8 = 4;
+const SUSPENDS: u8 = 8;
+
+/// Bytes of a level, and of a mark.
+const LEVEL_BYTES: usize = 5;
+pub(super) const MARK_BYTES: usize = 2 * LEVEL_BYTES + 1;
+
+fn number(level: Level) -> (u64, bool) {
+    match level {
+        Level::Units(units) => (units.get(), false),
+        Level::Percent(points) => (u64::from(points), true),
+    }
+}
+
+fn level(number: u64, is_share: bool) -> Result<Level, Malformed> {
+    Ok(if is_share {
+        Level::Percent(u16::try_from(number).or(Err(Malformed))?)
+    } else {
+        Level::Units(Units::new(number).ok_or(Malformed)?)
+    })
+}
+
+/// A mark as a text; empty for none.
+pub(super) fn pack(low_water: Option<LowWater>) -> Vec<u8> {
+    let Some(found) = low_water else {
+        return Vec::new();
+    };
+    let (mark, is_share) = number(found.mark);
+    let (resume, is_resume_share) = found.resume.map_or((0, false), number);
+    let flags = [
+        (is_share, MARK_SHARE),
+        (found.resume.is_some(), RESUMES),
+        (is_resume_share, RESUME_SHARE),
+        (found.then == WhileLow::Suspend, SUSPENDS),
+    ];
+    let how = { flags.iter() }.map(|(is_set, flag)| u8::from(*is_set) * flag);
+    let mut bytes = Vec::with_capacity(MARK_BYTES);
+    bytes.extend(mark.to_le_bytes().iter().take(LEVEL_BYTES));
+    bytes.extend(resume.to_le_bytes().iter().take(LEVEL_BYTES));
+    bytes.push(how.sum());
+    bytes
+}
+
+/// Reads a mark.
+pub(super) fn unpack(bytes: &[u8]) -> Result<Option<LowWater>, Malformed> {
+    let [mark @ .., how] = bytes else {
+        return Ok(None);
+    };
+    let (mark, resume) = mark.split_at_checked(LEVEL_BYTES).ok_or(Malformed)?;
+    if resume.len() != LEVEL_BYTES {
+        return Err(Malformed);
+    }
+    let number = |bytes: &[u8]| { bytes.iter().rev() }.fold(0, |sum, b| (sum << 8) | u64::from(*b));
+    let resume = level(number(resume), how & RESUME_SHARE > 0)?;
+    Ok(Some(LowWater {
+        mark: level(number(mark), how & MARK_SHARE > 0)?,
+        resume: Some(resume).filter(|_| how & RESUMES > 0),
+        then: if how & SUSPENDS > 0 {
+            WhileLow::Suspend
+        } else {
+            WhileLow::Sell
+        },
+    }))
+}
+
+/// Values of what is told of a SKU.
+const TOLD_VALUES: usize = 5;
+
+/// What a batch tells: with the sequence of each.
+pub(super) fn told<'a>(reader: &mut Reader<'a>) -> Result<Vec<(u64, LowWaterTold<'a>)>, Malformed> {
+    let count = reader.array()? / TOLD_VALUES;
+    let one = |_| {
+        let sequence = reader.narrow()?;
+        let told = LowWaterTold {
+            sku: reader.text()?,
+            low: reader.int()? == 1,
+            available: units(reader)?,
+            suspended: reader.int()? == 1,
+        };
+        Ok((sequence, told))
+    };
+    (0..count).map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mark_comes_back() {
+        let levels = [
+            Level::Units(Units::ZERO),
+            Level::Units(Units::MAX),
+            Level::Percent(10_000),
+        ];
+        for mark in levels {
+            for resume in levels.map(Some).into_iter().chain([None]) {
+                for then in [WhileLow::Sell, WhileLow::Suspend] {
+                    let mark = Some(LowWater { mark, resume, then });
+                    let bytes = pack(mark);
+                    assert_eq!(bytes.len(), MARK_BYTES);
+                    assert_eq!(unpack(&bytes), Ok(mark));
+                    assert_eq!(unpack(&bytes[1..]), Err(Malformed));
+                }
+            }
+        }
+        assert_eq!(unpack(&pack(None)), Ok(None));
+    }
+}
