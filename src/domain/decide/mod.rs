@@ -8,6 +8,8 @@ mod act;
 mod freeze;
 mod inbound;
 mod reserve;
+#[cfg(test)]
+mod reserve_tests;
 mod ship;
 mod stock;
 
