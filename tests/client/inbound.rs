@@ -40,10 +40,7 @@ async fn supply_is_announced_promised_and_received() {
         .iter()
         .map(|of| (&*of.date, of.available))
         .collect();
-    assert_eq!(
-        (atp.available, dates),
-        (0, vec![("2026-11-11", 0), (SOON, 1)])
-    );
+    assert_eq!((atp.available, dates), (0, vec![(SOON, 1)]));
 
     let receipt = Receipt {
         id: "po-1",

@@ -9,6 +9,8 @@ mod freeze;
 mod hold;
 mod inbound;
 mod reserve;
+#[cfg(test)]
+mod reserve_tests;
 mod shares;
 mod ship;
 mod stock;
