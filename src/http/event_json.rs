@@ -48,12 +48,7 @@ pub const fn type_of(body: &Body<'_>) -> &'static str {
 
 /// Writes one event.
 pub fn write(json: &mut Json, event: &Event<'_>, names: Names<'_>) {
-    json.raw(r#"{"position":""#).number(event.position.shard);
-    json.raw(".").number(event.position.epoch);
-    json.raw(".").number(event.position.sequence);
-    json.raw(r#"","sequence":"#).number(event.position.sequence);
-    json.raw(r#","type":"#).plain(type_of(&event.body));
-    json.raw(r#","at":"#).time(event.at);
+    write_head(json, event);
     match &event.body {
         Body::Opened { .. } => {
             json.raw(r#","epoch":"#).number(event.position.epoch);
@@ -119,6 +114,16 @@ pub fn write(json: &mut Json, event: &Event<'_>, names: Names<'_>) {
         }
     }
     json.raw("}");
+}
+
+/// What every event has.
+fn write_head(json: &mut Json, event: &Event<'_>) {
+    json.raw(r#"{"position":""#).number(event.position.shard);
+    json.raw(".").number(event.position.epoch);
+    json.raw(".").number(event.position.sequence);
+    json.raw(r#"","sequence":"#).number(event.position.sequence);
+    json.raw(r#","type":"#).plain(type_of(&event.body));
+    json.raw(r#","at":"#).time(event.at);
 }
 
 fn write_low_water(json: &mut Json, told: &LowWaterTold<'_>) {
