@@ -371,6 +371,7 @@ fn rule_book_agrees_with_the_model() {
         let steps = if seed % 8 == 0 { 4_000 } else { 500 };
         let mut maker = Maker::new(seed);
         maker.policies = seed % 2 == 1;
+        maker.share_moves = 4;
         let mut history = maker.history(steps);
         // Expiry is only looked for where a command or a tick comes by; so let one come by.
         history = history.into_iter().flat_map(with_tick).collect();

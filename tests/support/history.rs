@@ -55,6 +55,9 @@ pub(crate) struct Maker {
     pub(crate) in_parts: bool,
     /// Whether policies are put.
     pub(crate) policies: bool,
+    /// Of a hundred commands, those that move share between channels. The scripts of a store know no
+    /// such command.
+    pub(crate) share_moves: u64,
     /// Prefix of the keys.
     pub(crate) prefix: String,
 }
@@ -70,6 +73,7 @@ impl Maker {
             backwards: true,
             in_parts: false,
             policies: false,
+            share_moves: 0,
             prefix: String::new(),
         }
     }
@@ -148,7 +152,7 @@ impl Maker {
     }
 
     fn script(&mut self) -> Script {
-        if self.policies && self.rng.percent(8) {
+        if self.rng.percent(self.share_moves) {
             return self.shares();
         }
         match self.rng.below(100) {
