@@ -106,8 +106,6 @@ impl RemoteLedger {
     /// goes away then, nothing happens.
     pub async fn execute(&self, keyed: &Keyed<'_>) -> Result<Answer, LedgerError> {
         self.stand.admit()?;
-        let timed = self.timed(keyed);
-        let keyed = timed.as_ref().unwrap_or(keyed);
         if let Some(answer) = self.answer_of_before(keyed).await? {
             return Ok(answer);
         }
@@ -149,8 +147,6 @@ impl RemoteLedger {
         if let Err(error) = self.stand.admit() {
             return vec![Err(error); commands.len()];
         }
-        let timed = self.all_timed(commands);
-        let commands = timed.as_deref().unwrap_or(commands);
         if self.remembers_moved_keys() {
             return self.execute_all_as_moved(commands).await;
         }
