@@ -107,14 +107,12 @@ impl RemoteLedger {
     pub async fn execute(&self, keyed: &Keyed<'_>) -> Result<Answer, LedgerError> {
         self.stand.admit()?;
         if let Command::MoveShares(_) = keyed.command {
-            // The scripts know no shares yet.
+            // The scripts know no such command, and say so by `Ledger::moves_shares`.
             return Err(LedgerError::Unavailable);
         }
         if keyed.command.is_dated() {
             return Ok(unrecorded(Refusal::NoDatedSupply));
         }
-        let timed = self.timed(keyed);
-        let keyed = timed.as_ref().unwrap_or(keyed);
         if let Some(answer) = self.answer_of_before(keyed).await? {
             return Ok(answer);
         }
@@ -160,8 +158,6 @@ impl RemoteLedger {
             let answers = commands.iter().map(|keyed| self.execute(keyed));
             return all_of(answers).await;
         }
-        let timed = self.all_timed(commands);
-        let commands = timed.as_deref().unwrap_or(commands);
         if self.remembers_moved_keys() {
             return self.execute_all_as_moved(commands).await;
         }

@@ -16,9 +16,7 @@ use redis::Cmd;
 use super::format::Packed;
 use super::wire::policy::version;
 use super::{RemoteLedger, senseless};
-use crate::domain::command::{Command, Keyed, Reserve};
-use crate::domain::decide;
-use crate::domain::{HoldTtl, UnixMillis};
+use crate::domain::UnixMillis;
 use crate::ledger::LedgerError;
 use crate::ledger::policy::{PolicyInForce, PolicyVersion};
 
@@ -113,38 +111,6 @@ impl RemoteLedger {
             return Ok(known);
         }
         self.learn_policy(number).await
-    }
-
-    /// A reservation whose caller named no time, with the time that a campaign gives it, as far as
-    /// this instance has heard of campaigns; `None` for anything else. The command is known again
-    /// by what its caller said.
-    pub(super) fn timed<'a>(&self, keyed: &Keyed<'a>) -> Option<Keyed<'a>> {
-        let Command::Reserve(reserve) = &keyed.command else {
-            return None;
-        };
-        let HoldTtl::Default(usual) = reserve.ttl else {
-            return None;
-        };
-        let policy = self.policy.get()?;
-        let ttl = decide::hold_ttl(reserve, Some(&policy.policy), self.now());
-        let timed = Reserve {
-            ttl: HoldTtl::Default(ttl),
-            ..reserve.clone()
-        };
-        (ttl != usual).then(|| Keyed {
-            key: keyed.key,
-            command: Command::Reserve(timed),
-        })
-    }
-
-    /// All commands with those times; `None` where there are none.
-    pub(super) fn all_timed<'a>(&self, commands: &[Keyed<'a>]) -> Option<Vec<Keyed<'a>>> {
-        let timed: Vec<_> = commands.iter().map(|keyed| self.timed(keyed)).collect();
-        timed.iter().any(Option::is_some).then(|| {
-            let all = timed.into_iter().zip(commands);
-            all.map(|(timed, keyed)| timed.unwrap_or_else(|| keyed.clone()))
-                .collect()
-        })
     }
 
     /// Has reads and the mirror go by a policy.
