@@ -7,11 +7,24 @@ use crate::domain::verdict::{
     InboundResult, MovedShare, Outcome, Reservation, ReservationLine, StockResult, Verdict,
 };
 use crate::domain::{Day, Line, NodeIx, Units, UnixMillis};
-use crate::ledger::Answer;
 use crate::ledger::event::{
     Acted, Body, InboundChanged, InboundItem, Reserved, ShareMove, SharesMoved, StockChanged,
     StockVerb,
 };
+use crate::ledger::{Answer, LedgerError};
+
+/// Takes back the answers that are not durable.
+pub(super) fn withhold(
+    answers: &mut [Result<Answer, LedgerError>],
+    durable: u64,
+    error: LedgerError,
+) {
+    for answer in answers {
+        if matches!(answer, Ok(answer) if answer.told_after.sequence > durable) {
+            *answer = Err(error);
+        }
+    }
+}
 
 /// The verdict of the command that caused this event; `None` for events without a command.
 pub(super) fn verdict_of(at: UnixMillis, body: Body<'_>) -> Option<Verdict> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::answer::withhold;
 use super::embedded::EmbeddedLedger;
 use super::event::{Cursor, EventPage};
 use super::policy::{PolicyInForce, PolicyPut, PolicyVersion, PutPolicyError, SkuPolicy};
@@ -489,15 +490,6 @@ async fn settled<T>(ledger: &EmbeddedLedger, read: Option<T>) -> Result<Option<T
         ledger.wait(ledger.last()).await?;
     }
     Ok(read)
-}
-
-/// Takes back the answers that are not durable.
-fn withhold(answers: &mut [Result<Answer, LedgerError>], durable: u64, error: LedgerError) {
-    for answer in answers {
-        if matches!(answer, Ok(answer) if answer.told_after.sequence > durable) {
-            *answer = Err(error);
-        }
-    }
 }
 
 #[cfg(test)]

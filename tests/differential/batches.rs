@@ -171,7 +171,7 @@ impl<'h> Run<'_, 'h> {
         self.send()?;
         same(
             "violations",
-            &self.partition.recount().violations,
+            &self.partition.recount()?.violations,
             &Vec::new(),
         )
     }
@@ -297,7 +297,8 @@ impl<'h> Run<'_, 'h> {
     }
 
     fn compare_sku(&self, reply: &BatchReply, at: usize, name: &str) -> Result<(), String> {
-        let stock = reply.stock(at).unwrap();
+        let stock = reply.stock(at);
+        let stock = stock.map_err(|error| format!("stock of {name}: {error}"))?;
         for node in std::iter::once(None).chain((0..NODES).map(Some)) {
             let seen = stock
                 .as_ref()

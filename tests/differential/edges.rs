@@ -80,7 +80,10 @@ fn what_waits_for_a_storm_of_deadlines_is_put_off_not_refused() {
     let reply = partition.call(later, &[encode(&all)]).unwrap();
     assert!(!reply.header().backlog);
     assert!(answer(&reply, 0, &all).verdict.is_ok());
-    assert_eq!(partition.recount().violations, Vec::<String>::new());
+    assert_eq!(
+        partition.recount().unwrap().violations,
+        Vec::<String>::new()
+    );
 }
 
 #[test]

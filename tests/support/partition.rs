@@ -128,8 +128,8 @@ impl Partition {
         Ok(BatchReply::parse(Bytes::from(reply), &id, commands.len()).unwrap())
     }
 
-    /// Counts everything again.
-    pub(crate) fn recount(&self) -> Recount {
+    /// Counts everything again; or says what cannot be read.
+    pub(crate) fn recount(&self) -> Result<Recount, String> {
         let runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = { runtime }.enable_all().build().unwrap();
         runtime.block_on(async {
@@ -137,7 +137,8 @@ impl Partition {
             let patient = AsyncConnectionConfig::new().set_response_timeout(None);
             let connection = client.get_multiplexed_async_connection_with_config(&patient);
             let mut connection = connection.await.unwrap();
-            recount(&mut connection, &self.keys).await.unwrap()
+            let counted = recount(&mut connection, &self.keys).await;
+            counted.map_err(|error| error.to_string())
         })
     }
 
