@@ -3,13 +3,13 @@
 # the books are right: `holdfast verify` must be clean, and the server must have counted as many
 # accepted reservations as k6 was told of.
 #
-#   run.sh smoke|promotion|hot_sku|duplicate_storm [more arguments for k6]
+#   run.sh smoke|promotion|channels|hot_sku|duplicate_storm [more arguments for k6]
 #
 # HOLDFAST: the binary (default: target/release/holdfast). K6: the k6 binary (default: k6).
 # RESULTS: folder for the summaries (default: loadtest/results). HOLDFAST_DURABILITY: disk or os.
 set -eu
 
-scenario=${1:?name a scenario: smoke, promotion, hot_sku or duplicate_storm}
+scenario=${1:?name a scenario: smoke, promotion, channels, hot_sku or duplicate_storm}
 shift
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 root=$(CDPATH='' cd -- "$here/../.." && pwd)
