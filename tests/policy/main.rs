@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
+#[path = "../support/live.rs"]
+mod live;
+
 mod campaigns;
 mod crowd;
 mod desk;

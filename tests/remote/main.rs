@@ -29,6 +29,9 @@ mod store;
 #[expect(dead_code, reason = "the tests of faults fail nodes over")]
 mod nodes;
 
+#[path = "../support/live.rs"]
+mod live;
+
 mod alike;
 mod cluster;
 mod crowd;

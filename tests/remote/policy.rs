@@ -9,6 +9,7 @@ use holdfast::ledger::policy::{PolicyPut, PolicyVersion, PutPolicyError, text};
 use holdfast::ledger::remote::script::Keys;
 
 use crate::instance::{Instance, Place, hold, set};
+use crate::live;
 use crate::server::{Kind, Server};
 use crate::support::driven::put_policy;
 use crate::support::history::CHANNEL_NAMES;
@@ -205,4 +206,18 @@ fn dated_rules_come_and_go_by_the_time_of_the_store() {
     assert_eq!(at("before", 9), (9, Limit::Cap));
     assert_eq!(at("during", 10), (4, Limit::Cap));
     assert_eq!(at("after", 20), (9, Limit::Cap));
+}
+
+#[test]
+fn a_live_channel_gets_at_most_its_cap_over_three_instances() {
+    for kind in Kind::ALL {
+        let server = Server::start(kind);
+        let place = Place::new(&server);
+        let instances = [place.open_named(), place.open(), place.open_mirrored()];
+        let engines: Vec<_> = instances
+            .iter()
+            .map(|instance| instance.0.clone())
+            .collect();
+        live::a_live_channel_gets_at_most_its_cap(&engines);
+    }
 }
