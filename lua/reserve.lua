@@ -10,7 +10,7 @@ local function all_fit(channel, first, last)
     local at, units = cmds[i], cmds[i + 2]
     if at ~= previous then taken, previous = 0, at end
     if units > UNITS_MAX then malformed('units') end
-    if room_of(at, stocks[at], cmds[i + 1], taken, channel) < units then return false end
+    if room_of(at, stocks[at], cmds[i + 1], taken, channel, units) < units then return false end
     taken = taken + units
   end
   return true
@@ -30,7 +30,7 @@ local function grants_of(channel, first, last)
   for i = first, last, 3 do
     local at, pin, units = cmds[i], cmds[i + 1], cmds[i + 2]
     if at ~= previous then taken, previous = 0, at end
-    local room, limit = room_of(at, stocks[at], pin, taken, channel)
+    local room, limit = room_of(at, stocks[at], pin, taken, channel, units)
     local granted = min(units, room)
     if granted < units then add_short(short, at, pin, units, room, limit) end
     taken, sum = taken + granted, sum + granted
@@ -133,7 +133,7 @@ local function reserve_ones(at)
     elseif not stock then
       other = { UNRECORDED, UNKNOWN_SKU, skus[place] }
     else
-      local room, limit = room_of(place, stock, pin, 0, channel)
+      local room, limit = room_of(place, stock, pin, 0, channel, units)
       if room < units then
         local short = { REFUSED, INSUFFICIENT_STOCK }
         add_short(short, place, pin, units, room, limit)

@@ -78,6 +78,37 @@ local function rule_of(at)
   return rule
 end
 
+-- What all together use of a stock in the window of a rule, what of it was shipped, and whether share was
+-- moved.
+local function count_all(stock, rule)
+  if stock.charged then settle_uses(stock) end
+  local text, totals = stock[USES], { rule = rule, used = 0, shipped = 0, is_moved = false }
+  local is_of_window = unpack_integers('<i6', text, 3) == rule.window
+  for at = USES_HEAD + 1, is_of_window and uses_bytes(text) or 0, USE_BYTES do
+    local _, _, shipped, by = unpack_integers(USE_FORMAT, text, at)
+    totals.shipped, totals.is_moved = add(totals.shipped, shipped), totals.is_moved or by ~= 0
+  end
+  totals.used = add(stock[HELD] + stock[COMMITTED], totals.shipped)
+  stock.totals = totals
+  return totals
+end
+
+-- Whether so many units, after those `taken` by lines before, are within every limit whoever asks for them:
+-- what is free, and what all together leave of the smallest cap, both have room for them beside all that
+-- is kept for anybody. Then no limit has to be looked at by itself: on the way to a channel nothing else is
+-- taken off, and nothing twice.
+function policy.suffices(at, stock, free, taken, units)
+  local rule = rule_of(at)
+  if not rule then return true end
+  local totals = stock.totals or count_all(stock, rule)
+  if totals.is_moved then return false end
+  local supply = add(stock[ON_HAND], totals.shipped)
+  if totals.supply ~= supply then
+    totals.supply, totals.kept, totals.least = supply, extremes(rule, supply)
+  end
+  return units <= min(free, totals.least - totals.used - taken) - totals.kept
+end
+
 -- What everybody uses of a stock in the window of a rule.
 local function charge_all(stock, rule)
   if stock.charged then settle_uses(stock) end
@@ -129,9 +160,11 @@ function policy.bound()
   return limit
 end
 
--- Adds units that a channel holds to the sums.
-function policy.charge(sums, channel, units)
-  charge(sums.rule, sums.used, sums.moved, (seat_of(channel)), units, 0)
+-- Adds units that a channel holds to what is used.
+function policy.charge(stock, channel, units)
+  local totals, sums = stock.totals, stock.sums
+  totals.used = add(totals.used, units)
+  if sums then charge(sums.rule, sums.used, sums.moved, (seat_of(channel)), units, 0) end
 end
 
 -- The campaign that forbids edits of a SKU, and until when; nil where none does.

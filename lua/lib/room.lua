@@ -17,9 +17,10 @@ local function available_of(stock)
   return max(stock[ON_HAND] - safety_of(stock) - stock[HELD] - stock[COMMITTED], 0)
 end
 
--- The most that one more line of a channel may take of the stock at a place, after `taken` units went to
--- lines before it, and what binds. A pin is 0 for none, else the node plus one.
-local function room_of(at, stock, pin, taken, channel)
+-- The most that one more line of a channel, which asks for `units`, may take of the stock at a place, after
+-- `taken` units went to lines before it, and what binds. Where it may have all that it asks for, the most is
+-- not looked for any further. A pin is 0 for none, else the node plus one.
+local function room_of(at, stock, pin, taken, channel, units)
   local flags = stock[FLAGS]
   if flags >= IS_SUSPENDED then return 0, BY_SELLING end
   local room, limit = max(stock[ON_HAND] - stock[HELD] - stock[COMMITTED] - taken, 0), BY_STOCK
@@ -27,7 +28,7 @@ local function room_of(at, stock, pin, taken, channel)
     local above = max(room - safety_of(stock), 0)
     if above < room then room, limit = above, BY_SAFETY end
   end
-  if policy then
+  if policy and not policy.suffices(at, stock, room, taken, units) then
     local rest, by = policy.room(at, stock, channel, room, taken)
     if rest and rest < room then room, limit = rest, by end
   end
@@ -65,7 +66,7 @@ local function hold(stock, pin, units, channel)
   stock[HELD] = stock[HELD] + units
   if stock[FRONT] ~= channel then bring_to_front(stock, channel) end
   stock[OPEN] = stock[OPEN] + units
-  if stock.sums then policy.charge(stock.sums, channel, units) end
+  if stock.totals then policy.charge(stock, channel, units) end
   if pin > 0 then pin_units(stock, pin, units) end
 end
 

@@ -10,8 +10,27 @@ local function add(a, b)
   return min(a + b, UNITS_MAX)
 end
 
+-- All that is kept by a rule and the least of its caps, each as a share and as units.
+local function sum_up(rule)
+  rule.kept_share, rule.kept_units, rule.cap_share, rule.cap_units = 0, 0, nil, UNITS_MAX
+  for at = 1, #rule[R_LOW] do
+    local cap, kept = rule[R_CAP][at], rule[R_KEPT][at]
+    if kept >= 0 and kept % 2 == 1 then
+      rule.kept_share = rule.kept_share + floor(kept / 2)
+    elseif kept >= 0 then
+      rule.kept_units = rule.kept_units + floor(kept / 2)
+    end
+    if cap >= 0 and cap % 2 == 1 then
+      rule.cap_share = min(rule.cap_share or UNITS_MAX, floor(cap / 2))
+    elseif cap >= 0 then
+      rule.cap_units = min(rule.cap_units, cap / 2)
+    end
+  end
+end
+
 -- A rule as it is asked: with room for what is found out at each question, and places by number.
 local function prepare(rule)
+  sum_up(rule)
   rule.places, rule.path = {}, {}
   rule.all, rule.before, rule.next_most, rule.next_largest = {}, {}, {}, {}
   rule.is = {
@@ -57,6 +76,17 @@ local function units_of(amount, supply, moved, round)
     units = (supply - rest) / 10000 * units + round(rest * units / 10000)
   end
   return max(min(units + moved, UNITS_MAX), 0)
+end
+
+-- No more than this is kept for all together, and no cap is smaller than that.
+local function extremes(rule, supply)
+  -- Each share is rounded up by itself.
+  local kept = units_of(2 * rule.kept_share + 1, supply, rule.kept_units + #rule[R_LOW], ceil)
+  local least = rule.cap_units
+  if rule.cap_share then
+    least = min(least, units_of(2 * rule.cap_share + 1, supply, 0, floor))
+  end
+  return kept, least
 end
 
 -- The larger of two protections that are open, with their places; of two that are alike the first in

@@ -70,7 +70,7 @@ local function close_use(stock, channel, units)
   if units == 0 then return end
   if stock[FRONT] ~= channel then bring_to_front(stock, channel) end
   if units > stock[OPEN] then inconsistent('used units') end
-  stock[OPEN], stock.sums = stock[OPEN] - units, nil
+  stock[OPEN], stock.totals, stock.sums = stock[OPEN] - units, nil, nil
 end
 
 -- Begins another window, unless it is the one there is.

@@ -7,11 +7,21 @@ use crate::support::history::Maker;
 use holdfast::ledger::remote::script::BATCH;
 
 /// What is wrong, the text that is right, and what stands there instead.
-const FAULTS: [(&str, &str, &str); 18] = [
+const FAULTS: [(&str, &str, &str); 20] = [
     (
         "one unit too many is promised",
-        "cmds[i + 1], taken, channel) < units then return false",
-        "cmds[i + 1], taken, channel) + 1 < units then return false",
+        "cmds[i + 1], taken, channel, units) < units then return false",
+        "cmds[i + 1], taken, channel, units) + 1 < units then return false",
+    ),
+    (
+        "what is kept is not left where there seems to be plenty",
+        "totals.used - taken) - totals.kept\n",
+        "totals.used - taken)\n",
+    ),
+    (
+        "the smallest cap is not looked at where there seems to be plenty",
+        "min(free, totals.least - totals.used - taken) - totals.kept",
+        "free - totals.kept",
     ),
     (
         "one unit too many is promised to a line alone",
@@ -25,7 +35,7 @@ const FAULTS: [(&str, &str, &str); 18] = [
     ),
     (
         "a channel still uses what went back",
-        "stock[OPEN], stock.sums = stock[OPEN] - units, nil\n",
+        "stock[OPEN], stock.totals, stock.sums = stock[OPEN] - units, nil, nil\n",
         "",
     ),
     (
@@ -108,7 +118,9 @@ fn every_fault_of_a_script_is_noticed() {
         let source = BATCH.replace(right, wrong);
         let mut partition = Partition::fresh(&server, &source, 0);
         let noticed = (0..200).any(|seed| {
-            let history = Maker::new(seed).history(600);
+            let mut maker = Maker::new(seed);
+            maker.policies = seed % 2 == 1;
+            let history = maker.history(600);
             check(&mut partition, seed, &history).is_err()
         });
         assert!(noticed, "{what}: went unnoticed");
