@@ -87,8 +87,9 @@ impl Engine {
     /// Releases units of a SKU that is promised beyond what is there, in order, until nothing is
     /// missing or `most` units went back. `None`: nothing was missing.
     ///
-    /// Each release is a command of its own under a key that is made of `key`, the reservation and
-    /// the node, so that repeating the call takes nothing back twice.
+    /// Each release is a command of its own, under a key that is made of `key` and its number. A key
+    /// that has released anything releases nothing more: whom else a deficit touches by then, the
+    /// caller has not seen.
     pub async fn take_back(
         &self,
         key: &str,
@@ -96,17 +97,20 @@ impl Engine {
         most: Units,
         order: Order,
     ) -> Result<Option<Vec<TakenBack>>, LedgerError> {
+        if self.settle(&part_of(key, 0)).await?.is_some() {
+            return Ok(Some(Vec::new()));
+        }
         let Some(touched) = self.deficit(sku, order).await? else {
             return Ok(None);
         };
         let mut left = most;
         let mut done = Vec::new();
-        for mut of in touched.at_risk {
+        for (number, mut of) in touched.at_risk.into_iter().enumerate() {
             of.units = of.units.min(left);
             if of.units.is_zero() {
                 break;
             }
-            let failure = self.release(key, sku, &of).await.err();
+            let failure = self.release(&part_of(key, number), sku, &of).await.err();
             if failure.is_none() {
                 left = left.left_after(of.units);
             }
@@ -130,14 +134,16 @@ impl Engine {
             verb: Verb::Release,
             lines: Some(lines),
         });
-        let node = promise.pin.map_or(0, |node| u32::from(node.0) + 1);
-        let id = promise.reservation.to_text();
-        let id = str::from_utf8(&id).unwrap_or_default();
         let command = Keyed {
-            key: self.key(&format!("{key}/{id}/{node}"), &command),
+            key: self.key(key, &command),
             command,
         };
         let answer = self.execute(&command).await.map_err(Failure::Ledger)?;
         answer.verdict.map_err(Failure::Refused)
     }
+}
+
+/// The key of one of several commands that a call stands for. No caller's key has a space.
+fn part_of(key: &str, number: usize) -> String {
+    format!("{key} {number}")
 }

@@ -109,6 +109,12 @@ fn a_receipt_or_a_command_ends_a_deficit_and_nothing_else_does() {
         json!([{"reservation_id": first, "node": null, "units": 3, "released": true}])
     );
     assert_eq!(state(&mut client, &first), (1, 0));
+    let again = post(&mut client, release, "take", &body).expect(200);
+    assert_eq!(
+        (&again["deficit"], &again["results"]),
+        (&json!(2), &json!([]))
+    );
+    assert_eq!(state(&mut client, &first), (1, 0), "a key releases once");
 
     count(&mut client, "receipt", "a", 6);
     let done = post(&mut client, release, "take-more", &json!({})).expect(200);

@@ -405,7 +405,7 @@ const CALLS: &[Call] = &[
         ..get("/v1/deficits/{sku}", "get_deficit", "deficits")
     },
     Call {
-        summary: "Release promises in order until nothing is missing.",
+        summary: "Release promises in order until nothing is missing; a key releases once.",
         tag: "deficits",
         parameters: &[SKU, KEY],
         body: Some(("DeficitReleaseRequest", false)),

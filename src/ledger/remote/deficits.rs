@@ -1,6 +1,6 @@
 //! SKUs that are promised beyond what is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::wire::export::{self, Found};
 use super::wire::{Malformed, record};
@@ -63,13 +63,17 @@ impl RemoteLedger {
         if found.is_empty() {
             return Ok(found);
         }
+        let mut seen: HashSet<u128> = HashSet::new();
         for partition in self.partitions.numbers() {
             let mut cursor = Some(0);
             while let Some(from) = cursor {
                 let (next, fields) = self.records_page(partition, from).await?;
                 for (id, bytes) in &fields {
+                    // A store may show a record twice in one walk.
                     if let Found::Item(Item::Reservation(held)) =
                         export::record(id, bytes).map_err(senseless)?
+                        && touches(&found, &held)
+                        && seen.insert(held.id().0)
                     {
                         add_promises(&mut found, &held)?;
                     }
@@ -77,17 +81,13 @@ impl RemoteLedger {
                 cursor = next;
             }
         }
-        for deficit in &mut found {
-            // A store may show a record twice in one walk.
-            deficit
-                .promises
-                .sort_by_key(|of| (of.reservation.0, of.pin));
-            deficit
-                .promises
-                .dedup_by_key(|of| (of.reservation.0, of.pin));
-        }
         Ok(found)
     }
+}
+
+fn touches(found: &[Deficit], held: &Held) -> bool {
+    let is_short = |sku: &str| found.binary_search_by(|of| (*of.sku).cmp(sku)).is_ok();
+    held.lines.iter().any(|line| is_short(&line.sku))
 }
 
 fn add_promises(found: &mut [Deficit], held: &Held) -> Result<(), LedgerError> {
