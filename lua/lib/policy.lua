@@ -5,7 +5,7 @@
 -- each with one, in order: from, until, length of a window or 0, limits; `/l` and their number to
 -- the limits: see `rule.lua`; `/f` and a class to the campaigns that forbid edits, of each from, until
 -- and its name; `/h` to number and rank of each channel in two bytes each, the class of all
--- others, and the lengths of the prefixes, longest first.
+-- others, and the lengths of the prefixes, longest first; `/token` to what names the bringing of it.
 local POLICY =
   KEYS[9]
 local NOWHERE, LAST = 65535, 65535

@@ -186,6 +186,59 @@ fn a_partition_that_lacks_the_policy_gets_it_from_any_instance() {
     assert_eq!(free("after"), 0);
 }
 
+/// Puts by several tasks of one instance and by another instance, beside the upkeep of both: each
+/// gets a version of its own, and the last one is in force everywhere.
+#[test]
+fn puts_at_the_same_time_get_one_version_each() {
+    const EACH: u64 = 5;
+    const TICKS: usize = 50;
+    for kind in Kind::ALL {
+        let server = Server::start(kind);
+        let mut place = Place::new(&server);
+        place.partitions = Some(4);
+        let (one, other, third) = (place.open_named(), place.open(), place.open_mirrored());
+        let skus: Vec<String> = (0..12).map(|n| format!("sku-{n}")).collect();
+        for sku in &skus {
+            one.execute(&format!("set {sku}"), &set(sku, 100));
+        }
+        let putting = |instance: &Instance, first: u64| -> Vec<u64> {
+            let most = (0..EACH).map(|n| first + n);
+            most.map(|most| put(instance, most).version).collect()
+        };
+        let mut versions: Vec<u64> = std::thread::scope(|scope| {
+            for instance in [&one, &other, &third] {
+                scope.spawn(|| {
+                    for _ in 0..TICKS {
+                        wait_for(instance.0.tick()).unwrap();
+                    }
+                });
+            }
+            let putting = &putting;
+            let puts = [(&one, 10), (&one, 20), (&other, 30)];
+            let puts = puts.map(|(by, first)| scope.spawn(move || putting(by, first)));
+            let versions = puts.into_iter().map(|put| put.join().unwrap());
+            versions.flatten().collect()
+        });
+        versions.sort_unstable();
+        assert_eq!(versions, (1..=3 * EACH).collect::<Vec<_>>());
+        let last = wait_for(one.0.policy_versions()).unwrap().remove(0);
+        let capped_at = [10, 20, 30]
+            .into_iter()
+            .flat_map(|first| first..first + EACH);
+        let most = { capped_at }
+            .find(|most| *last.text == *text::write(&capped(*most)))
+            .unwrap();
+        for (number, instance) in [&one, &other, &third].into_iter().enumerate() {
+            wait_for(instance.0.tick()).unwrap();
+            assert_eq!(version_of(instance), 3 * EACH);
+            for sku in &skus {
+                let key = format!("{number} {sku}");
+                assert_eq!(room(instance, &key, sku), (most, Limit::Cap));
+            }
+        }
+    }
+}
+
 #[test]
 fn dated_rules_come_and_go_by_the_time_of_the_store() {
     let server = Server::start(Kind::Valkey);

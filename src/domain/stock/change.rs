@@ -164,8 +164,7 @@ impl Stock {
     ) -> Result<(), Inconsistent> {
         let uses = &mut self.rest.get_or_insert_default().uses;
         uses.move_share((from, to), units, window)?;
-        self.version = self.version.checked_add(1).ok_or(Inconsistent)?;
-        Ok(())
+        self.count_change()
     }
 
     /// Puts these settings in force; their version is set by the caller.

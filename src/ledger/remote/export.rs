@@ -101,7 +101,10 @@ impl RemoteLedger {
             if !self.is_any_due(latest).await? {
                 return Ok(());
             }
-            self.rare.run(tokio::time::sleep(PAUSE)).await?;
+            // Made where it runs: the caller need not have a timer.
+            self.rare
+                .run(async { tokio::time::sleep(PAUSE).await })
+                .await?;
         }
         Err(WalkError::Uneven)
     }

@@ -1,8 +1,8 @@
 //! Leases: the right to do for a while what one instance does at a time.
 //!
 //! A lease saves work; it promises nothing by itself, since its holder may sleep past its deadline.
-//! What is written under it carries its token and holder, and the script that writes refuses any but
-//! the last ones. A lease counts when it is as durable as an answer of the ledger, so that no token is
+//! What is trimmed under it carries its token and holder, and the script refuses any but the last ones;
+//! a policy is put in force by comparing versions. A lease counts when it is as durable as an answer of the ledger, so that no token is
 //! given twice where no answer is lost.
 
 use std::time::Duration;

@@ -1,20 +1,21 @@
 //! The channel policy, which the store asks by itself: see `lua/lib/policy.lua`. Partition 0 has the
 //! texts of the last versions and says which one is in force; the other partitions follow. What this
-//! instance knows of it serves reads, the mirror and the check of the next version: no hold is
-//! decided by it.
+//! instance knows of it serves reads, the mirror, the check of the next version, and how long a hold
+//! lives whose caller does not say: whether there is room is never decided by it.
 
 mod put;
 mod spread;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 use redis::Cmd;
 
 use super::format::Packed;
 use super::wire::policy::version;
+use super::wire::reply::Header;
 use super::{RemoteLedger, senseless};
 use crate::domain::UnixMillis;
 use crate::ledger::LedgerError;
@@ -27,8 +28,28 @@ const AUTHORITY: u16 = 0;
 #[derive(Debug)]
 pub(super) struct Known {
     in_force: RwLock<Option<Arc<PolicyInForce>>>,
-    /// The version that each partition decided by when it was last asked in a round of upkeep.
+    /// The version that each partition decided by when it was last asked in a round of upkeep: a
+    /// hint that something may have to be done, never what.
     heard: Box<[AtomicU64]>,
+    /// Where the first partition stood when it told of what is known.
+    /// LOCK: while everything here is brought to another policy, so that of two that are learnt at
+    /// once the later one stays, and stays whole.
+    learnt_at: Mutex<Stand>,
+    /// A task of this instance is at what one task does at a time: the lease only tells instances
+    /// apart.
+    is_busy: AtomicBool,
+}
+
+/// Epoch and sequence of the first partition.
+type Stand = (u32, u64);
+
+/// Lets other tasks of this instance begin when it is dropped.
+struct Busy<'k>(&'k AtomicBool);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
 }
 
 impl Known {
@@ -36,6 +57,8 @@ impl Known {
         Self {
             in_force: RwLock::default(),
             heard: (0..partitions).map(|_| AtomicU64::new(0)).collect(),
+            learnt_at: Mutex::default(),
+            is_busy: AtomicBool::new(false),
         }
     }
 
@@ -55,6 +78,12 @@ impl Known {
         if let Some(heard) = self.heard.get(usize::from(partition)) {
             heard.store(version, Ordering::Relaxed);
         }
+    }
+
+    /// The right to do what one task does at a time.
+    fn begin(&self) -> Option<Busy<'_>> {
+        let was_busy = self.is_busy.swap(true, Ordering::AcqRel);
+        (!was_busy).then(|| Busy(&self.is_busy))
     }
 
     fn heard(&self) -> impl Iterator<Item = u64> {
@@ -82,13 +111,13 @@ impl RemoteLedger {
         &self,
     ) -> Result<(Option<Arc<PolicyInForce>>, UnixMillis), LedgerError> {
         let reply = self.batcher.submit(Packed::expire().to(AUTHORITY)).await?.0;
-        let policy = self.learn_policy(reply.header().policy).await?;
+        let policy = self.learn_policy(reply.header()).await?;
         Ok((policy, reply.header().now))
     }
 
-    /// What this version says, which is in force.
-    async fn learn_policy(&self, number: u64) -> Result<Option<Arc<PolicyInForce>>, LedgerError> {
-        let known = self.policy.get();
+    /// What the version says that the first partition decided by then.
+    async fn learn_policy(&self, told: &Header) -> Result<Option<Arc<PolicyInForce>>, LedgerError> {
+        let (number, known) = (told.policy, self.policy.get());
         if number_of(known.as_deref()) == number {
             return Ok(known);
         }
@@ -96,7 +125,7 @@ impl RemoteLedger {
             0 => None,
             _ => Some(self.compiled(number).await?),
         };
-        self.adopt(policy.as_ref().map(Arc::clone));
+        self.adopt(policy.as_ref().map(Arc::clone), told);
         Ok(policy)
     }
 
@@ -110,11 +139,18 @@ impl RemoteLedger {
         if number_of(known.as_deref()) >= number {
             return Ok(known);
         }
-        self.learn_policy(number).await
+        self.read_policy().await
     }
 
-    /// Has reads and the mirror go by a policy.
-    fn adopt(&self, policy: Option<Arc<PolicyInForce>>) {
+    /// Has reads and the mirror go by a policy, unless they go by what was told later.
+    fn adopt(&self, policy: Option<Arc<PolicyInForce>>, told: &Header) {
+        let learnt_at = self.policy.learnt_at.lock();
+        let mut learnt_at = learnt_at.unwrap_or_else(PoisonError::into_inner);
+        let stand = (told.epoch, told.last);
+        if stand < *learnt_at {
+            return;
+        }
+        *learnt_at = stand;
         if let Some(on) = &self.mirror {
             on.mirror.enforce(policy.as_ref());
         }

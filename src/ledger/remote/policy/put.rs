@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::spread::Load;
 use super::{AUTHORITY, number_of};
-use crate::domain::decide;
-use crate::domain::policy::{Document, Policy};
+use crate::domain::policy::Document;
 use crate::ledger::LedgerError;
-use crate::ledger::policy::{PolicyInForce, PolicyPut, PolicyVersion, PutPolicyError, text};
+use crate::ledger::policy::{
+    CheckedPolicy, PolicyInForce, PolicyPut, PolicyVersion, PutPolicyError,
+};
 use crate::ledger::remote::RemoteLedger;
 use crate::ledger::remote::wire::policy::Swapped;
 
@@ -26,17 +27,15 @@ impl RemoteLedger {
     /// until it is, that one goes on by the version before, and then follows.
     pub async fn put_policy(&self, put: &PolicyPut<'_>) -> Result<PolicyVersion, PutPolicyError> {
         self.stand.admit()?;
-        let (document, text) = text::canonical(put.text)?;
         for _ in 0..ATTEMPTS {
             let (in_force, now) = self.settled_policy().await?;
             let current = number_of(in_force.as_deref());
-            if put.expected.is_some_and(|expected| expected != current) {
-                return Err(PutPolicyError::VersionMismatch { current });
-            }
-            let policy = in_force.as_deref().map(|of| &of.policy);
-            let is_overridden = decide::policy_edit(policy, now, put.over)?;
             // Before any name is recorded: a document with faults leaves nothing behind.
-            Policy::compile(&document, |_| None).map_err(PutPolicyError::Faults)?;
+            let CheckedPolicy {
+                document,
+                text,
+                is_overridden,
+            } = put.check(in_force.as_deref(), now)?;
             self.name_channels(&document).await?;
             let version = PolicyVersion {
                 version: current + 1,
@@ -44,14 +43,16 @@ impl RemoteLedger {
                 operator: put.operator.into(),
                 reason: put.reason.into(),
                 over: if is_overridden { put.over } else { "" }.into(),
-                text: text.as_str().into(),
+                text: text.into(),
             };
-            let next =
-                PolicyInForce::compile(version, document.clone(), |name| self.find_channel(name))?;
+            let next = PolicyInForce::compile(version, document, |name| self.find_channel(name))?;
             if let Some(version) = self.alone(self.enforce(next, current)).await?.flatten() {
                 return Ok(version);
             }
-            self.rare.run(tokio::time::sleep(PAUSE)).await?;
+            // Made where it runs: the caller need not have a timer.
+            self.rare
+                .run(async { tokio::time::sleep(PAUSE).await })
+                .await?;
         }
         Err(LedgerError::Overloaded.into())
     }
@@ -77,14 +78,14 @@ impl RemoteLedger {
         for partition in self.partitions.numbers() {
             self.bring(&load, partition).await?;
         }
-        let (swapped, at) = self.swap(&load, AUTHORITY, current).await?;
+        let (swapped, told) = self.swap(&load, AUTHORITY, current).await?;
         if swapped != Swapped::Done {
             return Ok(None);
         }
         if let Some(next) = Arc::get_mut(&mut load.policy) {
-            next.version.at = at;
+            next.version.at = told.now;
         }
-        self.adopt(Some(Arc::clone(&load.policy)));
+        self.adopt(Some(Arc::clone(&load.policy)), &told);
         for partition in self.partitions.numbers().filter(|at| *at != AUTHORITY) {
             let followed = self.follow(&load, partition, current).await;
             followed.or(Err(LedgerError::Unknown))?;

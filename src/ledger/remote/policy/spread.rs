@@ -7,7 +7,6 @@ use std::time::Duration;
 use redis::RedisResult;
 
 use super::{AUTHORITY, number_of};
-use crate::domain::UnixMillis;
 use crate::ledger::LedgerError;
 use crate::ledger::policy::PolicyInForce;
 use crate::ledger::remote::feed::Caller;
@@ -15,6 +14,7 @@ use crate::ledger::remote::format::Packed;
 use crate::ledger::remote::lease::Job;
 use crate::ledger::remote::script::{Keys, STAGE};
 use crate::ledger::remote::wire::policy::{Swap, Swapped, encode_swap, fields, flat};
+use crate::ledger::remote::wire::reply::Header;
 use crate::ledger::remote::{RemoteLedger, senseless};
 use crate::limits::STORE_BATCH_LINES_MAX;
 use crate::telemetry::Script;
@@ -91,13 +91,13 @@ impl RemoteLedger {
     }
 
     /// Puts in force what was brought to a partition, where another version is; what became of it,
-    /// and when.
+    /// and where the partition stands then.
     pub(super) async fn swap(
         &self,
         load: &Load,
         partition: u16,
         expected: u64,
-    ) -> Result<(Swapped, UnixMillis), LedgerError> {
+    ) -> Result<(Swapped, Header), LedgerError> {
         let swap = Swap {
             expected,
             version: &load.policy.version,
@@ -110,7 +110,7 @@ impl RemoteLedger {
         let step = Packed::step(encode_swap(&swap), lines, Script::Batch).to(partition);
         let (reply, at) = self.batcher.submit(step).await?;
         let swapped = reply.swapped(at).map_err(senseless)?;
-        Ok((swapped, reply.header().now))
+        Ok((swapped, reply.header().clone()))
     }
 
     /// Makes a partition follow the first, whichever version it was left with.
@@ -132,11 +132,14 @@ impl RemoteLedger {
         }
     }
 
-    /// Does work that one instance does at a time; `None` while another is at it.
+    /// Does work that one task of one instance does at a time; `None` while another is at it.
     pub(super) async fn alone<T>(
         &self,
         work: impl Future<Output = Result<T, LedgerError>>,
     ) -> Result<Option<T>, LedgerError> {
+        let Some(_busy) = self.policy.begin() else {
+            return Ok(None);
+        };
         let meta = self.partitions.keys(AUTHORITY)?.meta().to_owned();
         let (caller, leases) = (self.rare.caller(AUTHORITY), self.leases.clone());
         let (asking, place) = ((caller.clone(), leases.clone()), meta.clone());
@@ -158,35 +161,42 @@ impl RemoteLedger {
         done.map(Some)
     }
 
-    /// Learns what is in force by what the partitions last told, and brings it to those where it is
-    /// not: whoever put it was broken off, or is at it.
+    /// Learns what is in force where the partitions last told of something else, and brings it to
+    /// those where it is not: whoever put it was broken off, or is at it.
     pub(in crate::ledger::remote) async fn look_after_policy(&self) -> Result<(), LedgerError> {
-        let Some(number) = self.policy.heard().next() else {
+        let known = number_of(self.policy().as_deref());
+        if self.policy.heard().all(|version| version == known) {
             return Ok(());
-        };
-        let policy = self.learn_policy(number).await?;
-        let heard = (0..).zip(self.policy.heard());
-        let lacking: Vec<(u16, u64)> = heard.filter(|(_, version)| *version != number).collect();
-        match policy {
-            Some(policy) if !lacking.is_empty() => {
-                self.alone(self.finish(policy, &lacking)).await?;
-                Ok(())
-            }
-            Some(_) | None => Ok(()),
         }
+        let number = number_of(self.read_policy().await?.as_deref());
+        if number > 0 && self.policy.heard().any(|version| version != number) {
+            self.alone(self.finish()).await?;
+        }
+        Ok(())
     }
 
-    async fn finish(
-        &self,
-        policy: Arc<PolicyInForce>,
-        lacking: &[(u16, u64)],
-    ) -> Result<(), LedgerError> {
+    /// Brings what is in force to the partitions that lack it. Everything is asked anew: what was
+    /// heard may be over by now, and to bring it would take a later version away.
+    async fn finish(&self) -> Result<(), LedgerError> {
+        let Some(policy) = self.read_policy().await? else {
+            return Ok(());
+        };
         let number = number_of(Some(&policy));
-        tracing::info!(number, "a policy is brought to the partitions that lack it");
-        let load = Load::new(policy);
-        for (partition, in_force) in lacking {
-            self.bring(&load, *partition).await?;
-            self.follow(&load, *partition, *in_force).await?;
+        let mut load = None;
+        for partition in self.partitions.numbers().filter(|at| *at != AUTHORITY) {
+            let asked = self.batcher.submit(Packed::expire().to(partition)).await?;
+            let in_force = asked.0.header().policy;
+            if in_force == number {
+                continue;
+            }
+            tracing::info!(
+                number,
+                partition,
+                "a policy is brought to a partition that lacks it"
+            );
+            let load = load.get_or_insert_with(|| Load::new(Arc::clone(&policy)));
+            self.bring(load, partition).await?;
+            self.follow(load, partition, in_force).await?;
         }
         Ok(())
     }
