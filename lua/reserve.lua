@@ -1,7 +1,10 @@
--- reserve: id, 1 where part is welcome, what the record keeps, time to live, channel and reference
--- (empty: none), name of a channel that may have no index yet (else empty), number of lines; of each
--- line the SKU's place, the pin and the units.
-local tails = {}
+-- reserve: id, 1 where part is welcome and 2 more where any line may be had on a later day, what the
+-- record keeps, time to live, channel and reference (empty: none), name of a channel that may have no
+-- index yet (else empty), number of lines; of each line the SKU's place, the pin and the units; then of
+-- each line, where any may be had later, the last day for it, 0 for none.
+-- A line gets units, or where it is promised for a day a text of units and day.
+local tails, GRANT = {}, '<I5I2'
+local LATER = 2
 
 -- Whether every line can be served whole to a channel; each is judged after those before it of the same SKU.
 local function all_fit(channel, first, last)
@@ -16,16 +19,13 @@ local function all_fit(channel, first, last)
   return true
 end
 
--- Adds what is missing of a line to a refusal; its room was found last.
-local function add_short(short, at, pin, units, room, limit)
-  if limit >= BY_CAP then limit = policy.bound() end
-  local n = #short
-  short[n + 1], short[n + 2], short[n + 3], short[n + 4], short[n + 5] =
-    skus[at], pin, units, room, limit
-end
-
--- What each line gets, and what is short.
-local function grants_of(channel, first, last)
+-- What each line gets: units and days, nil for all that it asks for and for no day, what is short of it,
+-- nil for nothing, units in all, and whether any line waits for a later day.
+local function grants_of(channel, first, last, bys)
+  local is_dated = bys
+  for i = first, last, 3 do is_dated = is_dated or stocks[cmds[i]][FLAGS] >= IS_DATED end
+  if is_dated then return dated().grants_of(channel, first, last, bys) end
+  if all_fit(channel, first, last) then return nil end
   local grants, short, taken, previous, sum = {}, { REFUSED, INSUFFICIENT_STOCK }, 0, nil, 0
   for i = first, last, 3 do
     local at, pin, units = cmds[i], cmds[i + 1], cmds[i + 2]
@@ -36,36 +36,51 @@ local function grants_of(channel, first, last)
     taken, sum = taken + granted, sum + granted
     grants[#grants + 1] = granted
   end
-  return grants, short, sum
+  return grants, nil, short, sum
 end
 
 -- Holds what was granted to a channel: everything where `grants` is nil.
-local function take(channel, first, last, grants)
+local function take(channel, first, last, grants, days)
   local line = 0
   for i = first, last, 3 do
     line = line + 1
     local at = cmds[i]
     local units = grants and grants[line] or cmds[i + 2]
-    hold(stocks[at], cmds[i + 1], units, channel)
+    hold(stocks[at], cmds[i + 1], units, channel, days and days[line])
     if not changed[at] then touch_stock(at) end
     watch(at)
     if units > 0 then open_lines = open_lines + 1 end
   end
 end
 
--- What follows in the record: the three moments, and line states where not all was granted.
-local function tail_of(ttl, first, last, grants)
+-- Line states of a record, and the days of the lines where any has one.
+local function add_states(parts, pins, grants, days)
+  for i = 1, #grants do
+    parts[#parts + 1] = pack_integers(STATE, pins(i), grants[i], 0, 0, 0, 0, 0)
+  end
+  for i = 1, days and #grants or 0 do parts[#parts + 1] = pack_integers('<I2', days[i] or 0) end
+  return concat(parts)
+end
+
+-- What follows in the record: the three moments, and line states where not all was granted, or for days.
+local function tail_of(ttl, first, last, grants, days)
   local tail = tails[ttl]
   if not tail then
     tail = pack_integers(MOMENTS, now, now, now + ttl, 0)
     tails[ttl] = tail
   end
   if not grants then return tail end
-  local parts = { pack_integers(MOMENTS, now, now, now + ttl, #grants) }
-  for i = 1, #grants do
-    parts[i + 1] = pack_integers(STATE, cmds[first + i * 3 - 2], grants[i], 0, 0, 0, 0, 0)
+  local parts = { pack_integers(MOMENTS, now, now, now + ttl, days and #grants + DATED or #grants) }
+  return add_states(parts, function(i) return cmds[first + i * 3 - 2] end, grants, days)
+end
+
+-- What a caller is told that each line got, behind what is in the result.
+local function add_grants(result, grants, days)
+  for i = 1, grants and #grants or 0 do
+    local day = days and days[i]
+    result[#result + 1] = day and pack_integers(GRANT, grants[i], day) or grants[i]
   end
-  return concat(parts)
+  return result
 end
 
 local function short_of(slot, made, short)
@@ -86,34 +101,33 @@ end
 
 local function reserve(at)
   local slot, flags, made, ttl = cmds[at + 1], cmds[at + 2], cmds[at + 3], cmds[at + 4]
-  local reference, name, first = cmds[at + 5], cmds[at + 6], at + 8
-  local last = first + 3 * cmds[at + 7] - 1
+  local reference, name, count, first = cmds[at + 5], cmds[at + 6], cmds[at + 7], at + 8
+  local last, bys = first + 3 * count - 1, nil
+  local past = last + 1
+  if flags >= LATER then flags, bys, past = flags - LATER, last, past + count end
   local record = records[slot]
-  if record then return last + 1, answered(record, sub(made, 1, 8)) end
+  if record then return past, answered(record, sub(made, 1, 8)) end
   for i = first, last, 3 do
-    if not stock_of(cmds[i]) then return last + 1, { UNRECORDED, UNKNOWN_SKU, skus[cmds[i]] } end
+    if not stock_of(cmds[i]) then return past, { UNRECORDED, UNKNOWN_SKU, skus[cmds[i]] } end
   end
-  local grants
   local channel = name == '' and channel_of(made) or channel_named(name)
-  if not all_fit(channel, first, last) then
-    local short, sum
-    grants, short, sum = grants_of(channel, first, last)
-    if backlog or flags == 0 or sum == 0 then return last + 1, short_of(slot, made, short) end
-  end
+  local grants, days, short, sum, waits = grants_of(channel, first, last, bys)
+  if short and (backlog or flags == 0 or sum == 0) then return past, short_of(slot, made, short) end
+  if backlog and waits then return past, DEFERRED end
+  if not short and not days then grants = nil end
   local result = { PART }
   if name ~= '' then
     result, made, reference = with_index(name, made, reference)
-    if not result then return last + 1, FULL end
+    if not result then return past, FULL end
   end
-  take(channel_of(made), first, last, grants)
+  take(channel_of(made), first, last, grants, days)
   seq = seq + 1
   put_record(slot, pack_integers(KIND_AND_SEQ, RESERVATION, seq)
-    .. made .. tail_of(ttl, first, last, grants))
+    .. made .. tail_of(ttl, first, last, grants, days))
   due_at(now + ttl, ids[slot])
   if reference ~= '' then new_refs[reference] = ids[slot] end
-  if not grants and name == '' then return last + 1, GRANTED end
-  for i = 1, grants and #grants or 0 do result[#result + 1] = grants[i] end
-  return last + 1, result
+  if not grants and name == '' then return past, GRANTED end
+  return past, add_grants(result, grants, days)
 end
 
 -- The usual ones, in a run of their own: one line, all or nothing, no reference. Their number, the
@@ -136,6 +150,7 @@ local function reserve_ones(at)
       local room, limit = room_of(place, stock, pin, 0, channel, units)
       if room < units then
         local short = { REFUSED, INSUFFICIENT_STOCK }
+        if has_supply(stock) then limit = dated().why(place, pin, channel, units) end
         add_short(short, place, pin, units, room, limit)
         other = short_of(slot, made, short)
       end

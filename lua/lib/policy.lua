@@ -127,14 +127,15 @@ local function charge_all(stock, rule)
 end
 
 -- What a channel may take of what is free of the SKU at a place of `skus`, after `taken` units went to
--- lines before it, and what says so; nil where it may have all.
-function policy.room(at, stock, channel, free, taken)
+-- lines before it, where so much is on hand or will be; and what says so. Nil where it may have all.
+function policy.room(at, stock, channel, free, taken, on_hand)
   local rule = rule_of(at)
   if not rule then return nil end
+  if not stock.totals then count_all(stock, rule) end
   if not stock.sums then charge_all(stock, rule) end
   local sums = stock.sums
   local number, rank = seat_of(channel)
-  local seat, supply = innermost(rule, number), add(stock[ON_HAND], sums.shipped)
+  local seat, supply = innermost(rule, number), add(on_hand, sums.shipped)
   local before = sums.used[seat]
   if before then sums.used[seat] = add(before, taken) end
   local room, limit, place, units, used =

@@ -13,7 +13,9 @@ local function safety_of(stock)
   return stock[SAFETY]
 end
 
+-- Units that can be promised now, of what is on hand.
 local function available_of(stock)
+  if has_supply(stock) then return (dated().room(dated().timeline(stock), nil, 0)) end
   return max(stock[ON_HAND] - safety_of(stock) - stock[HELD] - stock[COMMITTED], 0)
 end
 
@@ -22,14 +24,17 @@ end
 -- not looked for any further. A pin is 0 for none, else the node plus one.
 local function room_of(at, stock, pin, taken, channel, units)
   local flags = stock[FLAGS]
-  if flags >= IS_SUSPENDED then return 0, BY_SELLING end
+  if flags >= IS_SUSPENDED then
+    if is_suspended(stock) then return 0, BY_SELLING end
+    if has_supply(stock) then return dated().room_on(at, stock, nil, pin, channel, taken) end
+  end
   local room, limit = max(stock[ON_HAND] - stock[HELD] - stock[COMMITTED] - taken, 0), BY_STOCK
   if stock[SAFETY] > 0 then
     local above = max(room - safety_of(stock), 0)
     if above < room then room, limit = above, BY_SAFETY end
   end
   if policy and not policy.suffices(at, stock, room, taken, units) then
-    local rest, by = policy.room(at, stock, channel, room, taken)
+    local rest, by = policy.room(at, stock, channel, room, taken, stock[ON_HAND])
     if rest and rest < room then room, limit = rest, by end
   end
   if pin > 0 then
@@ -39,8 +44,21 @@ local function room_of(at, stock, pin, taken, channel, units)
   return room, limit
 end
 
+-- Adds what is missing of a line to a refusal; its room was found last.
+local function add_short(short, at, pin, units, room, limit)
+  if limit == BY_CAP or limit == BY_PROTECTION then limit = policy.bound() end
+  local n = #short
+  short[n + 1], short[n + 2], short[n + 3], short[n + 4], short[n + 5] =
+    skus[at], pin, units, room, limit
+end
+
+-- The most that there may be on hand: all that is announced could come at once.
+local function on_hand_max(stock)
+  return UNITS_MAX - (stock[FLAGS] >= IS_DATED and dated().coming(stock) or 0)
+end
+
 local function fits(stock)
-  return stock[ON_HAND] <= UNITS_MAX and stock[APART] <= UNITS_MAX
+  return stock[ON_HAND] <= on_hand_max(stock) and stock[APART] <= UNITS_MAX
 end
 
 -- Puts these amounts at a node, whatever was there.
@@ -52,7 +70,9 @@ local function set_node(stock, node, on_hand, apart)
   stock[VERSION] = stock[VERSION] + 1
 end
 
-local function pin_units(stock, pin, units)
+-- Units are promised at the node of a pin and for a day, where a line has them; below zero: no more.
+local function owe(stock, pin, units, day)
+  if day then dated().promise(stock, day, pin, units) end
   if pin == 0 then return end
   local at = place_node(stock, pin - 1) + N_PINNED
   local pinned = stock[at] + units
@@ -61,20 +81,20 @@ local function pin_units(stock, pin, units)
 end
 
 -- New held units of a line of that channel.
-local function hold(stock, pin, units, channel)
+local function hold(stock, pin, units, channel, day)
   stock[VERSION] = stock[VERSION] + 1
   stock[HELD] = stock[HELD] + units
   if stock[FRONT] ~= channel then bring_to_front(stock, channel) end
   stock[OPEN] = stock[OPEN] + units
   if stock.totals then policy.charge(stock, channel, units) end
-  if pin > 0 then pin_units(stock, pin, units) end
+  if day or pin > 0 then owe(stock, pin, units, day) end
 end
 
 -- Held units go back.
-local function unhold(stock, pin, units, channel)
+local function unhold(stock, pin, units, channel, day)
   if units > stock[HELD] then inconsistent('held units') end
   close_use(stock, channel, units)
   stock[VERSION] = stock[VERSION] + 1
   stock[HELD] = stock[HELD] - units
-  pin_units(stock, pin, -units)
+  owe(stock, pin, -units, day)
 end

@@ -46,20 +46,6 @@ pub enum Command<'a> {
     Inbound(InboundCommand<'a>),
 }
 
-impl Command<'_> {
-    /// Whether it says anything about days.
-    pub fn is_dated(&self) -> bool {
-        match self {
-            Self::Inbound(_) => true,
-            Self::Reserve(reserve) => {
-                let mut lines = reserve.lines.as_slice().iter();
-                lines.any(|line| line.by.is_some())
-            }
-            Self::Act(_) | Self::Stock(_) | Self::PutSettings(_) | Self::MoveShares(_) => false,
-        }
-    }
-}
-
 /// Move share between channels, in the windows in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MoveShares<'a> {

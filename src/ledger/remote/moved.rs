@@ -28,12 +28,12 @@ impl RemoteLedger {
         };
         Ok(Some(match &keyed.command {
             _ if fingerprint != keyed.key.fingerprint => unrecorded(Refusal::KeyReused),
-            Command::Stock(stock) => answer.in_order_of(&stock.change),
+            Command::Stock(stock) => answer.in_order_of(&stock.change.skus()),
+            Command::Inbound(inbound) => answer.in_order_of(&inbound.skus()),
             Command::Reserve(_)
             | Command::Act(_)
             | Command::PutSettings(_)
-            | Command::MoveShares(_)
-            | Command::Inbound(_) => answer,
+            | Command::MoveShares(_) => answer,
         }))
     }
 

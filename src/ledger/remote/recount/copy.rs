@@ -251,13 +251,14 @@ impl Copy {
         };
         for (number, line) in (0_u16..).zip(&reserved.lines) {
             let place = self.place(line.sku);
+            let held = held_line(line.pin, line.day, line.held);
             lines.push(OpenLine {
                 number,
                 place,
-                line: held_line(line.pin, line.day, line.held),
+                line: held,
             });
             if let Some(stock) = self.known(place) {
-                stock.apply(&Line::pinned(line.pin), Move::Hold(line.held), charge)?;
+                stock.apply(&held, Move::Hold(line.held), charge)?;
             }
         }
         self.seen.insert(reserved.id.0);

@@ -18,6 +18,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::Poll;
 
+use self::stock::Change;
 use super::format::Packed;
 use super::mirror::Way;
 use super::wire::command::Read;
@@ -51,7 +52,11 @@ impl RemoteLedger {
                 self.reserve_in_several(&keyed, reserve).await
             }
             Command::Stock(stock) if partitions.len() > 1 => {
-                self.change_stock_in_several(&keyed, stock, &partitions)
+                self.change_in_several(&keyed, Change::Stock(stock), &partitions)
+                    .await
+            }
+            Command::Inbound(inbound) if partitions.len() > 1 => {
+                self.change_in_several(&keyed, Change::Inbound(inbound), &partitions)
                     .await
             }
             Command::Reserve(_)
@@ -155,17 +160,19 @@ pub(super) async fn all_of<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F
     waiting.into_iter().filter_map(Result::ok).collect()
 }
 
-/// What a key was answered that stands for something in several partitions: a change of stock in
-/// each; of anything else there is one.
+/// What a key was answered that stands for something in several partitions: a change of stock, or of
+/// what is announced, in each; of anything else there is one.
 pub(super) fn joined(found: Vec<Answer>) -> Option<Answer> {
     let mut found = found.into_iter();
     let mut first = found.next()?;
-    if let Ok(Outcome::Stock(results)) = &mut first.verdict {
-        for other in found {
-            match other.verdict {
-                Ok(Outcome::Stock(more)) => results.extend(more),
-                _ => return Some(other),
+    for other in found {
+        match (&mut first.verdict, other.verdict) {
+            (Ok(Outcome::Stock(all)), Ok(Outcome::Stock(more))) => all.extend(more),
+            (Ok(Outcome::Inbound(all)), Ok(Outcome::Inbound(more))) => all.extend(more),
+            (Ok(Outcome::Stock(_) | Outcome::Inbound(_)), verdict) => {
+                return Some(Answer { verdict, ..other });
             }
+            _ => return Some(first),
         }
     }
     Some(first)

@@ -1,4 +1,4 @@
-//! Changes of stock in several partitions. They are all or none as far as what is checked first can
+//! Changes of stock, or of what is announced, in several partitions. They are all or none as far as what is checked first can
 //! tell; each partition then does its items in one step. Whoever asks again with the same key has
 //! what is missing done.
 
@@ -9,10 +9,12 @@ use super::super::wire::command::Read;
 use super::super::wire::reply::{told, unrecorded};
 use super::super::wire::several::{Step, encode_refuse};
 use super::super::{RemoteLedger, senseless};
-use crate::domain::command::{Command, CommandKey, Keyed, StockChange, StockCommand};
-use crate::domain::decide::stock;
-use crate::domain::verdict::StockResult;
-use crate::domain::{Day, Outcome, Refusal, Sku, Stock};
+use super::joined;
+use crate::domain::command::{
+    Command, CommandKey, InboundCommand, Keyed, StockChange, StockCommand,
+};
+use crate::domain::decide::{inbound, stock};
+use crate::domain::{Day, Refusal, Sku, Stock, UnixMillis};
 use crate::ledger::{Answer, LedgerError};
 use crate::telemetry::Script;
 
@@ -26,21 +28,74 @@ enum Begun {
     Refused(Box<Answer>),
 }
 
+/// A change of stock, or of what is announced.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Change<'c, 'a> {
+    Stock(&'c StockCommand<'a>),
+    Inbound(&'c InboundCommand<'a>),
+}
+
+impl<'a> Change<'_, 'a> {
+    /// The SKU of each item.
+    fn skus(&self) -> Vec<Sku<'a>> {
+        match self {
+            Self::Stock(command) => command.change.skus(),
+            Self::Inbound(command) => command.skus(),
+        }
+    }
+
+    /// The same of some SKUs alone.
+    fn part(&self, is_here: impl Fn(Sku<'_>) -> bool) -> Command<'a> {
+        let stock = match self {
+            Self::Inbound(InboundCommand::Put(items)) => {
+                let items = some(items, |item| is_here(item.sku));
+                return Command::Inbound(InboundCommand::Put(items));
+            }
+            Self::Inbound(InboundCommand::Receive(items)) => {
+                let items = some(items, |item| is_here(item.sku));
+                return Command::Inbound(InboundCommand::Receive(items));
+            }
+            Self::Stock(stock) => *stock,
+        };
+        let change = match &stock.change {
+            StockChange::Set(items) => StockChange::Set(some(items, |item| is_here(item.sku))),
+            StockChange::Adjust(items) => {
+                StockChange::Adjust(some(items, |item| is_here(item.sku)))
+            }
+            StockChange::Transfer(items) => {
+                StockChange::Transfer(some(items, |item| is_here(item.sku)))
+            }
+        };
+        Command::Stock(StockCommand {
+            change,
+            ..stock.clone()
+        })
+    }
+}
+
+fn some<T: Copy>(items: &[T], is_wanted: impl Fn(&T) -> bool) -> Vec<T> {
+    items
+        .iter()
+        .filter(|item| is_wanted(item))
+        .copied()
+        .collect()
+}
+
 impl RemoteLedger {
-    /// Changes stock in these partitions.
-    pub(super) async fn change_stock_in_several(
+    /// Changes stock, or what is announced, in these partitions.
+    pub(super) async fn change_in_several(
         &self,
         keyed: &Keyed<'_>,
-        command: &StockCommand<'_>,
+        change: Change<'_, '_>,
         partitions: &[u16],
     ) -> Result<Answer, LedgerError> {
         let parts: Vec<(u16, Keyed<'_>)> = partitions
             .iter()
-            .map(|partition| (*partition, self.part_of(keyed, command, *partition)))
+            .map(|partition| (*partition, self.part_of(keyed, change, *partition)))
             .collect();
         match self.begun(&parts).await? {
             Begun::No => {
-                if let Some(answer) = self.check_stock(keyed, command).await? {
+                if let Some(answer) = self.check(keyed, change).await? {
                     return Ok(answer);
                 }
             }
@@ -62,37 +117,17 @@ impl RemoteLedger {
                 break;
             }
         }
-        Ok(in_order(answers, &command.change))
+        Ok(in_order(answers, &change.skus()))
     }
 
     /// The items of one partition.
-    fn part_of<'a>(
-        &self,
-        keyed: &Keyed<'_>,
-        command: &StockCommand<'a>,
-        partition: u16,
-    ) -> Keyed<'a> {
-        let is_here = |sku: Sku<'_>| self.partitions.of_sku(sku) == partition;
-        let change = match &command.change {
-            StockChange::Set(items) => {
-                StockChange::Set(items.iter().filter(|i| is_here(i.sku)).copied().collect())
-            }
-            StockChange::Adjust(items) => {
-                StockChange::Adjust(items.iter().filter(|i| is_here(i.sku)).copied().collect())
-            }
-            StockChange::Transfer(items) => {
-                StockChange::Transfer(items.iter().filter(|i| is_here(i.sku)).copied().collect())
-            }
-        };
+    fn part_of<'a>(&self, keyed: &Keyed<'_>, change: Change<'_, 'a>, partition: u16) -> Keyed<'a> {
         Keyed {
             key: CommandKey {
                 id: self.partitions.id_at(keyed.key.id, partition),
                 ..keyed.key
             },
-            command: Command::Stock(StockCommand {
-                change,
-                ..command.clone()
-            }),
+            command: change.part(|sku| self.partitions.of_sku(sku) == partition),
         }
     }
 
@@ -121,15 +156,18 @@ impl RemoteLedger {
     }
 
     /// The refusal that the rule book gives for the stock as it is now.
-    async fn check_stock(
+    async fn check(
         &self,
         keyed: &Keyed<'_>,
-        command: &StockCommand<'_>,
+        change: Change<'_, '_>,
     ) -> Result<Option<Answer>, LedgerError> {
-        let stocks = self.stocks_of(&command.change).await?;
-        // Days matter only to dated supply, which no store keeps.
-        let stock_of = |sku: Sku<'_>| stocks.get(sku.as_str());
-        let Err(refusal) = stock(&command.change, Day::FIRST, stock_of) else {
+        let (stocks, now) = self.stocks_of(change.skus()).await?;
+        let (today, stock_of) = (Day::of(now), |sku: Sku<'_>| stocks.get(sku.as_str()));
+        let verdict = match change {
+            Change::Stock(command) => stock(&command.change, today, stock_of).map(drop),
+            Change::Inbound(command) => inbound(command, today, stock_of).map(drop),
+        };
+        let Err(refusal) = verdict else {
             return Ok(None);
         };
         if let Refusal::UnknownSku { .. } = refusal {
@@ -147,11 +185,11 @@ impl RemoteLedger {
         Ok(Some(told(Err(refusal), false, position)))
     }
 
+    /// The stocks of SKUs, and the latest moment at which they were so.
     async fn stocks_of(
         &self,
-        change: &StockChange<'_>,
-    ) -> Result<HashMap<String, Stock>, LedgerError> {
-        let mut skus = change.skus();
+        mut skus: Vec<Sku<'_>>,
+    ) -> Result<(HashMap<String, Stock>, UnixMillis), LedgerError> {
         skus.sort_unstable();
         skus.dedup();
         let submit = |sku: &Sku<'_>| {
@@ -159,35 +197,25 @@ impl RemoteLedger {
             self.batcher.submit(read.to(self.partitions.of_sku(*sku)))
         };
         let waits: Vec<_> = skus.iter().map(submit).collect();
-        let mut stocks = HashMap::new();
+        let (mut stocks, mut now) = (HashMap::new(), UnixMillis::default());
         for (wait, sku) in waits.into_iter().zip(skus) {
             let (reply, at) = wait.await?;
+            now = now.max(reply.header().now);
             if let Some(stock) = reply.stock(at).map_err(senseless)? {
                 stocks.insert(sku.as_str().to_owned(), stock);
             }
         }
-        Ok(stocks)
+        Ok((stocks, now))
     }
 }
 
 /// The answers of all partitions as one, in the order of the items. A refusal here means that the
 /// stock changed after it was checked.
-fn in_order(answers: Vec<Answer>, change: &StockChange<'_>) -> Answer {
-    let mut joined = answers.first().cloned();
-    let mut results: Vec<StockResult> = Vec::new();
-    for answer in answers {
-        match answer.verdict {
-            Ok(Outcome::Stock(some)) => results.extend(some),
-            _ => joined = Some(answer),
-        }
-    }
-    let mut joined = joined.unwrap_or_else(|| {
+fn in_order(answers: Vec<Answer>, skus: &[Sku<'_>]) -> Answer {
+    let joined = joined(answers).unwrap_or_else(|| {
         // A command without items never gets this far.
         let refusal = Refusal::UnknownReservation;
         unrecorded(refusal)
     });
-    if joined.verdict.is_ok() {
-        joined.verdict = Ok(Outcome::Stock(results));
-    }
-    joined.in_order_of(change)
+    joined.in_order_of(skus)
 }

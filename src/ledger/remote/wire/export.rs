@@ -37,7 +37,7 @@ pub fn sku(sku: &[u8], bytes: &[u8]) -> Result<Item, Malformed> {
 pub enum Found {
     /// An item by itself.
     Item(Item),
-    /// The answer of a change of stock, or a part of it: see [`answer`].
+    /// The answer of a change of stock or of what is announced, or a part of it: see [`answer`].
     Change(u128),
     /// A part of what is told elsewhere, a signpost, or no reservation yet.
     Nothing,
@@ -51,7 +51,7 @@ pub fn record(id: &[u8], bytes: &[u8]) -> Result<Found, Malformed> {
         return Ok(Found::Nothing);
     }
     let Kept::Reservation(booking) = &record.kept else {
-        if let Body::StockChanged(_) = told(id, &record)?.1 {
+        if let Body::StockChanged(_) | Body::InboundChanged(_) = told(id, &record)?.1 {
             return Ok(Found::Change(id));
         }
         return Ok(Found::Item(answer(&[(id, bytes)])?));
@@ -105,19 +105,19 @@ pub fn answer(parts: &[(u128, impl AsRef<[u8]>)]) -> Result<Item, Malformed> {
     let (id, bytes) = parts.next().ok_or(Malformed)?;
     let record = Record::parse(bytes.as_ref())?;
     let (at, mut body) = told(*id, &record)?;
-    if let Body::StockChanged(changed) = &mut body {
-        for (id, bytes) in parts {
-            let part = Record::parse(bytes.as_ref())?;
-            if let Body::StockChanged(more) = told(*id, &part)?.1 {
-                changed.items.extend(more.items);
-            }
+    for (id, bytes) in parts {
+        let part = Record::parse(bytes.as_ref())?;
+        match (&mut body, told(*id, &part)?.1) {
+            (Body::StockChanged(all), Body::StockChanged(more)) => all.items.extend(more.items),
+            (Body::InboundChanged(all), Body::InboundChanged(more)) => all.items.extend(more.items),
+            _ => {}
         }
     }
     let answer = Answer::new(record.sequence, at, body).ok_or(Malformed)?;
     Ok(Item::Answer(answer))
 }
 
-/// Those of these records that answer the same change of stock as this one. None of them where some
+/// Those of these records that answer the same change as this one. None of them where some
 /// partition has refused it: then the refusal is the answer.
 pub fn same_command(record: &[u8], all: &[(u128, Bytes)]) -> Result<Vec<(u128, Bytes)>, Malformed> {
     let fingerprint = Record::parse(record)?.fingerprint;
@@ -132,7 +132,7 @@ pub fn same_command(record: &[u8], all: &[(u128, Bytes)]) -> Result<Vec<(u128, B
         if let Body::Refused { .. } = body {
             return Ok(Vec::new());
         }
-        if let Body::StockChanged(_) = body {
+        if let Body::StockChanged(_) | Body::InboundChanged(_) = body {
             same.push((*id, bytes.clone()));
         }
     }

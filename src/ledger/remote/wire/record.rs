@@ -4,10 +4,12 @@
 use smallvec::SmallVec;
 
 use super::Malformed;
+use super::calendar::{self, LENGTH_BYTES};
 use super::pack::Reader;
 use super::result::moved;
 pub use super::ties::{Phase, Ties};
 use super::water::{self, MARK_BYTES};
+use crate::domain::calendar::Calendar;
 use crate::domain::stock::{NodeStock, Safety, Selling};
 use crate::domain::verdict::{Reservation, ReservationLine};
 use crate::domain::{
@@ -27,7 +29,7 @@ impl<'a> Integers<'a> {
         Ok(bytes.fold(0, |sum, byte| (sum << 8) | u64::from(*byte)))
     }
 
-    fn bytes(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
+    pub(super) fn bytes(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
         let (first, rest) = self.0.split_at_checked(count).ok_or(Malformed)?;
         self.0 = rest;
         Ok(first)
@@ -62,7 +64,11 @@ impl<'a> Integers<'a> {
         u16::try_from(self.next::<2>()?).or(Err(Malformed))
     }
 
-    fn pin(&mut self) -> Result<Option<NodeIx>, Malformed> {
+    pub(super) fn node(&mut self) -> Result<NodeIx, Malformed> {
+        self.index().map(NodeIx)
+    }
+
+    pub(super) fn pin(&mut self) -> Result<Option<NodeIx>, Malformed> {
         pin(self.index()?.into())
     }
 
@@ -83,6 +89,7 @@ pub(super) const IS_MARKED: u64 = 2;
 pub(super) const IS_LOW: u64 = 4;
 pub(super) const IS_SUSPENDED: u64 = 8;
 pub(super) const IS_STOPPED: u64 = 16;
+pub(super) const IS_DATED: u64 = 32;
 
 /// Settings: safety stock, flags, low-water mark, version.
 pub(super) fn settings(
@@ -117,13 +124,19 @@ pub fn stock(bytes: &[u8]) -> Result<Stock, Malformed> {
     let (flags, safety) = (from.next::<1>()?, from.amount()?);
     let front = (from.index()?, from.units()?);
     let uses = uses(&mut from, front)?;
+    let calendar = if flags & IS_DATED > 0 {
+        let length = usize::try_from(from.next::<LENGTH_BYTES>()?).or(Err(Malformed))?;
+        calendar::read(from.bytes(length)?)?
+    } else {
+        Calendar::EMPTY
+    };
     let unavailable = from.units()?;
     let low = from.bytes(if flags & IS_MARKED > 0 { MARK_BYTES } else { 0 })?;
     let settings = settings(safety, flags, low, from.next::<4>()?)?;
     let mut nodes = SmallVec::new();
     while !from.0.is_empty() {
         nodes.push(NodeStock {
-            node: NodeIx(from.index()?),
+            node: from.node()?,
             on_hand: from.units()?,
             unavailable: from.units()?,
             pinned: from.units()?,
@@ -133,6 +146,7 @@ pub fn stock(bytes: &[u8]) -> Result<Stock, Malformed> {
     let stock = Stock::from_parts(nodes, held, committed, settings, uses, version);
     let low = flags & IS_LOW > 0;
     let stock = stock.with_water(Water { low, told: low });
+    let stock = stock.with_calendar(calendar);
     if stock.on_hand() == on_hand && stock.unavailable() == unavailable {
         Ok(stock)
     } else {

@@ -420,7 +420,7 @@ pub(in crate::ledger::remote) fn unrecorded(refusal: Refusal) -> Answer {
 }
 
 /// The event of a reserve command. `index` is the channel's where the command does not have it,
-/// `grants` the units of each line; none: all that was asked for.
+/// `grants` what each line got; none: all that was asked for.
 fn reserved<'a>(
     keyed: &Keyed<'a>,
     index: Option<ChannelIx>,
@@ -430,7 +430,7 @@ fn reserved<'a>(
         return Err(Malformed);
     };
     let grants = grants.map(List::grants).transpose()?;
-    let held = |line| grants.as_ref().and_then(|grants| grants.get(line).copied());
+    let grant = |line| grants.as_ref().and_then(|grants| grants.get(line).copied());
     let lines = reserve.lines.as_slice().iter().enumerate();
     Ok(Body::Reserved(Reserved {
         id: ReservationId(keyed.key.id),
@@ -442,9 +442,9 @@ fn reserved<'a>(
             .map(|(at, line)| ReservedLine {
                 sku: line.sku.as_str(),
                 pin: line.node,
-                day: None,
+                day: grant(at).and_then(|grant| grant.day),
                 requested: line.quantity,
-                held: held(at).unwrap_or(line.quantity),
+                held: grant(at).map_or(line.quantity, |grant| grant.units),
             })
             .collect(),
     }))
@@ -457,8 +457,8 @@ pub(super) fn reserved_as_packed<'a>(
     grants: Option<List<'_>>,
 ) -> Result<Reserved<'a>, Malformed> {
     let grants = grants.map(List::grants).transpose()?;
-    for (line, held) in made.lines.iter_mut().zip(grants.unwrap_or_default()) {
-        line.held = held;
+    for (line, grant) in made.lines.iter_mut().zip(grants.unwrap_or_default()) {
+        (line.held, line.day) = (grant.units, grant.day);
     }
     Ok(made.reserved(id))
 }

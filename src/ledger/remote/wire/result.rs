@@ -3,10 +3,13 @@
 use smallvec::SmallVec;
 
 use super::Malformed;
-use super::pack::{Reader, Value};
-use super::record::{Booking, Kept, Record, settings};
+use super::calendar;
+use super::inbound;
+use super::pack::{Reader, Value, Writer};
+use super::record::{Booking, Integers, Kept, Record, settings};
 use super::refusal::{self, units};
 use crate::domain::command::CommandKey;
+use crate::domain::decide::{Grant, Grants};
 use crate::domain::line::Move;
 use crate::domain::{ChannelIx, NodeIx, Refusal, ReservationId, Units, UnixMillis};
 use crate::ledger::event::{Acted, ActedLine, Body, StockChanged, StockItem, StockVerb, VerbKind};
@@ -20,7 +23,7 @@ pub(super) enum Outcome<'a> {
     Deferred,
     /// There is no index left for the channel's name.
     Full,
-    /// A reservation, granted in part: units of each line.
+    /// A reservation, granted in part or for days: what each line got.
     Part(List<'a>),
     /// A reservation of a channel that came with a name only: its index, whether that is new, and
     /// units of each line unless it was granted in full.
@@ -57,6 +60,7 @@ const ACTED_VALUES: usize = 4;
 pub(super) const CHANGED: i64 = 4;
 pub(super) const SETTLED: i64 = 5;
 pub(super) const REFUSED: i64 = 6;
+pub(super) const ARRIVED: i64 = 13;
 /// No script gives it: it stands in the signposts that an import makes.
 pub(super) const MOVED: i64 = 12;
 
@@ -96,7 +100,7 @@ impl<'a> Outcome<'a> {
         let list = List { values, reader };
         Ok(match tag {
             2 => Self::Part(list),
-            ACTED..=REFUSED => Self::Recorded(Packed { tag, list }),
+            ACTED..=REFUSED | ARRIVED => Self::Recorded(Packed { tag, list }),
             7 => Self::Unrecorded(list),
             8 => Self::Record(reader.bytes()?),
             9 => Self::Named(reader.narrow()?),
@@ -121,10 +125,34 @@ impl List<'_> {
         refusal::take(&mut self.reader, self.values)
     }
 
-    /// Units of each line.
-    pub(super) fn grants(mut self) -> Result<SmallVec<[Units; 2]>, Malformed> {
-        (0..self.values).map(|_| units(&mut self.reader)).collect()
+    /// What each line got: its units; of one with a day, both in a text.
+    pub(super) fn grants(mut self) -> Result<Grants, Malformed> {
+        (0..self.values).map(|_| grant(&mut self.reader)).collect()
     }
+}
+
+fn grant(r: &mut Reader<'_>) -> Result<Grant, Malformed> {
+    let (units, day) = match r.value()? {
+        Value::Int(units) => (u64::try_from(units).or(Err(Malformed))?, None),
+        Value::Bytes(bytes) => {
+            let mut from = Integers(bytes);
+            (from.next::<5>()?, Some(calendar::day(from.index()?)?))
+        }
+        Value::Flag(_) | Value::Array(_) | Value::Ext(..) => return Err(Malformed),
+    };
+    let units = Units::new(units).ok_or(Malformed)?;
+    Ok(Grant { units, day })
+}
+
+/// What [`grant`] reads.
+pub(super) fn put_grant(w: &mut Writer, grant: Grant) {
+    let Some(day) = grant.day else {
+        return w.uint(grant.units.get());
+    };
+    let mut text = Vec::with_capacity(7);
+    text.extend(grant.units.get().to_le_bytes().iter().take(5));
+    text.extend(day.get().to_le_bytes());
+    w.bytes(&text);
 }
 
 /// What the command said that a result does not repeat.
@@ -165,6 +193,7 @@ pub(super) fn body<'a>(
         ACTED => acted(asked.key, list, shown),
         CHANGED => changed(asked, &mut list.reader),
         SETTLED => settled(asked.key, &mut list.reader),
+        ARRIVED => inbound::changed(asked.key, &mut list.reader).map(Body::InboundChanged),
         _ => Ok(Body::Refused {
             key: asked.key,
             refusal: list.refusal()?,

@@ -1,0 +1,102 @@
+-- What a line may have of dated supply, and when: the same as in src/domain/decide/reserve.rs and
+-- src/domain/calendar/room.rs.
+
+-- Room for a channel on a day (nil: now) in the stock at a place, or a draft of it, after `taken` units
+-- went to lines before it. What the policy binds is found last.
+function calendars.room_on(at, stock, day, pin, channel, taken)
+  if is_suspended(stock) then return 0, BY_SELLING end
+  local line = calendars.timeline(stock)
+  local room, limit = calendars.room(line, day, pin)
+  if policy then
+    local rest, by =
+      policy.room(at, stock, channel, calendars.room(line, day, 0), taken, line.supply[moment_of(line, day)])
+    if rest and rest < room then room, limit = rest, by end
+  end
+  return room, limit
+end
+
+-- A limit with all that a caller is told of it: how a cap or a protection stands, and the next day on
+-- which all could be had.
+local function told(limit, next, is_explained)
+  if limit ~= BY_CAP and limit ~= BY_PROTECTION then
+    return next and pack_integers('<BI2', BY_DATE, next) or limit
+  end
+  local bound = is_explained and policy.bound() or limit
+  if bound == limit then return pack_integers('<BI2', limit, next or 0) end
+  return next and bound .. pack_integers('<I2', next) or bound
+end
+
+-- Of a SKU that has no other supply than its stock.
+local function of_stock(at, stock, pin, taken, channel, units, by)
+  local room, limit = room_of(at, stock, pin, taken, channel, units)
+  if by > 0 and by < today then return 0, nil, told(limit, units <= room and today or nil, false) end
+  if room < units then limit = told(limit, nil, true) end
+  return room, by > 0 and today or nil, limit
+end
+
+-- The first day with all that is asked for; else that with the most.
+local function earliest(at, stock, pin, taken, channel, units, by)
+  local days, room, day, limit = calendars.days(calendars.timeline(stock)), nil, nil, BY_STOCK
+  local function try(other)
+    local there, why = calendars.room_on(at, stock, other, pin, channel, taken)
+    if not room or there > room then room, day, limit = there, other, why end
+    return there >= units
+  end
+  local last = 0
+  if by == 0 then
+    if try(nil) then return room end
+  else
+    while days[last + 1] and days[last + 1] <= by do
+      last = last + 1
+      if try(days[last]) then return room, day end
+    end
+  end
+  local next
+  for i = last + 1, #days do
+    if calendars.room_on(at, stock, days[i], pin, channel, taken) >= units then next = days[i] break end
+  end
+  if not room then return 0, nil, told(limit, next, false) end
+  -- Once more, for what binds it.
+  calendars.room_on(at, stock, day, pin, channel, taken)
+  return room, day, told(limit, next, true)
+end
+
+-- Why a line without a day gets less than it asks for of a SKU of which something is announced.
+function calendars.why(at, pin, channel, units)
+  local _, _, limit = earliest(at, stocks[at], pin, 0, channel, units, 0)
+  return limit
+end
+
+-- What each line of a command gets; the day of each, nil where none has one; what is short, nil for
+-- nothing; units in all, and whether any waits for a later day. `bys` is the place before that of the
+-- first line's day; nil where no line has one.
+function calendars.grants_of(channel, first, last, bys)
+  local grants, days, short, sum, waits = {}, nil, nil, 0, false
+  local taken, draft, previous = 0, nil, nil
+  for i = first, last, 3 do
+    local at, pin, units, n = cmds[i], cmds[i + 1], cmds[i + 2], #grants + 1
+    if at ~= previous then taken, draft, previous = 0, nil, at end
+    if units > UNITS_MAX then malformed('units') end
+    local is_announced, offer = has_supply(stocks[at]), of_stock
+    if is_announced then offer = earliest end
+    local room, day, limit =
+      offer(at, draft or stocks[at], pin, taken, channel, units, bys and cmds[bys + n] or 0)
+    local granted = min(units, room)
+    if granted < units then
+      short = short or { REFUSED, INSUFFICIENT_STOCK }
+      add_short(short, at, pin, units, room, limit)
+    end
+    if day then
+      days = days or {}
+      days[n], waits = day, waits or day > today
+    end
+    grants[n], taken, sum = granted, taken + granted, sum + granted
+    if is_announced and i + 3 <= last and cmds[i + 3] == at then
+      -- The next line is judged after this one.
+      draft = draft or copy(stocks[at])
+      draft[VERSION], draft[HELD] = draft[VERSION] + 1, draft[HELD] + granted
+      owe(draft, pin, granted, day)
+    end
+  end
+  return grants, days, short, sum, waits
+end
