@@ -12,6 +12,7 @@ mod layer;
 mod limits;
 mod parts;
 pub mod preflight;
+mod rebalance;
 mod room;
 #[cfg(test)]
 pub(super) mod tests;
@@ -26,5 +27,6 @@ pub use document::{
 };
 pub use limits::EntryLimit;
 pub use parts::{Dated, Parts, Schedule};
+pub use rebalance::{Holding, ShareStep, Weight, rebalance};
 pub use room::{Bound, Claim, Standing, Supply};
 pub use tree::Place;
