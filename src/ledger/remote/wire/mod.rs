@@ -10,6 +10,7 @@ pub mod event;
 pub mod export;
 pub mod import;
 mod kept;
+mod node_safety;
 mod pack;
 pub mod policy;
 pub mod record;
