@@ -158,7 +158,7 @@ impl StockView {
             low: stock.is_low(),
             suspended: stock.is_suspended(),
             version: stock.version(),
-            settings: stock.settings(),
+            settings: stock.settings().clone(),
             nodes: SmallVec::from_slice(stock.nodes()),
             inbound: stock.calendar().inbound().to_vec(),
         }

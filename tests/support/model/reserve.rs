@@ -97,7 +97,7 @@ impl Model {
     }
 
     /// The most a line may take, and what binds it: of the limits that bind alike the first in the
-    /// order suspended, stock, safety, cap and protection, node. `claim` is who asks, and when.
+    /// order suspended, stock, safety, cap and protection, node, what the node keeps. `claim` is who asks, and when.
     fn room(
         &self,
         sku: &str,
@@ -125,6 +125,9 @@ impl Model {
             let taken_here = taken.pinned.get(&(sku, node)).copied().unwrap_or(0);
             let here = item.place(node).on_hand - self.pinned(sku, node) - taken_here;
             limits.push((here.max(0), Limit::Node));
+            if !self.has(Bug::NodeSafetyForgotten) {
+                limits.push(((here - item.kept_at(node)).max(0), Limit::Safety));
+            }
         }
         let least = limits.iter().map(|(room, _)| *room).min().unwrap();
         limits.into_iter().find(|(room, _)| *room == least).unwrap()

@@ -12,6 +12,7 @@ pub mod import;
 mod kept;
 #[cfg(test)]
 mod kept_tests;
+mod node_safety;
 mod pack;
 pub mod policy;
 pub mod record;
