@@ -52,6 +52,7 @@ fn channels(rng: &mut Rng) -> Vec<Entry> {
                 rank: rng
                     .percent(50)
                     .then(|| u16::try_from(rng.between(1, 3)).unwrap()),
+                fallback: None,
             });
         }
     }

@@ -6,6 +6,7 @@ use super::campaign::{self, CampaignTerms};
 use super::check::{self, Fault};
 use super::classes::Classes;
 use super::document::{Amount, Document, Every, LimitOn, Period, Protection, Rule, Scope};
+use super::fallback::Fallbacks;
 use super::layer::Layer;
 use super::tree::{LAST, Place, Tree};
 use crate::domain::ids::ChannelIx;
@@ -18,6 +19,7 @@ pub struct Policy {
     entries: Box<[Named]>,
     /// By channel.
     pub(super) numbers: Box<[Option<u16>]>,
+    fallbacks: Fallbacks,
     pub(super) scopes: Box<[ScopeRules]>,
     /// In order of time.
     pub(super) campaigns: Box<[CampaignTerms]>,
@@ -133,7 +135,8 @@ impl Policy {
         let (campaigns, sold) = campaign::compile(document, &tree);
         Ok(Self {
             entries: names(document, &tree),
-            numbers: numbers(document, &tree, channel_index),
+            numbers: numbers(document, &tree, &channel_index),
+            fallbacks: Fallbacks::new(document, &tree, &channel_index),
             scopes: scopes.into(),
             campaigns,
             classes: Classes::new(&[changes, rules], &sold),
@@ -161,6 +164,11 @@ impl Policy {
             window,
             id,
         })
+    }
+
+    /// Whose shares a channel may use when its own does not do, in that order.
+    pub fn fallbacks(&self, channel: ChannelIx) -> &[ChannelIx] {
+        self.fallbacks.of(channel)
     }
 
     /// The channel that an entry is, if it was known when this was compiled.

@@ -8,6 +8,7 @@ mod check;
 mod classes;
 mod compile;
 mod document;
+mod fallback;
 mod layer;
 mod parts;
 pub mod preflight;
