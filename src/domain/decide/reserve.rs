@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use super::super::calendar::Timeline;
 use super::super::command::{LineRequest, Lines};
 use super::super::day::Day;
+use super::super::ids::ChannelIx;
 use super::super::line::{Line, Move};
 use super::super::policy::Claim;
 use super::super::stock::Stock;
@@ -18,6 +19,8 @@ pub struct Grant {
     pub units: Units,
     /// The day by which they are promised; `None`: of what is on hand.
     pub day: Option<Day>,
+    /// The channel that they are charged to; `None`: the one that asks.
+    pub charged_to: Option<ChannelIx>,
 }
 
 /// What the lines of a reservation get, in line order.
@@ -67,7 +70,11 @@ pub fn reserve<'s>(
         }
         earlier.taken = earlier.taken.checked_add(units).unwrap_or(Units::MAX);
         let day = offer.day;
-        grants.push(Grant { units, day });
+        grants.push(Grant {
+            units,
+            day,
+            charged_to: None,
+        });
     }
     let nothing = grants.iter().all(|grant| grant.units.is_zero());
     if shortages.is_empty() || (allow_partial && !nothing) {
