@@ -5,8 +5,10 @@
 
 use smallvec::SmallVec;
 
-use super::compile::{EntryIx, EntryLimit, InForce};
+use super::compile::{EntryIx, InForce};
 use super::document::{Against, Amount};
+use super::lending::Taken;
+use super::limits::EntryLimit;
 use crate::domain::ids::ChannelIx;
 use crate::domain::units::Units;
 use crate::domain::uses::{ChannelUse, Uses};
@@ -66,17 +68,28 @@ pub struct Standing {
     pub bound: Option<Bound>,
 }
 
+impl Claim<'_> {
+    /// What its own share keeps the channel from of all that is free, unless what it asks for surely
+    /// is within every limit.
+    pub fn bound(&self, asked: Units, supply: Supply, uses: &Uses, taken: &Taken) -> Option<Bound> {
+        if self.rule.suffices(asked, supply, uses, taken.all()) {
+            return None;
+        }
+        self.rule.room(self.channel, supply, uses, taken)
+    }
+}
+
 impl InForce<'_> {
     /// The most that a channel may take, and what says so; `None` where it may have all that is
-    /// free. `taken` is what earlier lines of the same command took for the same channel.
+    /// free.
     pub fn room(
         &self,
         channel: ChannelIx,
         supply: Supply,
         uses: &Uses,
-        taken: Units,
+        taken: &Taken,
     ) -> Option<Bound> {
-        if self.limits.is_empty() {
+        if self.limits().is_empty() {
             return None;
         }
         self.accounts(channel, supply, uses, taken)
@@ -86,7 +99,7 @@ impl InForce<'_> {
     /// What is left of a channel's own share: of its cap, or where it has none, of its protection;
     /// `None` where it has neither.
     pub fn share_left(&self, channel: ChannelIx, supply: Supply, uses: &Uses) -> Option<Units> {
-        let accounts = self.accounts(channel, supply, uses, Units::ZERO);
+        let accounts = self.accounts(channel, supply, uses, &Taken::default());
         let (limit, account) = accounts.of(self.policy.find(channel).0)?;
         Some(match limit.cap {
             Some(_) => account.cap_left,
@@ -105,14 +118,15 @@ impl InForce<'_> {
         })
     }
 
-    /// How a channel stands.
+    /// How a channel stands by its own share.
     pub fn standing(&self, channel: ChannelIx, supply: Supply, uses: &Uses) -> Standing {
-        let accounts = self.accounts(channel, supply, uses, Units::ZERO);
+        let accounts = self.accounts(channel, supply, uses, &Taken::default());
         let bound = accounts.bound(supply.free);
         let (number, _) = self.policy.find(channel);
         let own = accounts.of(number);
+        let used = own.map(|(_, account)| account.used);
         Standing {
-            used: self.used(channel, number, uses),
+            used: used.unwrap_or_else(|| self.used(channel, number, uses)),
             cap: own.and_then(|(limit, account)| limit.cap.map(|_| account.cap)),
             protected: own.and_then(|(limit, account)| limit.protection.map(|_| account.kept)),
             left: bound.map_or(supply.free, |bound| bound.room),
@@ -140,21 +154,23 @@ impl InForce<'_> {
         channel: ChannelIx,
         supply: Supply,
         uses: &Uses,
-        taken: Units,
+        taken: &Taken,
     ) -> Accounts<'_> {
         let (number, rank) = self.policy.find(channel);
         let mut accounts = Accounts {
-            limits: self.limits,
+            limits: self.limits(),
             supply: supply.on_hand,
-            each: self.limits.iter().map(|_| Account::default()).collect(),
-            path: path(self.limits, number),
+            each: self.limits().iter().map(|_| Account::default()).collect(),
+            path: path(self.limits(), number),
         };
         for of in uses.in_window(self.window()) {
             accounts.supply = add(accounts.supply, of.shipped);
             let (number, _) = self.policy.find(of.channel);
             accounts.charge(number, of.total(), of.moved);
         }
-        accounts.charge(number, taken, 0);
+        for (channel, units) in taken.each() {
+            accounts.charge(self.policy.find(channel).0, units, 0);
+        }
         accounts.sum(rank);
         accounts
     }
@@ -392,7 +408,7 @@ impl Siblings {
     }
 }
 
-fn add(a: Units, b: Units) -> Units {
+pub(super) fn add(a: Units, b: Units) -> Units {
     a.checked_add(b).unwrap_or(Units::MAX)
 }
 
