@@ -5,7 +5,7 @@ use super::command::{
     CONFIRM, EXTEND, RELEASE, RETURN, SHIP, STOCK_ADJUST, STOCK_SET, STOCK_TRANSFER, TRANSFER, pin,
 };
 use super::pack::Writer;
-use super::record::{IS_LOW, IS_MARKED, IS_SHARE, IS_STOPPED, IS_SUSPENDED};
+use super::record::{DATED, IS_LOW, IS_MARKED, IS_SHARE, IS_STOPPED, IS_SUSPENDED};
 use super::refusal;
 use super::result::{ACTED, CHANGED, MOVED, SETTLED};
 use super::water;
@@ -206,7 +206,10 @@ impl Booking<'_> {
             out.index(0);
             return out.0;
         }
-        out.index(u64::try_from(self.lines.len()).unwrap_or(0));
+        let days = self.lines.iter().map(|line| line.state.day);
+        let is_dated = days.clone().any(|day| day.is_some());
+        let dated = if is_dated { u64::from(DATED) } else { 0 };
+        out.index(u64::try_from(self.lines.len()).unwrap_or(0) | dated);
         for Stored { state, .. } in &self.lines {
             let units = [
                 state.held,
@@ -218,6 +221,9 @@ impl Booking<'_> {
             ];
             out.index(pin(state.pin));
             units.iter().for_each(|units| out.units(*units));
+        }
+        for day in days.filter(|_| is_dated) {
+            out.index(day.map_or(0, |day| u64::from(day.get())));
         }
         if let Some(ties) = &self.ties {
             ties.put(&mut out);
