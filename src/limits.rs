@@ -22,6 +22,10 @@ pub const CHANNELS_MAX: usize = 1_024;
 /// Most levels of the tree of channels; what a hold costs grows with them.
 pub const POLICY_LEVELS_MAX: usize = 16;
 
+/// Channels whose shares one channel may use when its own does not do: each is asked in turn, under the
+/// lock of the SKU.
+pub const POLICY_FALLBACKS_MAX: usize = 8;
+
 /// Most rules of a policy, and most sets and most tags: it is checked and compiled whole.
 pub const POLICY_RULES_MAX: usize = 10_000;
 

@@ -64,6 +64,10 @@ pub struct ReservationLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = Date)]
     pub promise_date: Option<String>,
+    /// The channel of whose share they are, where that is another than the reservation's: a fallback
+    /// of it in the channel policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charged_to: Option<String>,
 }
 
 /// One reservation of a batch, done or refused.

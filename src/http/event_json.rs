@@ -165,7 +165,7 @@ fn write_reserved(json: &mut Json, found: &Reserved<'_>, event: &Event<'_>, name
         names.write_pin(line.pin, json);
         json.raw(r#","requested":"#).units(line.requested);
         json.raw(r#","held":"#).units(line.held);
-        render::promise_date(json, line.day);
+        render::promise_terms(json, &line.empty(), names);
         json.raw("}");
     }
     json.raw("]");
@@ -207,7 +207,7 @@ fn write_acted_line(json: &mut Json, found: &ActedLine<'_>, names: Names<'_>) {
     for (name, units) in states {
         json.raw(",").plain(name).raw(":").units(units);
     }
-    render::promise_date(json, line.day);
+    render::promise_terms(json, line, names);
     json.raw(r#","moves":["#);
     for (at, step) in found.moves.iter().enumerate() {
         json.comma(at == 0);

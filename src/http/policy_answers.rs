@@ -126,11 +126,15 @@ pub struct ChannelShare {
     pub protection: Option<u64>,
     /// Held, committed, and shipped in the window, with all below it.
     pub used: u64,
-    /// The most that the policy lets it take now.
+    /// The most that the policy lets one line of it take now: of its own share, or of that of a
+    /// fallback where that has more left.
     pub left: u64,
     /// What keeps it from more; left out when it may take all that is free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound: Option<Bound>,
+    /// Whose shares it may use when its own does not do, in that order; left out where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallback: Vec<String>,
 }
 
 /// What of the policy is in force for a SKU.

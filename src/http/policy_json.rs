@@ -75,11 +75,19 @@ pub fn of_sku(json: &mut Json, sku: &str, found: &SkuPolicy, names: Names<'_>) {
     window_or_null(json, rule.map(|(_, window)| *window));
     json.raw(r#","as_of":"#).time(found.as_of);
     json.raw(r#","channels":["#);
-    for (at, (channel, share)) in found.shares.iter().enumerate() {
+    for (at, of) in found.shares.iter().enumerate() {
         json.comma(at == 0).raw(r#"{"channel":"#);
-        names.write_channel(*channel, json);
+        names.write_channel(of.channel, json);
         json.raw(",");
-        share_members(json, share, names);
+        share_members(json, &of.share, names);
+        if !of.fallback.is_empty() {
+            json.raw(r#","fallback":["#);
+            for (at, channel) in of.fallback.iter().enumerate() {
+                json.comma(at == 0);
+                names.write_channel(*channel, json);
+            }
+            json.raw("]");
+        }
         json.raw("}");
     }
     json.raw("]}");

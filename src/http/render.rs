@@ -8,7 +8,7 @@ use crate::domain::verdict::{
     Excess, InboundResult, ReservationLine, Shortage, Stale, StockResult,
 };
 use crate::domain::{
-    Day, Inbound, Level, LowWater, NodeIx, Outcome, Refusal, Reservation, Settings, WhileLow,
+    Day, Inbound, Level, Line, LowWater, NodeIx, Outcome, Refusal, Reservation, Settings, WhileLow,
 };
 use crate::http::json::Json;
 use crate::http::names::Names;
@@ -69,12 +69,22 @@ fn reservation_line(json: &mut Json, found: &ReservationLine, names: Names<'_>) 
     json.raw(r#","released":"#).units(line.released);
     json.raw(r#","expired":"#).units(line.expired);
     json.raw(r#","returned":"#).units(line.returned);
-    promise_date(json, line.day);
+    promise_terms(json, line, names);
     json.raw("}");
 }
 
+/// What only some lines have: the day that units are promised for, and the channel of whose share
+/// they are where that is another than the reservation's.
+pub fn promise_terms(json: &mut Json, line: &Line, names: Names<'_>) {
+    promise_date(json, line.day);
+    if let Some(channel) = line.charged_to {
+        json.raw(r#","charged_to":"#);
+        names.write_channel(channel, json);
+    }
+}
+
 /// The day that units are promised for, where they were promised for one.
-pub fn promise_date(json: &mut Json, day: Option<Day>) {
+fn promise_date(json: &mut Json, day: Option<Day>) {
     if let Some(day) = day {
         json.raw(r#","promise_date":"#).day(day);
     }

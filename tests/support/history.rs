@@ -34,6 +34,13 @@ pub(crate) const REFERENCES: [&str; 4] = ["o-1", "o-2", "o-3", "o-4"];
 pub(crate) const NODES: u16 = 4;
 pub(crate) const CHANNELS: u16 = 3;
 pub(crate) const CHANNEL_NAMES: [&str; 3] = ["channel-0", "channel-1", "channel-2"];
+/// Groups above the channels; they sell nothing themselves, but their shares may be used.
+pub(crate) const GROUP_NAMES: [&str; 2] = ["group-0", "group-1"];
+
+/// The names of channels and groups by index.
+pub(crate) fn entry_names() -> impl Iterator<Item = &'static str> + Clone {
+    CHANNEL_NAMES.into_iter().chain(GROUP_NAMES)
+}
 
 const MAX: u64 = 1_000_000_000_000;
 

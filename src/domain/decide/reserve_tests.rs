@@ -259,6 +259,7 @@ fn a_cap_in_percent_is_of_the_supply_of_the_day() {
         name: "web".to_owned(),
         parent: None,
         rank: None,
+        fallback: None,
     };
     let document = Document {
         channels: vec![web],

@@ -8,7 +8,9 @@ mod check;
 mod classes;
 mod compile;
 mod document;
+mod fallback;
 mod layer;
+mod lending;
 mod limits;
 mod parts;
 pub mod preflight;
@@ -25,6 +27,7 @@ pub use document::{
     Against, Amount, Campaign, ChangeSet, Document, Entry, Every, Expected, Items, LimitOn, Period,
     Protection, Rule, Scope, Selection, Selector, Set, Tag,
 };
+pub use lending::{Lent, Taken};
 pub use limits::EntryLimit;
 pub use parts::{Dated, Parts, Schedule};
 pub use rebalance::{Holding, ShareStep, Weight, rebalance};

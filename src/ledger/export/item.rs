@@ -260,6 +260,9 @@ pub struct Line {
     /// The day that it is promised for, in days since 1970; none: of what was on hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub day: Option<u16>,
+    /// Index of the channel of whose share it is; none: that of the reservation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charged_to: Option<u16>,
     /// Units by state.
     pub held: u64,
     /// See [`domain::Line`].
@@ -297,6 +300,7 @@ impl Held {
             made_at: pin(made_at),
             pin: pin(shown.line.pin),
             day: shown.line.day.map(Day::get),
+            charged_to: shown.line.charged_to.map(|channel| channel.0),
             held: shown.line.held.get(),
             committed: shown.line.committed.get(),
             shipped: shown.line.shipped.get(),
@@ -357,6 +361,7 @@ impl Line {
         Ok(domain::Line {
             pin: self.pin.map(NodeIx),
             day: self.day.and_then(Day::new),
+            charged_to: self.charged_to.map(ChannelIx),
             held: units(self.held)?,
             committed: units(self.committed)?,
             shipped: units(self.shipped)?,

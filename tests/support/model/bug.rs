@@ -31,12 +31,17 @@ pub(crate) enum Bug {
     ShippedUncounted,
     /// What is kept for others may be taken.
     NothingKept,
+    /// What is of another channel's share counts as the seller's own.
+    ChargedToSeller,
 }
 
 impl Bug {
     /// Whether it shows only where there is a policy.
     pub(crate) fn is_of_policies(self) -> bool {
-        matches!(self, Self::ShippedUncounted | Self::NothingKept)
+        matches!(
+            self,
+            Self::ShippedUncounted | Self::NothingKept | Self::ChargedToSeller
+        )
     }
 
     pub(crate) const ALL: [Self; 14] = [
@@ -54,5 +59,6 @@ impl Bug {
         Self::OneStale,
         Self::ShippedUncounted,
         Self::NothingKept,
+        Self::ChargedToSeller,
     ];
 }

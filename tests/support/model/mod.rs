@@ -120,6 +120,8 @@ fn level(of: Level, on_hand: i128) -> i128 {
 struct Row {
     sku: String,
     pin: Option<u16>,
+    /// The channel of whose share it is, where that is not the seller's.
+    charged: Option<u16>,
     requested: i128,
     granted: i128,
     held: i128,

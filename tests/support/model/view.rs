@@ -13,6 +13,7 @@ impl Row {
         Line {
             pin: self.pin.map(NodeIx),
             day: None,
+            charged_to: self.charged.map(ChannelIx),
             held: units(self.held),
             committed: units(self.committed),
             shipped: units(self.shipped),

@@ -171,6 +171,7 @@ fn acted() -> Body<'static> {
     let after = Line {
         pin: Some(node),
         day: Day::new(u16::MAX),
+        charged_to: Some(ChannelIx(u16::MAX)),
         committed: units(9),
         ..Line::default()
     };
@@ -197,6 +198,7 @@ fn reserved() -> Body<'static> {
         sku: "a",
         pin: None,
         day: None,
+        charged_to: None,
         requested: units(2),
         held: units(1),
     };
@@ -211,6 +213,10 @@ fn reserved() -> Body<'static> {
             ReservedLine {
                 pin: Some(NodeIx(0)),
                 day: Some(Day::FIRST),
+                ..line
+            },
+            ReservedLine {
+                charged_to: Some(ChannelIx(0)),
                 ..line
             }
         ],

@@ -244,6 +244,7 @@ impl<'a> Made<'a> {
                 sku,
                 pin,
                 day: None,
+                charged_to: None,
                 requested,
                 held: requested,
             });
@@ -427,6 +428,7 @@ fn state(from: &mut Integers<'_>) -> Result<Line, Malformed> {
     Ok(Line {
         pin: from.pin()?,
         day: None,
+        charged_to: None,
         held: from.units()?,
         committed: from.units()?,
         shipped: from.units()?,
