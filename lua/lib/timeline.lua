@@ -2,11 +2,6 @@
 -- which says why. Moments are now, the first, and each day from today on on which something is due
 -- or promised; at each: `supply`, what is left `unpromised` of what the nodes can give away, `safety`,
 -- and whether that `looks_ahead`, being less than what there is at the moment itself.
-local function safety_at(stock, supply)
-  if has_bit(stock[FLAGS], IS_SHARE) then return share_of(min(supply, UNITS_MAX), stock[SAFETY]) end
-  return stock[SAFETY]
-end
-
 -- The least of each value and all that follow.
 local function least_from(course)
   local least, all = math.huge, {}
@@ -58,7 +53,37 @@ local function count_supply(line, stock, inbound)
   end
   for at = 1, #line.days do
     supply = supply + (arrivals[at] or 0)
-    line.supply[at], line.safety[at] = supply, safety_at(stock, supply)
+    line.supply[at] = supply
+  end
+end
+
+-- So many units of a node less those pinned there, with what changes, at each moment.
+local function course_of(line, node, on_hand, pinned)
+  local changes, free, course = line.changes[node] or {}, on_hand - pinned, {}
+  for at = 1, #line.days do
+    free = free + (changes[at] or 0)
+    course[at] = free
+  end
+  return course
+end
+
+-- What is kept back, over all and at the nodes that keep any. So far supply is all that changes.
+local function count_safety(line, stock)
+  local is_share, safety = has_bit(stock[FLAGS], IS_SHARE), line.safety
+  for at = 1, #line.days do
+    safety[at] = is_share and share_of(line.supply[at], stock[SAFETY]) or stock[SAFETY]
+  end
+  local kept, sums = stock[KEPT], {}
+  for i = 3, #kept, KEPT_BYTES do
+    local node, is_share_there, units = unpack_integers('<I2BI5', kept, i)
+    local course = course_of(line, node, (node_of(stock, node)), 0)
+    for at = 1, #course do
+      local least = is_share_there == 1 and share_of(course[at], units) or units
+      course[at] = min(course[at], least)
+      sums[at] = (sums[at] or 0) + course[at]
+      safety[at] = max(safety[at], sums[at])
+    end
+    line.kept[node] = course
   end
 end
 
@@ -83,16 +108,6 @@ local function count_promises(line, stock, promises)
   end
 end
 
--- What a node has that no pin needs, at each moment.
-local function course_of(line, node, on_hand, pinned)
-  local changes, free, course = line.changes[node] or {}, on_hand - pinned, {}
-  for at = 1, #line.days do
-    free = free + (changes[at] or 0)
-    course[at] = free
-  end
-  return course
-end
-
 -- Adds what each node can give away.
 local function count_nodes(line, stock)
   local unpromised = line.unpromised
@@ -113,25 +128,32 @@ function calendars.timeline(stock)
   local calendar, line = calendar_of(stock), nil
   line = {
     version = stock[VERSION], settings = stock[SETTINGS], stock = stock, changes = {}, supply = {},
-    unpromised = {}, safety = {}, looks_ahead = {},
+    unpromised = {}, safety = {}, kept = {}, looks_ahead = {},
   }
   line.days, line.places = days_of(calendar)
   count_supply(line, stock, calendar.inbound)
+  count_safety(line, stock)
   count_promises(line, stock, calendar.promises)
   count_nodes(line, stock)
   stock.timeline = line
   return line
 end
 
--- What a node can give away from each moment on; below zero: what it lacks.
-local function free_at(line, node)
+-- What a node can give away from each moment on; below zero: what it lacks. And what is left of that from
+-- one moment on beside what the node keeps back; nil where it keeps nothing.
+local function free_at(line, node, from)
   local on_hand, _, pinned = node_of(line.stock, node)
-  return least_from(course_of(line, node, on_hand, pinned))
+  local course, kept, beside = course_of(line, node, on_hand, pinned), line.kept[node], nil
+  for at = from, kept and #course or 0 do
+    beside = min(beside or course[at], course[at] - kept[at])
+  end
+  return least_from(course), beside
 end
 
 -- Units that no pin needs at a node from a day on.
 function calendars.spare(line, node, day)
-  return max(free_at(line, node)[moment_of(line, day)], 0)
+  local from = moment_of(line, day)
+  return max(free_at(line, node, from)[from], 0)
 end
 
 -- Why nothing more can be promised for a moment when what is unpromised is least at another one.
@@ -144,7 +166,8 @@ end
 -- The most that can be promised for a day (nil: now), pinned or not, and what keeps it from being more;
 -- with safety stock, or beyond it.
 function calendars.room(line, day, pin, beyond_safety)
-  local from, least = moment_of(line, day), pin > 0 and free_at(line, pin - 1)
+  local from, least, beside_kept = moment_of(line, day), nil, nil
+  if pin > 0 then least, beside_kept = free_at(line, pin - 1, from) end
   local over_all, beside_safety, limit = math.huge, math.huge, BY_STOCK
   for at = least and 1 or from, #line.days do
     -- Earlier promises lose only what the node is left with afterwards.
@@ -158,6 +181,9 @@ function calendars.room(line, day, pin, beyond_safety)
     room, limit = max(beside_safety, 0), BY_SAFETY
   end
   if least and max(least[from], 0) < room then room, limit = max(least[from], 0), BY_NODE end
+  if beside_kept and not beyond_safety and max(beside_kept, 0) < room then
+    room, limit = max(beside_kept, 0), BY_SAFETY
+  end
   return room, limit
 end
 

@@ -25,7 +25,6 @@ use crate::support::check::START;
 use crate::support::driven;
 use crate::support::history::{NODES, SKUS};
 use crate::support::memory::Memory;
-use crate::support::policies;
 use crate::support::rng::Rng;
 
 const BATCHES: usize = 80;
@@ -184,7 +183,7 @@ fn batches(run: &mut Run<'_>, seed: u64) -> Result<(), String> {
         let commands = run.commands();
         run.send(commands)?;
         if batch % 20 == 10 && seed % 2 == 1 {
-            let document = policies::random(&mut run.maker.rng);
+            let document = run.maker.policy();
             run.put_policy(&document);
         }
         if batch % 5 == 4 {

@@ -31,7 +31,6 @@ use crate::support::check::START;
 use crate::support::driven;
 use crate::support::history::{NODES, SKUS};
 use crate::support::memory::Memory;
-use crate::support::policies;
 use crate::support::rng::Rng;
 
 const STEPS: usize = 500;
@@ -270,7 +269,7 @@ fn run(server: &Server, seed: u64, partitions: Option<u16>, then: Option<Option<
     for step in 0..STEPS {
         pair.step();
         if step % 100 == 99 && seed % 2 == 1 {
-            let document = policies::random(&mut pair.maker.rng);
+            let document = pair.maker.policy();
             let put = |engine| driven::put_policy(engine, &document).unwrap().is_some();
             same(&"policy", &put(&pair.embedded), &put(&pair.remote.0));
         }

@@ -36,6 +36,7 @@ fn capped(most: u64) -> Document {
         name: CHANNEL_NAMES[0].to_owned(),
         parent: None,
         rank: None,
+        fallback: None,
     };
     Document {
         channels: vec![entry],

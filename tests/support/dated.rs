@@ -5,13 +5,15 @@ use holdfast::domain::command::{
     Act, AdjustItem, Channel, Command, InboundCommand, LineRequest, Lines, PutInbound, PutSettings,
     ReceiveInbound, Reserve, SetItem, StockChange, StockCommand, TransferItem, Verb,
 };
+use holdfast::domain::policy::Document;
 use holdfast::domain::stock::{Safety, Selling};
 use holdfast::domain::{
-    ChannelIx, Day, HoldTtl, InboundKind, Level, LowWater, NodeIx, ReservationId, Sku, Ttl, Units,
-    UnixMillis, WhileLow,
+    ChannelIx, Day, HoldTtl, InboundKind, Level, LowWater, NodeIx, NodeSafety, ReservationId, Sku,
+    Ttl, Units, UnixMillis, WhileLow,
 };
 
 use crate::support::history::{CHANNEL_NAMES, NODES, SKUS};
+use crate::support::policies;
 use crate::support::rng::Rng;
 
 pub(crate) const DAY_MS: i64 = 86_400_000;
@@ -206,6 +208,15 @@ impl Maker {
         })
     }
 
+    /// A policy, mostly without faults. The scripts do not know of shares of others yet.
+    pub(crate) fn policy(&mut self) -> Document {
+        let mut document = policies::random(&mut self.rng);
+        for entry in &mut document.channels {
+            entry.fallback = None;
+        }
+        document
+    }
+
     fn settings(&mut self) -> Command<'static> {
         let safety = match self.rng.below(4) {
             0 => Some(Safety::Units(units(self.rng.below(3)))),
@@ -219,6 +230,15 @@ impl Maker {
             1..=3 => Some(Selling::On),
             _ => None,
         };
+        let node_safety = self.rng.percent(20).then(|| {
+            let mut nodes = Vec::new();
+            for node in 0..NODES {
+                if self.rng.percent(30) {
+                    nodes.push((NodeIx(node), Safety::Units(units(self.rng.below(3)))));
+                }
+            }
+            NodeSafety::new(nodes).unwrap()
+        });
         let mark = (self.marks && self.rng.percent(30)).then(|| {
             self.rng.percent(70).then(|| LowWater {
                 mark: Level::Units(units(self.rng.below(4))),
@@ -236,6 +256,7 @@ impl Maker {
         Command::PutSettings(PutSettings {
             sku: self.sku(),
             safety,
+            node_safety,
             selling,
             low_water: mark,
             if_version: None,

@@ -5,11 +5,13 @@ use smallvec::SmallVec;
 use super::super::calendar::Timeline;
 use super::super::command::{LineRequest, Lines};
 use super::super::day::Day;
+use super::super::ids::ChannelIx;
 use super::super::line::{Line, Move};
-use super::super::policy::Claim;
+use super::super::policy::{Bound, Claim, Supply, Taken};
 use super::super::stock::Stock;
 use super::super::units::Units;
-use super::super::verdict::{BoundBy, Limit, Refusal, Shortage};
+use super::super::uses::Uses;
+use super::super::verdict::{Limit, Refusal, Shortage};
 
 /// What a line of a reservation gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub struct Grant {
     pub units: Units,
     /// The day by which they are promised; `None`: of what is on hand.
     pub day: Option<Day>,
+    /// The channel that they are charged to; `None`: the one that asks.
+    pub charged_to: Option<ChannelIx>,
 }
 
 /// What the lines of a reservation get, in line order.
@@ -27,7 +31,8 @@ pub type Grants = SmallVec<[Grant; 2]>;
 /// the SKU is unknown. `claim_of` gives the channel under the rule in force for that SKU, where one
 /// is. Each line is judged after the lines before it of the same SKU.
 ///
-/// A line whose caller takes it later gets the first day on which all its units can be promised.
+/// A line whose caller takes it later gets the first day on which all its units can be promised: by
+/// its own share, or else by that of a fallback. So an earlier day goes before its own share.
 pub fn reserve<'s>(
     lines: &Lines<'_>,
     allow_partial: bool,
@@ -51,23 +56,29 @@ pub fn reserve<'s>(
     let mut before = None;
     for (at, line) in lines.iter().enumerate() {
         if before != Some(line.sku) {
-            earlier.taken = Units::ZERO;
+            earlier.taken.clear();
             earlier.lines.clear();
             before = Some(line.sku);
         }
         let Some(stock) = stock_of(at) else { continue };
+        let claim = claim_of(at);
         let offer = if stock.calendar().inbound().is_empty() {
-            of_stock(stock, line, earlier.taken, claim_of(at), today)
+            of_stock(stock, line, &earlier.taken, claim, today)
         } else {
-            dated(stock, &mut earlier, line, claim_of(at), today)
+            dated(stock, &mut earlier, line, claim, today)
         };
         let units = line.quantity.min(offer.room);
         if units < line.quantity {
-            shortages.push(offer.shortage(line));
+            shortages.push(offer.shortage(line, claim));
         }
-        earlier.taken = earlier.taken.checked_add(units).unwrap_or(Units::MAX);
-        let day = offer.day;
-        grants.push(Grant { units, day });
+        let (day, charged_to) = (offer.day, offer.charged_to);
+        let own = claim.map(|claim| claim.channel);
+        earlier.taken.add(charged_to.or(own), units);
+        grants.push(Grant {
+            units,
+            day,
+            charged_to,
+        });
     }
     let nothing = grants.iter().all(|grant| grant.units.is_zero());
     if shortages.is_empty() || (allow_partial && !nothing) {
@@ -82,7 +93,7 @@ pub fn reserve<'s>(
 /// What earlier lines of the same command and SKU took.
 #[derive(Default)]
 struct Earlier {
-    taken: Units,
+    taken: Taken,
     /// The lines themselves, where supply is dated: there it matters when they are due, and where.
     lines: Vec<(Line, Units)>,
 }
@@ -101,21 +112,67 @@ impl Earlier {
     }
 }
 
-/// The most that a line can have, and when.
+/// The most that a line can have, and when. No more than it asks for is looked for.
 struct Offer {
     day: Option<Day>,
     room: Units,
     limit: Limit,
     /// The first day after those that the caller takes with all that he asks for.
     next: Option<Day>,
-    /// The cap or protection that keeps the caller from what he asks for.
-    bound: Option<BoundBy>,
+    /// What the rule in force keeps back.
+    bound: Option<Bound>,
+    /// The channel whose share it is of; `None`: the caller's own.
+    charged_to: Option<ChannelIx>,
 }
 
 impl Offer {
+    /// On no day there is anything.
+    const NOTHING: Self = Self {
+        day: None,
+        room: Units::ZERO,
+        limit: Limit::Stock,
+        next: None,
+        bound: None,
+        charged_to: None,
+    };
+
+    /// The most that a line can have of a supply, by the channel's own share or another that it may
+    /// use. `room` is what is there under what a rule leaves.
+    #[inline]
+    fn of(
+        line: &LineRequest<'_>,
+        claim: Option<Claim<'_>>,
+        supply: impl Fn() -> Supply,
+        (uses, taken): (&Uses, &Taken),
+        room: impl Fn(Option<&Bound>) -> (Units, Limit),
+    ) -> Self {
+        let asked = line.quantity;
+        let mut bound = claim.and_then(|claim| claim.bound(asked, supply(), uses, taken));
+        let mut found = room(bound.as_ref());
+        let mut charged_to = None;
+        if let (Some(claim), Some(own)) = (claim, bound)
+            && found.0 < asked
+        {
+            // More than is there without the rule no share can give.
+            let wanted = asked.min(room(None).0);
+            let lent = claim.lent(own, wanted, (supply(), uses), taken);
+            (bound, charged_to) = (lent.bound, lent.charged_to);
+            found = room(bound.as_ref());
+        }
+        let (room, limit) = found;
+        Self {
+            day: None,
+            room,
+            limit,
+            next: None,
+            bound,
+            charged_to,
+        }
+    }
+
     /// What a caller is told who gets less than he asked for: that the date keeps him from it,
     /// where more comes later.
-    fn shortage(&self, line: &LineRequest<'_>) -> Shortage {
+    fn shortage(&self, line: &LineRequest<'_>, claim: Option<Claim<'_>>) -> Shortage {
         let is_of_supply = matches!(
             self.limit,
             Limit::Stock | Limit::Safety | Limit::Node | Limit::Inbound | Limit::Later
@@ -132,7 +189,8 @@ impl Offer {
             available: self.room,
             limit,
             next: self.next,
-            bound: self.bound,
+            bound: { self.bound.filter(|bound| bound.limit == self.limit) }
+                .and_then(|bound| claim?.rule.explain(&bound)),
         }
     }
 }
@@ -142,27 +200,23 @@ impl Offer {
 fn of_stock(
     stock: &Stock,
     line: &LineRequest<'_>,
-    taken: Units,
+    taken: &Taken,
     claim: Option<Claim<'_>>,
     today: Day,
 ) -> Offer {
-    let (room, limit) = stock.room(line.node, taken, claim);
+    let supply = || stock.supply(taken.all());
+    let room = |bound: Option<&_>| stock.room(line.node, taken.all(), bound);
+    let offer = Offer::of(line, claim, supply, (stock.uses(), taken), room);
     if line.by.is_some_and(|by| by < today) {
         return Offer {
-            day: None,
-            room: Units::ZERO,
-            limit,
-            next: (line.quantity <= room).then_some(today),
-            bound: None,
+            limit: offer.limit,
+            next: (line.quantity <= offer.room).then_some(today),
+            ..Offer::NOTHING
         };
     }
-    let explain = |claim| stock.bound(claim, stock.supply(taken), taken, limit);
     Offer {
         day: line.by.map(|_| today),
-        room,
-        limit,
-        next: None,
-        bound: claim.filter(|_| room < line.quantity).and_then(explain),
+        ..offer
     }
 }
 
@@ -178,14 +232,13 @@ fn dated(
     let after = earlier.after(stock);
     let stock = after.as_ref().unwrap_or(stock);
     let timeline = Timeline::of(stock, today);
-    let room = |day| stock.room_on(&timeline, (day, line.node), earlier.taken, claim);
-    let mut offer = earliest(line, &timeline, room);
-    let explain = |claim| {
-        let supply = timeline.supplied(offer.day);
-        stock.bound(claim, supply, earlier.taken, offer.limit)
+    let offer_on = |day| {
+        let supply = || timeline.supplied(day);
+        let room = |bound: Option<&_>| stock.room_on(&timeline, (day, line.node), bound);
+        let offer = Offer::of(line, claim, supply, (stock.uses(), &earlier.taken), room);
+        Offer { day, ..offer }
     };
-    let is_short = offer.room < line.quantity;
-    offer.bound = claim.filter(|_| is_short).and_then(explain);
+    let offer = earliest(line, &timeline, offer_on);
     let mut made = Line::pinned(line.node);
     made.day = offer.day;
     let units = line.quantity.min(offer.room);
@@ -197,37 +250,26 @@ fn dated(
 fn earliest(
     line: &LineRequest<'_>,
     timeline: &Timeline<'_>,
-    room: impl Fn(Option<Day>) -> (Units, Limit),
+    offer_on: impl Fn(Option<Day>) -> Offer,
 ) -> Offer {
     let suits = |day: &Day| line.by.is_some_and(|by| *day <= by);
     let now = line.by.is_none().then_some(None);
     let days = timeline.days().take_while(suits).map(Some);
     let mut best: Option<Offer> = None;
     for day in now.into_iter().chain(days) {
-        let (room, limit) = room(day);
-        if best.as_ref().is_none_or(|best| room > best.room) {
-            best = Some(Offer {
-                day,
-                room,
-                limit,
-                next: None,
-                bound: None,
-            });
+        let offer = offer_on(day);
+        let has_all = offer.room >= line.quantity;
+        if best.as_ref().is_none_or(|best| offer.room > best.room) {
+            best = Some(offer);
         }
-        if room >= line.quantity {
+        if has_all {
             break;
         }
     }
-    let mut best = best.unwrap_or(Offer {
-        day: None,
-        room: Units::ZERO,
-        limit: Limit::Stock,
-        next: None,
-        bound: None,
-    });
+    let mut best = best.unwrap_or(Offer::NOTHING);
     if best.room < line.quantity {
         let mut later = timeline.days().skip_while(suits);
-        best.next = later.find(|day| room(Some(*day)).0 >= line.quantity);
+        best.next = later.find(|day| offer_on(Some(*day)).room >= line.quantity);
     }
     best
 }

@@ -29,6 +29,9 @@ pub struct Entry {
     pub parent: Option<String>,
     /// 1 is first. Without one: that of the nearest entry above that has one, or last.
     pub rank: Option<u16>,
+    /// Whose shares it may use when its own does not do, in that order. Without a list: that of the
+    /// nearest entry above that has one.
+    pub fallback: Option<Vec<String>>,
 }
 
 /// A set of SKUs.

@@ -5,8 +5,11 @@
 
 use smallvec::SmallVec;
 
-use super::compile::{EntryIx, EntryLimit, InForce};
+use super::compile::{EntryIx, InForce};
 use super::document::{Against, Amount};
+use super::lending::Taken;
+use super::limits::EntryLimit;
+use super::rebalance::Holding;
 use crate::domain::ids::ChannelIx;
 use crate::domain::units::Units;
 use crate::domain::uses::{ChannelUse, Uses};
@@ -66,17 +69,28 @@ pub struct Standing {
     pub bound: Option<Bound>,
 }
 
+impl Claim<'_> {
+    /// What its own share keeps the channel from of all that is free, unless what it asks for surely
+    /// is within every limit.
+    pub fn bound(&self, asked: Units, supply: Supply, uses: &Uses, taken: &Taken) -> Option<Bound> {
+        if self.rule.suffices(asked, supply, uses, taken.all()) {
+            return None;
+        }
+        self.rule.room(self.channel, supply, uses, taken)
+    }
+}
+
 impl InForce<'_> {
     /// The most that a channel may take, and what says so; `None` where it may have all that is
-    /// free. `taken` is what earlier lines of the same command took for the same channel.
+    /// free.
     pub fn room(
         &self,
         channel: ChannelIx,
         supply: Supply,
         uses: &Uses,
-        taken: Units,
+        taken: &Taken,
     ) -> Option<Bound> {
-        if self.limits.is_empty() {
+        if self.limits().is_empty() {
             return None;
         }
         self.accounts(channel, supply, uses, taken)
@@ -86,12 +100,36 @@ impl InForce<'_> {
     /// What is left of a channel's own share: of its cap, or where it has none, of its protection;
     /// `None` where it has neither.
     pub fn share_left(&self, channel: ChannelIx, supply: Supply, uses: &Uses) -> Option<Units> {
-        let accounts = self.accounts(channel, supply, uses, Units::ZERO);
+        let accounts = self.accounts(channel, supply, uses, &Taken::default());
         let (limit, account) = accounts.of(self.policy.find(channel).0)?;
         Some(match limit.cap {
             Some(_) => account.cap_left,
             None => account.kept.left_after(account.used),
         })
+    }
+
+    /// The shares of all entries that have one and have no limits below them, in the order of the
+    /// tree.
+    pub fn holdings(&self, supply: Supply, uses: &Uses) -> Vec<Holding> {
+        let accounts = self.accounts(ChannelIx::UNNAMED, supply, uses, Units::ZERO);
+        let limits = self.limits();
+        let found = limits.iter().zip(&accounts.each).enumerate();
+        let holding = |(at, (limit, account)): (usize, (&EntryLimit, &Account))| {
+            // In preorder what is right below comes right after.
+            let next = limits
+                .get(at.saturating_add(1))
+                .and_then(|next| next.parent);
+            if next.map(usize::from) == Some(at) {
+                return None;
+            }
+            let protected = limit.protection.map(|_| account.kept);
+            Some(Holding {
+                channel: self.policy.channel(EntryIx(limit.place.low))?,
+                share: limit.cap.map(|_| account.cap).or(protected)?,
+                used: account.used,
+            })
+        };
+        found.filter_map(holding).collect()
     }
 
     /// A bound in terms that outlast the policy.
@@ -105,14 +143,15 @@ impl InForce<'_> {
         })
     }
 
-    /// How a channel stands.
+    /// How a channel stands by its own share.
     pub fn standing(&self, channel: ChannelIx, supply: Supply, uses: &Uses) -> Standing {
-        let accounts = self.accounts(channel, supply, uses, Units::ZERO);
+        let accounts = self.accounts(channel, supply, uses, &Taken::default());
         let bound = accounts.bound(supply.free);
         let (number, _) = self.policy.find(channel);
         let own = accounts.of(number);
+        let used = own.map(|(_, account)| account.used);
         Standing {
-            used: self.used(channel, number, uses),
+            used: used.unwrap_or_else(|| self.used(channel, number, uses)),
             cap: own.and_then(|(limit, account)| limit.cap.map(|_| account.cap)),
             protected: own.and_then(|(limit, account)| limit.protection.map(|_| account.kept)),
             left: bound.map_or(supply.free, |bound| bound.room),
@@ -140,21 +179,23 @@ impl InForce<'_> {
         channel: ChannelIx,
         supply: Supply,
         uses: &Uses,
-        taken: Units,
+        taken: &Taken,
     ) -> Accounts<'_> {
         let (number, rank) = self.policy.find(channel);
         let mut accounts = Accounts {
-            limits: self.limits,
+            limits: self.limits(),
             supply: supply.on_hand,
-            each: self.limits.iter().map(|_| Account::default()).collect(),
-            path: path(self.limits, number),
+            each: self.limits().iter().map(|_| Account::default()).collect(),
+            path: path(self.limits(), number),
         };
         for of in uses.in_window(self.window()) {
             accounts.supply = add(accounts.supply, of.shipped);
             let (number, _) = self.policy.find(of.channel);
             accounts.charge(number, of.total(), of.moved);
         }
-        accounts.charge(number, taken, 0);
+        for (channel, units) in taken.each() {
+            accounts.charge(self.policy.find(channel).0, units, 0);
+        }
         accounts.sum(rank);
         accounts
     }
@@ -392,7 +433,7 @@ impl Siblings {
     }
 }
 
-fn add(a: Units, b: Units) -> Units {
+pub(super) fn add(a: Units, b: Units) -> Units {
     a.checked_add(b).unwrap_or(Units::MAX)
 }
 

@@ -7,11 +7,11 @@ use smallvec::SmallVec;
 use super::calendar::Calendar;
 use super::day::Day;
 use super::ids::NodeIx;
-use super::policy::{Claim, Supply};
-pub use super::settings::{Safety, Selling, Settings};
+use super::policy::{Bound, Supply};
+pub use super::settings::{NodeSafety, Safety, Selling, Settings};
 use super::units::Units;
 use super::uses::Uses;
-use super::verdict::{BoundBy, Limit};
+use super::verdict::Limit;
 use super::water::{LowWater, Water, WhileLow};
 
 /// What one node has of a SKU.
@@ -50,7 +50,8 @@ impl NodeStock {
 /// Stock of one SKU.
 ///
 /// INVARIANT of every hold that was accepted: for each node `pinned <= on_hand`, and
-/// `held + committed + safety <= on_hand` over all nodes. That is exact for mixed pinned and
+/// `held + committed + safety <= on_hand` over all nodes; a hold pinned to a node leaves what that
+/// node keeps back as well, which is part of the safety over all. That is exact for mixed pinned and
 /// unpinned lines, by Hall's theorem on the two-level case: a set of lines that contains an
 /// unpinned one may draw on every node, any other only on its own pins' nodes. A count or a loss
 /// may break it afterwards; the gap is [`Stock::deficit`].
@@ -145,11 +146,9 @@ impl Stock {
     }
 
     /// The settings.
-    pub fn settings(&self) -> Settings {
-        self.rest
-            .as_deref()
-            .map(|rest| rest.settings)
-            .unwrap_or_default()
+    pub fn settings(&self) -> &Settings {
+        let rest = self.rest.as_deref();
+        rest.map_or(Settings::DEFAULT, |rest| &rest.settings)
     }
 
     /// What each channel uses.
@@ -191,13 +190,22 @@ impl Stock {
 
     /// Units kept back now.
     pub fn safety(&self) -> Units {
-        self.safety_of(self.on_hand())
+        self.rest.as_deref().map_or(Units::ZERO, |rest| {
+            let Settings {
+                safety,
+                node_safety,
+                ..
+            } = &rest.settings;
+            safety
+                .of(self.on_hand())
+                .max(node_safety.of_all(&self.nodes))
+        })
     }
 
-    /// Units kept back of a supply.
-    pub(super) fn safety_of(&self, supply: Units) -> Units {
-        let rest = self.rest.as_deref();
-        rest.map_or(Units::ZERO, |rest| rest.settings.safety.of(supply))
+    /// Units kept back at a node now, where the SKU has a safety stock of its own for it.
+    pub fn safety_at(&self, place: &NodeStock) -> Option<Units> {
+        let node_safety = &self.rest.as_deref()?.settings.node_safety;
+        node_safety.of(place.node, place.on_hand)
     }
 
     /// Held and committed.
@@ -282,14 +290,10 @@ impl Stock {
 
     /// The most that one more line could take after `taken` units went to other lines of the same
     /// command, and what binds it. Lines of one command never share a pin, so what they took
-    /// matters only for the sum. `claim` is the channel under the rule in force, where one is. For
-    /// a SKU of which nothing is announced; see [`Self::timeline`].
-    pub fn room(
-        &self,
-        pin: Option<NodeIx>,
-        taken: Units,
-        claim: Option<Claim<'_>>,
-    ) -> (Units, Limit) {
+    /// matters only for the sum. `bound` is what the rule in force leaves to the channel of
+    /// [`Self::supply`], where it leaves less than all. For a SKU of which nothing is announced;
+    /// see [`Self::timeline`].
+    pub fn room(&self, pin: Option<NodeIx>, taken: Units, bound: Option<&Bound>) -> (Units, Limit) {
         if self.is_suspended() {
             return (Units::ZERO, Limit::Suspended);
         }
@@ -299,35 +303,24 @@ impl Stock {
         if above_safety < room.0 {
             room = (above_safety, Limit::Safety);
         }
-        if let Some(Claim { channel, rule }) = claim {
-            let supply = self.supply(taken);
-            if let Some(bound) = rule.room(channel, supply, self.uses(), taken)
-                && bound.room < room.0
-            {
-                room = (bound.room, bound.limit);
-            }
+        if let Some(bound) = bound
+            && bound.room < room.0
+        {
+            room = (bound.room, bound.limit);
         }
         if let Some(node) = pin {
-            let at_node = self.node(node).unpinned();
-            if at_node < room.0 {
-                room = (at_node, Limit::Node);
+            let place = self.node(node);
+            let unpinned = place.unpinned();
+            if unpinned < room.0 {
+                room = (unpinned, Limit::Node);
+            }
+            if let Some(safety) = self.safety_at(&place)
+                && unpinned.left_after(safety) < room.0
+            {
+                room = (unpinned.left_after(safety), Limit::Safety);
             }
         }
         room
-    }
-
-    /// The cap or protection that made [`Self::room`] say `limit`, of this supply; `None` for any
-    /// other limit.
-    pub fn bound(
-        &self,
-        claim: Claim<'_>,
-        supply: Supply,
-        taken: Units,
-        limit: Limit,
-    ) -> Option<BoundBy> {
-        let Claim { channel, rule } = claim;
-        let bound = rule.room(channel, supply, self.uses(), taken);
-        rule.explain(&bound.filter(|bound| bound.limit == limit)?)
     }
 
     /// What there is after `taken` units went to other lines of the same command.

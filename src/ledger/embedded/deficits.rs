@@ -70,6 +70,7 @@ impl EmbeddedLedger {
                 let records = self.state.pool.records(&[id])?;
                 if let Some(record) = records.of(id).and_then(|shard| shard.get(id)) {
                     promise.made = record.at;
+                    promise.channel = record.head().map_or(promise.channel, |head| head.channel);
                     dated.push(promise);
                 }
             }

@@ -71,6 +71,7 @@ mod tests {
             name: (*name).to_owned(),
             parent: None,
             rank: *rank,
+            fallback: None,
         };
         Document {
             channels: of.iter().map(entry).collect(),

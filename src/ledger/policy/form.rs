@@ -69,19 +69,41 @@ struct EntryForm {
     parent: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rank: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fallback: Option<Vec<String>>,
 }
 
 impl From<EntryForm> for Entry {
     fn from(form: EntryForm) -> Self {
-        let EntryForm { name, parent, rank } = form;
-        Self { name, parent, rank }
+        let EntryForm {
+            name,
+            parent,
+            rank,
+            fallback,
+        } = form;
+        Self {
+            name,
+            parent,
+            rank,
+            fallback,
+        }
     }
 }
 
 impl From<&Entry> for EntryForm {
     fn from(entry: &Entry) -> Self {
-        let Entry { name, parent, rank } = entry.clone();
-        Self { name, parent, rank }
+        let Entry {
+            name,
+            parent,
+            rank,
+            fallback,
+        } = entry.clone();
+        Self {
+            name,
+            parent,
+            rank,
+            fallback,
+        }
     }
 }
 

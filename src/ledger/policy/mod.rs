@@ -15,7 +15,7 @@ pub use self::history::History;
 use self::text::TextFault;
 use super::{LedgerError, Share};
 use crate::domain::decide;
-use crate::domain::policy::{Claim, Document, Fault, Policy};
+use crate::domain::policy::{Claim, Document, Fault, Holding, InForce, Policy};
 use crate::domain::{ChannelIx, Day, Frozen, Sku, Stock, UnixMillis};
 
 /// One version of the policy, as it was put.
@@ -146,9 +146,22 @@ pub struct SkuPolicy {
     /// The rule in force, and the beginning of its window.
     pub rule: Option<(Box<str>, UnixMillis)>,
     /// How channels stand under it.
-    pub shares: Vec<(ChannelIx, Share)>,
+    pub shares: Vec<ChannelShare>,
+    /// The shares that can be moved between channels.
+    pub holdings: Vec<Holding>,
     /// Moment of the answer.
     pub as_of: UnixMillis,
+}
+
+/// How a channel stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelShare {
+    /// Which.
+    pub channel: ChannelIx,
+    /// What is its own.
+    pub share: Share,
+    /// Whose shares it may use when its own does not do, in that order.
+    pub fallback: Box<[ChannelIx]>,
 }
 
 impl SkuPolicy {
@@ -161,18 +174,20 @@ impl SkuPolicy {
         now: UnixMillis,
     ) -> Self {
         let rule = policy.and_then(|of| of.policy.in_force(sku.as_str(), now));
-        let share = |rule, channel| {
-            (
-                channel,
-                Share::of(stock, Claim { channel, rule }, Day::of(now)),
-            )
+        let share = |rule: InForce<'_>, channel| ChannelShare {
+            channel,
+            share: Share::of(stock, Claim { channel, rule }, Day::of(now)),
+            fallback: rule.fallbacks(channel).into(),
         };
         let shares = rule.map(|rule| match channel {
             Some(channel) => vec![share(rule, channel)],
             None => rule.entries().map(|of| share(rule, of)).collect(),
         });
+        let supply = stock.supply_now(Day::of(now));
+        let holdings = rule.map(|rule| rule.holdings(supply, stock.uses()));
         Self {
             version: policy.map_or(0, |policy| policy.version.version),
+            holdings: holdings.unwrap_or_default(),
             rule: rule.map(|rule| (rule.id().into(), rule.window())),
             shares: shares.unwrap_or_default(),
             as_of: now,

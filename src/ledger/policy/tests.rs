@@ -302,6 +302,7 @@ impl Random {
                 name: of.text(),
                 parent: of.maybe(Self::text),
                 rank: of.maybe(Self::short),
+                fallback: of.maybe(|of| of.few(Self::text)),
             }),
             sets: self.few(Self::set),
             tags: self.few(|of| Tag {

@@ -38,6 +38,7 @@ fn clean() -> Document {
         name: name.into(),
         parent: None,
         rank: None,
+        fallback: None,
     };
     let campaign = Campaign {
         name: "drop".into(),

@@ -1,8 +1,6 @@
 //! `room` against the words of docs/POLICY.md: parents are walked by name, nothing is numbered.
 
 use super::*;
-use crate::domain::time::UnixMillis;
-use crate::domain::uses::{ChannelUse, Uses};
 use crate::domain::verdict::Limit;
 
 struct Oracle<'d> {
@@ -193,22 +191,6 @@ impl Oracle<'_> {
     }
 }
 
-fn random_uses(rng: &mut Rng, count: usize) -> Vec<ChannelUse> {
-    let mut uses = Vec::new();
-    // One more channel than the tree has.
-    for channel in 0..=count {
-        if rng.one_in(2) {
-            uses.push(ChannelUse {
-                channel: ChannelIx(u16::try_from(channel).unwrap()),
-                open: units(rng.below(25)),
-                shipped: units(rng.below(25)),
-                moved: i64::try_from(rng.below(11)).unwrap() - 5,
-            });
-        }
-    }
-    uses
-}
-
 #[test]
 fn room_is_what_the_definitions_say() {
     let mut rng = Rng(7);
@@ -238,7 +220,7 @@ fn room_is_what_the_definitions_say() {
                 free: units(free),
             };
             let uses = Uses::from_parts(UnixMillis(0), uses.iter().copied());
-            let found = in_force.room(asker, supply, &uses, units(taken));
+            let found = in_force.room(asker, supply, &uses, &Taken::of(asker, units(taken)));
             let named = found.map(|found| (found.limit, policy.name(found.entry).to_owned()));
             let left = found.map_or(free, |found| found.room.get());
             let context = || format!("{document:?} {uses:?} {asker:?} {supply:?} {taken}");

@@ -197,6 +197,7 @@ impl RemoteLedger {
                 let grant = |line: &Line| Grant {
                     units: line.held,
                     day: line.day,
+                    charged_to: line.charged_to,
                 };
                 let grants: Vec<Grant> = here.map(|(_, (_, _, line))| grant(line)).collect();
                 placed.add(share, found.deadline, &grants);

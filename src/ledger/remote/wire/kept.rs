@@ -6,8 +6,11 @@ use super::command::{
     CONFIRM, EXTEND, RELEASE, RETURN, SHIP, STOCK_ADJUST, STOCK_SET, STOCK_TRANSFER, TRANSFER, pin,
 };
 use super::inbound;
+use super::node_safety;
 use super::pack::Writer;
-use super::record::{DATED, IS_DATED, IS_LOW, IS_MARKED, IS_SHARE, IS_STOPPED, IS_SUSPENDED};
+use super::record::{
+    DATED, IS_DATED, IS_LOW, IS_MARKED, IS_SHARE, IS_SPREAD, IS_STOPPED, IS_SUSPENDED,
+};
 use super::refusal;
 use super::result::{ACTED, CHANGED, MOVED, SETTLED};
 use super::water;
@@ -67,7 +70,7 @@ impl Integers {
 }
 
 /// Safety stock, and those flags that are settings.
-fn settings(settings: Settings) -> (u64, u64) {
+fn settings(settings: &Settings) -> (u64, u64) {
     let (safety, is_share) = match settings.safety {
         Safety::Units(units) => (units.get(), 0),
         Safety::Percent(points) => (u64::from(points), IS_SHARE),
@@ -77,7 +80,9 @@ fn settings(settings: Settings) -> (u64, u64) {
         Selling::Suspended => IS_SUSPENDED,
     };
     let marked = settings.low_water.map_or(0, |_| IS_MARKED);
-    (safety, is_share + marked + suspended)
+    let is_spread = !settings.node_safety.nodes().is_empty();
+    let spread = if is_spread { IS_SPREAD } else { 0 };
+    (safety, is_share + spread + marked + suspended)
 }
 
 /// Those that say how it stands to its mark.
@@ -105,6 +110,8 @@ pub(super) fn stock(stock: &Stock) -> Vec<u8> {
     }
     out.units(stock.unavailable());
     out.0.extend(water::pack(stock.settings().low_water));
+    out.0
+        .extend(node_safety::pack(&stock.settings().node_safety));
     out.put(4, u64::from(stock.settings().version));
     for place in stock.nodes() {
         out.index(u64::from(place.node.0));
@@ -325,12 +332,13 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
             w.array(5);
             w.int(SETTLED);
             w.bytes(sku.as_bytes());
-            for found in [*before, *after] {
+            for found in [before, after] {
                 let (safety, flags) = settings(found);
-                w.array(4);
+                w.array(5);
                 w.uint(safety);
                 w.uint(flags);
                 w.bytes(&water::pack(found.low_water));
+                w.bytes(&node_safety::pack(&found.node_safety));
                 w.uint(u64::from(found.version));
             }
             w.bytes(over.as_bytes());

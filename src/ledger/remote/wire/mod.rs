@@ -14,6 +14,7 @@ mod inbound;
 mod kept;
 #[cfg(test)]
 mod kept_tests;
+mod node_safety;
 mod pack;
 pub mod policy;
 pub mod record;

@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 
 use super::Malformed;
 use super::calendar::{self, LENGTH_BYTES};
+use super::node_safety;
 use super::pack::Reader;
 use super::result::moved;
 pub use super::ties::{Phase, Ties};
@@ -13,8 +14,8 @@ use crate::domain::calendar::Calendar;
 use crate::domain::stock::{NodeStock, Safety, Selling};
 use crate::domain::verdict::{Reservation, ReservationLine};
 use crate::domain::{
-    ChannelIx, ChannelUse, Day, Line, NodeIx, ReservationId, Settings, Stock, Ttl, Units,
-    UnixMillis, Uses, Water,
+    ChannelIx, ChannelUse, Day, Line, NodeIx, NodeSafety, ReservationId, Settings, Stock, Ttl,
+    Units, UnixMillis, Uses, Water,
 };
 use crate::ledger::event::{Reserved, ReservedLine};
 
@@ -40,7 +41,7 @@ impl<'a> Integers<'a> {
         self.next::<6>()
     }
 
-    fn amount(&mut self) -> Result<u64, Malformed> {
+    pub(super) fn amount(&mut self) -> Result<u64, Malformed> {
         self.next::<5>()
     }
 
@@ -85,17 +86,18 @@ pub(super) fn pin(raw: u64) -> Result<Option<NodeIx>, Malformed> {
 
 /// What the flags of a stock say: see `lua/lib/fields.lua`.
 pub(super) const IS_SHARE: u64 = 1;
-pub(super) const IS_MARKED: u64 = 2;
-pub(super) const IS_LOW: u64 = 4;
-pub(super) const IS_SUSPENDED: u64 = 8;
-pub(super) const IS_STOPPED: u64 = 16;
-pub(super) const IS_DATED: u64 = 32;
+pub(super) const IS_SPREAD: u64 = 2;
+pub(super) const IS_MARKED: u64 = 4;
+pub(super) const IS_LOW: u64 = 8;
+pub(super) const IS_SUSPENDED: u64 = 16;
+pub(super) const IS_STOPPED: u64 = 32;
+pub(super) const IS_DATED: u64 = 64;
 
-/// Settings: safety stock, flags, low-water mark, version.
+/// Settings: safety stock and flags, low-water mark, that of single nodes, version.
 pub(super) fn settings(
-    safety: u64,
-    flags: u64,
+    (safety, flags): (u64, u64),
     low: &[u8],
+    node_safety: NodeSafety,
     version: u64,
 ) -> Result<Settings, Malformed> {
     let safety = if flags & IS_SHARE > 0 {
@@ -105,6 +107,7 @@ pub(super) fn settings(
     };
     Ok(Settings {
         safety,
+        node_safety,
         selling: if flags & IS_SUSPENDED > 0 {
             Selling::Suspended
         } else {
@@ -132,7 +135,12 @@ pub fn stock(bytes: &[u8]) -> Result<Stock, Malformed> {
     };
     let unavailable = from.units()?;
     let low = from.bytes(if flags & IS_MARKED > 0 { MARK_BYTES } else { 0 })?;
-    let settings = settings(safety, flags, low, from.next::<4>()?)?;
+    let node_safety = if flags & IS_SPREAD > 0 {
+        node_safety::take(&mut from)?
+    } else {
+        NodeSafety::default()
+    };
+    let settings = settings((safety, flags), low, node_safety, from.next::<4>()?)?;
     let mut nodes = SmallVec::new();
     while !from.0.is_empty() {
         nodes.push(NodeStock {
@@ -250,6 +258,7 @@ impl<'a> Made<'a> {
                 sku,
                 pin,
                 day: None,
+                charged_to: None,
                 requested,
                 held: requested,
             });
@@ -433,6 +442,7 @@ fn state(from: &mut Integers<'_>) -> Result<Line, Malformed> {
     Ok(Line {
         pin: from.pin()?,
         day: None,
+        charged_to: None,
         held: from.units()?,
         committed: from.units()?,
         shipped: from.units()?,

@@ -443,6 +443,7 @@ fn reserved<'a>(
                 sku: line.sku.as_str(),
                 pin: line.node,
                 day: grant(at).and_then(|grant| grant.day),
+                charged_to: None,
                 requested: line.quantity,
                 held: grant(at).map_or(line.quantity, |grant| grant.units),
             })

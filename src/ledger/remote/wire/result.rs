@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use super::Malformed;
 use super::calendar;
 use super::inbound;
+use super::node_safety;
 use super::pack::{Reader, Value, Writer};
 use super::record::{Booking, Integers, Kept, Record, settings};
 use super::refusal::{self, units};
@@ -141,7 +142,11 @@ fn grant(r: &mut Reader<'_>) -> Result<Grant, Malformed> {
         Value::Flag(_) | Value::Array(_) | Value::Ext(..) => return Err(Malformed),
     };
     let units = Units::new(units).ok_or(Malformed)?;
-    Ok(Grant { units, day })
+    Ok(Grant {
+        units,
+        day,
+        charged_to: None,
+    })
 }
 
 /// What [`grant`] reads.
@@ -307,10 +312,12 @@ fn changed<'a>(asked: Asked<'a>, r: &mut Reader<'a>) -> Result<Body<'a>, Malform
 fn settled<'a>(key: CommandKey, r: &mut Reader<'a>) -> Result<Body<'a>, Malformed> {
     let sku = r.text()?;
     let mut next = || {
-        if r.array()? != 4 {
+        if r.array()? != 5 {
             return Err(Malformed);
         }
-        settings(r.narrow()?, r.narrow()?, r.bytes()?, r.narrow()?)
+        let (safety, flags, low) = (r.narrow()?, r.narrow()?, r.bytes()?);
+        let node_safety = node_safety::unpack(r.bytes()?)?;
+        settings((safety, flags), low, node_safety, r.narrow()?)
     };
     Ok(Body::SettingsPut {
         key,
