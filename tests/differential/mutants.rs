@@ -7,7 +7,7 @@ use crate::support::history::Maker;
 use holdfast::ledger::remote::script::BATCH;
 
 /// What is wrong, the text that is right, and what stands there instead.
-const FAULTS: [(&str, &str, &str); 20] = [
+const FAULTS: [(&str, &str, &str); 23] = [
     (
         "one unit too many is promised",
         "cmds[i + 1], taken, channel, units) < units then return false",
@@ -57,6 +57,21 @@ const FAULTS: [(&str, &str, &str); 20] = [
         "safety stock is ignored",
         "if above < room then room, limit = above, BY_SAFETY end",
         "",
+    ),
+    (
+        "the safety stock of a node is ignored",
+        "local above = max(free - kept_of(stock, pin - 1), 0)",
+        "local above = free",
+    ),
+    (
+        "the safety stocks of nodes are not summed",
+        "safety = max(safety, kept_of(stock))",
+        "safety = max(safety, kept_of(stock, 0))",
+    ),
+    (
+        "a node keeps more than it has",
+        "sum = sum + min(units, on_hand)",
+        "sum = sum + units",
     ),
     (
         "a low SKU is low no more above its mark",

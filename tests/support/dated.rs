@@ -1,6 +1,8 @@
 //! Random commands about dated supply: announcements, promises for days, all that may become of them,
 //! and what changes the stock and the settings under them.
 
+use std::sync::LazyLock;
+
 use holdfast::domain::command::{
     Act, AdjustItem, Channel, Command, InboundCommand, LineRequest, Lines, PutInbound, PutSettings,
     ReceiveInbound, Reserve, SetItem, StockChange, StockCommand, TransferItem, Verb,
@@ -18,6 +20,20 @@ use crate::support::rng::Rng;
 
 pub(crate) const DAY_MS: i64 = 86_400_000;
 const NAMES: [&str; 6] = ["po-0", "po-1", "po-2", "po-3", "PO-3", "r"];
+
+/// What nodes keep back, of which a command takes one.
+static NODE_SAFETIES: LazyLock<[NodeSafety; 4]> = LazyLock::new(|| {
+    let of = |nodes: &[(u16, Safety)]| {
+        let nodes = nodes.iter().map(|(node, level)| (NodeIx(*node), *level));
+        NodeSafety::new(nodes.collect()).unwrap()
+    };
+    [
+        of(&[]),
+        of(&[(0, Safety::Units(units(2)))]),
+        of(&[(1, Safety::Percent(4_000)), (3, Safety::Units(units(1)))]),
+        of(&[(0, Safety::Percent(2_500)), (2, Safety::Units(units(4)))]),
+    ]
+});
 
 fn units(n: u64) -> Units {
     Units::new(n).unwrap()
@@ -230,15 +246,11 @@ impl Maker {
             1..=3 => Some(Selling::On),
             _ => None,
         };
-        let node_safety = self.rng.percent(20).then(|| {
-            let mut nodes = Vec::new();
-            for node in 0..NODES {
-                if self.rng.percent(30) {
-                    nodes.push((NodeIx(node), Safety::Units(units(self.rng.below(3)))));
-                }
-            }
-            NodeSafety::new(nodes).unwrap()
-        });
+        let node_safety = self
+            .rng
+            .percent(20)
+            .then(|| self.rng.index(NODE_SAFETIES.len()));
+        let node_safety = node_safety.map(|at| &NODE_SAFETIES[at]);
         let mark = (self.marks && self.rng.percent(30)).then(|| {
             self.rng.percent(70).then(|| LowWater {
                 mark: Level::Units(units(self.rng.below(4))),

@@ -111,7 +111,7 @@ impl InForce<'_> {
     /// The shares of all entries that have one and have no limits below them, in the order of the
     /// tree.
     pub fn holdings(&self, supply: Supply, uses: &Uses) -> Vec<Holding> {
-        let accounts = self.accounts(ChannelIx::UNNAMED, supply, uses, Units::ZERO);
+        let accounts = self.accounts(ChannelIx::UNNAMED, supply, uses, &Taken::default());
         let limits = self.limits();
         let found = limits.iter().zip(&accounts.each).enumerate();
         let holding = |(at, (limit, account)): (usize, (&EntryLimit, &Account))| {

@@ -44,7 +44,7 @@ impl Bug {
         )
     }
 
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::DeadlineOneLater,
         Self::ContentIgnored,
         Self::LinesApart,

@@ -292,7 +292,7 @@ fn other<'a>(argument: &mut Argument<'a>) -> Result<Said<'a>, Malformed> {
         }
         command::PUT_SETTINGS => {
             let key = key(argument, r)?;
-            r.skip_many(7)?;
+            r.skip_many(8)?;
             Said::Other(Asked::by(key))
         }
         command::NAME => {

@@ -33,10 +33,14 @@ pub fn sku(sku: &[u8], bytes: &[u8]) -> Result<Item, Malformed> {
 }
 
 /// What a record is to an export.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every one is an item, and none is kept"
+)]
 #[derive(Debug)]
 pub enum Found {
     /// An item by itself.
-    Item(Item),
+    Item(Box<Item>),
     /// The answer of a change of stock or of what is announced, or a part of it: see [`answer`].
     Change(u128),
     /// A part of what is told elsewhere, a signpost, or no reservation yet.
@@ -54,7 +58,7 @@ pub fn record(id: &[u8], bytes: &[u8]) -> Result<Found, Malformed> {
         if let Body::StockChanged(_) | Body::InboundChanged(_) = told(id, &record)?.1 {
             return Ok(Found::Change(id));
         }
-        return Ok(Found::Item(answer(&[(id, bytes)])?));
+        return Ok(Found::Item(Box::new(answer(&[(id, bytes)])?)));
     };
     if !booking.is_whole() {
         return Ok(Found::Nothing);
@@ -66,7 +70,7 @@ pub fn record(id: &[u8], bytes: &[u8]) -> Result<Found, Malformed> {
         touched: booking.touched,
     };
     let held = Held::new(making, &booking.now(id), booking.pins());
-    Ok(Found::Item(Item::Reservation(held)))
+    Ok(Found::Item(Box::new(Item::Reservation(held))))
 }
 
 /// A record of a reservation over several partitions: its id, fingerprint and what it has here.
