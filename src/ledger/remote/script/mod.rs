@@ -98,6 +98,7 @@ macro_rules! growth {
             family!(reserve ("lib/naming" "reserve") "names"),
             family!(stock ("lib/change") "stock" "settings"),
             family!(policy () "policy"),
+            family!(shares () "shares"),
         )
     };
     (many) => {
@@ -106,6 +107,7 @@ macro_rules! growth {
             family!(place () "place"),
             family!(stock ("lib/change") "stock" "settings"),
             family!(policy () "policy"),
+            family!(shares () "shares"),
         )
     };
 }
