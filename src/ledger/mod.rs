@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 
 use crate::domain::calendar::Bucket;
 use crate::domain::deficit::Promise;
-use crate::domain::policy::Claim;
+use crate::domain::policy::{Claim, Standing};
 use crate::domain::stock::NodeStock;
 use crate::domain::verdict::{BoundBy, Limit};
 use crate::domain::{ChannelIx, Day, Inbound, NodeIx, Settings, Stock, Units, UnixMillis, Verdict};
@@ -222,20 +222,21 @@ pub struct Share {
 impl Share {
     /// Of this stock, of what is on hand on that day.
     pub fn of(stock: &Stock, claim: Claim<'_>, today: Day) -> Self {
-        let Claim { channel, rule } = claim;
         let supply = match stock.timeline(today) {
             Some(timeline) => timeline.supplied(None),
             None => stock.supply(Units::ZERO),
         };
-        let standing = rule.standing(channel, supply, stock.uses());
+        Self::at(claim, &claim.standing(supply, stock.uses()))
+    }
+
+    fn at(claim: Claim<'_>, standing: &Standing) -> Self {
         Self {
             used: standing.used,
             cap: standing.cap,
             protected: standing.protected,
             left: standing.left,
-            bound: standing
-                .bound
-                .and_then(|bound| Some((bound.limit, rule.explain(&bound)?))),
+            bound: { standing.bound.as_ref() }
+                .and_then(|bound| Some((bound.limit, claim.rule.explain(bound)?))),
         }
     }
 }
@@ -277,17 +278,26 @@ impl Availability {
         as_of: UnixMillis,
     ) -> Self {
         let today = Day::of(as_of);
-        let dates = if stock.calendar().inbound().is_empty() {
-            Vec::new()
-        } else {
-            stock.profile(today, node, claim)
+        let timeline = stock.timeline(today);
+        let supply = |day| match &timeline {
+            Some(timeline) => timeline.supplied(day),
+            None => stock.supply(Units::ZERO),
         };
+        let standing = |day| claim.map(|claim| claim.standing(supply(day), stock.uses()));
+        let now = standing(None);
+        let bound_on = |day: Option<Day>| match day {
+            None => now?.bound,
+            Some(_) => standing(day)?.bound,
+        };
+        let dates = { timeline.as_ref() }
+            .map(|timeline| stock.profile(timeline, node, bound_on))
+            .unwrap_or_default();
         let (available, limit) = match dates.first() {
             Some(now) => (now.available, now.limit),
-            None => stock.room(node, Units::ZERO, claim),
+            None => stock.room(node, Units::ZERO, bound_on(None).as_ref()),
         };
         Self {
-            share: claim.map(|claim| Share::of(stock, claim, today)),
+            share: claim.zip(now).map(|(claim, now)| Share::at(claim, &now)),
             available,
             limit,
             on_hand: stock.on_hand(),

@@ -3,7 +3,7 @@
 use super::{Bucket, Timeline};
 use crate::domain::day::Day;
 use crate::domain::ids::NodeIx;
-use crate::domain::policy::Claim;
+use crate::domain::policy::Bound;
 use crate::domain::stock::Stock;
 use crate::domain::units::Units;
 use crate::domain::verdict::Limit;
@@ -16,38 +16,34 @@ impl Stock {
         announced.then(|| Timeline::of(self, today))
     }
 
-    /// [`Self::room`] of a claim for a day on the timeline of this stock, which holds what other
-    /// lines of the same command took already; `taken` is that for the channel.
+    /// [`Self::room`] for a day on the timeline of this stock, which holds what other lines of the
+    /// same command took already. `bound` is of what [`Timeline::supplied`] says of that day.
     pub fn room_on(
         &self,
         timeline: &Timeline<'_>,
         (day, pin): (Option<Day>, Option<NodeIx>),
-        taken: Units,
-        claim: Option<Claim<'_>>,
+        bound: Option<&Bound>,
     ) -> (Units, Limit) {
         if self.is_suspended() {
             return (Units::ZERO, Limit::Suspended);
         }
         let room = timeline.room(day, pin);
-        let bound = claim.and_then(|Claim { channel, rule }| {
-            rule.room(channel, timeline.supplied(day), self.uses(), taken)
-        });
         match bound {
             Some(bound) if bound.room < room.0 => (bound.room, bound.limit),
             _ => room,
         }
     }
 
-    /// What can be promised from each day on at which it changes, now first.
+    /// What can be promised from each day on at which it changes, now first. `bound_on` is what a
+    /// rule leaves of the supply of a day, as for [`Self::room_on`].
     pub fn profile(
         &self,
-        today: Day,
+        timeline: &Timeline<'_>,
         pin: Option<NodeIx>,
-        claim: Option<Claim<'_>>,
+        bound_on: impl Fn(Option<Day>) -> Option<Bound>,
     ) -> Vec<Bucket> {
-        let timeline = Timeline::of(self, today);
         let bucket = |day| {
-            let (available, limit) = self.room_on(&timeline, (day, pin), Units::ZERO, claim);
+            let (available, limit) = self.room_on(timeline, (day, pin), bound_on(day).as_ref());
             Bucket {
                 day,
                 available,

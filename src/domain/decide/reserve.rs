@@ -6,10 +6,10 @@ use super::super::calendar::Timeline;
 use super::super::command::{LineRequest, Lines};
 use super::super::day::Day;
 use super::super::line::{Line, Move};
-use super::super::policy::Claim;
+use super::super::policy::{Bound, Claim};
 use super::super::stock::Stock;
 use super::super::units::Units;
-use super::super::verdict::{BoundBy, Limit, Refusal, Shortage};
+use super::super::verdict::{Limit, Refusal, Shortage};
 
 /// What a line of a reservation gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,14 +56,15 @@ pub fn reserve<'s>(
             before = Some(line.sku);
         }
         let Some(stock) = stock_of(at) else { continue };
+        let claim = claim_of(at);
         let offer = if stock.calendar().inbound().is_empty() {
-            of_stock(stock, line, earlier.taken, claim_of(at), today)
+            of_stock(stock, line, earlier.taken, claim, today)
         } else {
-            dated(stock, &mut earlier, line, claim_of(at), today)
+            dated(stock, &mut earlier, line, claim, today)
         };
         let units = line.quantity.min(offer.room);
         if units < line.quantity {
-            shortages.push(offer.shortage(line));
+            shortages.push(offer.shortage(line, claim));
         }
         earlier.taken = earlier.taken.checked_add(units).unwrap_or(Units::MAX);
         let day = offer.day;
@@ -101,21 +102,30 @@ impl Earlier {
     }
 }
 
-/// The most that a line can have, and when.
+/// The most that a line can have, and when. No more than it asks for is looked for.
 struct Offer {
     day: Option<Day>,
     room: Units,
     limit: Limit,
     /// The first day after those that the caller takes with all that he asks for.
     next: Option<Day>,
-    /// The cap or protection that keeps the caller from what he asks for.
-    bound: Option<BoundBy>,
+    /// What the rule in force keeps back.
+    bound: Option<Bound>,
 }
 
 impl Offer {
+    /// On no day there is anything.
+    const NOTHING: Self = Self {
+        day: None,
+        room: Units::ZERO,
+        limit: Limit::Stock,
+        next: None,
+        bound: None,
+    };
+
     /// What a caller is told who gets less than he asked for: that the date keeps him from it,
     /// where more comes later.
-    fn shortage(&self, line: &LineRequest<'_>) -> Shortage {
+    fn shortage(&self, line: &LineRequest<'_>, claim: Option<Claim<'_>>) -> Shortage {
         let is_of_supply = matches!(
             self.limit,
             Limit::Stock | Limit::Safety | Limit::Node | Limit::Inbound | Limit::Later
@@ -132,7 +142,8 @@ impl Offer {
             available: self.room,
             limit,
             next: self.next,
-            bound: self.bound,
+            bound: { self.bound.filter(|bound| bound.limit == self.limit) }
+                .and_then(|bound| claim?.rule.explain(&bound)),
         }
     }
 }
@@ -146,7 +157,9 @@ fn of_stock(
     claim: Option<Claim<'_>>,
     today: Day,
 ) -> Offer {
-    let (room, limit) = stock.room(line.node, taken, claim);
+    let bound = claim
+        .and_then(|claim| claim.bound(line.quantity, stock.supply(taken), stock.uses(), taken));
+    let (room, limit) = stock.room(line.node, taken, bound.as_ref());
     if line.by.is_some_and(|by| by < today) {
         return Offer {
             day: None,
@@ -156,13 +169,12 @@ fn of_stock(
             bound: None,
         };
     }
-    let explain = |claim| stock.bound(claim, stock.supply(taken), taken, limit);
     Offer {
         day: line.by.map(|_| today),
         room,
         limit,
         next: None,
-        bound: claim.filter(|_| room < line.quantity).and_then(explain),
+        bound,
     }
 }
 
@@ -178,14 +190,21 @@ fn dated(
     let after = earlier.after(stock);
     let stock = after.as_ref().unwrap_or(stock);
     let timeline = Timeline::of(stock, today);
-    let room = |day| stock.room_on(&timeline, (day, line.node), earlier.taken, claim);
-    let mut offer = earliest(line, &timeline, room);
-    let explain = |claim| {
-        let supply = timeline.supplied(offer.day);
-        stock.bound(claim, supply, earlier.taken, offer.limit)
+    let offer_on = |day| {
+        let bound = claim.and_then(|claim| {
+            let supply = timeline.supplied(day);
+            claim.bound(line.quantity, supply, stock.uses(), earlier.taken)
+        });
+        let (room, limit) = stock.room_on(&timeline, (day, line.node), bound.as_ref());
+        Offer {
+            day,
+            room,
+            limit,
+            next: None,
+            bound,
+        }
     };
-    let is_short = offer.room < line.quantity;
-    offer.bound = claim.filter(|_| is_short).and_then(explain);
+    let offer = earliest(line, &timeline, offer_on);
     let mut made = Line::pinned(line.node);
     made.day = offer.day;
     let units = line.quantity.min(offer.room);
@@ -197,37 +216,26 @@ fn dated(
 fn earliest(
     line: &LineRequest<'_>,
     timeline: &Timeline<'_>,
-    room: impl Fn(Option<Day>) -> (Units, Limit),
+    offer_on: impl Fn(Option<Day>) -> Offer,
 ) -> Offer {
     let suits = |day: &Day| line.by.is_some_and(|by| *day <= by);
     let now = line.by.is_none().then_some(None);
     let days = timeline.days().take_while(suits).map(Some);
     let mut best: Option<Offer> = None;
     for day in now.into_iter().chain(days) {
-        let (room, limit) = room(day);
-        if best.as_ref().is_none_or(|best| room > best.room) {
-            best = Some(Offer {
-                day,
-                room,
-                limit,
-                next: None,
-                bound: None,
-            });
+        let offer = offer_on(day);
+        let has_all = offer.room >= line.quantity;
+        if best.as_ref().is_none_or(|best| offer.room > best.room) {
+            best = Some(offer);
         }
-        if room >= line.quantity {
+        if has_all {
             break;
         }
     }
-    let mut best = best.unwrap_or(Offer {
-        day: None,
-        room: Units::ZERO,
-        limit: Limit::Stock,
-        next: None,
-        bound: None,
-    });
+    let mut best = best.unwrap_or(Offer::NOTHING);
     if best.room < line.quantity {
         let mut later = timeline.days().skip_while(suits);
-        best.next = later.find(|day| room(Some(*day)).0 >= line.quantity);
+        best.next = later.find(|day| offer_on(Some(*day)).room >= line.quantity);
     }
     best
 }

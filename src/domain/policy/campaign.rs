@@ -1,9 +1,10 @@
 //! Campaigns as the ledger asks them.
 
 use super::classes::Class;
-use super::compile::{EntryLimit, Found, Policy, limits, window};
+use super::compile::{Found, Policy, window};
 use super::document::{Campaign, Document, Every};
 use super::layer::Layer;
+use super::limits::{EntryLimit, Limits};
 use super::tree::Tree;
 use crate::domain::time::{Ttl, UnixMillis};
 
@@ -61,7 +62,7 @@ pub struct CampaignTerms {
     /// Whether nothing that it rests on may be edited meanwhile.
     pub freeze: bool,
     every: Option<Every>,
-    limits: Option<Box<[EntryLimit]>>,
+    limits: Option<Limits>,
 }
 
 impl CampaignTerms {
@@ -71,7 +72,7 @@ impl CampaignTerms {
     }
 
     pub(super) fn limits(&self) -> Option<&[EntryLimit]> {
-        self.limits.as_deref()
+        self.limits.as_ref().map(Limits::each)
     }
 
     pub(super) const fn every(&self) -> Option<Every> {
@@ -80,7 +81,7 @@ impl CampaignTerms {
 
     /// What it is as a rule, where it has limits.
     pub(super) fn rule(&self, now: UnixMillis) -> Option<Found<'_>> {
-        let limits = self.limits.as_deref()?;
+        let limits = self.limits.as_ref()?;
         Some((&self.name, window(self.from, self.every, now), limits))
     }
 }
@@ -142,7 +143,7 @@ pub(super) fn compile<'d>(
             .and_then(|seconds| Ttl::from_millis(seconds.checked_mul(1_000)?)),
         freeze: campaign.freeze,
         every: campaign.every,
-        limits: (!campaign.limits.is_empty()).then(|| limits(&campaign.limits, tree)),
+        limits: (!campaign.limits.is_empty()).then(|| Limits::new(&campaign.limits, tree)),
     });
     (terms.collect(), sold)
 }

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use super::campaign::{self, CampaignTerms};
 use super::check::{self, Fault};
 use super::classes::Classes;
-use super::document::{Amount, Document, Every, LimitOn, Period, Protection, Rule, Scope};
+use super::document::{Document, Every, Period, Rule, Scope};
 use super::layer::Layer;
+use super::limits::{EntryLimit, Limits};
 use super::tree::{LAST, Place, Tree};
 use crate::domain::ids::ChannelIx;
 use crate::domain::time::UnixMillis;
@@ -41,7 +42,7 @@ pub(super) struct ScopeRules {
 #[derive(Debug)]
 pub(super) struct Always {
     id: Box<str>,
-    pub limits: Box<[EntryLimit]>,
+    pub limits: Limits,
 }
 
 #[derive(Debug)]
@@ -50,37 +51,21 @@ pub(super) struct RuleInTime {
     pub from: UnixMillis,
     pub until: UnixMillis,
     pub every: Option<Every>,
-    pub limits: Box<[EntryLimit]>,
+    pub limits: Limits,
 }
 
 /// An entry of the tree, by which a limit is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryIx(pub(super) u16);
 
-/// The limits of one entry in one rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EntryLimit {
-    /// Where the entry stands.
-    pub place: Place,
-    /// The nearest entry above it that has limits in this rule, by position there.
-    pub parent: Option<u16>,
-    /// How many such entries are above it.
-    pub depth: u16,
-    /// The most that it may use.
-    pub cap: Option<Amount>,
-    /// The least that is kept for it.
-    pub protection: Option<Protection>,
-}
-
 /// A rule at a moment: its name, the beginning of its window, its limits.
-pub(super) type Found<'p> = (&'p str, UnixMillis, &'p [EntryLimit]);
+pub(super) type Found<'p> = (&'p str, UnixMillis, &'p Limits);
 
 /// The rule that is in force for a SKU at a moment.
 #[derive(Debug, Clone, Copy)]
 pub struct InForce<'p> {
     pub(super) policy: &'p Policy,
-    /// In preorder.
-    pub(super) limits: &'p [EntryLimit],
+    pub(super) limits: &'p Limits,
     window: UnixMillis,
     id: &'p str,
 }
@@ -93,7 +78,7 @@ impl<'p> InForce<'p> {
 
     /// The entries that have limits in it, as channels, in the order of the tree.
     pub fn entries(&self) -> impl Iterator<Item = ChannelIx> {
-        let entries = self.limits.iter().map(|limit| EntryIx(limit.place.low));
+        let entries = self.limits().iter().map(|limit| EntryIx(limit.place.low));
         entries.filter_map(|entry| self.policy.channel(entry))
     }
 
@@ -103,8 +88,8 @@ impl<'p> InForce<'p> {
     }
 
     /// Its limits, in preorder.
-    pub const fn limits(&self) -> &[EntryLimit] {
-        self.limits
+    pub const fn limits(&self) -> &'p [EntryLimit] {
+        self.limits.each()
     }
 }
 
@@ -213,7 +198,7 @@ fn layer<'d>(
 
 impl ScopeRules {
     fn add(&mut self, rule: &Rule, period: Option<Period>, tree: &Tree<'_>) {
-        let limits = limits(&rule.limits, tree);
+        let limits = Limits::new(&rule.limits, tree);
         let id = rule.id.as_str().into();
         match period {
             None => self.always = Some(Always { id, limits }),
@@ -282,30 +267,4 @@ fn numbers(
         }
     }
     numbers.into()
-}
-
-/// The limits of a rule in preorder, each with the nearest one above it.
-pub(super) fn limits(limits: &[LimitOn], tree: &Tree<'_>) -> Box<[EntryLimit]> {
-    let placed = limits.iter().filter_map(|limit| {
-        Some(EntryLimit {
-            place: tree.find(&limit.channel).and_then(|at| tree.place(at))?,
-            parent: None,
-            depth: 0,
-            cap: limit.cap,
-            protection: limit.protection,
-        })
-    });
-    let mut placed: Vec<_> = placed.collect();
-    placed.sort_by_key(|limit| limit.place.low);
-    let mut path: Vec<(u16, Place)> = Vec::new();
-    for (at, limit) in placed.iter_mut().enumerate() {
-        while path
-            .pop_if(|(_, above)| !above.contains(limit.place.low))
-            .is_some()
-        {}
-        limit.parent = path.last().map(|(above, _)| *above);
-        limit.depth = u16::try_from(path.len()).unwrap_or(u16::MAX);
-        path.push((u16::try_from(at).unwrap_or(u16::MAX), limit.place));
-    }
-    placed.into()
 }

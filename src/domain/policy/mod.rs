@@ -9,6 +9,7 @@ mod classes;
 mod compile;
 mod document;
 mod layer;
+mod limits;
 mod parts;
 pub mod preflight;
 mod room;
@@ -18,11 +19,12 @@ mod tree;
 
 pub use campaign::{CampaignState, CampaignTerms};
 pub use check::Fault;
-pub use compile::{EntryIx, EntryLimit, InForce, Policy};
+pub use compile::{EntryIx, InForce, Policy};
 pub use document::{
     Against, Amount, Campaign, ChangeSet, Document, Entry, Every, Expected, Items, LimitOn, Period,
     Protection, Rule, Scope, Selection, Selector, Set, Tag,
 };
+pub use limits::EntryLimit;
 pub use parts::{Dated, Parts, Schedule};
 pub use room::{Bound, Claim, Standing, Supply};
 pub use tree::Place;

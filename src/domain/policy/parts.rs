@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::campaign::CampaignTerms;
-use super::compile::{EntryLimit, Policy};
+use super::compile::Policy;
 use super::document::Every;
+use super::limits::EntryLimit;
 use crate::domain::time::UnixMillis;
 
 /// See the module's documentation.
@@ -89,10 +90,10 @@ impl Policy {
                 from: rule.from,
                 until: rule.until,
                 every: rule.every,
-                limits: keep(&rule.limits),
+                limits: keep(rule.limits.each()),
             });
             let dated = dated.collect();
-            let always = scope.always.as_ref().map(|rule| keep(&rule.limits));
+            let always = scope.always.as_ref().map(|rule| keep(rule.limits.each()));
             schedules.push(Schedule { dated, always });
         }
     }

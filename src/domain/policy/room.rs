@@ -5,8 +5,9 @@
 
 use smallvec::SmallVec;
 
-use super::compile::{EntryIx, EntryLimit, InForce};
+use super::compile::{EntryIx, InForce};
 use super::document::{Against, Amount};
+use super::limits::EntryLimit;
 use crate::domain::ids::ChannelIx;
 use crate::domain::units::Units;
 use crate::domain::uses::{ChannelUse, Uses};
@@ -66,6 +67,22 @@ pub struct Standing {
     pub bound: Option<Bound>,
 }
 
+impl Claim<'_> {
+    /// What keeps the channel from all that is free, unless what it asks for surely is within every
+    /// limit; `taken` as for [`InForce::room`].
+    pub fn bound(&self, asked: Units, supply: Supply, uses: &Uses, taken: Units) -> Option<Bound> {
+        if self.rule.suffices(asked, supply, uses, taken) {
+            return None;
+        }
+        self.rule.room(self.channel, supply, uses, taken)
+    }
+
+    /// How the channel stands.
+    pub fn standing(&self, supply: Supply, uses: &Uses) -> Standing {
+        self.rule.standing(self.channel, supply, uses)
+    }
+}
+
 impl InForce<'_> {
     /// The most that a channel may take, and what says so; `None` where it may have all that is
     /// free. `taken` is what earlier lines of the same command took for the same channel.
@@ -76,7 +93,7 @@ impl InForce<'_> {
         uses: &Uses,
         taken: Units,
     ) -> Option<Bound> {
-        if self.limits.is_empty() {
+        if self.limits().is_empty() {
             return None;
         }
         self.accounts(channel, supply, uses, taken)
@@ -111,8 +128,9 @@ impl InForce<'_> {
         let bound = accounts.bound(supply.free);
         let (number, _) = self.policy.find(channel);
         let own = accounts.of(number);
+        let used = own.map(|(_, account)| account.used);
         Standing {
-            used: self.used(channel, number, uses),
+            used: used.unwrap_or_else(|| self.used(channel, number, uses)),
             cap: own.and_then(|(limit, account)| limit.cap.map(|_| account.cap)),
             protected: own.and_then(|(limit, account)| limit.protection.map(|_| account.kept)),
             left: bound.map_or(supply.free, |bound| bound.room),
@@ -144,10 +162,10 @@ impl InForce<'_> {
     ) -> Accounts<'_> {
         let (number, rank) = self.policy.find(channel);
         let mut accounts = Accounts {
-            limits: self.limits,
+            limits: self.limits(),
             supply: supply.on_hand,
-            each: self.limits.iter().map(|_| Account::default()).collect(),
-            path: path(self.limits, number),
+            each: self.limits().iter().map(|_| Account::default()).collect(),
+            path: path(self.limits(), number),
         };
         for of in uses.in_window(self.window()) {
             accounts.supply = add(accounts.supply, of.shipped);
@@ -392,7 +410,7 @@ impl Siblings {
     }
 }
 
-fn add(a: Units, b: Units) -> Units {
+pub(super) fn add(a: Units, b: Units) -> Units {
     a.checked_add(b).unwrap_or(Units::MAX)
 }
 

@@ -7,11 +7,11 @@ use smallvec::SmallVec;
 use super::calendar::Calendar;
 use super::day::Day;
 use super::ids::NodeIx;
-use super::policy::{Claim, Supply};
+use super::policy::{Bound, Supply};
 pub use super::settings::{Safety, Selling, Settings};
 use super::units::Units;
 use super::uses::Uses;
-use super::verdict::{BoundBy, Limit};
+use super::verdict::Limit;
 use super::water::{LowWater, Water, WhileLow};
 
 /// What one node has of a SKU.
@@ -282,14 +282,10 @@ impl Stock {
 
     /// The most that one more line could take after `taken` units went to other lines of the same
     /// command, and what binds it. Lines of one command never share a pin, so what they took
-    /// matters only for the sum. `claim` is the channel under the rule in force, where one is. For
-    /// a SKU of which nothing is announced; see [`Self::timeline`].
-    pub fn room(
-        &self,
-        pin: Option<NodeIx>,
-        taken: Units,
-        claim: Option<Claim<'_>>,
-    ) -> (Units, Limit) {
+    /// matters only for the sum. `bound` is what the rule in force leaves to the channel of
+    /// [`Self::supply`], where it leaves less than all. For a SKU of which nothing is announced;
+    /// see [`Self::timeline`].
+    pub fn room(&self, pin: Option<NodeIx>, taken: Units, bound: Option<&Bound>) -> (Units, Limit) {
         if self.is_suspended() {
             return (Units::ZERO, Limit::Suspended);
         }
@@ -299,13 +295,10 @@ impl Stock {
         if above_safety < room.0 {
             room = (above_safety, Limit::Safety);
         }
-        if let Some(Claim { channel, rule }) = claim {
-            let supply = self.supply(taken);
-            if let Some(bound) = rule.room(channel, supply, self.uses(), taken)
-                && bound.room < room.0
-            {
-                room = (bound.room, bound.limit);
-            }
+        if let Some(bound) = bound
+            && bound.room < room.0
+        {
+            room = (bound.room, bound.limit);
         }
         if let Some(node) = pin {
             let at_node = self.node(node).unpinned();
@@ -314,20 +307,6 @@ impl Stock {
             }
         }
         room
-    }
-
-    /// The cap or protection that made [`Self::room`] say `limit`, of this supply; `None` for any
-    /// other limit.
-    pub fn bound(
-        &self,
-        claim: Claim<'_>,
-        supply: Supply,
-        taken: Units,
-        limit: Limit,
-    ) -> Option<BoundBy> {
-        let Claim { channel, rule } = claim;
-        let bound = rule.room(channel, supply, self.uses(), taken);
-        rule.explain(&bound.filter(|bound| bound.limit == limit)?)
     }
 
     /// What there is after `taken` units went to other lines of the same command.

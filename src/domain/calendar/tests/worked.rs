@@ -4,7 +4,8 @@ use super::*;
 use crate::domain::verdict::Limit;
 
 fn rooms(world: &World) -> Vec<(Option<u16>, u64, Limit)> {
-    let buckets = world.stock().profile(day(TODAY), None, None);
+    let stock = world.stock();
+    let buckets = stock.profile(&Timeline::of(&stock, day(TODAY)), None, |_| None);
     let bucket = |of: &Bucket| (of.day.map(Day::get), of.available.get(), of.limit);
     buckets.iter().map(bucket).collect()
 }

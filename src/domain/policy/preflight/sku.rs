@@ -1,7 +1,7 @@
 //! What a campaign needs of one SKU.
 
-use super::super::compile::EntryLimit;
 use super::super::document::Amount;
+use super::super::limits::EntryLimit;
 use super::{Finding, Plan, SkuFacts, StockFacts, add, sum};
 use crate::domain::stock::Selling;
 use crate::domain::units::Units;
@@ -58,7 +58,7 @@ fn limits(plan: &Plan<'_>, sku: &str, stock: &StockFacts, push: &mut impl FnMut(
         }
     }
     let rule = plan.policy.in_force(sku, plan.moment());
-    let kept = rule.map_or(Units::ZERO, |rule| kept(rule.limits, stock.at_nodes));
+    let kept = rule.map_or(Units::ZERO, |rule| kept(rule.limits(), stock.at_nodes));
     if kept > pool {
         push(Finding::error(
             "protection_above_supply",

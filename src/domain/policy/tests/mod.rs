@@ -7,6 +7,7 @@
 mod campaigns;
 mod faults;
 mod oracle;
+mod plenty;
 mod resolution;
 mod selling;
 
@@ -14,6 +15,7 @@ use super::*;
 use crate::domain::ids::ChannelIx;
 use crate::domain::time::UnixMillis;
 use crate::domain::units::Units;
+use crate::domain::uses::{ChannelUse, Uses};
 
 /// xorshift64*, as the other random tests use.
 pub(in crate::domain) struct Rng(pub(in crate::domain) u64);
@@ -132,4 +134,20 @@ fn random_document(rng: &mut Rng, max: usize) -> Document {
         rules: vec![only],
         ..Document::default()
     }
+}
+
+/// Some of the channels of a tree with so many, and one more.
+fn random_uses(rng: &mut Rng, count: usize) -> Vec<ChannelUse> {
+    let mut uses = Vec::new();
+    for channel in 0..=count {
+        if rng.one_in(2) {
+            uses.push(ChannelUse {
+                channel: ChannelIx(u16::try_from(channel).unwrap()),
+                open: units(rng.below(25)),
+                shipped: units(rng.below(25)),
+                moved: i64::try_from(rng.below(11)).unwrap() - 5,
+            });
+        }
+    }
+    uses
 }

@@ -1,8 +1,6 @@
 //! `room` against the words of docs/POLICY.md: parents are walked by name, nothing is numbered.
 
 use super::*;
-use crate::domain::time::UnixMillis;
-use crate::domain::uses::{ChannelUse, Uses};
 use crate::domain::verdict::Limit;
 
 struct Oracle<'d> {
@@ -191,22 +189,6 @@ impl Oracle<'_> {
             above = Some(next);
         }
     }
-}
-
-fn random_uses(rng: &mut Rng, count: usize) -> Vec<ChannelUse> {
-    let mut uses = Vec::new();
-    // One more channel than the tree has.
-    for channel in 0..=count {
-        if rng.one_in(2) {
-            uses.push(ChannelUse {
-                channel: ChannelIx(u16::try_from(channel).unwrap()),
-                open: units(rng.below(25)),
-                shipped: units(rng.below(25)),
-                moved: i64::try_from(rng.below(11)).unwrap() - 5,
-            });
-        }
-    }
-    uses
 }
 
 #[test]
