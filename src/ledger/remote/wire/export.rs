@@ -33,10 +33,6 @@ pub fn sku(sku: &[u8], bytes: &[u8]) -> Result<Item, Malformed> {
 }
 
 /// What a record is to an export.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every one is an item, and none is kept"
-)]
 #[derive(Debug)]
 pub enum Found {
     /// An item by itself.
