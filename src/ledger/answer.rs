@@ -98,24 +98,25 @@ fn moved(acted: &Acted<'_>) -> Reservation {
 }
 
 impl Answer {
-    /// The same, with the results of a change of stock, or of what is announced, in the order of its
-    /// items, of these SKUs: what is read back has that of the places where they were decided.
+    /// The same, with the results of a change of stock, of shares or of what is announced in the order of
+    /// its SKUs: what is read back has that of the places where they were decided.
     #[must_use]
     pub(super) fn in_order_of(mut self, skus: &[Sku<'_>]) -> Self {
         match &mut self.verdict {
             Ok(Outcome::Stock(results)) => order(results, skus, |one| &one.sku),
+            Ok(Outcome::Shares(results)) => order(results, skus, |one| &one.sku),
             Ok(Outcome::Inbound(results)) => order(results, skus, |one| &one.sku),
-            Ok(Outcome::Reservation(_) | Outcome::Settings { .. } | Outcome::Shares(_))
-            | Err(_) => {}
+            Ok(Outcome::Reservation(_) | Outcome::Settings { .. }) | Err(_) => {}
         }
         self
     }
 }
 
-fn order<T>(results: &mut Vec<T>, skus: &[Sku<'_>], sku_of: impl Fn(&T) -> &str) {
+/// Puts results into the order of the SKUs that they are of; those of one SKU stay in theirs.
+fn order<T>(results: &mut Vec<T>, skus: &[Sku<'_>], sku: impl Fn(&T) -> &str) {
     let mut ordered = Vec::with_capacity(results.len());
-    for sku in skus {
-        let found = results.iter().position(|one| sku_of(one) == sku.as_str());
+    for wanted in skus {
+        let found = { results.iter() }.position(|one| sku(one) == wanted.as_str());
         ordered.extend(found.map(|at| results.remove(at)));
     }
     *results = ordered;

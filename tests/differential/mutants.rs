@@ -7,7 +7,7 @@ use crate::support::history::Maker;
 use holdfast::ledger::remote::script::BATCH;
 
 /// What is wrong, the text that is right, and what stands there instead.
-const FAULTS: [(&str, &str, &str); 23] = [
+const FAULTS: [(&str, &str, &str); 26] = [
     (
         "one unit too many is promised",
         "cmds[i + 1], taken, channel, units) < units then return false",
@@ -123,6 +123,21 @@ const FAULTS: [(&str, &str, &str); 23] = [
         "local free = max(stock[at + N_ON_HAND] - stock[at + N_PINNED], 0)",
         "local free = stock[at + N_ON_HAND]",
     ),
+    (
+        "one unit of share too many is moved",
+        "if possible < units then return over_share",
+        "if possible + 1 < units then return over_share",
+    ),
+    (
+        "who gives share keeps it",
+        "shift(stock, from, -units) and shift(stock, to, units)",
+        "shift(stock, to, units)",
+    ),
+    (
+        "share that was moved counts in the next window",
+        "roll_uses(stock, policy.window(at))\n",
+        "",
+    ),
 ];
 
 #[test]
@@ -135,6 +150,7 @@ fn every_fault_of_a_script_is_noticed() {
         let noticed = (0..200).any(|seed| {
             let mut maker = Maker::new(seed);
             maker.policies = seed % 2 == 1;
+            maker.share_moves = if maker.policies { 8 } else { 0 };
             let history = maker.history(600);
             check(&mut partition, seed, &history).is_err()
         });

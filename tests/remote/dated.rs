@@ -35,7 +35,7 @@ fn what_one_program_announced_the_other_promises_and_receives() {
         assert_eq!(one.post("/v1/stock", "s1", STOCK).0, 200);
         let today = today(&one);
         let announced = json(one.post("/v1/inbound", "i1", &body(&today)), 200);
-        assert_eq!(announced["items"][0]["quantity"], 4);
+        assert_eq!(announced["results"][0]["open"], 4);
         assert_eq!(
             json(other.post("/v1/inbound", "i1", &body(&today)), 200),
             announced
@@ -81,6 +81,7 @@ fn a_ledger_with_dates_moves_into_a_folder_and_into_a_store() {
     let out = done(&at(path, &["export", "--to", "ledger.ndjson"], "old"));
     let import = ["import", "--ledger", "ledger.ndjson"];
     assert_eq!(done(&at(path, &import, "new")), out);
+    let import = [&import[..], &["--json"]].concat();
     assert_eq!(done(&over(path, &import, &store)), out);
     let moved = [
         Program::start(path, &["--data", "new"]),

@@ -18,7 +18,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::Poll;
 
-use self::stock::Change;
 use super::format::Packed;
 use super::mirror::Way;
 use super::wire::command::Read;
@@ -51,13 +50,11 @@ impl RemoteLedger {
             Command::Reserve(reserve) if partitions.len() > 1 => {
                 self.reserve_in_several(&keyed, reserve).await
             }
-            Command::Stock(stock) if partitions.len() > 1 => {
-                self.change_in_several(&keyed, Change::Stock(stock), &partitions)
-                    .await
-            }
-            Command::Inbound(inbound) if partitions.len() > 1 => {
-                self.change_in_several(&keyed, Change::Inbound(inbound), &partitions)
-                    .await
+            Command::Stock(_) | Command::MoveShares(_) | Command::Inbound(_)
+                if partitions.len() > 1 =>
+            {
+                // Boxed: rare, and every command's future would carry it.
+                Box::pin(self.change_in_several(&keyed, &partitions)).await
             }
             Command::Reserve(_)
             | Command::Act(_)
@@ -160,19 +157,20 @@ pub(super) async fn all_of<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F
     waiting.into_iter().filter_map(Result::ok).collect()
 }
 
-/// What a key was answered that stands for something in several partitions: a change of stock, or of
-/// what is announced, in each; of anything else there is one.
+/// What a key was answered that stands for something in several partitions: a change of stock, of shares
+/// or of what is announced in each; of anything else there is one.
 pub(super) fn joined(found: Vec<Answer>) -> Option<Answer> {
     let mut found = found.into_iter();
     let mut first = found.next()?;
     for other in found {
         match (&mut first.verdict, other.verdict) {
-            (Ok(Outcome::Stock(all)), Ok(Outcome::Stock(more))) => all.extend(more),
-            (Ok(Outcome::Inbound(all)), Ok(Outcome::Inbound(more))) => all.extend(more),
-            (Ok(Outcome::Stock(_) | Outcome::Inbound(_)), verdict) => {
+            (Ok(Outcome::Stock(results)), Ok(Outcome::Stock(more))) => results.extend(more),
+            (Ok(Outcome::Shares(results)), Ok(Outcome::Shares(more))) => results.extend(more),
+            (Ok(Outcome::Inbound(results)), Ok(Outcome::Inbound(more))) => results.extend(more),
+            (Ok(Outcome::Stock(_) | Outcome::Shares(_) | Outcome::Inbound(_)), verdict) => {
                 return Some(Answer { verdict, ..other });
             }
-            _ => return Some(first),
+            _ => break,
         }
     }
     Some(first)

@@ -1,22 +1,24 @@
-//! Changes of stock, or of what is announced, in several partitions. They are all or none as far as what is checked first can
-//! tell; each partition then does its items in one step. Whoever asks again with the same key has
-//! what is missing done.
+//! Changes of stock, moves of share, and what is announced or arrives, in several partitions. They are all or none as far as what is
+//! checked first can tell; each partition then does its items in one step. Whoever asks again with the
+//! same key has what is missing done.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::super::format::Packed;
 use super::super::wire::command::Read;
 use super::super::wire::reply::{told, unrecorded};
 use super::super::wire::several::{Step, encode_refuse};
-use super::super::{RemoteLedger, senseless};
+use super::super::{RemoteLedger, SeenStock, senseless};
 use super::joined;
-use crate::domain::command::{
-    Command, CommandKey, InboundCommand, Keyed, StockChange, StockCommand,
-};
-use crate::domain::decide::{inbound, stock};
-use crate::domain::{Day, Refusal, Sku, Stock, UnixMillis};
+use crate::domain::command::{Command, CommandKey, InboundCommand, Keyed, StockChange};
+use crate::domain::{Day, Refusal, Sku, UnixMillis, decide};
+use crate::ledger::policy::PolicyInForce;
 use crate::ledger::{Answer, LedgerError};
 use crate::telemetry::Script;
+
+/// Stocks by SKU, and the policy that each is decided by.
+type Seen = HashMap<String, (SeenStock, Option<Arc<PolicyInForce>>)>;
 
 /// What is known of a key.
 enum Begun {
@@ -28,74 +30,20 @@ enum Begun {
     Refused(Box<Answer>),
 }
 
-/// A change of stock, or of what is announced.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Change<'c, 'a> {
-    Stock(&'c StockCommand<'a>),
-    Inbound(&'c InboundCommand<'a>),
-}
-
-impl<'a> Change<'_, 'a> {
-    /// The SKU of each item.
-    fn skus(&self) -> Vec<Sku<'a>> {
-        match self {
-            Self::Stock(command) => command.change.skus(),
-            Self::Inbound(command) => command.skus(),
-        }
-    }
-
-    /// The same of some SKUs alone.
-    fn part(&self, is_here: impl Fn(Sku<'_>) -> bool) -> Command<'a> {
-        let stock = match self {
-            Self::Inbound(InboundCommand::Put(items)) => {
-                let items = some(items, |item| is_here(item.sku));
-                return Command::Inbound(InboundCommand::Put(items));
-            }
-            Self::Inbound(InboundCommand::Receive(items)) => {
-                let items = some(items, |item| is_here(item.sku));
-                return Command::Inbound(InboundCommand::Receive(items));
-            }
-            Self::Stock(stock) => *stock,
-        };
-        let change = match &stock.change {
-            StockChange::Set(items) => StockChange::Set(some(items, |item| is_here(item.sku))),
-            StockChange::Adjust(items) => {
-                StockChange::Adjust(some(items, |item| is_here(item.sku)))
-            }
-            StockChange::Transfer(items) => {
-                StockChange::Transfer(some(items, |item| is_here(item.sku)))
-            }
-        };
-        Command::Stock(StockCommand {
-            change,
-            ..stock.clone()
-        })
-    }
-}
-
-fn some<T: Copy>(items: &[T], is_wanted: impl Fn(&T) -> bool) -> Vec<T> {
-    items
-        .iter()
-        .filter(|item| is_wanted(item))
-        .copied()
-        .collect()
-}
-
 impl RemoteLedger {
-    /// Changes stock, or what is announced, in these partitions.
+    /// Changes stock, moves share, or announces or receives supply in these partitions.
     pub(super) async fn change_in_several(
         &self,
         keyed: &Keyed<'_>,
-        change: Change<'_, '_>,
         partitions: &[u16],
     ) -> Result<Answer, LedgerError> {
         let parts: Vec<(u16, Keyed<'_>)> = partitions
             .iter()
-            .map(|partition| (*partition, self.part_of(keyed, change, *partition)))
+            .map(|partition| (*partition, self.part_of(keyed, *partition)))
             .collect();
         match self.begun(&parts).await? {
             Begun::No => {
-                if let Some(answer) = self.check(keyed, change).await? {
+                if let Some(answer) = self.check_change(keyed).await? {
                     return Ok(answer);
                 }
             }
@@ -117,17 +65,32 @@ impl RemoteLedger {
                 break;
             }
         }
-        Ok(in_order(answers, &change.skus()))
+        Ok(in_order(answers, &keyed.command))
     }
 
     /// The items of one partition.
-    fn part_of<'a>(&self, keyed: &Keyed<'_>, change: Change<'_, 'a>, partition: u16) -> Keyed<'a> {
+    fn part_of<'a>(&self, keyed: &Keyed<'a>, partition: u16) -> Keyed<'a> {
+        let is_here = |sku: Sku<'_>| self.partitions.of_sku(sku) == partition;
+        let mut command = keyed.command.clone();
+        match &mut command {
+            Command::Stock(stock) => match &mut stock.change {
+                StockChange::Set(items) => items.retain(|item| is_here(item.sku)),
+                StockChange::Adjust(items) => items.retain(|item| is_here(item.sku)),
+                StockChange::Transfer(items) => items.retain(|item| is_here(item.sku)),
+            },
+            Command::MoveShares(moves) => moves.items.retain(|item| is_here(item.sku)),
+            Command::Inbound(InboundCommand::Put(items)) => items.retain(|item| is_here(item.sku)),
+            Command::Inbound(InboundCommand::Receive(items)) => {
+                items.retain(|item| is_here(item.sku));
+            }
+            Command::Reserve(_) | Command::Act(_) | Command::PutSettings(_) => {}
+        }
         Keyed {
             key: CommandKey {
                 id: self.partitions.id_at(keyed.key.id, partition),
                 ..keyed.key
             },
-            command: change.part(|sku| self.partitions.of_sku(sku) == partition),
+            command,
         }
     }
 
@@ -155,19 +118,9 @@ impl RemoteLedger {
         Ok(begun)
     }
 
-    /// The refusal that the rule book gives for the stock as it is now.
-    async fn check(
-        &self,
-        keyed: &Keyed<'_>,
-        change: Change<'_, '_>,
-    ) -> Result<Option<Answer>, LedgerError> {
-        let (stocks, now) = self.stocks_of(change.skus()).await?;
-        let (today, stock_of) = (Day::of(now), |sku: Sku<'_>| stocks.get(sku.as_str()));
-        let verdict = match change {
-            Change::Stock(command) => stock(&command.change, today, stock_of).map(drop),
-            Change::Inbound(command) => inbound(command, today, stock_of).map(drop),
-        };
-        let Err(refusal) = verdict else {
+    /// The refusal that the rule book gives for everything as it is now.
+    async fn check_change(&self, keyed: &Keyed<'_>) -> Result<Option<Answer>, LedgerError> {
+        let Some(refusal) = self.refusal_now(&keyed.command).await? else {
             return Ok(None);
         };
         if let Refusal::UnknownSku { .. } = refusal {
@@ -185,11 +138,27 @@ impl RemoteLedger {
         Ok(Some(told(Err(refusal), false, position)))
     }
 
-    /// The stocks of SKUs, and the latest moment at which they were so.
-    async fn stocks_of(
-        &self,
-        mut skus: Vec<Sku<'_>>,
-    ) -> Result<(HashMap<String, Stock>, UnixMillis), LedgerError> {
+    async fn refusal_now(&self, command: &Command<'_>) -> Result<Option<Refusal>, LedgerError> {
+        let (seen, now) = self.seen_of(command.changed_skus()).await?;
+        let today = Day::of(now);
+        let stock_of = |sku: Sku<'_>| seen.get(sku.as_str()).map(|(seen, _)| &seen.stock);
+        Ok(match command {
+            Command::Stock(stock) => decide::stock(&stock.change, today, stock_of).err(),
+            Command::Inbound(inbound) => decide::inbound(inbound, today, stock_of).err(),
+            Command::MoveShares(moves) => {
+                let rule_of = |sku: Sku<'_>| {
+                    let (seen, policy) = seen.get(sku.as_str())?;
+                    policy.as_ref()?.policy.in_force(sku.as_str(), seen.now)
+                };
+                decide::shares(&moves.items, stock_of, rule_of).err()
+            }
+            Command::Reserve(_) | Command::Act(_) | Command::PutSettings(_) => None,
+        })
+    }
+
+    /// The stock of each SKU that is known, and the policy that its partition decides by; and the latest
+    /// moment of all.
+    async fn seen_of(&self, mut skus: Vec<Sku<'_>>) -> Result<(Seen, UnixMillis), LedgerError> {
         skus.sort_unstable();
         skus.dedup();
         let submit = |sku: &Sku<'_>| {
@@ -197,25 +166,28 @@ impl RemoteLedger {
             self.batcher.submit(read.to(self.partitions.of_sku(*sku)))
         };
         let waits: Vec<_> = skus.iter().map(submit).collect();
-        let (mut stocks, mut now) = (HashMap::new(), UnixMillis::default());
+        let (mut all, mut now) = (HashMap::new(), UnixMillis::default());
         for (wait, sku) in waits.into_iter().zip(skus) {
-            let (reply, at) = wait.await?;
-            now = now.max(reply.header().now);
-            if let Some(stock) = reply.stock(at).map_err(senseless)? {
-                stocks.insert(sku.as_str().to_owned(), stock);
+            let place = wait.await?;
+            now = now.max(place.0.header().now);
+            if let Some(seen) = SeenStock::read(place)? {
+                let policy = self.policy_of(seen.policy).await?;
+                all.insert(sku.as_str().to_owned(), (seen, policy));
             }
         }
-        Ok((stocks, now))
+        Ok((all, now))
     }
 }
 
-/// The answers of all partitions as one, in the order of the items. A refusal here means that the
-/// stock changed after it was checked.
-fn in_order(answers: Vec<Answer>, skus: &[Sku<'_>]) -> Answer {
-    let joined = joined(answers).unwrap_or_else(|| {
-        // A command without items never gets this far.
-        let refusal = Refusal::UnknownReservation;
-        unrecorded(refusal)
-    });
-    joined.in_order_of(skus)
+/// The answers of all partitions as one, in the order of the items. A refusal here means that
+/// something changed after it was checked.
+fn in_order(answers: Vec<Answer>, command: &Command<'_>) -> Answer {
+    let refused = answers
+        .iter()
+        .find(|answer| answer.verdict.is_err())
+        .cloned();
+    let joined = refused.or_else(|| joined(answers));
+    // A command without items never gets this far.
+    let joined = joined.unwrap_or_else(|| unrecorded(Refusal::UnknownReservation));
+    joined.in_order_of(&command.changed_skus())
 }

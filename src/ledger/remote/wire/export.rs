@@ -33,15 +33,11 @@ pub fn sku(sku: &[u8], bytes: &[u8]) -> Result<Item, Malformed> {
 }
 
 /// What a record is to an export.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every one is an item, and none is kept"
-)]
 #[derive(Debug)]
 pub enum Found {
     /// An item by itself.
     Item(Box<Item>),
-    /// The answer of a change of stock or of what is announced, or a part of it: see [`answer`].
+    /// The answer of a change of stock, of shares or of what is announced, or a part of it: see [`answer`].
     Change(u128),
     /// A part of what is told elsewhere, a signpost, or no reservation yet.
     Nothing,
@@ -55,7 +51,7 @@ pub fn record(id: &[u8], bytes: &[u8]) -> Result<Found, Malformed> {
         return Ok(Found::Nothing);
     }
     let Kept::Reservation(booking) = &record.kept else {
-        if let Body::StockChanged(_) | Body::InboundChanged(_) = told(id, &record)?.1 {
+        if is_of_parts(&told(id, &record)?.1) {
             return Ok(Found::Change(id));
         }
         return Ok(Found::Item(Box::new(answer(&[(id, bytes)])?)));
@@ -112,13 +108,24 @@ pub fn answer(parts: &[(u128, impl AsRef<[u8]>)]) -> Result<Item, Malformed> {
     for (id, bytes) in parts {
         let part = Record::parse(bytes.as_ref())?;
         match (&mut body, told(*id, &part)?.1) {
-            (Body::StockChanged(all), Body::StockChanged(more)) => all.items.extend(more.items),
+            (Body::StockChanged(changed), Body::StockChanged(more)) => {
+                changed.items.extend(more.items);
+            }
+            (Body::SharesMoved(moved), Body::SharesMoved(more)) => moved.items.extend(more.items),
             (Body::InboundChanged(all), Body::InboundChanged(more)) => all.items.extend(more.items),
             _ => {}
         }
     }
     let answer = Answer::new(record.sequence, at, body).ok_or(Malformed)?;
     Ok(Item::Answer(answer))
+}
+
+/// Whether an answer may be one of several, each of a partition.
+const fn is_of_parts(body: &Body<'_>) -> bool {
+    matches!(
+        body,
+        Body::StockChanged(_) | Body::SharesMoved(_) | Body::InboundChanged(_)
+    )
 }
 
 /// Those of these records that answer the same change as this one. None of them where some
@@ -136,7 +143,7 @@ pub fn same_command(record: &[u8], all: &[(u128, Bytes)]) -> Result<Vec<(u128, B
         if let Body::Refused { .. } = body {
             return Ok(Vec::new());
         }
-        if let Body::StockChanged(_) | Body::InboundChanged(_) = body {
+        if is_of_parts(&body) {
             same.push((*id, bytes.clone()));
         }
     }

@@ -163,6 +163,7 @@ pub(super) fn pack(refusal: &Refusal) -> Result<Vec<u8>, Malformed> {
             | Refusal::ChangeFromStale { .. }
             | Refusal::NegativeStock { .. }
             | Refusal::TooMany { .. }
+            | Refusal::OverShare { .. }
             | Refusal::UnknownInbound { .. }
             | Refusal::OverReceipt { .. }
             | Refusal::DueTooLate { .. }

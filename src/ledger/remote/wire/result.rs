@@ -13,7 +13,9 @@ use crate::domain::command::CommandKey;
 use crate::domain::decide::{Grant, Grants};
 use crate::domain::line::Move;
 use crate::domain::{ChannelIx, NodeIx, Refusal, ReservationId, Units, UnixMillis};
-use crate::ledger::event::{Acted, ActedLine, Body, StockChanged, StockItem, StockVerb, VerbKind};
+use crate::ledger::event::{
+    Acted, ActedLine, Body, ShareMove, SharesMoved, StockChanged, StockItem, StockVerb, VerbKind,
+};
 
 /// One result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +64,7 @@ pub(super) const CHANGED: i64 = 4;
 pub(super) const SETTLED: i64 = 5;
 pub(super) const REFUSED: i64 = 6;
 pub(super) const ARRIVED: i64 = 13;
+pub(super) const SHARED: i64 = 20;
 /// No script gives it: it stands in the signposts that an import makes.
 pub(super) const MOVED: i64 = 12;
 
@@ -101,7 +104,7 @@ impl<'a> Outcome<'a> {
         let list = List { values, reader };
         Ok(match tag {
             2 => Self::Part(list),
-            ACTED..=REFUSED | ARRIVED => Self::Recorded(Packed { tag, list }),
+            ACTED..=REFUSED | ARRIVED | SHARED => Self::Recorded(Packed { tag, list }),
             7 => Self::Unrecorded(list),
             8 => Self::Record(reader.bytes()?),
             9 => Self::Named(reader.narrow()?),
@@ -199,6 +202,7 @@ pub(super) fn body<'a>(
         CHANGED => changed(asked, &mut list.reader),
         SETTLED => settled(asked.key, &mut list.reader),
         ARRIVED => inbound::changed(asked.key, &mut list.reader).map(Body::InboundChanged),
+        SHARED => shared(asked, &mut list.reader),
         _ => Ok(Body::Refused {
             key: asked.key,
             refusal: list.refusal()?,
@@ -303,6 +307,26 @@ fn changed<'a>(asked: Asked<'a>, r: &mut Reader<'a>) -> Result<Body<'a>, Malform
     Ok(Body::StockChanged(StockChanged {
         key: asked.key,
         verb,
+        reason: asked.reason,
+        operator: asked.operator,
+        items,
+    }))
+}
+
+fn shared<'a>(asked: Asked<'a>, r: &mut Reader<'a>) -> Result<Body<'a>, Malformed> {
+    let count = r.array()? / 5;
+    let items = (0..count).map(|_| {
+        Ok(ShareMove {
+            sku: r.text()?,
+            from: ChannelIx(r.narrow()?),
+            to: ChannelIx(r.narrow()?),
+            units: units(r)?,
+            window: UnixMillis(r.int()?),
+        })
+    });
+    let items = items.collect::<Result<Vec<_>, Malformed>>()?;
+    Ok(Body::SharesMoved(SharesMoved {
+        key: asked.key,
         reason: asked.reason,
         operator: asked.operator,
         items,
