@@ -68,6 +68,10 @@ pub const STOCK_ITEMS_MAX: usize = 1_000;
 /// Most items of one command that announces or receives supply.
 pub const INBOUND_ITEMS_MAX: usize = 1_000;
 
+/// Most nodes at which a SKU has a safety stock of its own: all of them are looked at wherever it is
+/// promised.
+pub const SAFETY_NODES_MAX: usize = 256;
+
 /// Most announcements of one SKU that are open at a time: what can be promised is worked out anew
 /// for each claim, under a lock, and takes time in proportion.
 pub const INBOUND_OPEN_MAX: usize = 256;

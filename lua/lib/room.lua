@@ -7,36 +7,72 @@ local function share_of(units, points)
   return min((units - rest) / 10000 * points + math.ceil(rest * points / 10000), UNITS_MAX)
 end
 
+-- Units that nodes keep back of what they have, in sum, or that one node does. KEPT is the number of
+-- nodes, and of each in order its number, 1 where its safety stock is a share in basis points, and that.
+local function kept_of(stock, one)
+  if not stock[SETTINGS] then unfold(stock) end
+  local kept, sum = stock[KEPT], 0
+  for at = 3, #kept, KEPT_BYTES do
+    local node, is_share, units = unpack_integers('<I2BI5', kept, at)
+    if not one or node == one then
+      local on_hand = node_of(stock, node)
+      if is_share == 1 then units = share_of(on_hand, units) end
+      sum = sum + min(units, on_hand)
+    end
+  end
+  return min(sum, UNITS_MAX)
+end
+
 -- Units kept back.
 local function safety_of(stock)
-  if has_bit(stock[FLAGS], IS_SHARE) then return share_of(stock[ON_HAND], stock[SAFETY]) end
-  return stock[SAFETY]
+  local flags, safety = stock[FLAGS], stock[SAFETY]
+  if has_bit(flags, IS_SHARE) then safety = share_of(stock[ON_HAND], safety) end
+  if has_bit(flags, IS_SPREAD) then safety = max(safety, kept_of(stock)) end
+  return safety
 end
 
 local function available_of(stock)
   return max(stock[ON_HAND] - safety_of(stock) - stock[HELD] - stock[COMMITTED], 0)
 end
 
+-- What the node of a pin has for a line that is pinned to it.
+local function room_at(stock, pin)
+  local free = unpinned(stock, pin - 1)
+  if has_bit(stock[FLAGS], IS_SPREAD) then return max(free - kept_of(stock, pin - 1), 0) end
+  return free
+end
+
 -- The most that one more line of a channel, which asks for `units`, may take of the stock at a place, after
--- `taken` units went to lines before it, and what binds. Where it may have all that it asks for, the most is
--- not looked for any further. A pin is 0 for none, else the node plus one.
-local function room_of(at, stock, pin, taken, channel, units)
+-- `taken` units went to lines before it, and what binds; and the channel whose share it is of, where its
+-- own does not do. Where it may have all that it asks for, the most is not looked for any further. A pin
+-- is 0 for none, else the node plus one; `spread` as for `policy.room`.
+local function room_of(at, stock, pin, taken, channel, units, spread)
   local flags = stock[FLAGS]
   if flags >= IS_SUSPENDED then return 0, BY_SELLING end
   local room, limit = max(stock[ON_HAND] - stock[HELD] - stock[COMMITTED] - taken, 0), BY_STOCK
-  if stock[SAFETY] > 0 then
+  if stock[SAFETY] > 0 or flags > IS_SHARE then
     local above = max(room - safety_of(stock), 0)
     if above < room then room, limit = above, BY_SAFETY end
   end
+  local user
   if policy and not policy.suffices(at, stock, room, taken, units) then
-    local rest, by = policy.room(at, stock, channel, room, taken)
+    local rest, by = policy.room(at, stock, channel, room, taken, spread)
+    if policy.fallbacks and rest and rest < units then
+      -- More than is there no share can give.
+      local wanted = min(units, room, pin > 0 and room_at(stock, pin) or room)
+      rest, user = policy.lent(at, stock, channel, room, taken, spread, wanted, rest)
+    end
     if rest and rest < room then room, limit = rest, by end
   end
   if pin > 0 then
     local free = unpinned(stock, pin - 1)
     if free < room then room, limit = free, BY_NODE end
+    if has_bit(flags, IS_SPREAD) then
+      local above = max(free - kept_of(stock, pin - 1), 0)
+      if above < room then room, limit = above, BY_SAFETY end
+    end
   end
-  return room, limit
+  return room, limit, user
 end
 
 local function fits(stock)

@@ -377,6 +377,8 @@ pub struct PutSettings<'a> {
     pub sku: Sku<'a>,
     /// Units to keep back.
     pub safety: Option<super::stock::Safety>,
+    /// Units to keep back at single nodes, in place of all that were.
+    pub node_safety: Option<&'a super::stock::NodeSafety>,
     /// On sale, or suspended.
     pub selling: Option<super::stock::Selling>,
     /// When it is low, and what then; `Some(None)` clears the mark.

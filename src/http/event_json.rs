@@ -85,9 +85,9 @@ pub fn write(json: &mut Json, event: &Event<'_>, names: Names<'_>) {
         } => {
             command_id(json, *key);
             json.raw(r#","sku":"#).plain(sku).raw(r#","before":{"#);
-            render::settings_members(json, before);
+            render::settings_members(json, before, names);
             json.raw(r#"},"after":{"#);
-            render::settings_members(json, after);
+            render::settings_members(json, after, names);
             json.raw(r#"},"version":"#).number(after.version);
             if !over.is_empty() {
                 json.raw(r#","override":"#).text(over);

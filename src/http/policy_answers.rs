@@ -158,6 +158,35 @@ pub struct SkuPolicy {
     pub channels: Vec<ChannelShare>,
 }
 
+/// Share that would be moved, as an item of `POST /v1/shares/moves`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProposedMove {
+    /// Of what.
+    pub sku: String,
+    /// Whose share would become smaller.
+    pub from: String,
+    /// Whose share would become larger.
+    pub to: String,
+    /// By how much.
+    pub units: u64,
+}
+
+/// How the share that channels have left would be shared out anew. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rebalance {
+    /// Which SKU.
+    pub sku: String,
+    /// The version of the policy; 0: there is none.
+    pub version: u64,
+    /// Moment of the answer, RFC 3339.
+    #[schema(format = DateTime)]
+    pub as_of: String,
+    /// What `POST /v1/shares/moves` takes; nothing where all is as it would be.
+    pub items: Vec<ProposedMove>,
+}
+
 /// A fault of a policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

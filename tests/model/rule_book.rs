@@ -221,7 +221,7 @@ impl Book {
         self.stocks
             .entry(put.sku.as_str().to_owned())
             .or_default()
-            .put_settings(settings);
+            .put_settings(settings.clone());
         Ok(Outcome::Settings {
             sku: put.sku.as_str().into(),
             settings,
@@ -334,7 +334,7 @@ impl Subject for Book {
     }
 
     fn settings(&self, sku: &str) -> Option<Settings> {
-        self.stocks.get(sku).map(Stock::settings)
+        self.stocks.get(sku).map(Stock::settings).cloned()
     }
 
     fn availability(&self, sku: &str, node: Option<u16>) -> Option<Availability> {

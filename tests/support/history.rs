@@ -3,7 +3,7 @@
 use holdfast::domain::command::Verb;
 use holdfast::domain::policy::Document;
 use holdfast::domain::stock::{Safety, Selling};
-use holdfast::domain::{Level, LowWater, NodeIx, Ttl, WhileLow};
+use holdfast::domain::{Level, LowWater, NodeIx, NodeSafety, Ttl, WhileLow};
 
 use super::policies;
 use super::rng::Rng;
@@ -436,6 +436,17 @@ impl Maker {
         Script::Shares { items }
     }
 
+    /// Of some nodes, none, or all.
+    fn node_safety(&mut self) -> NodeSafety {
+        let mut nodes = Vec::new();
+        for node in 0..NODES {
+            if self.rng.percent(40) {
+                nodes.push((NodeIx(node), self.level(0, 4, 6_000)));
+            }
+        }
+        NodeSafety::new(nodes).unwrap()
+    }
+
     fn settings(&mut self) -> Script {
         let safety = match self.rng.below(6) {
             0 => Some(Safety::Units(units(0))),
@@ -446,6 +457,7 @@ impl Maker {
             3 => Some(Safety::Percent(500)),
             _ => None,
         };
+        let node_safety = self.rng.percent(25).then(|| self.node_safety());
         let selling = match self.rng.below(8) {
             0 => Some(Selling::Suspended),
             1..=5 => Some(Selling::On),
@@ -464,6 +476,7 @@ impl Maker {
         Script::Settings {
             sku,
             safety,
+            node_safety,
             selling,
             low_water,
             if_version,

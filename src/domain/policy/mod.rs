@@ -14,6 +14,7 @@ mod lending;
 mod limits;
 mod parts;
 pub mod preflight;
+mod rebalance;
 mod room;
 #[cfg(test)]
 pub(super) mod tests;
@@ -29,5 +30,6 @@ pub use document::{
 pub use lending::{Lent, Taken};
 pub use limits::EntryLimit;
 pub use parts::{Dated, Parts, Schedule};
+pub use rebalance::{Holding, ShareStep, Weight, rebalance};
 pub use room::{Bound, Claim, Standing, Supply};
 pub use tree::Place;

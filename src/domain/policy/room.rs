@@ -9,6 +9,7 @@ use super::compile::{EntryIx, InForce};
 use super::document::{Against, Amount};
 use super::lending::Taken;
 use super::limits::EntryLimit;
+use super::rebalance::Holding;
 use crate::domain::ids::ChannelIx;
 use crate::domain::units::Units;
 use crate::domain::uses::{ChannelUse, Uses};
@@ -105,6 +106,30 @@ impl InForce<'_> {
             Some(_) => account.cap_left,
             None => account.kept.left_after(account.used),
         })
+    }
+
+    /// The shares of all entries that have one and have no limits below them, in the order of the
+    /// tree.
+    pub fn holdings(&self, supply: Supply, uses: &Uses) -> Vec<Holding> {
+        let accounts = self.accounts(ChannelIx::UNNAMED, supply, uses, &Taken::default());
+        let limits = self.limits();
+        let found = limits.iter().zip(&accounts.each).enumerate();
+        let holding = |(at, (limit, account)): (usize, (&EntryLimit, &Account))| {
+            // In preorder what is right below comes right after.
+            let next = limits
+                .get(at.saturating_add(1))
+                .and_then(|next| next.parent);
+            if next.map(usize::from) == Some(at) {
+                return None;
+            }
+            let protected = limit.protection.map(|_| account.kept);
+            Some(Holding {
+                channel: self.policy.channel(EntryIx(limit.place.low))?,
+                share: limit.cap.map(|_| account.cap).or(protected)?,
+                used: account.used,
+            })
+        };
+        found.filter_map(holding).collect()
     }
 
     /// A bound in terms that outlast the policy.

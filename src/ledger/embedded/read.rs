@@ -48,7 +48,7 @@ impl EmbeddedLedger {
 
     /// Settings of a SKU; `None`: unknown.
     pub fn settings(&self, sku: Sku<'_>) -> Result<Option<Settings>, LedgerError> {
-        self.with_stock(sku, |stock, _, _| stock.settings())
+        self.with_stock(sku, |stock, _, _| stock.settings().clone())
     }
 
     /// What may be promised of a SKU now; `None`: unknown.

@@ -15,7 +15,7 @@ pub use self::history::History;
 use self::text::TextFault;
 use super::{LedgerError, Share};
 use crate::domain::decide;
-use crate::domain::policy::{Claim, Document, Fault, InForce, Policy};
+use crate::domain::policy::{Claim, Document, Fault, Holding, InForce, Policy};
 use crate::domain::{ChannelIx, Day, Frozen, Sku, Stock, UnixMillis};
 
 /// One version of the policy, as it was put.
@@ -147,6 +147,8 @@ pub struct SkuPolicy {
     pub rule: Option<(Box<str>, UnixMillis)>,
     /// How channels stand under it.
     pub shares: Vec<ChannelShare>,
+    /// The shares that can be moved between channels.
+    pub holdings: Vec<Holding>,
     /// Moment of the answer.
     pub as_of: UnixMillis,
 }
@@ -181,8 +183,11 @@ impl SkuPolicy {
             Some(channel) => vec![share(rule, channel)],
             None => rule.entries().map(|of| share(rule, of)).collect(),
         });
+        let supply = stock.supply_now(Day::of(now));
+        let holdings = rule.map(|rule| rule.holdings(supply, stock.uses()));
         Self {
             version: policy.map_or(0, |policy| policy.version.version),
+            holdings: holdings.unwrap_or_default(),
             rule: rule.map(|rule| (rule.id().into(), rule.window())),
             shares: shares.unwrap_or_default(),
             as_of: now,

@@ -217,7 +217,10 @@ impl RemoteLedger {
                 self.know_nodes(results.iter().map(|result| result.entry.node))
                     .await
             }
-            Ok(Outcome::Settings { .. } | Outcome::Shares(_)) | Err(_) => Ok(()),
+            Ok(Outcome::Settings { settings, .. }) => {
+                self.know_nodes(settings.node_safety.places()).await
+            }
+            Ok(Outcome::Shares(_)) | Err(_) => Ok(()),
         }
     }
 
@@ -250,7 +253,8 @@ impl RemoteLedger {
             return Ok(None);
         };
         let nodes = stock.nodes().iter().map(|place| place.node);
-        self.know_nodes(nodes).await?;
+        self.know_nodes(nodes.chain(stock.settings().node_safety.places()))
+            .await?;
         let header = reply.header();
         Ok(Some(SeenStock {
             stock,
@@ -273,7 +277,7 @@ impl RemoteLedger {
     /// Settings of a SKU; `None`: unknown.
     pub async fn settings(&self, sku: Sku<'_>) -> Result<Option<Settings>, LedgerError> {
         let seen = self.see(sku).await?;
-        Ok(seen.map(|seen| seen.stock.settings()))
+        Ok(seen.map(|seen| seen.stock.settings().clone()))
     }
 
     /// What may be promised of a SKU now; `None`: unknown.

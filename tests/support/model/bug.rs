@@ -11,6 +11,8 @@ pub(crate) enum Bug {
     LinesApart,
     /// Safety stock in percent is rounded down.
     SafetyForgotten,
+    /// What a node keeps back goes to lines that are pinned to it.
+    NodeSafetyForgotten,
     /// A pinned line is only judged by the total.
     PinForgotten,
     /// Releasing too much releases what there is.
@@ -42,11 +44,12 @@ impl Bug {
         )
     }
 
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::DeadlineOneLater,
         Self::ContentIgnored,
         Self::LinesApart,
         Self::SafetyForgotten,
+        Self::NodeSafetyForgotten,
         Self::PinForgotten,
         Self::ReleaseClamped,
         Self::ShipFromFirst,

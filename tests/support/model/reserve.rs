@@ -119,9 +119,9 @@ impl Model {
     }
 
     /// The most a line may take, and what binds it: of the limits that bind alike the first in the
-    /// order suspended, stock, safety, cap and protection, node. `claim` is when, who asks, and for
-    /// how much: where the own share does not do, the first that does of those that it may use is
-    /// charged, or the one with the most; what binds is still told of the own one.
+    /// order suspended, stock, safety, cap and protection, node, what the node keeps. `claim` is when,
+    /// who asks, and for how much: where the own share does not do, the first that does of those that it
+    /// may use is charged, or the one with the most; what binds is still told of the own one.
     fn room(
         &self,
         sku: &str,
@@ -192,6 +192,9 @@ impl Model {
             let taken_here = taken.pinned.get(&(sku, node)).copied().unwrap_or(0);
             let here = item.place(node).on_hand - self.pinned(sku, node) - taken_here;
             limits.push((here.max(0), Limit::Node));
+            if !self.has(Bug::NodeSafetyForgotten) {
+                limits.push(((here - item.kept_at(node)).max(0), Limit::Safety));
+            }
         }
         let least = limits.iter().map(|(room, _)| *room).min().unwrap();
         limits.into_iter().find(|(room, _)| *room == least).unwrap()

@@ -141,8 +141,8 @@ fn put_body(w: &mut Writer<'_>, body: &Body<'_>) {
         } => {
             put_key(w, *key);
             w.text(sku);
-            put_settings(w, *before);
-            put_settings(w, *after);
+            put_settings(w, before);
+            put_settings(w, after);
             if !over.is_empty() {
                 w.text(over);
             }

@@ -61,7 +61,7 @@ impl State {
             } => {
                 self.keep_event(event, *key, loading)?;
                 self.replay_stock(sequence, sku, loading, |stock| {
-                    stock.put_settings(*after);
+                    stock.put_settings(after.clone());
                     stock.settle_water(Day::of(event.at));
                     Ok(())
                 })

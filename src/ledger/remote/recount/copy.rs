@@ -197,7 +197,7 @@ impl Copy {
             }),
             Body::SettingsPut { sku, after, .. } => {
                 if let Some(stock) = self.changing(sku) {
-                    stock.put_settings(*after);
+                    stock.put_settings(after.clone());
                 }
                 Ok(())
             }

@@ -8,10 +8,12 @@ pub mod batch;
 pub mod command;
 pub mod event;
 pub mod export;
+mod grant;
 pub mod import;
 mod kept;
 #[cfg(test)]
 mod kept_tests;
+mod node_safety;
 mod pack;
 pub mod policy;
 pub mod record;

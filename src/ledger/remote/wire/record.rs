@@ -4,6 +4,7 @@
 use smallvec::SmallVec;
 
 use super::Malformed;
+use super::node_safety;
 use super::pack::Reader;
 use super::result::moved;
 pub use super::ties::{Phase, Ties};
@@ -11,8 +12,8 @@ use super::water::{self, MARK_BYTES};
 use crate::domain::stock::{NodeStock, Safety, Selling};
 use crate::domain::verdict::{Reservation, ReservationLine};
 use crate::domain::{
-    ChannelIx, ChannelUse, Day, Line, NodeIx, ReservationId, Settings, Stock, Ttl, Units,
-    UnixMillis, Uses, Water,
+    ChannelIx, ChannelUse, Day, Line, NodeIx, NodeSafety, ReservationId, Settings, Stock, Ttl,
+    Units, UnixMillis, Uses, Water,
 };
 use crate::ledger::event::{Reserved, ReservedLine};
 
@@ -38,7 +39,7 @@ impl<'a> Integers<'a> {
         self.next::<6>()
     }
 
-    fn amount(&mut self) -> Result<u64, Malformed> {
+    pub(super) fn amount(&mut self) -> Result<u64, Malformed> {
         self.next::<5>()
     }
 
@@ -62,6 +63,11 @@ impl<'a> Integers<'a> {
         u16::try_from(self.next::<2>()?).or(Err(Malformed))
     }
 
+    /// The channel whose share a line is of, where that is not its reservation's.
+    pub(super) fn user(&mut self) -> Result<Option<ChannelIx>, Malformed> {
+        Ok(self.index()?.checked_sub(1).map(ChannelIx))
+    }
+
     fn pin(&mut self) -> Result<Option<NodeIx>, Malformed> {
         pin(self.index()?.into())
     }
@@ -79,16 +85,17 @@ pub(super) fn pin(raw: u64) -> Result<Option<NodeIx>, Malformed> {
 
 /// What the flags of a stock say: see `lua/lib/fields.lua`.
 pub(super) const IS_SHARE: u64 = 1;
-pub(super) const IS_MARKED: u64 = 2;
-pub(super) const IS_LOW: u64 = 4;
-pub(super) const IS_SUSPENDED: u64 = 8;
-pub(super) const IS_STOPPED: u64 = 16;
+pub(super) const IS_SPREAD: u64 = 2;
+pub(super) const IS_MARKED: u64 = 4;
+pub(super) const IS_LOW: u64 = 8;
+pub(super) const IS_SUSPENDED: u64 = 16;
+pub(super) const IS_STOPPED: u64 = 32;
 
-/// Settings: safety stock, flags, low-water mark, version.
+/// Settings: safety stock and flags, low-water mark, that of single nodes, version.
 pub(super) fn settings(
-    safety: u64,
-    flags: u64,
+    (safety, flags): (u64, u64),
     low: &[u8],
+    node_safety: NodeSafety,
     version: u64,
 ) -> Result<Settings, Malformed> {
     let safety = if flags & IS_SHARE > 0 {
@@ -98,6 +105,7 @@ pub(super) fn settings(
     };
     Ok(Settings {
         safety,
+        node_safety,
         selling: if flags & IS_SUSPENDED > 0 {
             Selling::Suspended
         } else {
@@ -119,7 +127,12 @@ pub fn stock(bytes: &[u8]) -> Result<Stock, Malformed> {
     let uses = uses(&mut from, front)?;
     let unavailable = from.units()?;
     let low = from.bytes(if flags & IS_MARKED > 0 { MARK_BYTES } else { 0 })?;
-    let settings = settings(safety, flags, low, from.next::<4>()?)?;
+    let node_safety = if flags & IS_SPREAD > 0 {
+        node_safety::take(&mut from)?
+    } else {
+        NodeSafety::default()
+    };
+    let settings = settings((safety, flags), low, node_safety, from.next::<4>()?)?;
     let mut nodes = SmallVec::new();
     while !from.0.is_empty() {
         nodes.push(NodeStock {
@@ -285,7 +298,7 @@ impl<'a> Booking<'a> {
         let made = Made::take(&mut reader)?;
         let mut from = Integers(reader.0);
         let (created_at, touched, deadline) = (from.moment()?, from.moment()?, from.moment()?);
-        let (states, is_dated) = states(from.index()?);
+        let (states, is_dated, is_lent) = states(from.index()?);
         let mut lines: SmallVec<[(&str, Units, Line); 1]> = SmallVec::new();
         for line in &made.lines {
             let state = if states == 0 {
@@ -301,6 +314,11 @@ impl<'a> Booking<'a> {
         if is_dated {
             for (_, _, line) in &mut lines {
                 line.day = Day::new(from.index()?);
+            }
+        }
+        if is_lent {
+            for (_, _, line) in &mut lines {
+                line.charged_to = from.user()?;
             }
         }
         let ties = match kind {
@@ -411,9 +429,14 @@ const PART: u8 = 5;
 /// Set in the number of line states where the days of the lines follow them.
 pub(super) const DATED: u16 = 1 << 15;
 
-/// The number of line states, and whether the days of the lines follow them.
-fn states(count: u16) -> (usize, bool) {
-    (usize::from(count & !DATED), count & DATED > 0)
+/// Set in it where the channels follow whose shares lines are of.
+pub(super) const LENT: u16 = 1 << 14;
+
+/// The number of line states, whether the days of the lines follow them, and whether the channels do
+/// whose shares they are of.
+fn states(count: u16) -> (usize, bool, bool) {
+    let lines = usize::from(count & !(DATED | LENT));
+    (lines, count & DATED > 0, count & LENT > 0)
 }
 
 fn state(from: &mut Integers<'_>) -> Result<Line, Malformed> {

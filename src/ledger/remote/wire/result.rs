@@ -3,10 +3,13 @@
 use smallvec::SmallVec;
 
 use super::Malformed;
+use super::grant;
+use super::node_safety;
 use super::pack::{Reader, Value};
 use super::record::{Booking, Kept, Record, settings};
 use super::refusal::{self, units};
 use crate::domain::command::CommandKey;
+use crate::domain::decide::Grants;
 use crate::domain::line::Move;
 use crate::domain::{ChannelIx, NodeIx, Refusal, ReservationId, Units, UnixMillis};
 use crate::ledger::event::{Acted, ActedLine, Body, StockChanged, StockItem, StockVerb, VerbKind};
@@ -121,9 +124,11 @@ impl List<'_> {
         refusal::take(&mut self.reader, self.values)
     }
 
-    /// Units of each line.
-    pub(super) fn grants(mut self) -> Result<SmallVec<[Units; 2]>, Malformed> {
-        (0..self.values).map(|_| units(&mut self.reader)).collect()
+    /// What each line got.
+    pub(super) fn grants(mut self) -> Result<Grants, Malformed> {
+        (0..self.values)
+            .map(|_| grant::take(&mut self.reader))
+            .collect()
     }
 }
 
@@ -278,10 +283,12 @@ fn changed<'a>(asked: Asked<'a>, r: &mut Reader<'a>) -> Result<Body<'a>, Malform
 fn settled<'a>(key: CommandKey, r: &mut Reader<'a>) -> Result<Body<'a>, Malformed> {
     let sku = r.text()?;
     let mut next = || {
-        if r.array()? != 4 {
+        if r.array()? != 5 {
             return Err(Malformed);
         }
-        settings(r.narrow()?, r.narrow()?, r.bytes()?, r.narrow()?)
+        let (safety, flags, low) = (r.narrow()?, r.narrow()?, r.bytes()?);
+        let node_safety = node_safety::unpack(r.bytes()?)?;
+        settings((safety, flags), low, node_safety, r.narrow()?)
     };
     Ok(Body::SettingsPut {
         key,
