@@ -7,6 +7,10 @@
 /// and every value up to here is exact in a Lua number.
 pub const UNITS_MAX: u64 = 1_000_000_000_000;
 
+/// Most units by which a channel's share may be moved in one window, either way: they are stored as
+/// signed numbers of six bytes. The same as in `lua/shares.lua`.
+pub const SHARE_MOVED_MAX: i64 = 100_000_000_000_000;
+
 /// Longest SKU in bytes; it is part of journal records, store keys and URLs.
 pub const SKU_BYTES_MAX: usize = 64;
 

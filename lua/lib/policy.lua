@@ -187,6 +187,21 @@ function policy.lent(at, stock, channel, free, taken, spread, wanted, most)
   return most, user
 end
 
+-- What is left of a channel's own share: of its cap, or where it has none, of its protection; nil where it
+-- has neither.
+function policy.share_left(at, stock, channel)
+  local rule = rule_of(at)
+  if not rule then return nil end
+  if not stock.sums then charge_all(stock, rule) end
+  local sums, number, rank = stock.sums, seat_of(channel)
+  local seat = innermost(rule, number)
+  if seat == 0 or rule[R_LOW][seat] ~= number then return nil end
+  local supply = add(stock[ON_HAND], sums.shipped)
+  local is = settle(rule, sums.used, sums.moved, supply, rank)
+  if rule[R_CAP][seat] >= 0 then return is.left[seat] end
+  return max(is.kept[seat] - is.used[seat], 0)
+end
+
 -- How the limit stood that was found last: packed, with the channel of its entry, where it has one.
 function policy.bound()
   local rule, limit, place, supply, units, used = unpack(bound)

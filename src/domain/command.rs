@@ -46,7 +46,17 @@ pub enum Command<'a> {
     Inbound(InboundCommand<'a>),
 }
 
-impl Command<'_> {
+impl<'a> Command<'a> {
+    /// The SKU of each item, in order, where the command is a list of changes.
+    pub fn changed_skus(&self) -> Vec<Sku<'a>> {
+        match self {
+            Self::Stock(stock) => stock.change.skus(),
+            Self::MoveShares(moves) => moves.items.iter().map(|item| item.sku).collect(),
+            Self::Inbound(inbound) => inbound.skus(),
+            Self::Reserve(_) | Self::Act(_) | Self::PutSettings(_) => Vec::new(),
+        }
+    }
+
     /// Whether it says anything about days.
     pub fn is_dated(&self) -> bool {
         match self {

@@ -22,11 +22,6 @@ impl Engine {
         self.parts.ledger.usual_hold(lines, usual)
     }
 
-    /// Whether share can be moved between channels.
-    pub fn moves_shares(&self) -> bool {
-        self.parts.ledger.moves_shares()
-    }
-
     /// The last versions of the policy, newest first. What they show is durable.
     pub async fn policy_versions(&self) -> Result<Vec<PolicyVersion>, LedgerError> {
         self.parts.ledger.policy_versions().await

@@ -7,7 +7,7 @@ use crate::support::history::Maker;
 use holdfast::ledger::remote::script::BATCH;
 
 /// What is wrong, the text that is right, and what stands there instead.
-const FAULTS: [(&str, &str, &str); 24] = [
+const FAULTS: [(&str, &str, &str); 30] = [
     (
         "one unit too many is promised",
         "if room < units or user then return false end",
@@ -79,6 +79,21 @@ const FAULTS: [(&str, &str, &str); 24] = [
         "",
     ),
     (
+        "the safety stock of a node is ignored",
+        "local above = max(free - kept_of(stock, pin - 1), 0)",
+        "local above = free",
+    ),
+    (
+        "the safety stocks of nodes are not summed",
+        "safety = max(safety, kept_of(stock))",
+        "safety = max(safety, kept_of(stock, 0))",
+    ),
+    (
+        "a node keeps more than it has",
+        "sum = sum + min(units, on_hand)",
+        "sum = sum + units",
+    ),
+    (
         "a low SKU is low no more above its mark",
         "available <= mark or was_low and available < resume",
         "available <= mark",
@@ -128,6 +143,21 @@ const FAULTS: [(&str, &str, &str); 24] = [
         "local part = min(rest, max(stock[at + N_ON_HAND] - stock[at + N_PINNED], 0))",
         "local part = min(rest, stock[at + N_ON_HAND])",
     ),
+    (
+        "one unit of share too many is moved",
+        "if possible < units then return over_share",
+        "if possible + 1 < units then return over_share",
+    ),
+    (
+        "who gives share keeps it",
+        "shift(stock, from, -units) and shift(stock, to, units)",
+        "shift(stock, to, units)",
+    ),
+    (
+        "share that was moved counts in the next window",
+        "roll_uses(stock, policy.window(at))\n",
+        "",
+    ),
 ];
 
 #[test]
@@ -140,6 +170,7 @@ fn every_fault_of_a_script_is_noticed() {
         let noticed = (0..200).any(|seed| {
             let mut maker = Maker::new(seed);
             maker.policies = seed % 2 == 1;
+            maker.share_moves = if maker.policies { 8 } else { 0 };
             let history = maker.history(600);
             check(&mut partition, seed, &history).is_err()
         });

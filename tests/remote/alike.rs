@@ -117,6 +117,7 @@ fn compare(server: &Server, seed: u64) -> usize {
     let remote = place.open_named();
     let mut maker = Maker::new(seed);
     maker.backwards = false;
+    (maker.policies, maker.share_moves) = (seed % 2 == 1, 6);
     let mut now = START;
     for step in maker.history(STEPS) {
         match step {
@@ -129,7 +130,11 @@ fn compare(server: &Server, seed: u64) -> usize {
                     wait_for(engine.tick()).unwrap();
                 }
             }
-            Step::Tick | Step::Restart | Step::Snapshot | Step::Policy(_) | Step::Compare => {}
+            Step::Policy(document) => {
+                let put = |engine| driven::put_policy(engine, &document).unwrap();
+                same("policy", &put(&embedded), &put(&remote.0));
+            }
+            Step::Tick | Step::Restart | Step::Snapshot | Step::Compare => {}
         }
     }
     let (ours, theirs) = (told(&embedded), told(&remote.0));

@@ -54,5 +54,6 @@ mod program;
 mod restock;
 mod safety;
 mod several;
+mod shares;
 mod twins;
 mod verify;

@@ -137,6 +137,7 @@ fn run(kind: Kind, commands: usize) -> Coverage {
         let mut maker = Maker::new(seed);
         maker.backwards = false;
         maker.policies = seed % 2 == 1;
+        maker.share_moves = if maker.policies { 8 } else { 1 };
         let history = maker.history(800);
         let seen = check(seed, &history, || Pair::new(&server));
         for (code, times) in seen.unwrap_or_else(|report| panic!("{kind:?}: {report}")) {

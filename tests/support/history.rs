@@ -62,8 +62,7 @@ pub(crate) struct Maker {
     pub(crate) in_parts: bool,
     /// Whether policies are put.
     pub(crate) policies: bool,
-    /// Of a hundred commands, those that move share between channels. The scripts of a store know no
-    /// such command.
+    /// Of a hundred commands, those that move share between channels.
     pub(crate) share_moves: u64,
     /// Prefix of the keys.
     pub(crate) prefix: String,

@@ -105,11 +105,7 @@ pub(super) const CALLS: &[Call] = &[
         summary: "Move share between channels, in the windows in force; all items or none.",
         tag: "policy",
         answer: Answer::Json("200", "ShareMoves"),
-        own: &[
-            &catalog::UNKNOWN_SKU,
-            &catalog::OVER_SHARE,
-            &catalog::NO_SHARE_MOVES,
-        ],
+        own: &[&catalog::UNKNOWN_SKU, &catalog::OVER_SHARE],
         ..post("/v1/shares/moves", "move_shares", "ShareMovesRequest")
     },
     Call {

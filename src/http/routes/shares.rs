@@ -10,7 +10,6 @@ use crate::domain::ChannelIx;
 use crate::domain::command::{Command, MoveShares, ShareItem};
 use crate::domain::policy::{self, Weight};
 use crate::http::app::{App, Reply};
-use crate::http::catalog;
 use crate::http::dto::Text;
 use crate::http::dto_policy::{ShareBody, SharesBody};
 use crate::http::error::{Issues, Problem};
@@ -65,10 +64,6 @@ fn item<'t>(
 
 /// `POST /v1/shares/moves`
 pub async fn move_shares(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Reply, Problem> {
-    if !app.engine.moves_shares() {
-        let kind = &catalog::NO_SHARE_MOVES;
-        return Err(Problem::plain(kind, kind.help));
-    }
     let key = request::required_key(headers)?;
     let body: SharesBody<'_> = parse::json(body)?;
     let mut issues = Issues::default();

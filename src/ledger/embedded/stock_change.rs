@@ -24,7 +24,7 @@ impl EmbeddedLedger {
         let skus = command.change.skus();
         let mut records = self.state.pool.records(&[key.id])?;
         if let Some(answer) = self.answered(&records, key) {
-            return answer.map(|answer| answer.in_order_of(&command.change));
+            return answer.map(|answer| answer.in_order_of(&skus));
         }
         let mut stock = self
             .state

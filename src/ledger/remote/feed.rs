@@ -419,6 +419,21 @@ pub(super) async fn read_meta(caller: &Caller, meta: &str) -> Result<Meta, MetaE
     Ok(Meta::parse(&fields)?)
 }
 
+/// Refuses a ledger of an older layout, whose keys have other names.
+pub(super) async fn no_older(
+    caller: &Caller,
+    namespace: &str,
+    partition: u16,
+) -> Result<(), MetaError> {
+    for (schema, meta) in Keys::older_metas(namespace, partition) {
+        let mut question = redis::cmd("EXISTS");
+        if caller.ask::<u64>(question.arg(meta)).await? > 0 {
+            return Err(MetaError::Bad(BadMeta::Schema(schema.to_string())));
+        }
+    }
+    Ok(())
+}
+
 /// Why it is not known where a partition stands.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum MetaError {

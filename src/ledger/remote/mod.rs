@@ -94,6 +94,19 @@ struct SeenStock {
     policy: u64,
 }
 
+impl SeenStock {
+    /// What was read there; `None`: unknown.
+    fn read((reply, at): Place) -> Result<Option<Self>, LedgerError> {
+        let header = reply.header();
+        let stock = reply.stock(at).map_err(senseless)?;
+        Ok(stock.map(|stock| Self {
+            stock,
+            now: header.now,
+            policy: header.policy,
+        }))
+    }
+}
+
 /// The reply to a batch, and the place of one command in it.
 type Place = (Arc<BatchReply>, usize);
 
@@ -106,10 +119,6 @@ impl RemoteLedger {
     /// goes away then, nothing happens.
     pub async fn execute(&self, keyed: &Keyed<'_>) -> Result<Answer, LedgerError> {
         self.stand.admit()?;
-        if let Command::MoveShares(_) = keyed.command {
-            // The scripts know no such command, and say so by `Ledger::moves_shares`.
-            return Err(LedgerError::Unavailable);
-        }
         if keyed.command.is_dated() {
             return Ok(unrecorded(Refusal::NoDatedSupply));
         }
@@ -248,19 +257,13 @@ impl RemoteLedger {
     /// Reads the stock of a SKU; `None`: unknown.
     async fn see(&self, sku: Sku<'_>) -> Result<Option<SeenStock>, LedgerError> {
         let partition = self.partitions.of_sku(sku);
-        let (reply, at) = self.read(&Read::Stock(sku), partition).await?;
-        let Some(stock) = reply.stock(at).map_err(senseless)? else {
-            return Ok(None);
-        };
-        let nodes = stock.nodes().iter().map(|place| place.node);
-        self.know_nodes(nodes.chain(stock.settings().node_safety.places()))
-            .await?;
-        let header = reply.header();
-        Ok(Some(SeenStock {
-            stock,
-            now: header.now,
-            policy: header.policy,
-        }))
+        let seen = SeenStock::read(self.read(&Read::Stock(sku), partition).await?)?;
+        if let Some(seen) = &seen {
+            let nodes = seen.stock.nodes().iter().map(|place| place.node);
+            let kept = seen.stock.settings().node_safety.places();
+            self.know_nodes(nodes.chain(kept)).await?;
+        }
+        Ok(seen)
     }
 
     /// Stock of a SKU; `None`: unknown.

@@ -14,7 +14,7 @@ pub use constants::inlined;
 use crate::limits::CHANNELS_MAX;
 
 /// Version of the stored layout; part of every key.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// The text of a file under `lua/`.
 macro_rules! lua {
@@ -98,6 +98,7 @@ macro_rules! growth {
             family!(reserve ("lib/naming" "reserve") "names"),
             family!(stock ("lib/change") "stock" "settings"),
             family!(policy () "policy"),
+            family!(shares () "shares"),
         )
     };
     (many) => {
@@ -106,6 +107,7 @@ macro_rules! growth {
             family!(place () "place"),
             family!(stock ("lib/change") "stock" "settings"),
             family!(policy () "policy"),
+            family!(shares () "shares"),
         )
     };
 }
@@ -160,6 +162,12 @@ impl Keys {
     /// The keys of a partition of the ledger with this namespace.
     pub fn new(namespace: &str, partition: u16) -> Self {
         Self(NAMES.map(|name| format!("{namespace}{SCHEMA}:{{{partition}}}:{name}")))
+    }
+
+    /// Each older layout, and where it has the meta of this partition.
+    pub fn older_metas(namespace: &str, partition: u16) -> impl Iterator<Item = (u32, String)> {
+        let meta = move |schema| format!("{namespace}{schema}:{{{partition}}}:meta");
+        (1..SCHEMA).map(move |schema| (schema, meta(schema)))
     }
 
     /// All, in the order of `KEYS` of [`BATCH`] and [`RELIEF`].

@@ -6,8 +6,8 @@
 use super::pack::{EXT_FIELD, EXT_ID, EXT_SKU, EXT_TARGET, Writer};
 use super::{node_safety, water};
 use crate::domain::command::{
-    Act, AdjustItem, Command, CommandKey, Keyed, LineRequest, PutSettings, Reserve, SetItem,
-    StockChange, StockCommand, TransferItem, Verb,
+    Act, AdjustItem, Command, CommandKey, Keyed, LineRequest, MoveShares, PutSettings, Reserve,
+    SetItem, StockChange, StockCommand, TransferItem, Verb,
 };
 use crate::domain::stock::{Safety, Selling};
 use crate::domain::{ChannelIx, NodeIx, ReservationId, Sku, Units};
@@ -43,6 +43,7 @@ pub(super) const BUMP: u64 = 27;
 pub(super) const FOLLOW: u64 = 28;
 pub(super) const READ_TIES: u64 = 29;
 pub(super) const PUT_POLICY: u64 = 30;
+pub(super) const MOVE_SHARES: u64 = 40;
 
 /// Letter of the table of nodes.
 pub const NODE_LETTER: &str = "n";
@@ -81,9 +82,9 @@ pub fn encode(keyed: &Keyed<'_>) -> Vec<u8> {
         Command::Act(act) => put_act(&mut writer, keyed.key, act),
         Command::Stock(stock) => put_stock(&mut writer, keyed.key, stock),
         Command::PutSettings(put) => put_settings(&mut writer, keyed.key, put),
-        // Turned away before it comes here: the scripts know no moves of share, and no store keeps
-        // dated supply.
-        Command::MoveShares(_) | Command::Inbound(_) => {}
+        Command::MoveShares(moves) => put_shares(&mut writer, keyed.key, moves),
+        // Turned away before it comes here: no store keeps dated supply.
+        Command::Inbound(_) => {}
     }
     writer.0
 }
@@ -317,6 +318,19 @@ fn put_transfer(w: &mut Writer, item: &TransferItem<'_>) {
     w.uint(u64::from(item.from.0));
     w.uint(u64::from(item.to.0));
     w.uint(item.quantity.get());
+}
+
+fn put_shares(w: &mut Writer, key: CommandKey, moves: &MoveShares<'_>) {
+    put_key(w, MOVE_SHARES, key);
+    w.bytes(moves.reason.as_bytes());
+    maybe_text(w, moves.operator);
+    w.count(moves.items.len());
+    for item in &moves.items {
+        w.ext(EXT_SKU, item.sku.as_str().as_bytes());
+        w.uint(u64::from(item.from.0));
+        w.uint(u64::from(item.to.0));
+        w.uint(item.units.get());
+    }
 }
 
 fn put_settings(w: &mut Writer, key: CommandKey, put: &PutSettings<'_>) {

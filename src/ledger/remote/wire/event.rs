@@ -276,19 +276,19 @@ fn other<'a>(argument: &mut Argument<'a>) -> Result<Said<'a>, Malformed> {
             skip_lines(r, 3)?;
             Said::Other(Asked::by(key))
         }
-        command::STOCK_SET..=command::STOCK_TRANSFER => {
+        command::STOCK_SET..=command::STOCK_TRANSFER | command::MOVE_SHARES => {
             let asked = Asked {
                 key: key(argument, r)?,
                 reason: r.text()?,
                 operator: r.maybe_text()?,
             };
-            let transfer = kind == command::STOCK_TRANSFER;
-            skip_lines(r, if transfer { 4 } else { 5 })?;
+            let is_narrow = matches!(kind, command::STOCK_TRANSFER | command::MOVE_SHARES);
+            skip_lines(r, if is_narrow { 4 } else { 5 })?;
             Said::Other(asked)
         }
         command::PUT_SETTINGS => {
             let key = key(argument, r)?;
-            r.skip_many(7)?;
+            r.skip_many(8)?;
             Said::Other(Asked::by(key))
         }
         command::NAME => {

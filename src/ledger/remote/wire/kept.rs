@@ -11,7 +11,7 @@ use super::record::{
     DATED, IS_LOW, IS_MARKED, IS_SHARE, IS_SPREAD, IS_STOPPED, IS_SUSPENDED, LENT,
 };
 use super::refusal;
-use super::result::{ACTED, CHANGED, MOVED, SETTLED};
+use super::result::{ACTED, CHANGED, MOVED, SETTLED, SHARED};
 use super::water;
 use crate::domain::command::CommandKey;
 use crate::domain::line::Move;
@@ -19,7 +19,7 @@ use crate::domain::stock::{Safety, Selling};
 use crate::domain::{
     self, ChannelIx, ChannelUse, NodeIx, Settings, Stock, Ttl, Units, UnixMillis, Uses, WhileLow,
 };
-use crate::ledger::event::{Acted, Body, Event, StockChanged, StockVerb, VerbKind};
+use crate::ledger::event::{Acted, Body, Event, SharesMoved, StockChanged, StockVerb, VerbKind};
 use crate::ledger::export::{BadItem, Held, Line};
 
 const RESERVATION: u8 = 1;
@@ -318,6 +318,7 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
     let kind = match &event.body {
         Body::Acted(acted) => put_acted(&mut w, acted),
         Body::StockChanged(changed) => put_changed(&mut w, changed),
+        Body::SharesMoved(moved) => put_shared(&mut w, moved),
         Body::SettingsPut {
             sku,
             before,
@@ -348,8 +349,6 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
         | Body::NodeNamed { .. }
         | Body::ChannelNamed { .. }
         | Body::PolicyPut { .. }
-        // The scripts know none yet.
-        | Body::SharesMoved(_)
         | Body::Reserved(_)
         | Body::InboundChanged(_)
         | Body::Expired { .. }
@@ -424,6 +423,20 @@ const fn step_of(step: Move) -> Option<(u64, NodeIx, Units)> {
         Move::Quarantine(node, units) => (8, node, units),
         Move::Repin(node) => (9, node, Units::ZERO),
     })
+}
+
+fn put_shared(w: &mut Writer, moved: &SharesMoved<'_>) -> u8 {
+    w.array(2);
+    w.int(SHARED);
+    w.array(5 * moved.items.len());
+    for item in &moved.items {
+        w.bytes(item.sku.as_bytes());
+        w.uint(u64::from(item.from.0));
+        w.uint(u64::from(item.to.0));
+        w.uint(item.units.get());
+        w.int(item.window.0);
+    }
+    ANSWER
 }
 
 fn put_changed(w: &mut Writer, changed: &StockChanged<'_>) -> u8 {

@@ -145,6 +145,7 @@ pub(super) fn pack(refusal: &Refusal) -> Result<Vec<u8>, Malformed> {
             | Refusal::ChangeFromStale { .. }
             | Refusal::NegativeStock { .. }
             | Refusal::TooMany { .. }
+            | Refusal::OverShare { .. }
     );
     let mut w = Writer::default();
     let is_put = put(&mut w, refusal).is_some();

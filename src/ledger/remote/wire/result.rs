@@ -12,7 +12,9 @@ use crate::domain::command::CommandKey;
 use crate::domain::decide::Grants;
 use crate::domain::line::Move;
 use crate::domain::{ChannelIx, NodeIx, Refusal, ReservationId, Units, UnixMillis};
-use crate::ledger::event::{Acted, ActedLine, Body, StockChanged, StockItem, StockVerb, VerbKind};
+use crate::ledger::event::{
+    Acted, ActedLine, Body, ShareMove, SharesMoved, StockChanged, StockItem, StockVerb, VerbKind,
+};
 
 /// One result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +62,7 @@ const ACTED_VALUES: usize = 4;
 pub(super) const CHANGED: i64 = 4;
 pub(super) const SETTLED: i64 = 5;
 pub(super) const REFUSED: i64 = 6;
+pub(super) const SHARED: i64 = 20;
 /// No script gives it: it stands in the signposts that an import makes.
 pub(super) const MOVED: i64 = 12;
 
@@ -99,7 +102,7 @@ impl<'a> Outcome<'a> {
         let list = List { values, reader };
         Ok(match tag {
             2 => Self::Part(list),
-            ACTED..=REFUSED => Self::Recorded(Packed { tag, list }),
+            ACTED..=REFUSED | SHARED => Self::Recorded(Packed { tag, list }),
             7 => Self::Unrecorded(list),
             8 => Self::Record(reader.bytes()?),
             9 => Self::Named(reader.narrow()?),
@@ -170,6 +173,7 @@ pub(super) fn body<'a>(
         ACTED => acted(asked.key, list, shown),
         CHANGED => changed(asked, &mut list.reader),
         SETTLED => settled(asked.key, &mut list.reader),
+        SHARED => shared(asked, &mut list.reader),
         _ => Ok(Body::Refused {
             key: asked.key,
             refusal: list.refusal()?,
@@ -274,6 +278,26 @@ fn changed<'a>(asked: Asked<'a>, r: &mut Reader<'a>) -> Result<Body<'a>, Malform
     Ok(Body::StockChanged(StockChanged {
         key: asked.key,
         verb,
+        reason: asked.reason,
+        operator: asked.operator,
+        items,
+    }))
+}
+
+fn shared<'a>(asked: Asked<'a>, r: &mut Reader<'a>) -> Result<Body<'a>, Malformed> {
+    let count = r.array()? / 5;
+    let items = (0..count).map(|_| {
+        Ok(ShareMove {
+            sku: r.text()?,
+            from: ChannelIx(r.narrow()?),
+            to: ChannelIx(r.narrow()?),
+            units: units(r)?,
+            window: UnixMillis(r.int()?),
+        })
+    });
+    let items = items.collect::<Result<Vec<_>, Malformed>>()?;
+    Ok(Body::SharesMoved(SharesMoved {
+        key: asked.key,
         reason: asked.reason,
         operator: asked.operator,
         items,
