@@ -2,83 +2,103 @@
 -- record keeps, time to live, channel and reference (empty: none), name of a channel that may have no
 -- index yet (else empty), number of lines; of each line the SKU's place, the pin and the units; then of
 -- each line, where any may be had later, the last day for it, 0 for none.
--- A line gets units, or where it is promised for a day a text of units and day.
-local tails, GRANT = {}, '<I5I2'
+local tails = {}
 local LATER = 2
 
--- Whether every line can be served whole to a channel; each is judged after those before it of the same SKU.
+-- Whether every line can be served whole of a channel's own share; each is judged after those before it of
+-- the same SKU.
 local function all_fit(channel, first, last)
   local taken, previous = 0, nil
   for i = first, last, 3 do
     local at, units = cmds[i], cmds[i + 2]
     if at ~= previous then taken, previous = 0, at end
     if units > UNITS_MAX then malformed('units') end
-    if room_of(at, stocks[at], cmds[i + 1], taken, channel, units) < units then return false end
+    local room, _, user = room_of(at, stocks[at], cmds[i + 1], taken, channel, units)
+    if room < units or user then return false end
     taken = taken + units
   end
   return true
 end
 
--- What each line gets: units and days, nil for all that it asks for and for no day, what is short of it,
--- nil for nothing, units in all, and whether any line waits for a later day.
+-- What each line gets, nil for all that it asks for; of which other channels' shares some are, by line, nil
+-- where none is; what is short, nil for nothing; how much they get in sum; and for which days, by line,
+-- nil where none has one, and whether any waits for a later one.
 local function grants_of(channel, first, last, bys)
   local is_dated = bys
   for i = first, last, 3 do is_dated = is_dated or stocks[cmds[i]][FLAGS] >= IS_DATED end
   if is_dated then return dated().grants_of(channel, first, last, bys) end
   if all_fit(channel, first, last) then return nil end
-  local grants, short, taken, previous, sum = {}, { REFUSED, INSUFFICIENT_STOCK }, 0, nil, 0
+  local grants, users, short, taken, previous, sum, spread = {}, nil, nil, 0, nil, 0, nil
   for i = first, last, 3 do
     local at, pin, units = cmds[i], cmds[i + 1], cmds[i + 2]
-    if at ~= previous then taken, previous = 0, at end
-    local room, limit = room_of(at, stocks[at], pin, taken, channel, units)
+    if at ~= previous then taken, previous, spread = 0, at, nil end
+    local room, limit, user = room_of(at, stocks[at], pin, taken, channel, units, spread)
     local granted = min(units, room)
-    if granted < units then add_short(short, at, pin, units, room, limit) end
+    if granted < units then
+      short = short or { REFUSED, INSUFFICIENT_STOCK }
+      add_short(short, at, pin, units, room, limit)
+    end
+    if user then
+      users, spread = users or {}, spread or { [channel] = taken }
+      users[#grants + 1] = user
+    end
+    if spread then spread[user or channel] = (spread[user or channel] or 0) + granted end
     taken, sum = taken + granted, sum + granted
     grants[#grants + 1] = granted
   end
-  return grants, nil, short, sum
+  return grants, users, short, sum
 end
 
--- Holds what was granted to a channel: everything where `grants` is nil.
-local function take(channel, first, last, grants, days)
+-- Holds what was granted to a channel: everything, of its own share and for no day, where they are nil.
+local function take(channel, first, last, grants, users, days)
   local line = 0
   for i = first, last, 3 do
     line = line + 1
     local at = cmds[i]
     local units = grants and grants[line] or cmds[i + 2]
-    hold(stocks[at], cmds[i + 1], units, channel, days and days[line])
+    hold(stocks[at], cmds[i + 1], units, users and users[line] or channel, days and days[line])
     if not changed[at] then touch_stock(at) end
     watch(at)
     if units > 0 then open_lines = open_lines + 1 end
   end
 end
 
--- Line states of a record, and the days of the lines where any has one.
-local function add_states(parts, pins, grants, days)
-  for i = 1, #grants do
-    parts[#parts + 1] = pack_integers(STATE, pins(i), grants[i], 0, 0, 0, 0, 0)
-  end
-  for i = 1, days and #grants or 0 do parts[#parts + 1] = pack_integers('<I2', days[i] or 0) end
-  return concat(parts)
+-- The number of line states of a record, with what follows them.
+local function counted(count, users, days)
+  return count + (users and LENT or 0) + (days and DATED or 0)
 end
 
--- What follows in the record: the three moments, and line states where not all was granted, or for days.
-local function tail_of(ttl, first, last, grants, days)
+-- Appends line states to a record; their days, and which other channels' shares they are of.
+local function add_states(parts, pin_of, grants, users, days)
+  for n = 1, #grants do
+    parts[#parts + 1] = pack_integers(STATE, pin_of(n), grants[n], 0, 0, 0, 0, 0)
+  end
+  for n = 1, days and #grants or 0 do parts[#parts + 1] = pack_integers('<I2', days[n] or 0) end
+  for n = 1, users and #grants or 0 do
+    parts[#parts + 1] = pack_integers('<I2', users[n] and users[n] + 1 or 0)
+  end
+end
+
+-- What follows in the record: the three moments, and line states where not all was granted of the own
+-- share and for no day.
+local function tail_of(ttl, first, last, grants, users, days)
   local tail = tails[ttl]
   if not tail then
     tail = pack_integers(MOMENTS, now, now, now + ttl, 0)
     tails[ttl] = tail
   end
   if not grants then return tail end
-  local parts = { pack_integers(MOMENTS, now, now, now + ttl, days and #grants + DATED or #grants) }
-  return add_states(parts, function(i) return cmds[first + i * 3 - 2] end, grants, days)
+  local parts = { pack_integers(MOMENTS, now, now, now + ttl, counted(#grants, users, days)) }
+  add_states(parts, function(n) return cmds[first + n * 3 - 2] end, grants, users, days)
+  return concat(parts)
 end
 
--- What a caller is told that each line got, behind what is in the result.
-local function add_grants(result, grants, days)
-  for i = 1, grants and #grants or 0 do
-    local day = days and days[i]
-    result[#result + 1] = day and pack_integers(GRANT, grants[i], day) or grants[i]
+-- Appends what lines got to a result.
+local function add_grants(result, grants, users, days)
+  for i = 1, #grants do
+    local user, day, got = users and users[i], days and days[i], grants[i]
+    if user or day then got = pack_integers(GRANT, got, day or 0, user and user + 1 or 0) end
+    result[#result + 1] = got
   end
   return result
 end
@@ -111,23 +131,36 @@ local function reserve(at)
     if not stock_of(cmds[i]) then return past, { UNRECORDED, UNKNOWN_SKU, skus[cmds[i]] } end
   end
   local channel = name == '' and channel_of(made) or channel_named(name)
-  local grants, days, short, sum, waits = grants_of(channel, first, last, bys)
-  if short and (backlog or flags == 0 or sum == 0) then return past, short_of(slot, made, short) end
-  if backlog and waits then return past, DEFERRED end
-  if not short and not days then grants = nil end
+  local grants, users, short, sum, days, waits = grants_of(channel, first, last, bys)
+  if backlog and (short or users or waits) then return past, DEFERRED end
+  if short and (flags == 0 or sum == 0) then return past, short_of(slot, made, short) end
+  if not (short or users or days) then grants = nil end
   local result = { PART }
   if name ~= '' then
     result, made, reference = with_index(name, made, reference)
     if not result then return past, FULL end
   end
-  take(channel_of(made), first, last, grants, days)
+  take(channel_of(made), first, last, grants, users, days)
   seq = seq + 1
   put_record(slot, pack_integers(KIND_AND_SEQ, RESERVATION, seq)
-    .. made .. tail_of(ttl, first, last, grants, days))
+    .. made .. tail_of(ttl, first, last, grants, users, days))
   due_at(now + ttl, ids[slot])
   if reference ~= '' then new_refs[reference] = ids[slot] end
   if not grants and name == '' then return past, GRANTED end
-  return past, add_grants(result, grants, days)
+  return past, add_grants(result, grants or {}, users, days)
+end
+
+-- A reservation of one line that is of the share of another channel.
+local function lent_one(slot, made, place, stock, pin, units, ttl, user)
+  if backlog then return DEFERRED end
+  hold(stock, pin, units, user)
+  touch_stock(place)
+  open_lines, seq = open_lines + 1, seq + 1
+  put_record(slot, pack_integers(KIND_AND_SEQ, RESERVATION, seq) .. made .. skus[place]
+    .. pack_integers(MOMENTS, now, now, now + ttl, 1 + LENT)
+    .. pack_integers(STATE, pin, units, 0, 0, 0, 0, 0) .. pack_integers('<I2', user + 1))
+  if stock[FLAGS] >= IS_MARKED then settle_low(place) end
+  return add_grants({ PART }, { units }, { user })
 end
 
 -- The usual ones, in a run of their own: one line, all or nothing, no reference. Their number, the
@@ -147,12 +180,18 @@ local function reserve_ones(at)
     elseif not stock then
       other = { UNRECORDED, UNKNOWN_SKU, skus[place] }
     else
-      local room, limit = room_of(place, stock, pin, 0, channel, units)
+      local room, limit, user = room_of(place, stock, pin, 0, channel, units)
       if room < units then
         local short = { REFUSED, INSUFFICIENT_STOCK }
         if has_supply(stock) then limit = dated().why(place, pin, channel, units) end
         add_short(short, place, pin, units, room, limit)
         other = short_of(slot, made, short)
+      elseif user then
+        other = lent_one(slot, made, place, stock, pin, units, ttl, user)
+        if other ~= DEFERRED then
+          due_count = due_count + 1
+          due[due_count] = ids[slot]
+        end
       end
     end
     if other then

@@ -1,18 +1,22 @@
 -- What a line may have of dated supply, and when: the same as in src/domain/decide/reserve.rs and
 -- src/domain/calendar/room.rs.
 
--- Room for a channel on a day (nil: now) in the stock at a place, or a draft of it, after `taken` units
--- went to lines before it. What the policy binds is found last.
-function calendars.room_on(at, stock, day, pin, channel, taken)
+-- As `room_of`, of what is there on a day (nil: now) of the stock at a place, or of a draft of it. What the
+-- policy binds is found last.
+function calendars.room_on(at, stock, day, pin, channel, taken, units, spread)
   if is_suspended(stock) then return 0, BY_SELLING end
-  local line = calendars.timeline(stock)
+  local line, user = calendars.timeline(stock), nil
   local room, limit = calendars.room(line, day, pin)
   if policy then
-    local rest, by =
-      policy.room(at, stock, channel, calendars.room(line, day, 0), taken, line.supply[moment_of(line, day)])
+    local free, supply = calendars.room(line, day, 0), line.supply[moment_of(line, day)]
+    local rest, by = policy.room(at, stock, channel, free, taken, spread, supply)
+    if policy.fallbacks and rest and rest < units then
+      rest, user =
+        policy.lent(at, stock, channel, free, taken, spread, supply, min(units, room), rest)
+    end
     if rest and rest < room then room, limit = rest, by end
   end
-  return room, limit
+  return room, limit, user
 end
 
 -- A limit with all that a caller is told of it: how a cap or a protection stands, and the next day on
@@ -26,39 +30,43 @@ local function told(limit, next, is_explained)
   return next and bound .. pack_integers('<I2', next) or bound
 end
 
--- Of a SKU that has no other supply than its stock.
-local function of_stock(at, stock, pin, taken, channel, units, by)
-  local room, limit = room_of(at, stock, pin, taken, channel, units)
+-- Of a SKU that has no other supply than its stock: room, day, limit, and whose share it is of where that is
+-- another's. By: the last day, 0 for none.
+local function of_stock(at, stock, pin, taken, channel, units, by, spread)
+  local room, limit, user = room_of(at, stock, pin, taken, channel, units, spread)
   if by > 0 and by < today then return 0, nil, told(limit, units <= room and today or nil, false) end
   if room < units then limit = told(limit, nil, true) end
-  return room, by > 0 and today or nil, limit
+  return room, by > 0 and today or nil, limit, user
 end
 
 -- The first day with all that is asked for; else that with the most.
-local function earliest(at, stock, pin, taken, channel, units, by)
-  local days, room, day, limit = calendars.days(calendars.timeline(stock)), nil, nil, BY_STOCK
+local function earliest(at, stock, pin, taken, channel, units, by, spread)
+  local days, room, day, limit, user = calendars.days(calendars.timeline(stock)), nil, nil, BY_STOCK, nil
+  local function room_on(other)
+    return calendars.room_on(at, stock, other, pin, channel, taken, units, spread)
+  end
   local function try(other)
-    local there, why = calendars.room_on(at, stock, other, pin, channel, taken)
-    if not room or there > room then room, day, limit = there, other, why end
+    local there, why, whose = room_on(other)
+    if not room or there > room then room, day, limit, user = there, other, why, whose end
     return there >= units
   end
   local last = 0
   if by == 0 then
-    if try(nil) then return room end
+    if try(nil) then return room, nil, nil, user end
   else
     while days[last + 1] and days[last + 1] <= by do
       last = last + 1
-      if try(days[last]) then return room, day end
+      if try(days[last]) then return room, day, nil, user end
     end
   end
   local next
   for i = last + 1, #days do
-    if calendars.room_on(at, stock, days[i], pin, channel, taken) >= units then next = days[i] break end
+    if room_on(days[i]) >= units then next = days[i] break end
   end
   if not room then return 0, nil, told(limit, next, false) end
   -- Once more, for what binds it.
-  calendars.room_on(at, stock, day, pin, channel, taken)
-  return room, day, told(limit, next, true)
+  room_on(day)
+  return room, day, told(limit, next, true), user
 end
 
 -- Why a line without a day gets less than it asks for of a SKU of which something is announced.
@@ -67,20 +75,20 @@ function calendars.why(at, pin, channel, units)
   return limit
 end
 
--- What each line of a command gets; the day of each, nil where none has one; what is short, nil for
--- nothing; units in all, and whether any waits for a later day. `bys` is the place before that of the
--- first line's day; nil where no line has one.
+-- As `grants_of` of reserving. `bys` is the place before that of the first line's day; nil where no line has
+-- one.
 function calendars.grants_of(channel, first, last, bys)
-  local grants, days, short, sum, waits = {}, nil, nil, 0, false
-  local taken, draft, previous = 0, nil, nil
+  local grants, users, short, sum, days, waits = {}, nil, nil, 0, nil, false
+  local taken, spread, draft, previous = 0, nil, nil, nil
   for i = first, last, 3 do
     local at, pin, units, n = cmds[i], cmds[i + 1], cmds[i + 2], #grants + 1
-    if at ~= previous then taken, draft, previous = 0, nil, at end
+    if at ~= previous then taken, spread, draft, previous = 0, nil, nil, at end
     if units > UNITS_MAX then malformed('units') end
     local is_announced, offer = has_supply(stocks[at]), of_stock
     if is_announced then offer = earliest end
-    local room, day, limit =
-      offer(at, draft or stocks[at], pin, taken, channel, units, bys and cmds[bys + n] or 0)
+    local by = bys and cmds[bys + n] or 0
+    local room, day, limit, user =
+      offer(at, draft or stocks[at], pin, taken, channel, units, by, spread)
     local granted = min(units, room)
     if granted < units then
       short = short or { REFUSED, INSUFFICIENT_STOCK }
@@ -90,6 +98,11 @@ function calendars.grants_of(channel, first, last, bys)
       days = days or {}
       days[n], waits = day, waits or day > today
     end
+    if user then
+      users, spread = users or {}, spread or { [channel] = taken }
+      users[n] = user
+    end
+    if spread then spread[user or channel] = (spread[user or channel] or 0) + granted end
     grants[n], taken, sum = granted, taken + granted, sum + granted
     if is_announced and i + 3 <= last and cmds[i + 3] == at then
       -- The next line is judged after this one.
@@ -98,5 +111,5 @@ function calendars.grants_of(channel, first, last, bys)
       owe(draft, pin, granted, day)
     end
   end
-  return grants, days, short, sum, waits
+  return grants, users, short, sum, days, waits
 end

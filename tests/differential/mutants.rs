@@ -7,11 +7,11 @@ use crate::support::history::Maker;
 use holdfast::ledger::remote::script::BATCH;
 
 /// What is wrong, the text that is right, and what stands there instead.
-const FAULTS: [(&str, &str, &str); 26] = [
+const FAULTS: [(&str, &str, &str); 30] = [
     (
         "one unit too many is promised",
-        "cmds[i + 1], taken, channel, units) < units then return false",
-        "cmds[i + 1], taken, channel, units) + 1 < units then return false",
+        "if room < units or user then return false end",
+        "if room + 1 < units or user then return false end",
     ),
     (
         "what is kept is not left where there seems to be plenty",
@@ -47,6 +47,26 @@ const FAULTS: [(&str, &str, &str); 26] = [
         "lines before are not counted",
         "taken = taken + units\n",
         "taken = taken\n",
+    ),
+    (
+        "what is lent counts for who asked",
+        "units, users and users[line] or channel, days",
+        "units, channel, days",
+    ),
+    (
+        "the share of the first fallback is not the first",
+        "if most >= wanted then break end",
+        "",
+    ),
+    (
+        "what lines before took of other shares is not counted there",
+        "if spread then spread[user or channel]",
+        "if false then spread[user or channel]",
+    ),
+    (
+        "what is lent goes back to who asked",
+        "local user = line.user or booking.channel",
+        "local user = booking.channel",
     ),
     (
         "pins are ignored",

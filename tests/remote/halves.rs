@@ -115,7 +115,11 @@ impl<'s> Scene<'s> {
 
     /// Executes a command on the first instance up to a step, and stops it.
     fn cut_off(&self, key: &str, script: &Script, target: u128, steps: usize) -> bool {
-        let command = script.command(target);
+        self.cut_off_at(key, script.command(target), steps)
+    }
+
+    /// The same of any command.
+    fn cut_off_at(&self, key: &str, command: Command<'_>, steps: usize) -> bool {
         let key = self.first.0.key(key, &command);
         let keyed = Keyed { key, command };
         let done = cut(self.first.0.execute(&keyed), steps);
@@ -199,6 +203,70 @@ fn a_reservation_left_half_way_is_made_whole_by_its_key() {
         let found = scene.find(made.id.0);
         assert_eq!(found.as_ref(), Some(made));
         scene.agrees(found.as_ref());
+        done
+    });
+}
+
+/// Announces as much of every SKU as there is.
+fn announce(day: Day) -> Command<'static> {
+    let item = |sku| PutInbound {
+        sku: Sku::new(sku).unwrap(),
+        id: "po",
+        kind: InboundKind::InTransit,
+        node: NodeIx::MAIN,
+        due: day,
+        quantity: Units::new(ON_HAND).unwrap(),
+    };
+    Command::Inbound(InboundCommand::Put(SKUS.map(item).to_vec()))
+}
+
+/// More of every SKU than there is, by that day.
+fn promise(day: Day) -> Command<'static> {
+    let line = |sku| LineRequest {
+        sku: Sku::new(sku).unwrap(),
+        node: None,
+        quantity: Units::new(ON_HAND + 1).unwrap(),
+        by: Some(day),
+    };
+    Command::Reserve(Reserve {
+        channel: Channel {
+            name: CHANNEL_NAMES[0],
+            index: Some(ChannelIx(0)),
+        },
+        reference: None,
+        ttl: HoldTtl::Asked(Ttl::from_millis(TTL).unwrap()),
+        allow_partial: false,
+        lines: Lines::try_new(SKUS.map(line)).unwrap(),
+    })
+}
+
+fn execute(instance: &Instance, key: &str, command: Command<'_>) -> Answer {
+    let key = instance.0.key(key, &command);
+    wait_for(instance.0.execute(&Keyed { key, command })).unwrap()
+}
+
+#[test]
+fn announcements_and_promises_left_half_way_are_made_whole_by_their_keys() {
+    let day = Day::of(UnixMillis(START)).later(3);
+    at_every_step(|scene, steps| {
+        let done = scene.cut_off_at("a", announce(day), steps);
+        let announced = execute(&scene.other, "a", announce(day));
+        let Ok(Outcome::Inbound(results)) = announced.verdict else {
+            panic!("{announced:?}");
+        };
+        assert_eq!(results.len(), SKUS.len());
+        scene.other.recounts_clean();
+        done
+    });
+    at_every_step(|scene, steps| {
+        execute(&scene.first, "a", announce(day));
+        let done = scene.cut_off_at("k", promise(day), steps);
+        let answer = execute(&scene.other, "k", promise(day));
+        let made = reservation(&answer);
+        assert_eq!(made.state(), LineState::Held);
+        assert!(made.lines.iter().all(|line| line.line.day == Some(day)));
+        assert_eq!(scene.find(made.id.0).as_ref(), Some(made));
+        scene.other.recounts_clean();
         done
     });
 }

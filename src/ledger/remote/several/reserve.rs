@@ -10,7 +10,7 @@ use super::super::{RemoteLedger, senseless};
 use super::leftovers::Leftover;
 use super::{ATTEMPTS, all_of};
 use crate::domain::command::{Command, CommandKey, Keyed, Reserve};
-use crate::domain::decide::Grant;
+use crate::domain::decide::{Grant, Grants};
 use crate::domain::verdict::Shortage;
 use crate::domain::{ChannelIx, Line, Refusal, UnixMillis};
 use crate::ledger::{Answer, LedgerError};
@@ -199,7 +199,7 @@ impl RemoteLedger {
                     day: line.day,
                     charged_to: line.charged_to,
                 };
-                let grants: Vec<Grant> = here.map(|(_, (_, _, line))| grant(line)).collect();
+                let grants: Grants = here.map(|(_, (_, _, line))| grant(line)).collect();
                 placed.add(share, found.deadline, &grants);
                 Ok(None)
             }

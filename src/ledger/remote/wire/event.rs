@@ -10,7 +10,7 @@ use super::command;
 use super::inbound;
 use super::pack::Reader;
 use super::record::Made;
-use super::reply::{BatchReply, Header, reserved_as_packed};
+use super::reply::{BatchReply, Header, put_grants, reserved_as_packed};
 use super::result::{Asked, List, Outcome, Shown, body};
 use crate::domain::command::CommandKey;
 use crate::domain::{ChannelIx, NodeIx, Ttl, UnixMillis};
@@ -206,9 +206,7 @@ fn placed<'a>(
         let number = line.next().unwrap_or_default();
         placing.elsewhere.get(number) != Some(&true)
     });
-    for (line, grant) in reserved.lines.iter_mut().zip(grants.grants()?) {
-        (line.held, line.day) = (grant.units, grant.day);
-    }
+    put_grants(&mut reserved.lines, &grants.grants()?);
     Ok(reserved)
 }
 

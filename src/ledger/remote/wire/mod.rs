@@ -9,6 +9,7 @@ mod calendar;
 pub mod command;
 pub mod event;
 pub mod export;
+mod grant;
 pub mod import;
 mod inbound;
 mod kept;

@@ -3,14 +3,14 @@
 use smallvec::SmallVec;
 
 use super::Malformed;
-use super::calendar;
+use super::grant;
 use super::inbound;
 use super::node_safety;
-use super::pack::{Reader, Value, Writer};
-use super::record::{Booking, Integers, Kept, Record, settings};
+use super::pack::{Reader, Value};
+use super::record::{Booking, Kept, Record, settings};
 use super::refusal::{self, units};
 use crate::domain::command::CommandKey;
-use crate::domain::decide::{Grant, Grants};
+use crate::domain::decide::Grants;
 use crate::domain::line::Move;
 use crate::domain::{ChannelIx, NodeIx, Refusal, ReservationId, Units, UnixMillis};
 use crate::ledger::event::{
@@ -129,38 +129,12 @@ impl List<'_> {
         refusal::take(&mut self.reader, self.values)
     }
 
-    /// What each line got: its units; of one with a day, both in a text.
+    /// What each line got.
     pub(super) fn grants(mut self) -> Result<Grants, Malformed> {
-        (0..self.values).map(|_| grant(&mut self.reader)).collect()
+        (0..self.values)
+            .map(|_| grant::take(&mut self.reader))
+            .collect()
     }
-}
-
-fn grant(r: &mut Reader<'_>) -> Result<Grant, Malformed> {
-    let (units, day) = match r.value()? {
-        Value::Int(units) => (u64::try_from(units).or(Err(Malformed))?, None),
-        Value::Bytes(bytes) => {
-            let mut from = Integers(bytes);
-            (from.next::<5>()?, Some(calendar::day(from.index()?)?))
-        }
-        Value::Flag(_) | Value::Array(_) | Value::Ext(..) => return Err(Malformed),
-    };
-    let units = Units::new(units).ok_or(Malformed)?;
-    Ok(Grant {
-        units,
-        day,
-        charged_to: None,
-    })
-}
-
-/// What [`grant`] reads.
-pub(super) fn put_grant(w: &mut Writer, grant: Grant) {
-    let Some(day) = grant.day else {
-        return w.uint(grant.units.get());
-    };
-    let mut text = Vec::with_capacity(7);
-    text.extend(grant.units.get().to_le_bytes().iter().take(5));
-    text.extend(day.get().to_le_bytes());
-    w.bytes(&text);
 }
 
 /// What the command said that a result does not repeat.

@@ -6,11 +6,12 @@ use super::command::{
     ACT_WHOLE, BUMP, ENTIRE, FOLLOW, PLACE, QUOTE, QUOTE_LATER, READ_TIES, REFUSE, TIE, UNDO,
     is_later, made, pin, put_bys, put_flags, put_key, put_lines, verb,
 };
+use super::grant;
 use super::pack::{EXT_ID, EXT_TARGET, Writer};
 use super::record::{Booking, Kept, Record};
 use super::refusal;
 use super::reply::BatchReply;
-use super::result::{Outcome, put_grant};
+use super::result::Outcome;
 use crate::domain::command::{Act, CommandKey, LineRequest, Reserve};
 use crate::domain::decide::{Grant, Grants};
 use crate::domain::{ChannelIx, Line, Refusal, Units, UnixMillis};
@@ -72,16 +73,16 @@ pub fn encode_quote(channel: ChannelIx, share: &Share<'_>) -> Vec<u8> {
     w.0
 }
 
-/// All parts are placed; this is what lines elsewhere got.
+/// All parts are placed; these lines elsewhere got this.
 pub fn encode_entire(id: u128, deadline: UnixMillis, elsewhere: &[(usize, Grant)]) -> Vec<u8> {
     let mut w = Writer::default();
     w.uint(ENTIRE);
     w.id(EXT_TARGET, id);
     w.int(deadline.0);
     w.count(elsewhere.len());
-    for (line, grant) in elsewhere {
+    for (line, got) in elsewhere {
         w.count(line + 1);
-        put_grant(&mut w, *grant);
+        grant::put(&mut w, got);
     }
     w.0
 }
@@ -217,7 +218,7 @@ pub fn encode_ties(older_ms: u64) -> Vec<u8> {
 /// What a step was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step<'a> {
-    /// What the lines of the share got.
+    /// The lines of the share got this.
     Placed(Grants),
     /// What the id stands for; empty for nothing.
     Record(&'a [u8]),
