@@ -193,6 +193,9 @@ pub struct ReservationLine {
     /// The day by which they are promised; `None`: of what was on hand.
     #[serde(default)]
     pub promise_date: Option<Text>,
+    /// The channel of whose share they are; `None`: the reservation's own.
+    #[serde(default)]
+    pub charged_to: Option<Text>,
 }
 
 /// One item of a stock command afterwards.

@@ -7,10 +7,28 @@ local function share_of(units, points)
   return min((units - rest) / 10000 * points + math.ceil(rest * points / 10000), UNITS_MAX)
 end
 
+-- Units that nodes keep back of what they have, in sum, or that one node does. KEPT is the number of
+-- nodes, and of each in order its number, 1 where its safety stock is a share in basis points, and that.
+local function kept_of(stock, one)
+  if not stock[SETTINGS] then unfold(stock) end
+  local kept, sum = stock[KEPT], 0
+  for at = 3, #kept, KEPT_BYTES do
+    local node, is_share, units = unpack_integers('<I2BI5', kept, at)
+    if not one or node == one then
+      local on_hand = node_of(stock, node)
+      if is_share == 1 then units = share_of(on_hand, units) end
+      sum = sum + min(units, on_hand)
+    end
+  end
+  return min(sum, UNITS_MAX)
+end
+
 -- Units kept back.
 local function safety_of(stock)
-  if has_bit(stock[FLAGS], IS_SHARE) then return share_of(stock[ON_HAND], stock[SAFETY]) end
-  return stock[SAFETY]
+  local flags, safety = stock[FLAGS], stock[SAFETY]
+  if has_bit(flags, IS_SHARE) then safety = share_of(stock[ON_HAND], safety) end
+  if has_bit(flags, IS_SPREAD) then safety = max(safety, kept_of(stock)) end
+  return safety
 end
 
 local function available_of(stock)
@@ -24,7 +42,7 @@ local function room_of(at, stock, pin, taken, channel, units)
   local flags = stock[FLAGS]
   if flags >= IS_SUSPENDED then return 0, BY_SELLING end
   local room, limit = max(stock[ON_HAND] - stock[HELD] - stock[COMMITTED] - taken, 0), BY_STOCK
-  if stock[SAFETY] > 0 then
+  if stock[SAFETY] > 0 or flags > IS_SHARE then
     local above = max(room - safety_of(stock), 0)
     if above < room then room, limit = above, BY_SAFETY end
   end
@@ -35,6 +53,10 @@ local function room_of(at, stock, pin, taken, channel, units)
   if pin > 0 then
     local free = unpinned(stock, pin - 1)
     if free < room then room, limit = free, BY_NODE end
+    if has_bit(flags, IS_SPREAD) then
+      local above = max(free - kept_of(stock, pin - 1), 0)
+      if above < room then room, limit = above, BY_SAFETY end
+    end
   end
   return room, limit
 end

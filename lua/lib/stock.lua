@@ -6,6 +6,7 @@ local stocks, changed, changed_order = {}, {}, {}
 -- need no others: to them a stock is light, with all that follows as one text in the place of USES.
 local LIGHT_FORMAT, LIGHT_BYTES = '<I6I5I5I5BI5I2I5', 34
 local REST_FORMAT, REST_OF_MARKED, NODE_FORMAT, NODE_BYTES = '<I5I4', '<I5c11I4', 'I2I5I5I5I4', 21
+local MARK_BYTES, KEPT_BYTES = 11, 8
 local light_formats = {}
 
 -- The format of a light stock whose rest has so many bytes.
@@ -18,12 +19,26 @@ local function light_format(bytes)
   return found
 end
 
+-- The fields before the nodes of a stock where nodes keep units back; where the nodes begin in `rest`.
+local function unfold_kept(stock, rest, from)
+  stock[APART], from = unpack_integers('<I5', rest, from)
+  if has_bit(stock[FLAGS], IS_MARKED) then
+    stock[LOW], from = sub(rest, from, from + MARK_BYTES - 1), from + MARK_BYTES
+  end
+  local bytes = 2 + KEPT_BYTES * unpack_integers('<I2', rest, from)
+  stock[KEPT] = sub(rest, from, from + bytes - 1)
+  stock[SETTINGS], from = unpack_integers('<I4', rest, from + bytes)
+  return from
+end
+
 -- Brings the rest of a light stock into its places.
 local function unfold(stock)
   local rest = stock[USES]
   local from = uses_bytes(rest) + 1
-  stock[USES], stock[LOW] = sub(rest, 1, from - 1), ''
-  if has_bit(stock[FLAGS], IS_MARKED) then
+  stock[USES], stock[LOW], stock[KEPT] = sub(rest, 1, from - 1), '', ''
+  if has_bit(stock[FLAGS], IS_SPREAD) then
+    from = unfold_kept(stock, rest, from)
+  elseif has_bit(stock[FLAGS], IS_MARKED) then
     stock[APART], stock[LOW], stock[SETTINGS], from = unpack_integers(REST_OF_MARKED, rest, from)
   else
     stock[APART], stock[SETTINGS], from = unpack_integers(REST_FORMAT, rest, from)
@@ -38,7 +53,7 @@ end
 local function encode_stock(stock)
   if stock.charged then settle_uses(stock) end
   if not stock[SETTINGS] then return pack_integers(LIGHT_FORMAT .. 'c0', unpack(stock, 1, USES)) end
-  local parts = { pack_integers(LIGHT_FORMAT .. 'c0I5c0I4', unpack(stock, 1, SETTINGS)) }
+  local parts = { pack_integers(LIGHT_FORMAT .. 'c0I5c0c0I4', unpack(stock, 1, SETTINGS)) }
   for at = SETTINGS + 1, #stock, N_FIELDS do
     parts[#parts + 1] = pack_integers('<' .. NODE_FORMAT, unpack(stock, at, at + N_FIELDS - 1))
   end
@@ -71,7 +86,7 @@ local function touch_stock(at)
 end
 
 local function empty_stock()
-  return { 0, 0, 0, 0, 0, 0, 0, 0, NO_USES, 0, '', 0 }
+  return { 0, 0, 0, 0, 0, 0, 0, 0, NO_USES, 0, '', '', 0 }
 end
 
 local function copy(stock)

@@ -162,7 +162,7 @@ impl<'a> Lines<'a> {
 }
 
 /// Who sells. A command is known by the name; what is stored is the index, which a name gets with
-/// its first reservation, so that refused requests with made-up names leave nothing behind.
+/// its first reservation or with a policy, so that refused requests with made-up names leave nothing behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Channel<'a> {
     /// The name.
@@ -387,6 +387,8 @@ pub struct PutSettings<'a> {
     pub sku: Sku<'a>,
     /// Units to keep back.
     pub safety: Option<super::stock::Safety>,
+    /// Units to keep back at single nodes, in place of all that were.
+    pub node_safety: Option<&'a super::stock::NodeSafety>,
     /// On sale, or suspended.
     pub selling: Option<super::stock::Selling>,
     /// When it is low, and what then; `Some(None)` clears the mark.

@@ -1,11 +1,10 @@
 //! The answer that an event stands for. One function serves the first answer, every repetition of
 //! it, and recovery, so they cannot differ.
 
-use crate::domain::line::Move;
 use crate::domain::verdict::{
     InboundResult, MovedShare, Outcome, Reservation, ReservationLine, StockResult, Verdict,
 };
-use crate::domain::{Day, Line, NodeIx, Sku, Units, UnixMillis};
+use crate::domain::{Sku, UnixMillis};
 use crate::ledger::event::{
     Acted, Body, InboundChanged, InboundItem, Reserved, ShareMove, SharesMoved, StockChanged,
     StockVerb,
@@ -59,18 +58,6 @@ fn shares(moved: &SharesMoved<'_>) -> Vec<MovedShare> {
     items.map(share).collect()
 }
 
-/// A line with these units held and nothing else.
-pub(super) fn held_line(pin: Option<NodeIx>, day: Option<Day>, held: Units) -> Line {
-    let mut line = Line {
-        day,
-        ..Line::pinned(pin)
-    };
-    // A new line takes any quantity: there is nothing to overflow.
-    let taken = line.apply(Move::Hold(held));
-    debug_assert_eq!(taken, Ok(()));
-    line
-}
-
 fn made(at: UnixMillis, reserved: &Reserved<'_>) -> Reservation {
     let ttl = i64::from(reserved.ttl_ms);
     Reservation {
@@ -85,7 +72,7 @@ fn made(at: UnixMillis, reserved: &Reserved<'_>) -> Reservation {
             .map(|line| ReservationLine {
                 sku: line.sku.into(),
                 requested: line.requested,
-                line: held_line(line.pin, line.day, line.held),
+                line: line.made(),
             })
             .collect(),
     }

@@ -158,7 +158,7 @@ impl StockView {
             low: stock.is_low(),
             suspended: stock.is_suspended(),
             version: stock.version(),
-            settings: stock.settings(),
+            settings: stock.settings().clone(),
             nodes: SmallVec::from_slice(stock.nodes()),
             inbound: stock.calendar().inbound().to_vec(),
         }
@@ -222,11 +222,10 @@ pub struct Share {
 impl Share {
     /// Of this stock, of what is on hand on that day.
     pub fn of(stock: &Stock, claim: Claim<'_>, today: Day) -> Self {
-        let supply = match stock.timeline(today) {
-            Some(timeline) => timeline.supplied(None),
-            None => stock.supply(Units::ZERO),
-        };
-        Self::at(claim, &claim.standing(supply, stock.uses()))
+        Self::at(
+            claim,
+            &claim.standing(stock.supply_now(today), stock.uses()),
+        )
     }
 
     fn at(claim: Claim<'_>, standing: &Standing) -> Self {

@@ -85,7 +85,12 @@ fn tree(rng: &mut Rng) -> Vec<Entry> {
             .then(|| channels[rng.index(channels.len())].name.clone());
         let rank = { rng.percent(50) }.then(|| u16::try_from(rng.between(1, 3)).unwrap());
         let name = name.to_owned();
-        channels.push(Entry { name, parent, rank });
+        channels.push(Entry {
+            name,
+            parent,
+            rank,
+            fallback: None,
+        });
     }
     channels
 }

@@ -371,3 +371,36 @@ fn a_policy_may_be_long() {
     client.write(head.as_bytes());
     client.receive().problem(413, "body_too_large");
 }
+
+#[test]
+fn what_is_left_of_shares_is_shared_out_anew() {
+    let server = Running::start();
+    server.stock("a", 1_000);
+    let mut client = server.client();
+    let path = "/v1/skus/a/rebalance";
+    let none = client.get(path).expect(200);
+    assert_eq!((&none["version"], &none["items"]), (&json!(0), &json!([])));
+    put(&mut client, "", None, &policy(60, 300)).expect(200);
+    hold(&mut client, "1", "live", 450).expect(201);
+    hold(&mut client, "2", "shop", 150).expect(201);
+    // 150 of 600 and 150 of 300 are left, used were three and one.
+    let found = client.get(path);
+    let items = json!([{"sku": "a", "from": "shop", "to": "live", "units": 75}]);
+    assert_eq!(found.expect(200)["items"], items);
+    let typed: holdfast::http::policy_answers::Rebalance =
+        serde_json::from_slice(&found.body).unwrap();
+    assert_eq!((typed.sku.as_str(), typed.version), ("a", 1));
+    let even = client.get("/v1/skus/a/rebalance?by=even").expect(200);
+    assert_eq!(even["items"], json!([]));
+    let body = json!({"items": items}).to_string();
+    client.post("/v1/shares/moves", "m", &body).expect(200);
+    assert_eq!(client.get(path).expect(200)["items"], json!([]));
+    hold(&mut client, "3", "live", 225).expect(201);
+
+    let wrong = client.get("/v1/skus/a/rebalance?by=luck");
+    let wrong = wrong.problem(400, "invalid_parameter");
+    assert_eq!(wrong["detail"], "Parameter by must be use or even.");
+    client
+        .get("/v1/skus/b/rebalance")
+        .problem(404, "unknown_sku");
+}

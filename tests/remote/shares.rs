@@ -26,6 +26,7 @@ fn capped(most: u64) -> Document {
         name: (*name).to_owned(),
         parent: None,
         rank: None,
+        fallback: None,
     };
     let rule = Rule {
         id: "all".to_owned(),

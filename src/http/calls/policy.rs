@@ -116,6 +116,20 @@ pub(super) const CALLS: &[Call] = &[
         ..get("/v1/skus/{sku}/policy", "get_sku_policy", "policy")
     },
     Call {
+        summary: "Moves that share out anew what the channels of a SKU have left; makes none.",
+        parameters: &[
+            SKU,
+            (
+                "by",
+                Place::Query,
+                "use (when left out): who sells more gets more; even: to each the same.",
+            ),
+        ],
+        answer: Answer::Json("200", "Rebalance"),
+        own: &[&catalog::UNKNOWN_SKU, &catalog::INVALID_PARAMETER],
+        ..get("/v1/skus/{sku}/rebalance", "rebalance", "policy")
+    },
+    Call {
         summary: "The campaigns of the policy in force, with where they stand.",
         answer: Answer::Json("200", "Campaigns"),
         ..get("/v1/campaigns", "get_campaigns", "policy")

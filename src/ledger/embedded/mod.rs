@@ -213,7 +213,7 @@ impl EmbeddedLedger {
                 continue;
             };
             let (sku, units) = (owner.sku(), expiry.units);
-            let (id, line) = (entry.reservation(), entry.number);
+            let (id, line) = (entry.reservation(), entry.number());
             scratch.push(
                 now,
                 &Body::Expired {

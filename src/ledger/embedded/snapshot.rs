@@ -152,7 +152,7 @@ fn put_stock(w: &mut Writer<'_>, watermark: u64, shard: &StockShard) {
     w.count(shard.lines.len());
     for (_, entry) in shard.lines.iter() {
         w.wide(entry.reservation().0);
-        w.number(u64::from(entry.number));
+        w.number(u64::from(entry.number()));
         w.number(u64::from(entry.channel.0));
         let place = usize::try_from(entry.stock)
             .ok()

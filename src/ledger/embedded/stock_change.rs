@@ -96,14 +96,14 @@ impl EmbeddedLedger {
             Err(refusal) => return self.refuse(&mut records, key, now, refusal, scratch),
             Ok(plan) => plan,
         };
+        let before = before.cloned().unwrap_or_default();
         let after = plan.after;
         self.change_locked(&mut stock, sku, |stock| {
-            stock.put_settings(after);
+            stock.put_settings(after.clone());
             Ok(())
         })?;
         let slot = self.slot(&stock, sku);
         self.settle_water(&mut stock, slot.into_iter(), now, &mut scratch);
-        let before = before.unwrap_or_default();
         let body = Body::SettingsPut {
             key,
             sku: sku.as_str(),

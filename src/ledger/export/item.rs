@@ -6,7 +6,7 @@ use super::Policy;
 use super::dated::{self, Announced, Promised};
 use super::hex::{self, CommandId, Print};
 use super::uses::Use;
-use super::water::Mark;
+use super::water::{Mark, NodeLevel};
 use crate::domain::command::CommandKey;
 use crate::domain::stock::{NodeStock, Safety, Selling};
 use crate::domain::verdict::Reservation;
@@ -76,6 +76,9 @@ pub struct Sku {
     pub safety: u64,
     /// The safety stock is a share of what is on hand, in basis points.
     pub safety_is_share: bool,
+    /// Units to keep back at single nodes, sorted by node.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub node_safety: Vec<NodeLevel>,
     /// No new holds.
     pub suspended: bool,
     /// When it is low, and what then.
@@ -139,6 +142,7 @@ impl Sku {
             committed: stock.committed().get(),
             safety,
             safety_is_share,
+            node_safety: NodeLevel::all(&settings.node_safety),
             suspended: settings.selling == Selling::Suspended,
             low_water: settings.low_water.map(Mark::new),
             low: stock.is_low(),
@@ -181,6 +185,7 @@ impl Sku {
         };
         let settings = Settings {
             safety,
+            node_safety: NodeLevel::read(&self.node_safety)?,
             selling,
             low_water: self.low_water.map(Mark::read).transpose()?,
             version: self.settings_version,
@@ -255,6 +260,9 @@ pub struct Line {
     /// The day that it is promised for, in days since 1970; none: of what was on hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub day: Option<u16>,
+    /// Index of the channel of whose share it is; none: that of the reservation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charged_to: Option<u16>,
     /// Units by state.
     pub held: u64,
     /// See [`domain::Line`].
@@ -292,6 +300,7 @@ impl Held {
             made_at: pin(made_at),
             pin: pin(shown.line.pin),
             day: shown.line.day.map(Day::get),
+            charged_to: shown.line.charged_to.map(|channel| channel.0),
             held: shown.line.held.get(),
             committed: shown.line.committed.get(),
             shipped: shown.line.shipped.get(),
@@ -352,6 +361,7 @@ impl Line {
         Ok(domain::Line {
             pin: self.pin.map(NodeIx),
             day: self.day.and_then(Day::new),
+            charged_to: self.charged_to.map(ChannelIx),
             held: units(self.held)?,
             committed: units(self.committed)?,
             shipped: units(self.shipped)?,

@@ -375,6 +375,10 @@ impl RemoteLedger {
                     || acted.lines.iter().any(|line| new_pin(line.after.pin))
             }
             Body::StockChanged(changed) => changed.items.iter().any(|item| new_node(item.node)),
+            Body::SettingsPut { before, after, .. } => {
+                let (before, after) = (&before.node_safety, &after.node_safety);
+                before.places().chain(after.places()).any(new_node)
+            }
             Body::InboundChanged(changed) => {
                 let nodes = changed.items.iter().map(|item| item.entry.node);
                 nodes.into_iter().any(new_node)
@@ -384,7 +388,6 @@ impl RemoteLedger {
             | Body::ChannelNamed { .. }
             | Body::Expired { .. }
             | Body::LowWater(_)
-            | Body::SettingsPut { .. }
             | Body::PolicyPut { .. }
             | Body::SharesMoved(_)
             | Body::Refused { .. } => false,

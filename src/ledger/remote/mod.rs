@@ -226,7 +226,10 @@ impl RemoteLedger {
                 self.know_nodes(results.iter().map(|result| result.entry.node))
                     .await
             }
-            Ok(Outcome::Settings { .. } | Outcome::Shares(_)) | Err(_) => Ok(()),
+            Ok(Outcome::Settings { settings, .. }) => {
+                self.know_nodes(settings.node_safety.places()).await
+            }
+            Ok(Outcome::Shares(_)) | Err(_) => Ok(()),
         }
     }
 
@@ -257,7 +260,8 @@ impl RemoteLedger {
         let seen = SeenStock::read(self.read(&Read::Stock(sku), partition).await?)?;
         if let Some(seen) = &seen {
             let nodes = seen.stock.nodes().iter().map(|place| place.node);
-            self.know_nodes(nodes).await?;
+            let places = seen.stock.settings().node_safety.places();
+            self.know_nodes(nodes.chain(places)).await?;
         }
         Ok(seen)
     }
@@ -276,7 +280,7 @@ impl RemoteLedger {
     /// Settings of a SKU; `None`: unknown.
     pub async fn settings(&self, sku: Sku<'_>) -> Result<Option<Settings>, LedgerError> {
         let seen = self.see(sku).await?;
-        Ok(seen.map(|seen| seen.stock.settings()))
+        Ok(seen.map(|seen| seen.stock.settings().clone()))
     }
 
     /// What may be promised of a SKU now; `None`: unknown.

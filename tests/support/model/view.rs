@@ -13,6 +13,7 @@ impl Row {
         Line {
             pin: self.pin.map(NodeIx),
             day: None,
+            charged_to: self.charged.map(ChannelIx),
             held: units(self.held),
             committed: units(self.committed),
             shipped: units(self.shipped),
@@ -67,7 +68,7 @@ impl Model {
     }
 
     pub(crate) fn settings(&self, sku: &str) -> Option<Settings> {
-        self.items.get(sku).map(|item| item.settings)
+        self.items.get(sku).map(|item| item.settings.clone())
     }
 
     pub(crate) fn availability(
@@ -122,7 +123,7 @@ impl Model {
             low: item.low,
             suspended: item.settings.selling == Selling::Suspended || item.stops(),
             version: item.moves,
-            settings: item.settings,
+            settings: item.settings.clone(),
             nodes,
             inbound: Vec::new(),
         })

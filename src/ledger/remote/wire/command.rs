@@ -4,7 +4,7 @@
 //! a number in its place.
 
 use super::pack::{EXT_FIELD, EXT_ID, EXT_SKU, EXT_TARGET, Writer};
-use super::water;
+use super::{node_safety, water};
 use crate::domain::command::{
     Act, AdjustItem, Command, CommandKey, Keyed, LineRequest, MoveShares, PutSettings, Reserve,
     SetItem, StockChange, StockCommand, TransferItem, Verb,
@@ -354,4 +354,8 @@ fn put_settings(w: &mut Writer, key: CommandKey, put: &PutSettings<'_>) {
     }
     w.int(put.if_version.map_or(-1, i64::from));
     w.bytes(put.over.unwrap_or_default().as_bytes());
+    match put.node_safety {
+        None => w.flag(false),
+        Some(nodes) => w.bytes(&node_safety::pack(nodes)),
+    }
 }

@@ -4,8 +4,9 @@
 use super::command::{
     CONFIRM, EXTEND, RELEASE, RETURN, SHIP, STOCK_ADJUST, STOCK_SET, STOCK_TRANSFER, TRANSFER, pin,
 };
+use super::node_safety;
 use super::pack::Writer;
-use super::record::{IS_LOW, IS_MARKED, IS_SHARE, IS_STOPPED, IS_SUSPENDED};
+use super::record::{DATED, IS_LOW, IS_MARKED, IS_SHARE, IS_SPREAD, IS_STOPPED, IS_SUSPENDED};
 use super::refusal;
 use super::result::{ACTED, CHANGED, MOVED, SETTLED, SHARED};
 use super::water;
@@ -65,7 +66,7 @@ impl Integers {
 }
 
 /// Safety stock, and those flags that are settings.
-fn settings(settings: Settings) -> (u64, u64) {
+fn settings(settings: &Settings) -> (u64, u64) {
     let (safety, is_share) = match settings.safety {
         Safety::Units(units) => (units.get(), 0),
         Safety::Percent(points) => (u64::from(points), IS_SHARE),
@@ -75,7 +76,9 @@ fn settings(settings: Settings) -> (u64, u64) {
         Selling::Suspended => IS_SUSPENDED,
     };
     let marked = settings.low_water.map_or(0, |_| IS_MARKED);
-    (safety, is_share + marked + suspended)
+    let is_spread = !settings.node_safety.nodes().is_empty();
+    let spread = if is_spread { IS_SPREAD } else { 0 };
+    (safety, is_share + spread + marked + suspended)
 }
 
 /// Those that say how it stands to its mark.
@@ -98,6 +101,8 @@ pub(super) fn stock(stock: &Stock) -> Vec<u8> {
     put_uses(&mut out, stock.uses());
     out.units(stock.unavailable());
     out.0.extend(water::pack(stock.settings().low_water));
+    out.0
+        .extend(node_safety::pack(&stock.settings().node_safety));
     out.put(4, u64::from(stock.settings().version));
     for place in stock.nodes() {
         out.index(u64::from(place.node.0));
@@ -206,7 +211,10 @@ impl Booking<'_> {
             out.index(0);
             return out.0;
         }
-        out.index(u64::try_from(self.lines.len()).unwrap_or(0));
+        let days = self.lines.iter().map(|line| line.state.day);
+        let is_dated = days.clone().any(|day| day.is_some());
+        let dated = if is_dated { u64::from(DATED) } else { 0 };
+        out.index(u64::try_from(self.lines.len()).unwrap_or(0) | dated);
         for Stored { state, .. } in &self.lines {
             let units = [
                 state.held,
@@ -218,6 +226,9 @@ impl Booking<'_> {
             ];
             out.index(pin(state.pin));
             units.iter().for_each(|units| out.units(*units));
+        }
+        for day in days.filter(|_| is_dated) {
+            out.index(day.map_or(0, |day| u64::from(day.get())));
         }
         if let Some(ties) = &self.ties {
             ties.put(&mut out);
@@ -309,12 +320,13 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
             w.array(5);
             w.int(SETTLED);
             w.bytes(sku.as_bytes());
-            for found in [*before, *after] {
+            for found in [before, after] {
                 let (safety, flags) = settings(found);
-                w.array(4);
+                w.array(5);
                 w.uint(safety);
                 w.uint(flags);
                 w.bytes(&water::pack(found.low_water));
+                w.bytes(&node_safety::pack(&found.node_safety));
                 w.uint(u64::from(found.version));
             }
             w.bytes(over.as_bytes());

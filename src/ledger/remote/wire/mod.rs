@@ -10,6 +10,9 @@ pub mod event;
 pub mod export;
 pub mod import;
 mod kept;
+#[cfg(test)]
+mod kept_tests;
+mod node_safety;
 mod pack;
 pub mod policy;
 pub mod record;
@@ -17,6 +20,7 @@ mod refusal;
 pub mod reply;
 mod result;
 pub mod several;
+mod ties;
 mod water;
 
 /// Bytes that are not what the scripts write.

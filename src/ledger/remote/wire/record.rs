@@ -4,14 +4,16 @@
 use smallvec::SmallVec;
 
 use super::Malformed;
+use super::node_safety;
 use super::pack::Reader;
 use super::result::moved;
+pub use super::ties::{Phase, Ties};
 use super::water::{self, MARK_BYTES};
 use crate::domain::stock::{NodeStock, Safety, Selling};
 use crate::domain::verdict::{Reservation, ReservationLine};
 use crate::domain::{
-    ChannelIx, ChannelUse, Line, NodeIx, ReservationId, Settings, Stock, Ttl, Units, UnixMillis,
-    Uses, Water,
+    ChannelIx, ChannelUse, Day, Line, NodeIx, NodeSafety, ReservationId, Settings, Stock, Ttl,
+    Units, UnixMillis, Uses, Water,
 };
 use crate::ledger::event::{Reserved, ReservedLine};
 
@@ -37,7 +39,7 @@ impl<'a> Integers<'a> {
         self.next::<6>()
     }
 
-    fn amount(&mut self) -> Result<u64, Malformed> {
+    pub(super) fn amount(&mut self) -> Result<u64, Malformed> {
         self.next::<5>()
     }
 
@@ -78,16 +80,17 @@ pub(super) fn pin(raw: u64) -> Result<Option<NodeIx>, Malformed> {
 
 /// What the flags of a stock say: see `lua/lib/fields.lua`.
 pub(super) const IS_SHARE: u64 = 1;
-pub(super) const IS_MARKED: u64 = 2;
-pub(super) const IS_LOW: u64 = 4;
-pub(super) const IS_SUSPENDED: u64 = 8;
-pub(super) const IS_STOPPED: u64 = 16;
+pub(super) const IS_SPREAD: u64 = 2;
+pub(super) const IS_MARKED: u64 = 4;
+pub(super) const IS_LOW: u64 = 8;
+pub(super) const IS_SUSPENDED: u64 = 16;
+pub(super) const IS_STOPPED: u64 = 32;
 
-/// Settings: safety stock, flags, low-water mark, version.
+/// Settings: safety stock and flags, low-water mark, that of single nodes, version.
 pub(super) fn settings(
-    safety: u64,
-    flags: u64,
+    (safety, flags): (u64, u64),
     low: &[u8],
+    node_safety: NodeSafety,
     version: u64,
 ) -> Result<Settings, Malformed> {
     let safety = if flags & IS_SHARE > 0 {
@@ -97,6 +100,7 @@ pub(super) fn settings(
     };
     Ok(Settings {
         safety,
+        node_safety,
         selling: if flags & IS_SUSPENDED > 0 {
             Selling::Suspended
         } else {
@@ -118,7 +122,12 @@ pub fn stock(bytes: &[u8]) -> Result<Stock, Malformed> {
     let uses = uses(&mut from, front)?;
     let unavailable = from.units()?;
     let low = from.bytes(if flags & IS_MARKED > 0 { MARK_BYTES } else { 0 })?;
-    let settings = settings(safety, flags, low, from.next::<4>()?)?;
+    let node_safety = if flags & IS_SPREAD > 0 {
+        node_safety::take(&mut from)?
+    } else {
+        NodeSafety::default()
+    };
+    let settings = settings((safety, flags), low, node_safety, from.next::<4>()?)?;
     let mut nodes = SmallVec::new();
     while !from.0.is_empty() {
         nodes.push(NodeStock {
@@ -235,6 +244,7 @@ impl<'a> Made<'a> {
                 sku,
                 pin,
                 day: None,
+                charged_to: None,
                 requested,
                 held: requested,
             });
@@ -276,28 +286,6 @@ pub struct Booking<'a> {
     pub ties: Option<Ties>,
 }
 
-/// What a reservation over several partitions has in each: see `lua/several.lua`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ties {
-    /// It is the record at home, which has all lines; else a part, with lines of its own.
-    pub is_home: bool,
-    /// At home: all parts are placed. Of a part: it waits for its home.
-    pub phase: Phase,
-    /// Decisions of home; of a part, the last one that it knows.
-    pub version: u64,
-    /// At home, of each line, whether it lies elsewhere.
-    pub elsewhere: Vec<bool>,
-}
-
-/// See [`Ties`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// It is being placed; or, of a part, it ends by itself at its deadline.
-    Loose,
-    /// It is held; or, of a part, it waits for its home.
-    Bound,
-}
-
 impl<'a> Booking<'a> {
     /// Reads what follows the sequence of a record of this kind.
     fn parse(kind: u8, bytes: &'a [u8]) -> Result<Self, Malformed> {
@@ -305,8 +293,8 @@ impl<'a> Booking<'a> {
         let made = Made::take(&mut reader)?;
         let mut from = Integers(reader.0);
         let (created_at, touched, deadline) = (from.moment()?, from.moment()?, from.moment()?);
-        let states = usize::from(from.index()?);
-        let mut lines = SmallVec::new();
+        let (states, is_dated) = states(from.index()?);
+        let mut lines: SmallVec<[(&str, Units, Line); 1]> = SmallVec::new();
         for line in &made.lines {
             let state = if states == 0 {
                 Line {
@@ -318,9 +306,14 @@ impl<'a> Booking<'a> {
             };
             lines.push((line.sku, line.requested, state));
         }
+        if is_dated {
+            for (_, _, line) in &mut lines {
+                line.day = Day::new(from.index()?);
+            }
+        }
         let ties = match kind {
             RESERVATION => None,
-            _ => Some(ties(&mut from, kind == WHOLE, lines.len())?),
+            _ => Some(Ties::take(&mut from, kind == WHOLE, lines.len())?),
         };
         let complete = (states == 0 || states == lines.len()) && from.0.is_empty();
         let booking = Self {
@@ -423,30 +416,19 @@ const RESERVATION: u8 = 1;
 const WHOLE: u8 = 4;
 const PART: u8 = 5;
 
-fn ties(from: &mut Integers<'_>, is_home: bool, lines: usize) -> Result<Ties, Malformed> {
-    let phase = match from.next::<8>()? {
-        1 => Phase::Loose,
-        2 => Phase::Bound,
-        _ => return Err(Malformed),
-    };
-    let version = from.next::<8>()?;
-    // The verb that a part is tied for, and its numbers: for the scripts alone.
-    for _ in 0..3 {
-        from.next::<8>()?;
-    }
-    let elsewhere = (0..if is_home { lines } else { 0 }).map(|_| Ok(from.next::<8>()? == 1));
-    Ok(Ties {
-        is_home,
-        phase,
-        version,
-        elsewhere: elsewhere.collect::<Result<_, Malformed>>()?,
-    })
+/// Set in the number of line states where the days of the lines follow them.
+pub(super) const DATED: u16 = 1 << 15;
+
+/// The number of line states, and whether the days of the lines follow them.
+fn states(count: u16) -> (usize, bool) {
+    (usize::from(count & !DATED), count & DATED > 0)
 }
 
 fn state(from: &mut Integers<'_>) -> Result<Line, Malformed> {
     Ok(Line {
         pin: from.pin()?,
         day: None,
+        charged_to: None,
         held: from.units()?,
         committed: from.units()?,
         shipped: from.units()?,

@@ -443,6 +443,7 @@ fn reserved<'a>(
                 sku: line.sku.as_str(),
                 pin: line.node,
                 day: None,
+                charged_to: None,
                 requested: line.quantity,
                 held: held(at).unwrap_or(line.quantity),
             })

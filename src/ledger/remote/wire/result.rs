@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 
 use super::Malformed;
+use super::node_safety;
 use super::pack::{Reader, Value};
 use super::record::{Booking, Kept, Record, settings};
 use super::refusal::{self, units};
@@ -302,10 +303,12 @@ fn shared<'a>(asked: Asked<'a>, r: &mut Reader<'a>) -> Result<Body<'a>, Malforme
 fn settled<'a>(key: CommandKey, r: &mut Reader<'a>) -> Result<Body<'a>, Malformed> {
     let sku = r.text()?;
     let mut next = || {
-        if r.array()? != 4 {
+        if r.array()? != 5 {
             return Err(Malformed);
         }
-        settings(r.narrow()?, r.narrow()?, r.bytes()?, r.narrow()?)
+        let (safety, flags, low) = (r.narrow()?, r.narrow()?, r.bytes()?);
+        let node_safety = node_safety::unpack(r.bytes()?)?;
+        settings((safety, flags), low, node_safety, r.narrow()?)
     };
     Ok(Body::SettingsPut {
         key,
