@@ -7,6 +7,7 @@
 local PLACE, QUOTE = 20, 21
 local lent = commands.lent_reserve
 local all_fit, grants_of, take = lent.all_fit, lent.grants_of, lent.take
+local add_users, add_grants = lent.add_users, lent.add_grants
 
 -- What stands under the id already, as an answer; nil where the lines are to be placed.
 local function placed_before(slot, made, deadline)
@@ -33,19 +34,21 @@ local function placed_before(slot, made, deadline)
 end
 
 -- What follows in the record: the states of all lines, and how the parts hang together.
-local function several_tail(made, first, grants, tags, count, deadline)
-  local parts = { pack_integers(MOMENTS, now, now, deadline, count) }
+local function several_tail(made, first, grants, users, tags, count, deadline)
+  local parts = { pack_integers(MOMENTS, now, now, deadline, count + (users and LENT or 0)) }
   local _, all = unpack_one(made, CHANNEL_END - FINGERPRINT_AT + 1)
-  local own, elsewhere = 0, {}
+  local own, elsewhere, all_users = 0, {}, users and {}
   for n = 1, count do
     local units = 0
     elsewhere[n] = tags and cmds[tags + n] or 0
     if elsewhere[n] == 0 then
       own = own + 1
       units = grants and grants[own] or cmds[first + own * 3 - 1]
+      if users then all_users[n] = users[own] end
     end
     parts[n + 1] = pack_integers(STATE, all[n * 3], units, 0, 0, 0, 0, 0)
   end
+  add_users(parts, all_users, count)
   local kind, phase = ties.PART, ties.LOOSE
   if tags then kind, phase = ties.WHOLE, ties.PLACING end
   ties.add(parts, { kind = kind, phase = phase, version = 0, verb = 0, a = 0, b = 0 }, elsewhere)
@@ -64,13 +67,13 @@ local function place(at)
   for i = first, last, 3 do
     if not stock_of(cmds[i]) then return past, { UNRECORDED, UNKNOWN_SKU, skus[cmds[i]] } end
   end
-  local grants
+  local grants, users
   local channel = channel_of(made)
   if not all_fit(channel, first, last) then
     local short
-    grants, short = grants_of(channel, first, last)
+    grants, users, short = grants_of(channel, first, last)
     if backlog then return past, DEFERRED end
-    if flags == 0 then
+    if short and flags == 0 then
       short[1] = UNRECORDED
       return past, short
     end
@@ -81,15 +84,17 @@ local function place(at)
   else
     deadline = now + ttl
   end
-  take(channel, first, last, grants)
+  take(channel, first, last, grants, users)
   seq = seq + 1
-  local kind, tail = several_tail(made, first, grants, tags, count, deadline)
+  local kind, tail = several_tail(made, first, grants, users, tags, count, deadline)
   put_record(slot, pack_integers(KIND_AND_SEQ, kind, seq) .. made .. tail)
   bookings[slot] = nil
   due_at(deadline, ids[slot])
-  local result = { PART }
-  for i = 1, cmds[at + 6] do result[i + 1] = grants and grants[i] or cmds[first + i * 3 - 1] end
-  return past, result
+  if not grants then
+    grants = {}
+    for i = 1, cmds[at + 6] do grants[i] = cmds[first + i * 3 - 1] end
+  end
+  return past, add_grants({ PART }, grants, users)
 end
 
 -- quote: what placing would be refused for, and nothing more. Channel, number of lines; of each the
@@ -102,7 +107,8 @@ local function quote(at)
   end
   if all_fit(channel, first, last) then return last + 1, { VALUE, 1 } end
   if backlog then return last + 1, DEFERRED end
-  local _, short = grants_of(channel, first, last)
+  local _, _, short = grants_of(channel, first, last)
+  if not short then return last + 1, { VALUE, 1 } end
   short[1] = UNRECORDED
   return last + 1, short
 end

@@ -281,6 +281,9 @@ pub struct NodeStock {
     /// Units promised from this node and no other.
     #[serde(default)]
     pub pinned: u64,
+    /// Units kept back here, where the SKU has a safety stock of its own for this node.
+    #[serde(default)]
+    pub safety_stock: Option<u64>,
 }
 
 /// What may be promised of a SKU now.
@@ -329,6 +332,9 @@ pub struct AtpLimits {
     /// Units free at the node asked for.
     #[serde(default)]
     pub node: Option<u64>,
+    /// Units kept back at that node, where the SKU has a safety stock of its own for it.
+    #[serde(default)]
+    pub node_safety_stock: Option<u64>,
     /// What binds.
     pub limit: Limit,
     /// How the channel asked for stands, where a rule is in force.

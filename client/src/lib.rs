@@ -85,7 +85,7 @@ pub use policy::{
 };
 pub use refusal::{Excess, Limit, Refusal, Shortage, Stale};
 pub use request::{Line, Part, Reserve};
-pub use settings::{Level, LowWater, Selling, Settings, WhileLow};
+pub use settings::{Level, LowWater, NodeLevel, Selling, Settings, WhileLow};
 pub use stock::{
     AdjustStock, AtpQuery, Precondition, Reason, SetStock, SettingsChange, TransferStock,
 };

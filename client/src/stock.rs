@@ -7,7 +7,7 @@ use crate::answer::{Answer, Atp, AtpResult, Error, Problem, Results, Stock, Stoc
 use crate::client::{Client, to_json};
 use crate::key::IdempotencyKey;
 use crate::path::Path;
-use crate::settings::{Level, LowWater, Selling, Settings};
+use crate::settings::{Level, LowWater, NodeLevel, Selling, Settings};
 use crate::shared::Call;
 
 /// A stock count to record: absolute figures.
@@ -111,11 +111,14 @@ pub(crate) struct ReasonedBody<'a, T> {
 }
 
 /// Settings to change; what is `None` stays.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct SettingsChange {
     /// What to keep back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub safety_stock: Option<Level>,
+    /// What to keep back at single nodes, in place of all that was; an empty list: at none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_safety: Option<Vec<NodeLevel>>,
     /// On sale, or suspended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selling: Option<Selling>,

@@ -83,7 +83,8 @@ local function do_moves(booking, moves)
     local line, kind, window = lines[moves[i] + 1], moves[i + 1], 0
     if policy and kind == SHIP_FROM then window = policy.window(line.place) end
     if window ~= 0 then windows[#windows + 1], windows[#windows + 2] = moves[i], window end
-    do_move(line, stock_of(line.place), kind, moves[i + 2], moves[i + 3], booking.channel, window)
+    local user = line.user or booking.channel
+    do_move(line, stock_of(line.place), kind, moves[i + 2], moves[i + 3], user, window)
     touch_stock(line.place)
     watch(line.place)
   end

@@ -5,7 +5,8 @@
 -- each with one, in order: from, until, length of a window or 0, limits; `/l` and their number to
 -- the limits: see `rule.lua`; `/f` and a class to the campaigns that forbid edits, of each from, until
 -- and its name; `/h` to number and rank of each channel in two bytes each, the class of all
--- others, and the lengths of the prefixes, longest first; `/token` to what names the bringing of it.
+-- others, the lengths of the prefixes, longest first, and channels, each with a list of those whose
+-- shares it may use when its own does not do; `/token` to what names the bringing of it.
 local POLICY =
   KEYS[9]
 local NOWHERE, LAST = 65535, 65535
@@ -13,7 +14,12 @@ local seats, rest, lengths, classes
 local of_prefix, rules, bound, numbers, ranks = {}, {}, {}, {}, {}
 
 local function look_up()
-  seats, rest, lengths = unpack(cmsgpack.unpack(call('HGET', POLICY, '/h')))
+  local lists
+  seats, rest, lengths, lists = unpack(cmsgpack.unpack(call('HGET', POLICY, '/h')))
+  for i = 1, lists and #lists or 0, 2 do
+    policy.fallbacks = policy.fallbacks or {}
+    policy.fallbacks[lists[i]] = lists[i + 1]
+  end
   classes = fetch(POLICY, skus, 1)
 end
 
@@ -126,25 +132,59 @@ local function charge_all(stock, rule)
   stock.sums = { rule = rule, used = used, moved = moved, shipped = all_shipped }
 end
 
--- What a channel may take of what is free of the SKU at a place of `skus`, after `taken` units went to
--- lines before it, and what says so; nil where it may have all.
-function policy.room(at, stock, channel, free, taken)
-  local rule = rule_of(at)
-  if not rule then return nil end
-  if not stock.sums then charge_all(stock, rule) end
+-- What each limit is charged with after lines that took these units of the shares of channels.
+local function used_after(rule, used, spread)
+  local after = {}
+  for i = 1, #used do after[i] = used[i] end
+  for channel, units in pairs(spread) do
+    local seat = innermost(rule, (seat_of(channel)))
+    if seat > 0 then after[seat] = add(after[seat], units) end
+  end
+  return after
+end
+
+-- What the share of a channel leaves of what is free, and what says so: see `policy.room`.
+local function left_to(rule, stock, channel, free, taken, spread)
   local sums = stock.sums
   local number, rank = seat_of(channel)
   local seat, supply = innermost(rule, number), add(stock[ON_HAND], sums.shipped)
-  local before = sums.used[seat]
-  if before then sums.used[seat] = add(before, taken) end
+  local charged = spread and used_after(rule, sums.used, spread) or sums.used
+  local before = charged[seat]
+  if before and not spread then charged[seat] = add(before, taken) end
   local room, limit, place, units, used =
-    allowed(rule, sums.used, sums.moved, supply, number, rank, free)
-  if before then sums.used[seat] = before end
+    allowed(rule, charged, sums.moved, supply, number, rank, free)
+  if before then charged[seat] = before end
+  return room, limit, place, supply, units, used
+end
+
+-- What a channel may take by its own share of what is free of the SKU at a place of `skus`, after
+-- `taken` units went to lines before it, and what says so; nil where it may have all. `spread`: units
+-- by channel, where lines before are of the shares of several.
+function policy.room(at, stock, channel, free, taken, spread)
+  local rule = rule_of(at)
+  if not rule then return nil end
+  if not stock.sums then charge_all(stock, rule) end
+  local room, limit, place, supply, units, used =
+    left_to(rule, stock, channel, free, taken, spread)
   if limit then
     bound[1], bound[2], bound[3], bound[4], bound[5], bound[6] =
       rule, limit, place, supply, units, used
   end
   return room, limit
+end
+
+-- Whose share has room for the units that are wanted, where the channel's own has less, `most`: that of
+-- the first of its fallbacks that has, else the one with the most. The room, and the channel if it is
+-- not its own.
+function policy.lent(at, stock, channel, free, taken, spread, wanted, most)
+  local list, rule, user = policy.fallbacks[channel] or {}, rule_of(at), nil
+  spread = spread or { [channel] = taken }
+  for i = 1, #list do
+    if most >= wanted then break end
+    local room = left_to(rule, stock, list[i], free, 0, spread) or free
+    if room > most then most, user = room, list[i] end
+  end
+  return most, user
 end
 
 -- What is left of a channel's own share: of its cap, or where it has none, of its protection; nil where it

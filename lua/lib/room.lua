@@ -35,10 +35,18 @@ local function available_of(stock)
   return max(stock[ON_HAND] - safety_of(stock) - stock[HELD] - stock[COMMITTED], 0)
 end
 
+-- What the node of a pin has for a line that is pinned to it.
+local function room_at(stock, pin)
+  local free = unpinned(stock, pin - 1)
+  if has_bit(stock[FLAGS], IS_SPREAD) then return max(free - kept_of(stock, pin - 1), 0) end
+  return free
+end
+
 -- The most that one more line of a channel, which asks for `units`, may take of the stock at a place, after
--- `taken` units went to lines before it, and what binds. Where it may have all that it asks for, the most is
--- not looked for any further. A pin is 0 for none, else the node plus one.
-local function room_of(at, stock, pin, taken, channel, units)
+-- `taken` units went to lines before it, and what binds; and the channel whose share it is of, where its
+-- own does not do. Where it may have all that it asks for, the most is not looked for any further. A pin
+-- is 0 for none, else the node plus one; `spread` as for `policy.room`.
+local function room_of(at, stock, pin, taken, channel, units, spread)
   local flags = stock[FLAGS]
   if flags >= IS_SUSPENDED then return 0, BY_SELLING end
   local room, limit = max(stock[ON_HAND] - stock[HELD] - stock[COMMITTED] - taken, 0), BY_STOCK
@@ -46,8 +54,14 @@ local function room_of(at, stock, pin, taken, channel, units)
     local above = max(room - safety_of(stock), 0)
     if above < room then room, limit = above, BY_SAFETY end
   end
+  local user
   if policy and not policy.suffices(at, stock, room, taken, units) then
-    local rest, by = policy.room(at, stock, channel, room, taken)
+    local rest, by = policy.room(at, stock, channel, room, taken, spread)
+    if policy.fallbacks and rest and rest < units then
+      -- More than is there no share can give.
+      local wanted = min(units, room, pin > 0 and room_at(stock, pin) or room)
+      rest, user = policy.lent(at, stock, channel, room, taken, spread, wanted, rest)
+    end
     if rest and rest < room then room, limit = rest, by end
   end
   if pin > 0 then
@@ -58,7 +72,7 @@ local function room_of(at, stock, pin, taken, channel, units)
       if above < room then room, limit = above, BY_SAFETY end
     end
   end
-  return room, limit
+  return room, limit, user
 end
 
 local function fits(stock)

@@ -19,25 +19,19 @@ local function light_format(bytes)
   return found
 end
 
--- The fields before the nodes of a stock where nodes keep units back; where the nodes begin in `rest`.
-local function unfold_kept(stock, rest, from)
-  stock[APART], from = unpack_integers('<I5', rest, from)
-  if has_bit(stock[FLAGS], IS_MARKED) then
-    stock[LOW], from = sub(rest, from, from + MARK_BYTES - 1), from + MARK_BYTES
-  end
-  local bytes = 2 + KEPT_BYTES * unpack_integers('<I2', rest, from)
-  stock[KEPT] = sub(rest, from, from + bytes - 1)
-  stock[SETTINGS], from = unpack_integers('<I4', rest, from + bytes)
-  return from
-end
-
 -- Brings the rest of a light stock into its places.
 local function unfold(stock)
   local rest = stock[USES]
   local from = uses_bytes(rest) + 1
   stock[USES], stock[LOW], stock[KEPT] = sub(rest, 1, from - 1), '', ''
   if has_bit(stock[FLAGS], IS_SPREAD) then
-    from = unfold_kept(stock, rest, from)
+    stock[APART], from = unpack_integers('<I5', rest, from)
+    if has_bit(stock[FLAGS], IS_MARKED) then
+      stock[LOW], from = sub(rest, from, from + MARK_BYTES - 1), from + MARK_BYTES
+    end
+    local bytes = 2 + KEPT_BYTES * unpack_integers('<I2', rest, from)
+    stock[KEPT] = sub(rest, from, from + bytes - 1)
+    stock[SETTINGS], from = unpack_integers('<I4', rest, from + bytes)
   elseif has_bit(stock[FLAGS], IS_MARKED) then
     stock[APART], stock[LOW], stock[SETTINGS], from = unpack_integers(REST_OF_MARKED, rest, from)
   else

@@ -156,7 +156,7 @@ impl Uses {
     ) -> Result<(), Inconsistent> {
         self.roll(window);
         let by = i64::try_from(units.get()).or(Err(Inconsistent))?;
-        for (channel, by) in [(from, -by), (to, by)] {
+        for (channel, by) in [(from, by.saturating_neg()), (to, by)] {
             let of = self.entry(channel);
             let moved = of.moved.checked_add(by);
             let moved = moved.filter(|moved| moved.abs() <= SHARE_MOVED_MAX);

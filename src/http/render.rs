@@ -271,6 +271,9 @@ pub fn availability(
     if let Some(units) = found.at_node {
         json.raw(r#","node":"#).units(units);
     }
+    if let Some(units) = found.safety_at_node {
+        json.raw(r#","node_safety_stock":"#).units(units);
+    }
     json.raw(r#","limit":"#).plain(found.limit.as_str());
     if let Some(share) = &found.share {
         json.raw(",");

@@ -255,6 +255,8 @@ pub struct Availability {
     pub safety_stock: Units,
     /// Units free at the node asked for; `None` when no node was named.
     pub at_node: Option<Units>,
+    /// Units kept back at that node, where the SKU has a safety stock of its own for it.
+    pub safety_at_node: Option<Units>,
     /// What may be promised for later days, beginning with now; nothing where nothing is announced.
     pub dates: Vec<Bucket>,
     /// How the channel asked for stands; `None` when none was named, or no rule is in force.
@@ -303,6 +305,7 @@ impl Availability {
             promised: stock.promised(),
             safety_stock: stock.safety(),
             at_node: node.map(|node| stock.spare(node, today)),
+            safety_at_node: node.and_then(|node| stock.safety_at(&stock.node(node))),
             dates,
             as_of,
         }

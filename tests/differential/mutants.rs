@@ -7,11 +7,11 @@ use crate::support::history::Maker;
 use holdfast::ledger::remote::script::BATCH;
 
 /// What is wrong, the text that is right, and what stands there instead.
-const FAULTS: [(&str, &str, &str); 23] = [
+const FAULTS: [(&str, &str, &str); 30] = [
     (
         "one unit too many is promised",
-        "cmds[i + 1], taken, channel, units) < units then return false",
-        "cmds[i + 1], taken, channel, units) + 1 < units then return false",
+        "if room < units or user then return false end",
+        "if room + 1 < units or user then return false end",
     ),
     (
         "what is kept is not left where there seems to be plenty",
@@ -49,6 +49,26 @@ const FAULTS: [(&str, &str, &str); 23] = [
         "taken = taken\n",
     ),
     (
+        "what is lent counts for who asked",
+        "units, users and users[line] or channel)",
+        "units, channel)",
+    ),
+    (
+        "the share of the first fallback is not the first",
+        "if most >= wanted then break end",
+        "",
+    ),
+    (
+        "what lines before took of other shares is not counted there",
+        "if spread then spread[user or channel]",
+        "if false then spread[user or channel]",
+    ),
+    (
+        "what is lent goes back to who asked",
+        "local user = line.user or booking.channel",
+        "local user = booking.channel",
+    ),
+    (
         "pins are ignored",
         "if free < room then room, limit = free, BY_NODE end",
         "",
@@ -57,6 +77,21 @@ const FAULTS: [(&str, &str, &str); 23] = [
         "safety stock is ignored",
         "if above < room then room, limit = above, BY_SAFETY end",
         "",
+    ),
+    (
+        "the safety stock of a node is ignored",
+        "local above = max(free - kept_of(stock, pin - 1), 0)",
+        "local above = free",
+    ),
+    (
+        "the safety stocks of nodes are not summed",
+        "safety = max(safety, kept_of(stock))",
+        "safety = max(safety, kept_of(stock, 0))",
+    ),
+    (
+        "a node keeps more than it has",
+        "sum = sum + min(units, on_hand)",
+        "sum = sum + units",
     ),
     (
         "a low SKU is low no more above its mark",

@@ -404,3 +404,55 @@ fn what_is_left_of_shares_is_shared_out_anew() {
         .get("/v1/skus/b/rebalance")
         .problem(404, "unknown_sku");
 }
+
+#[test]
+fn a_channel_whose_share_is_used_up_uses_that_of_its_fallback() {
+    let server = Running::start();
+    server.stock("a", 100);
+    let mut client = server.client();
+    let document = json!({
+        "channels": [{"name": "live", "fallback": ["shop"]}, {"name": "shop"}],
+        "rules": [{"id": "all", "default": true, "limits": [
+            {"channel": "live", "cap": {"units": 10}},
+            {"channel": "shop", "cap": {"units": 30}},
+        ]}],
+    });
+    put(&mut client, "", None, &document).expect(200);
+    let own = hold(&mut client, "own", "live", 10).expect(201);
+    assert_eq!(own["lines"][0].get("charged_to"), None);
+    let made = hold(&mut client, "lent", "live", 12).expect(201);
+    assert_eq!(
+        (&made["channel"], &made["lines"][0]["charged_to"]),
+        (&json!("live"), &json!("shop"))
+    );
+    let path = format!("/v1/reservations/{}", made["id"].as_str().unwrap());
+    assert_eq!(client.get(&path).expect(200)["lines"], made["lines"]);
+
+    let shown = client.get("/v1/skus/a/policy").expect(200);
+    let shown: SkuPolicy = serde_json::from_value(shown).unwrap();
+    let [live, shop] = &*shown.channels else {
+        panic!("{shown:?}")
+    };
+    assert_eq!(
+        (live.used, live.left, &*live.fallback),
+        (10, 18, &["shop".to_owned()][..])
+    );
+    assert_eq!((shop.used, shop.left, shop.fallback.len()), (12, 18, 0));
+    let atp = client.get("/v1/atp/a?channel=live").expect(200);
+    assert_eq!(atp["available"], 18);
+    let refused = hold(&mut client, "more", "live", 19);
+    let short = &refused.problem(409, "insufficient_stock")["shortages"][0];
+    assert_eq!(
+        (&short["limit"], &short["available"]),
+        (&json!("cap"), &json!(18))
+    );
+
+    let events = client.get("/v1/events").expect(200);
+    let lines = events["events"].as_array().unwrap().iter();
+    let charged = lines.filter_map(|event| event["lines"][0].get("charged_to"));
+    assert_eq!(charged.collect::<Vec<_>>(), [&json!("shop")]);
+    let itself = json!({"channels": [{"name": "live", "fallback": ["live", "x"]}]});
+    let wrong = put(&mut client, "", Some("*"), &itself);
+    let faults = wrong.problem(422, "policy_invalid");
+    assert_eq!(faults["errors"].as_array().unwrap().len(), 2);
+}

@@ -63,7 +63,7 @@ fn channels(rng: &mut Rng) -> Vec<Entry> {
 }
 
 /// Lists of others, none of whom is below.
-fn fallbacks(rng: &mut Rng, entries: &mut [Entry]) {
+pub(crate) fn fallbacks(rng: &mut Rng, entries: &mut [Entry]) {
     for at in 0..entries.len() {
         if rng.percent(60) {
             continue;

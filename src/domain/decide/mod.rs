@@ -5,6 +5,8 @@
 //! caller before it asks, so that "late is safe" holds for every rule alike.
 
 mod act;
+#[cfg(test)]
+mod fallback_tests;
 mod freeze;
 mod hold;
 mod inbound;

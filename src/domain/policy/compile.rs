@@ -20,7 +20,7 @@ pub struct Policy {
     entries: Box<[Named]>,
     /// By channel.
     pub(super) numbers: Box<[Option<u16>]>,
-    fallbacks: Fallbacks,
+    pub(super) fallbacks: Fallbacks,
     pub(super) scopes: Box<[ScopeRules]>,
     /// In order of time.
     pub(super) campaigns: Box<[CampaignTerms]>,

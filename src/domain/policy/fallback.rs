@@ -39,6 +39,13 @@ impl Fallbacks {
         Self { of: of.into() }
     }
 
+    /// Of all channels that have any.
+    pub(super) fn all(&self) -> impl Iterator<Item = (ChannelIx, &[ChannelIx])> {
+        let lists = self.of.iter().map(AsRef::as_ref);
+        let numbered = (0..).map(ChannelIx).zip(lists);
+        numbered.filter(|(_, list): &(_, &[_])| !list.is_empty())
+    }
+
     /// Of one channel, in the order in which they are asked.
     pub(super) fn of(&self, channel: ChannelIx) -> &[ChannelIx] {
         let list = self.of.get(usize::from(channel.0));

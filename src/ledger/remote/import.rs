@@ -327,7 +327,7 @@ async fn left_by(caller: &Caller, namespace: &str) -> Result<Left, RedisError> {
             Ok(Left::Import(token, of))
         }
         Err(MetaError::Store(error)) => Err(error),
-        Ok(_) | Err(MetaError::Bad(_)) => Ok(Left::Ledger),
+        Ok(()) | Err(MetaError::Bad(_)) => Ok(Left::Ledger),
     }
 }
 

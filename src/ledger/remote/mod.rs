@@ -260,8 +260,8 @@ impl RemoteLedger {
         let seen = SeenStock::read(self.read(&Read::Stock(sku), partition).await?)?;
         if let Some(seen) = &seen {
             let nodes = seen.stock.nodes().iter().map(|place| place.node);
-            let places = seen.stock.settings().node_safety.places();
-            self.know_nodes(nodes.chain(places)).await?;
+            let kept = seen.stock.settings().node_safety.places();
+            self.know_nodes(nodes.chain(kept)).await?;
         }
         Ok(seen)
     }

@@ -26,9 +26,10 @@ impl RemoteLedger {
         let Some((fingerprint, answer)) = self.moved_answer(keyed.key.id).await? else {
             return Ok(None);
         };
-        Ok(Some(match &keyed.command {
-            _ if fingerprint != keyed.key.fingerprint => unrecorded(Refusal::KeyReused),
-            command => answer.in_order_of(&command.changed_skus()),
+        Ok(Some(if fingerprint == keyed.key.fingerprint {
+            answer.in_order_of(&keyed.command.changed_skus())
+        } else {
+            unrecorded(Refusal::KeyReused)
         }))
     }
 

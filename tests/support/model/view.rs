@@ -80,6 +80,7 @@ impl Model {
         let item = self.items.get(sku)?;
         let (room, limit) = self.room_now(sku, node);
         let free = |node| (item.place(node).on_hand - self.pinned(sku, node)).max(0);
+        let has_own = |node: &u16| item.settings.node_safety.places().any(|of| of.0 == *node);
         Some(Availability {
             available: units(room),
             limit: if item.settings.selling == Selling::Suspended || item.stops() {
@@ -91,6 +92,7 @@ impl Model {
             promised: units(self.promised(sku)),
             safety_stock: units(item.kept_back()),
             at_node: node.map(|node| units(free(node))),
+            safety_at_node: node.filter(has_own).map(|node| units(item.kept_at(node))),
             dates: Vec::new(),
             share: None,
             as_of: UnixMillis(now),

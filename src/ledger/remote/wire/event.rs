@@ -9,7 +9,7 @@ use super::batch::Argument;
 use super::command;
 use super::pack::Reader;
 use super::record::Made;
-use super::reply::{BatchReply, Header, reserved_as_packed};
+use super::reply::{BatchReply, Header, put_grants, reserved_as_packed};
 use super::result::{Asked, List, Outcome, Shown, body};
 use crate::domain::command::CommandKey;
 use crate::domain::{ChannelIx, NodeIx, Ttl, UnixMillis};
@@ -205,9 +205,7 @@ fn placed<'a>(
         let number = line.next().unwrap_or_default();
         placing.elsewhere.get(number) != Some(&true)
     });
-    for (line, held) in reserved.lines.iter_mut().zip(grants.grants()?) {
-        line.held = held;
-    }
+    put_grants(&mut reserved.lines, &grants.grants()?);
     Ok(reserved)
 }
 
@@ -290,7 +288,7 @@ fn other<'a>(argument: &mut Argument<'a>) -> Result<Said<'a>, Malformed> {
         }
         command::PUT_SETTINGS => {
             let key = key(argument, r)?;
-            r.skip_many(7)?;
+            r.skip_many(8)?;
             Said::Other(Asked::by(key))
         }
         command::NAME => {

@@ -36,7 +36,7 @@ pub fn sku(sku: &[u8], bytes: &[u8]) -> Result<Item, Malformed> {
 #[derive(Debug)]
 pub enum Found {
     /// An item by itself.
-    Item(Item),
+    Item(Box<Item>),
     /// The answer of a change of stock or shares, or a part of it: see [`answer`].
     Change(u128),
     /// A part of what is told elsewhere, a signpost, or no reservation yet.
@@ -54,7 +54,7 @@ pub fn record(id: &[u8], bytes: &[u8]) -> Result<Found, Malformed> {
         if is_of_parts(&told(id, &record)?.1) {
             return Ok(Found::Change(id));
         }
-        return Ok(Found::Item(answer(&[(id, bytes)])?));
+        return Ok(Found::Item(Box::new(answer(&[(id, bytes)])?)));
     };
     if !booking.is_whole() {
         return Ok(Found::Nothing);
@@ -66,7 +66,7 @@ pub fn record(id: &[u8], bytes: &[u8]) -> Result<Found, Malformed> {
         touched: booking.touched,
     };
     let held = Held::new(making, &booking.now(id), booking.pins());
-    Ok(Found::Item(Item::Reservation(held)))
+    Ok(Found::Item(Box::new(Item::Reservation(held))))
 }
 
 /// A record of a reservation over several partitions: its id, fingerprint and what it has here.

@@ -4,9 +4,12 @@
 use super::command::{
     CONFIRM, EXTEND, RELEASE, RETURN, SHIP, STOCK_ADJUST, STOCK_SET, STOCK_TRANSFER, TRANSFER, pin,
 };
+use super::grant;
 use super::node_safety;
 use super::pack::Writer;
-use super::record::{DATED, IS_LOW, IS_MARKED, IS_SHARE, IS_SPREAD, IS_STOPPED, IS_SUSPENDED};
+use super::record::{
+    DATED, IS_LOW, IS_MARKED, IS_SHARE, IS_SPREAD, IS_STOPPED, IS_SUSPENDED, LENT,
+};
 use super::refusal;
 use super::result::{ACTED, CHANGED, MOVED, SETTLED, SHARED};
 use super::water;
@@ -213,8 +216,11 @@ impl Booking<'_> {
         }
         let days = self.lines.iter().map(|line| line.state.day);
         let is_dated = days.clone().any(|day| day.is_some());
-        let dated = if is_dated { u64::from(DATED) } else { 0 };
-        out.index(u64::try_from(self.lines.len()).unwrap_or(0) | dated);
+        let users = self.lines.iter().map(|line| line.state.charged_to);
+        let is_lent = users.clone().any(|user| user.is_some());
+        let flag = |is_set, flag| if is_set { u64::from(flag) } else { 0 };
+        let flags = flag(is_dated, DATED) | flag(is_lent, LENT);
+        out.index(u64::try_from(self.lines.len()).unwrap_or(0) | flags);
         for Stored { state, .. } in &self.lines {
             let units = [
                 state.held,
@@ -229,6 +235,9 @@ impl Booking<'_> {
         }
         for day in days.filter(|_| is_dated) {
             out.index(day.map_or(0, |day| u64::from(day.get())));
+        }
+        for user in users.filter(|_| is_lent) {
+            out.index(u64::from(grant::user(user)));
         }
         if let Some(ties) = &self.ties {
             ties.put(&mut out);

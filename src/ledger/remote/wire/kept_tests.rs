@@ -51,7 +51,7 @@ fn read_back(record: &[u8]) -> Vec<domain::Line> {
 }
 
 #[test]
-fn the_days_of_lines_come_back_and_cost_other_records_nothing() {
+fn days_and_channels_of_lines_come_back_and_cost_other_records_nothing() {
     let dated = held(vec![
         line("a", None, Some(20_000)),
         line("a", Some(NodeIx(1)), None),
@@ -67,6 +67,15 @@ fn the_days_of_lines_come_back_and_cost_other_records_nothing() {
     );
     let parts: Vec<&Line> = dated.lines.iter().skip(1).collect();
     let record = kept::elsewhere(&dated, &parts).unwrap();
+    assert_eq!(read_back(&record), expected[1..]);
+
+    let mut lent = dated.clone();
+    lent.lines[1].charged_to = Some(0);
+    let expected: Vec<_> = lent.lines.iter().map(|of| of.state().unwrap()).collect();
+    assert_eq!(expected[1].charged_to, Some(ChannelIx(0)));
+    assert_eq!(read_back(&kept::reservation(&lent).unwrap()), expected);
+    let parts: Vec<&Line> = lent.lines.iter().skip(1).collect();
+    let record = kept::elsewhere(&lent, &parts).unwrap();
     assert_eq!(read_back(&record), expected[1..]);
 
     let usual = held(vec![line("a", None, None)]);

@@ -8,6 +8,7 @@ pub mod batch;
 pub mod command;
 pub mod event;
 pub mod export;
+mod grant;
 pub mod import;
 mod kept;
 #[cfg(test)]

@@ -58,9 +58,9 @@ mod tests {
         let bytes = pack(&nodes);
         assert_eq!(unpack(&bytes), Ok(nodes));
         for cut in 1..bytes.len() {
-            assert_eq!(unpack(&bytes[cut..]), Err(Malformed));
             assert_eq!(unpack(&bytes[..cut]), Err(Malformed));
         }
+        assert_eq!(unpack(&[&*bytes, &[0]].concat()), Err(Malformed));
         assert!(pack(&NodeSafety::default()).is_empty());
         assert_eq!(unpack(&[]), Ok(NodeSafety::default()));
     }

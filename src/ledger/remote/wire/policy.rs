@@ -54,11 +54,17 @@ fn head(parts: &Parts<'_>) -> Vec<u8> {
     };
     let seats: Vec<u8> = parts.channels.iter().flat_map(seat).collect();
     let mut w = Writer::default();
-    w.array(3);
+    w.array(4);
     w.bytes(&seats);
     w.bytes(parts.rest.to_string().as_bytes());
     w.array(parts.lengths.len());
     parts.lengths.iter().for_each(|length| w.count(*length));
+    w.array(2 * parts.fallbacks.len());
+    for (channel, list) in &parts.fallbacks {
+        w.uint(u64::from(channel.0));
+        w.array(list.len());
+        list.iter().for_each(|of| w.uint(u64::from(of.0)));
+    }
     w.0
 }
 

@@ -63,6 +63,11 @@ impl<'a> Integers<'a> {
         u16::try_from(self.next::<2>()?).or(Err(Malformed))
     }
 
+    /// The channel whose share a line is of, where that is not its reservation's.
+    pub(super) fn user(&mut self) -> Result<Option<ChannelIx>, Malformed> {
+        Ok(self.index()?.checked_sub(1).map(ChannelIx))
+    }
+
     fn pin(&mut self) -> Result<Option<NodeIx>, Malformed> {
         pin(self.index()?.into())
     }
@@ -293,7 +298,7 @@ impl<'a> Booking<'a> {
         let made = Made::take(&mut reader)?;
         let mut from = Integers(reader.0);
         let (created_at, touched, deadline) = (from.moment()?, from.moment()?, from.moment()?);
-        let (states, is_dated) = states(from.index()?);
+        let (states, is_dated, is_lent) = states(from.index()?);
         let mut lines: SmallVec<[(&str, Units, Line); 1]> = SmallVec::new();
         for line in &made.lines {
             let state = if states == 0 {
@@ -309,6 +314,11 @@ impl<'a> Booking<'a> {
         if is_dated {
             for (_, _, line) in &mut lines {
                 line.day = Day::new(from.index()?);
+            }
+        }
+        if is_lent {
+            for (_, _, line) in &mut lines {
+                line.charged_to = from.user()?;
             }
         }
         let ties = match kind {
@@ -419,9 +429,14 @@ const PART: u8 = 5;
 /// Set in the number of line states where the days of the lines follow them.
 pub(super) const DATED: u16 = 1 << 15;
 
-/// The number of line states, and whether the days of the lines follow them.
-fn states(count: u16) -> (usize, bool) {
-    (usize::from(count & !DATED), count & DATED > 0)
+/// Set in it where the channels follow whose shares lines are of.
+pub(super) const LENT: u16 = 1 << 14;
+
+/// The number of line states, whether the days of the lines follow them, and whether the channels do
+/// whose shares they are of.
+fn states(count: u16) -> (usize, bool, bool) {
+    let lines = usize::from(count & !(DATED | LENT));
+    (lines, count & DATED > 0, count & LENT > 0)
 }
 
 fn state(from: &mut Integers<'_>) -> Result<Line, Malformed> {

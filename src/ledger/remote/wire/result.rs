@@ -3,11 +3,13 @@
 use smallvec::SmallVec;
 
 use super::Malformed;
+use super::grant;
 use super::node_safety;
 use super::pack::{Reader, Value};
 use super::record::{Booking, Kept, Record, settings};
 use super::refusal::{self, units};
 use crate::domain::command::CommandKey;
+use crate::domain::decide::Grants;
 use crate::domain::line::Move;
 use crate::domain::{ChannelIx, NodeIx, Refusal, ReservationId, Units, UnixMillis};
 use crate::ledger::event::{
@@ -125,9 +127,11 @@ impl List<'_> {
         refusal::take(&mut self.reader, self.values)
     }
 
-    /// Units of each line.
-    pub(super) fn grants(mut self) -> Result<SmallVec<[Units; 2]>, Malformed> {
-        (0..self.values).map(|_| units(&mut self.reader)).collect()
+    /// What each line got.
+    pub(super) fn grants(mut self) -> Result<Grants, Malformed> {
+        (0..self.values)
+            .map(|_| grant::take(&mut self.reader))
+            .collect()
     }
 }
 

@@ -6,12 +6,14 @@ use super::command::{
     ACT_WHOLE, BUMP, ENTIRE, FOLLOW, PLACE, QUOTE, READ_TIES, REFUSE, TIE, UNDO, made, pin,
     put_key, put_lines, verb,
 };
+use super::grant;
 use super::pack::{EXT_ID, EXT_TARGET, Writer};
 use super::record::{Booking, Kept, Record};
 use super::refusal;
 use super::reply::BatchReply;
 use super::result::Outcome;
 use crate::domain::command::{Act, CommandKey, LineRequest, Reserve};
+use crate::domain::decide::{Grant, Grants};
 use crate::domain::{ChannelIx, Line, Refusal, Units, UnixMillis};
 use crate::ledger::Position;
 
@@ -71,16 +73,16 @@ pub fn encode_quote(channel: ChannelIx, share: &Share<'_>) -> Vec<u8> {
     w.0
 }
 
-/// All parts are placed; these lines elsewhere got these units.
-pub fn encode_entire(id: u128, deadline: UnixMillis, elsewhere: &[(usize, Units)]) -> Vec<u8> {
+/// All parts are placed; these lines elsewhere got this.
+pub fn encode_entire(id: u128, deadline: UnixMillis, elsewhere: &[(usize, Grant)]) -> Vec<u8> {
     let mut w = Writer::default();
     w.uint(ENTIRE);
     w.id(EXT_TARGET, id);
     w.int(deadline.0);
     w.count(elsewhere.len());
-    for (line, units) in elsewhere {
+    for (line, got) in elsewhere {
         w.count(line + 1);
-        w.uint(units.get());
+        grant::put(&mut w, got);
     }
     w.0
 }
@@ -216,8 +218,8 @@ pub fn encode_ties(older_ms: u64) -> Vec<u8> {
 /// What a step was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step<'a> {
-    /// The lines of the share got these units.
-    Placed(Vec<Units>),
+    /// The lines of the share got this.
+    Placed(Grants),
     /// What the id stands for; empty for nothing.
     Record(&'a [u8]),
     /// It is done, or could be.
@@ -234,7 +236,7 @@ impl BatchReply {
         let (outcome, before) = self.outcome(at)?;
         let position = self.position(before + outcome.events());
         let step = match outcome {
-            Outcome::Part(grants) => Step::Placed(grants.grants()?.into_vec()),
+            Outcome::Part(grants) => Step::Placed(grants.grants()?),
             Outcome::Record(bytes) => Step::Record(bytes),
             Outcome::Recorded(_) => Step::Done,
             Outcome::Unrecorded(list) => Step::Refused(list.refusal()?),
