@@ -2,12 +2,12 @@
 -- the record keeps, time to live, deadline (0 at home, which sets it; it also names the attempt),
 -- number of lines here; of each the SKU's place, the pin and the units. At home, what the record
 -- keeps is about all lines, and there follow: their number, and of each 0 where it lies here, else
--- 1. Elsewhere that number is 0. As in `reserve`, days may follow.
+-- 1. Elsewhere that number is 0.
 
 local PLACE, QUOTE, QUOTE_LATER = 20, 21, 33
 local lent = commands.lent_reserve
-local grants_of, take, counted = lent.grants_of, lent.take, lent.counted
-local add_states, add_grants = lent.add_states, lent.add_grants
+local grants_of, take, add_states, add_grants, states_with =
+  lent.grants_of, lent.take, lent.add_states, lent.add_grants, lent.states_with
 
 -- What stands under the id already, as an answer; nil where the lines are to be placed.
 local function placed_before(slot, made, deadline)
@@ -41,20 +41,20 @@ local function asked(first, last)
 end
 
 -- What follows in the record: the states of all lines, and how the parts hang together.
-local function several_tail(made, grants, users, days, tags, count, deadline)
+local function several_tail(made, grants, days, users, tags, count, deadline)
+  local parts = { pack_integers(MOMENTS, now, now, deadline, states_with(count, days, users)) }
   local _, all = unpack_one(made, CHANNEL_END - FINGERPRINT_AT + 1)
-  local own, elsewhere, units, all_users, all_days = 0, {}, {}, users and {}, days and {}
+  local own, elsewhere, units, all_days, all_users = 0, {}, {}, days and {}, users and {}
   for n = 1, count do
     units[n], elsewhere[n] = 0, tags and cmds[tags + n] or 0
     if elsewhere[n] == 0 then
       own = own + 1
       units[n] = grants[own]
-      if users then all_users[n] = users[own] end
       if days then all_days[n] = days[own] end
+      if users then all_users[n] = users[own] end
     end
   end
-  local parts = { pack_integers(MOMENTS, now, now, deadline, counted(count, users, days)) }
-  add_states(parts, function(n) return all[n * 3] end, units, all_users, all_days)
+  parts[2] = add_states({}, function(n) return all[n * 3] end, units, all_days, all_users)
   local kind, phase = ties.PART, ties.LOOSE
   if tags then kind, phase = ties.WHOLE, ties.PLACING end
   ties.add(parts, { kind = kind, phase = phase, version = 0, verb = 0, a = 0, b = 0 }, elsewhere)
@@ -75,8 +75,8 @@ local function place(at)
     if not stock_of(cmds[i]) then return past, { UNRECORDED, UNKNOWN_SKU, skus[cmds[i]] } end
   end
   local channel = channel_of(made)
-  local grants, users, short, _, days, waits = grants_of(channel, first, last, bys)
-  if backlog and (short or users or waits) then return past, DEFERRED end
+  local grants, days, users, short, _, waits = grants_of(channel, first, last, bys)
+  if backlog and (short or waits) then return past, DEFERRED end
   if short and flags == 0 then
     short[1] = UNRECORDED
     return past, short
@@ -88,13 +88,13 @@ local function place(at)
     deadline = now + ttl
   end
   grants = grants or asked(first, last)
-  take(channel, first, last, grants, users, days)
+  take(channel, first, last, grants, days, users)
   seq = seq + 1
-  local kind, tail = several_tail(made, grants, users, days, tags, count, deadline)
+  local kind, tail = several_tail(made, grants, days, users, tags, count, deadline)
   put_record(slot, pack_integers(KIND_AND_SEQ, kind, seq) .. made .. tail)
   bookings[slot] = nil
   due_at(deadline, ids[slot])
-  return past, add_grants({ PART }, grants, users, days)
+  return past, add_grants({ PART }, grants, days, users)
 end
 
 -- quote: what placing would be refused for, and nothing more. Channel, number of lines; of each the
@@ -107,9 +107,9 @@ local function quote(at, is_later)
   for i = first, last, 3 do
     if not stock_of(cmds[i]) then return past, { UNRECORDED, UNKNOWN_SKU, skus[cmds[i]] } end
   end
-  local _, users, short = grants_of(channel, first, last, bys)
-  if backlog and (short or users) then return past, DEFERRED end
+  local _, _, _, short = grants_of(channel, first, last, bys)
   if not short then return past, { VALUE, 1 } end
+  if backlog then return past, DEFERRED end
   short[1] = UNRECORDED
   return past, short
 end

@@ -26,7 +26,7 @@ local function record_of(slot)
 end
 
 -- entire: all parts are placed. Id, deadline of the attempt, number of lines elsewhere; of each its
--- number and what it got, as in `lib/records.lua`.
+-- number and what it got, as in `reserve`.
 commands[STEP.ENTIRE] = function(at)
   local slot, deadline = cmds[at + 1], cmds[at + 2]
   local first, past = at + 4, at + 4 + 2 * cmds[at + 3]

@@ -105,6 +105,12 @@ pub const DEFICITS_PAGE_MAX: usize = 1_000;
 /// Most promises that are shown of one deficit.
 pub const DEFICIT_LINES_MAX: usize = 1_000;
 
+/// Calls of operators that are done at once: each may go through the whole ledger.
+pub const OPERATOR_CALLS_MAX: usize = 2;
+
+/// Most SKUs that a pre-flight looks at.
+pub const PREFLIGHT_SKUS_MAX: usize = 10_000;
+
 /// Longest time to live of a hold: 30 days. A hold is a promise for a short time.
 pub const TTL_MS_MAX: u32 = 30 * 24 * 3_600 * 1_000;
 

@@ -103,11 +103,11 @@ impl<'a> From<&'a str> for Reason<'a> {
 }
 
 #[derive(Serialize)]
-struct StockBody<'a, T> {
-    items: &'a [T],
-    reason: &'a str,
+pub(crate) struct ReasonedBody<'a, T> {
+    pub(crate) items: &'a [T],
+    pub(crate) reason: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    operator: Option<&'a str>,
+    pub(crate) operator: Option<&'a str>,
 }
 
 /// Settings to change; what is `None` stays.
@@ -228,7 +228,7 @@ impl Client {
         items: &[T],
         Reason { reason, operator }: Reason<'_>,
     ) -> Result<Answer<Vec<StockResult>>, Error> {
-        let body = to_json(&StockBody {
+        let body = to_json(&ReasonedBody {
             items,
             reason,
             operator,

@@ -1,18 +1,20 @@
 -- What a line may have of dated supply, and when: the same as in src/domain/decide/reserve.rs and
 -- src/domain/calendar/room.rs.
 
--- As `room_of`, of what is there on a day (nil: now) of the stock at a place, or of a draft of it. What the
--- policy binds is found last.
-function calendars.room_on(at, stock, day, pin, channel, taken, units, spread)
+-- Room for a channel on a day (nil: now) in the stock at a place, or a draft of it, after `taken` units
+-- went to lines before it; the limit, and the channel whose share it is of as for `room_of`. What the policy
+-- binds is found last.
+function calendars.room_on(at, stock, day, pin, taken, channel, units, by_share)
   if is_suspended(stock) then return 0, BY_SELLING end
-  local line, user = calendars.timeline(stock), nil
+  local line = calendars.timeline(stock)
   local room, limit = calendars.room(line, day, pin)
+  local user
   if policy then
-    local free, supply = calendars.room(line, day, 0), line.supply[moment_of(line, day)]
-    local rest, by = policy.room(at, stock, channel, free, taken, spread, supply)
+    local free, on_hand = (calendars.room(line, day, 0)), line.supply[moment_of(line, day)]
+    local rest, by = policy.room(at, stock, channel, free, taken, on_hand, by_share)
     if policy.fallbacks and rest and rest < units then
-      rest, user =
-        policy.lent(at, stock, channel, free, taken, spread, supply, min(units, room), rest)
+      local wanted = min(units, room)
+      rest, user = policy.lent(at, stock, channel, free, taken, on_hand, by_share, wanted, rest)
     end
     if rest and rest < room then room, limit = rest, by end
   end
@@ -30,20 +32,19 @@ local function told(limit, next, is_explained)
   return next and bound .. pack_integers('<I2', next) or bound
 end
 
--- Of a SKU that has no other supply than its stock: room, day, limit, and whose share it is of where that is
--- another's. By: the last day, 0 for none.
-local function of_stock(at, stock, pin, taken, channel, units, by, spread)
-  local room, limit, user = room_of(at, stock, pin, taken, channel, units, spread)
+-- Of a SKU that has no other supply than its stock.
+local function of_stock(at, stock, pin, taken, channel, units, by, by_share)
+  local room, limit, user = room_of(at, stock, pin, taken, channel, units, by_share)
   if by > 0 and by < today then return 0, nil, told(limit, units <= room and today or nil, false) end
   if room < units then limit = told(limit, nil, true) end
   return room, by > 0 and today or nil, limit, user
 end
 
 -- The first day with all that is asked for; else that with the most.
-local function earliest(at, stock, pin, taken, channel, units, by, spread)
+local function earliest(at, stock, pin, taken, channel, units, by, by_share)
   local days, room, day, limit, user = calendars.days(calendars.timeline(stock)), nil, nil, BY_STOCK, nil
   local function room_on(other)
-    return calendars.room_on(at, stock, other, pin, channel, taken, units, spread)
+    return calendars.room_on(at, stock, other, pin, taken, channel, units, by_share)
   end
   local function try(other)
     local there, why, whose = room_on(other)
@@ -75,20 +76,20 @@ function calendars.why(at, pin, channel, units)
   return limit
 end
 
--- As `grants_of` of reserving. `bys` is the place before that of the first line's day; nil where no line has
--- one.
+-- What each line of a command gets, as `grants_of` in `reserve.lua` says it. `bys` is the place before that of the
+-- first line's day; nil where no line has one.
 function calendars.grants_of(channel, first, last, bys)
-  local grants, users, short, sum, days, waits = {}, nil, nil, 0, nil, false
-  local taken, spread, draft, previous = 0, nil, nil, nil
+  local grants, days, users, short, sum, waits = {}, nil, nil, nil, 0, false
+  local taken, by_share, draft, previous = 0, nil, nil, nil
   for i = first, last, 3 do
     local at, pin, units, n = cmds[i], cmds[i + 1], cmds[i + 2], #grants + 1
-    if at ~= previous then taken, spread, draft, previous = 0, nil, nil, at end
+    if at ~= previous then taken, by_share, draft, previous = 0, nil, nil, at end
     if units > UNITS_MAX then malformed('units') end
     local is_announced, offer = has_supply(stocks[at]), of_stock
     if is_announced then offer = earliest end
     local by = bys and cmds[bys + n] or 0
     local room, day, limit, user =
-      offer(at, draft or stocks[at], pin, taken, channel, units, by, spread)
+      offer(at, draft or stocks[at], pin, taken, channel, units, by, by_share)
     local granted = min(units, room)
     if granted < units then
       short = short or { REFUSED, INSUFFICIENT_STOCK }
@@ -99,10 +100,10 @@ function calendars.grants_of(channel, first, last, bys)
       days[n], waits = day, waits or day > today
     end
     if user then
-      users, spread = users or {}, spread or { [channel] = taken }
+      users, waits = users or {}, true
       users[n] = user
     end
-    if spread then spread[user or channel] = (spread[user or channel] or 0) + granted end
+    by_share = add_share(by_share, taken, granted, channel, user)
     grants[n], taken, sum = granted, taken + granted, sum + granted
     if is_announced and i + 3 <= last and cmds[i + 3] == at then
       -- The next line is judged after this one.
@@ -111,5 +112,5 @@ function calendars.grants_of(channel, first, last, bys)
       owe(draft, pin, granted, day)
     end
   end
-  return grants, users, short, sum, days, waits
+  return grants, days, users, short, sum, waits
 end

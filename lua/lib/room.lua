@@ -47,13 +47,13 @@ end
 -- The most that one more line of a channel, which asks for `units`, may take of the stock at a place, after
 -- `taken` units went to lines before it, and what binds; and the channel whose share it is of, where its
 -- own does not do. Where it may have all that it asks for, the most is not looked for any further. A pin
--- is 0 for none, else the node plus one; `spread` as for `policy.room`.
-local function room_of(at, stock, pin, taken, channel, units, spread)
+-- is 0 for none, else the node plus one; `by_share` as for `policy.room`.
+local function room_of(at, stock, pin, taken, channel, units, by_share)
   local flags = stock[FLAGS]
   if flags >= IS_SUSPENDED then
     if is_suspended(stock) then return 0, BY_SELLING end
     if has_supply(stock) then
-      return dated().room_on(at, stock, nil, pin, channel, taken, units, spread)
+      return dated().room_on(at, stock, nil, pin, taken, channel, units, by_share)
     end
   end
   local room, limit = max(stock[ON_HAND] - stock[HELD] - stock[COMMITTED] - taken, 0), BY_STOCK
@@ -63,12 +63,11 @@ local function room_of(at, stock, pin, taken, channel, units, spread)
   end
   local user
   if policy and not policy.suffices(at, stock, room, taken, units) then
-    local rest, by = policy.room(at, stock, channel, room, taken, spread, stock[ON_HAND])
+    local rest, by = policy.room(at, stock, channel, room, taken, stock[ON_HAND], by_share)
     if policy.fallbacks and rest and rest < units then
       -- More than is there no share can give.
       local wanted = min(units, room, pin > 0 and room_at(stock, pin) or room)
-      rest, user = policy.lent(
-        at, stock, channel, room, taken, spread, stock[ON_HAND], wanted, rest)
+      rest, user = policy.lent(at, stock, channel, room, taken, stock[ON_HAND], by_share, wanted, rest)
     end
     if rest and rest < room then room, limit = rest, by end
   end
@@ -81,6 +80,16 @@ local function room_of(at, stock, pin, taken, channel, units, spread)
     end
   end
   return room, limit, user
+end
+
+-- What lines took of a SKU by channel whose share they are of, after one more got units of that of `user`,
+-- or of the channel's own; nil while all are of that one, `taken` before it.
+local function add_share(by_share, taken, units, channel, user)
+  if not by_share and not user then return nil end
+  by_share = by_share or { [channel] = taken }
+  user = user or channel
+  by_share[user] = (by_share[user] or 0) + units
+  return by_share
 end
 
 -- Adds what is missing of a line to a refusal; its room was found last.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::Engine;
 use crate::domain::command::Lines;
-use crate::domain::{ChannelIx, Sku, Ttl};
+use crate::domain::policy::Document;
+use crate::domain::{ChannelIx, Frozen, Sku, Ttl};
 use crate::ledger::LedgerError;
 use crate::ledger::policy::{
     CheckedPolicy, PolicyInForce, PolicyPut, PolicyVersion, PutPolicyError, SkuPolicy,
@@ -32,6 +33,16 @@ impl Engine {
     pub fn check_policy(&self, put: &PolicyPut<'_>) -> Result<CheckedPolicy, PutPolicyError> {
         let in_force = self.parts.ledger.policy();
         put.check(in_force.as_deref(), self.now())
+    }
+
+    /// The same where nothing is to be put: what it says, and the campaign that keeps it from being put
+    /// now.
+    pub fn try_policy(
+        &self,
+        put: &PolicyPut<'_>,
+    ) -> Result<(Document, Option<Frozen>), PutPolicyError> {
+        let in_force = self.parts.ledger.policy();
+        put.try_out(in_force.as_deref(), self.now())
     }
 
     /// What of the policy is in force for a SKU: for each channel with limits in its rule, or for

@@ -110,7 +110,7 @@ catalog! {
     TOO_MANY_INBOUND = CONFLICT "too_many_inbound" "The SKU has too many open announcements"
         "A SKU has at most 256 open announcements. Receive or cancel some, or announce what comes on one day as one. Nothing was changed.";
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "body_too_large" "The body is too large"
-        "Bodies are at most 256 KiB, of /v1/policy 1 MiB, of /v1/reservations/batch 8 MiB. Send less per request.";
+        "Bodies are at most 256 KiB, of /v1/policy and of a campaign's pre-flight 1 MiB, of /v1/reservations/batch 8 MiB. Send less per request.";
     URI_TOO_LONG = URI_TOO_LONG "uri_too_long" "The path is too long"
         "The path and query of a request are limited.";
     UNSUPPORTED_MEDIA_TYPE = UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" "The body is not JSON"

@@ -67,6 +67,17 @@ pub struct PolicyChange {
     pub changed: Vec<String>,
 }
 
+/// A campaign that keeps the policy as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyFrozen {
+    /// Which.
+    pub campaign: String,
+    /// Until then, RFC 3339.
+    #[schema(format = DateTime)]
+    pub until: String,
+}
+
 /// What was put, or would be. Without `dry_run` it has the members of a version, too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -89,8 +100,11 @@ pub struct PolicyPut {
     /// Why the freeze of a campaign was overridden.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub r#override: Option<String>,
-    /// By part: `channels`, `sets`, `tags`, `rules`, `change_sets`, `campaigns`; parts without a
-    /// difference are left out.
+    /// The campaign that keeps it from being put now without an `override`; in a dry run alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<PolicyFrozen>,
+    /// By part: `channels`, `sets`, `tags`, `rules`, `change_sets`, `campaigns`, `deficits`; parts
+    /// without a difference are left out.
     pub changes: BTreeMap<String, PolicyChange>,
 }
 

@@ -60,8 +60,8 @@ const FAULTS: [(&str, &str, &str); 30] = [
     ),
     (
         "what lines before took of other shares is not counted there",
-        "if spread then spread[user or channel]",
-        "if false then spread[user or channel]",
+        "    by_share = add_share(by_share, taken, granted, channel, user)\n",
+        "",
     ),
     (
         "what is lent goes back to who asked",

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
 use holdfast::blocking::wait_for;
-use holdfast::domain::command::{Keyed, Verb};
+use holdfast::domain::command::{Command, Keyed, Verb};
 use holdfast::domain::hash::Hasher;
 use holdfast::domain::line::LineState;
 use holdfast::domain::{Line, NodeIx, Outcome, Reservation, ReservationId, Sku, Ttl, UnixMillis};
@@ -24,11 +24,11 @@ use crate::server::{Kind, Server};
 use crate::support::check::START;
 use crate::support::script::{Ask, Script, SetAsk};
 
-const SKUS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+pub(crate) const SKUS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 const PARTITIONS: u16 = 4;
 const FEW: usize = 4;
-const ON_HAND: u64 = 5;
-const TTL: u32 = 60_000;
+pub(crate) const ON_HAND: u64 = 5;
+pub(crate) const TTL: u32 = 60_000;
 
 struct Unpark(Thread);
 
@@ -40,7 +40,7 @@ impl Wake for Unpark {
 
 /// Follows a command through so many of its steps and then leaves it, as an instance that stops:
 /// what it has sent is done, what comes after is not.
-fn cut<T>(future: impl Future<Output = T>, steps: usize) -> Option<T> {
+pub(crate) fn cut<T>(future: impl Future<Output = T>, steps: usize) -> Option<T> {
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);
@@ -56,10 +56,10 @@ fn cut<T>(future: impl Future<Output = T>, steps: usize) -> Option<T> {
 }
 
 /// Two instances over four partitions with some stock of each SKU.
-struct Scene<'s> {
+pub(crate) struct Scene<'s> {
     place: Place<'s>,
-    first: Instance,
-    other: Instance,
+    pub(crate) first: Instance,
+    pub(crate) other: Instance,
 }
 
 /// A seed with which the SKUs are in all partitions, so that every scene has the same steps.
@@ -119,7 +119,7 @@ impl<'s> Scene<'s> {
     }
 
     /// The same of any command.
-    fn cut_off_at(&self, key: &str, command: Command<'_>, steps: usize) -> bool {
+    pub(crate) fn cut_off_at(&self, key: &str, command: Command<'_>, steps: usize) -> bool {
         let key = self.first.0.key(key, &command);
         let keyed = Keyed { key, command };
         let done = cut(self.first.0.execute(&keyed), steps);
@@ -165,7 +165,7 @@ impl<'s> Scene<'s> {
         self.other.recounts_clean();
     }
 
-    fn find(&self, id: u128) -> Option<Reservation> {
+    pub(crate) fn find(&self, id: u128) -> Option<Reservation> {
         wait_for(self.other.0.reservation(ReservationId(id))).unwrap()
     }
 
@@ -175,7 +175,7 @@ impl<'s> Scene<'s> {
     }
 }
 
-fn reservation(answer: &Answer) -> &Reservation {
+pub(crate) fn reservation(answer: &Answer) -> &Reservation {
     match &answer.verdict {
         Ok(Outcome::Reservation(found)) => found,
         other => panic!("{other:?}"),
@@ -183,7 +183,7 @@ fn reservation(answer: &Answer) -> &Reservation {
 }
 
 /// Tries a cut after every step, until one comes after the end. `check` sees whether that was so.
-fn at_every_step(check: impl Fn(&Scene<'_>, usize) -> bool) {
+pub(crate) fn at_every_step(check: impl Fn(&Scene<'_>, usize) -> bool) {
     let server = Server::start(Kind::Redis);
     let is_cut = |steps| !check(&Scene::new(&server), steps);
     // A reply that is there before it is waited for makes two steps one: the first few cuts are
@@ -203,70 +203,6 @@ fn a_reservation_left_half_way_is_made_whole_by_its_key() {
         let found = scene.find(made.id.0);
         assert_eq!(found.as_ref(), Some(made));
         scene.agrees(found.as_ref());
-        done
-    });
-}
-
-/// Announces as much of every SKU as there is.
-fn announce(day: Day) -> Command<'static> {
-    let item = |sku| PutInbound {
-        sku: Sku::new(sku).unwrap(),
-        id: "po",
-        kind: InboundKind::InTransit,
-        node: NodeIx::MAIN,
-        due: day,
-        quantity: Units::new(ON_HAND).unwrap(),
-    };
-    Command::Inbound(InboundCommand::Put(SKUS.map(item).to_vec()))
-}
-
-/// More of every SKU than there is, by that day.
-fn promise(day: Day) -> Command<'static> {
-    let line = |sku| LineRequest {
-        sku: Sku::new(sku).unwrap(),
-        node: None,
-        quantity: Units::new(ON_HAND + 1).unwrap(),
-        by: Some(day),
-    };
-    Command::Reserve(Reserve {
-        channel: Channel {
-            name: CHANNEL_NAMES[0],
-            index: Some(ChannelIx(0)),
-        },
-        reference: None,
-        ttl: HoldTtl::Asked(Ttl::from_millis(TTL).unwrap()),
-        allow_partial: false,
-        lines: Lines::try_new(SKUS.map(line)).unwrap(),
-    })
-}
-
-fn execute(instance: &Instance, key: &str, command: Command<'_>) -> Answer {
-    let key = instance.0.key(key, &command);
-    wait_for(instance.0.execute(&Keyed { key, command })).unwrap()
-}
-
-#[test]
-fn announcements_and_promises_left_half_way_are_made_whole_by_their_keys() {
-    let day = Day::of(UnixMillis(START)).later(3);
-    at_every_step(|scene, steps| {
-        let done = scene.cut_off_at("a", announce(day), steps);
-        let announced = execute(&scene.other, "a", announce(day));
-        let Ok(Outcome::Inbound(results)) = announced.verdict else {
-            panic!("{announced:?}");
-        };
-        assert_eq!(results.len(), SKUS.len());
-        scene.other.recounts_clean();
-        done
-    });
-    at_every_step(|scene, steps| {
-        execute(&scene.first, "a", announce(day));
-        let done = scene.cut_off_at("k", promise(day), steps);
-        let answer = execute(&scene.other, "k", promise(day));
-        let made = reservation(&answer);
-        assert_eq!(made.state(), LineState::Held);
-        assert!(made.lines.iter().all(|line| line.line.day == Some(day)));
-        assert_eq!(scene.find(made.id.0).as_ref(), Some(made));
-        scene.other.recounts_clean();
         done
     });
 }

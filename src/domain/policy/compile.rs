@@ -175,6 +175,11 @@ impl Policy {
         (number, place.map_or(LAST, |place| place.rank))
     }
 
+    /// The rank of a channel; one that is no entry of the tree comes last.
+    pub fn rank(&self, channel: ChannelIx) -> u16 {
+        self.find(channel).1
+    }
+
     /// Where the entry of that number stands.
     pub(super) fn place(&self, number: u16) -> Option<Place> {
         let named = self.entries.get(usize::from(number))?;

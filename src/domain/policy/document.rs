@@ -1,5 +1,6 @@
 //! The policy as its author writes it: names and amounts, nothing resolved, nothing checked.
 
+use crate::domain::deficit::Order;
 use crate::domain::time::UnixMillis;
 use crate::domain::units::Units;
 
@@ -18,6 +19,8 @@ pub struct Document {
     pub change_sets: Vec<ChangeSet>,
     /// Sales with terms of their own.
     pub campaigns: Vec<Campaign>,
+    /// Whose promises a deficit touches first.
+    pub deficit_order: Order,
 }
 
 /// A channel, or a group: an entry that others name as their parent.

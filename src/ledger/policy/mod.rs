@@ -1,6 +1,7 @@
 //! The policy as a ledger keeps it: versions of one text, of which the last is in force.
 
 mod campaign_form;
+mod deficit_form;
 pub mod diff;
 mod form;
 mod history;
@@ -59,6 +60,8 @@ pub struct CheckedPolicy {
     pub text: String,
     /// Whether it is against the freeze of a campaign.
     pub is_overridden: bool,
+    /// When that may be otherwise; `None`: never.
+    pub holds_until: Option<UnixMillis>,
 }
 
 impl PolicyPut<'_> {
@@ -68,19 +71,41 @@ impl PolicyPut<'_> {
         in_force: Option<&PolicyInForce>,
         now: UnixMillis,
     ) -> Result<CheckedPolicy, PutPolicyError> {
+        let (document, text) = self.sound(in_force)?;
+        let policy = in_force.map(|of| &of.policy);
+        Ok(CheckedPolicy {
+            document,
+            text,
+            is_overridden: decide::policy_edit(policy, now, self.over)?,
+            holds_until: policy.and_then(|policy| policy.next_freeze(now)),
+        })
+    }
+
+    /// The same where nothing is to be put: a freeze is no fault of the document. What it says, and
+    /// the campaign that keeps it from being put now.
+    pub fn try_out(
+        &self,
+        in_force: Option<&PolicyInForce>,
+        now: UnixMillis,
+    ) -> Result<(Document, Option<Frozen>), PutPolicyError> {
+        let (document, _) = self.sound(in_force)?;
+        let policy = in_force.map(|of| &of.policy);
+        let frozen = decide::policy_edit(policy, now, self.over).err();
+        Ok((document, frozen))
+    }
+
+    /// The document and its canonical text, without faults, after the version that it follows.
+    fn sound(
+        &self,
+        in_force: Option<&PolicyInForce>,
+    ) -> Result<(Document, String), PutPolicyError> {
         let (document, text) = text::canonical(self.text)?;
         let current = in_force.map_or(0, |of| of.version.version);
         if self.expected.is_some_and(|expected| expected != current) {
             return Err(PutPolicyError::VersionMismatch { current });
         }
-        let policy = in_force.map(|of| &of.policy);
-        let is_overridden = decide::policy_edit(policy, now, self.over)?;
         Policy::compile(&document, |_| None).map_err(PutPolicyError::Faults)?;
-        Ok(CheckedPolicy {
-            document,
-            text,
-            is_overridden,
-        })
+        Ok((document, text))
     }
 }
 

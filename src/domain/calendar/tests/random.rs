@@ -181,7 +181,7 @@ fn as_few_promises_as_can_be_go_without() {
             inbound: stock.calendar().inbound(),
             today: day(TODAY),
         };
-        let gone = at_risk(means, promises, order).unwrap();
+        let gone = at_risk(means, promises, order, |channel| channel.0).unwrap();
         let sum: u64 = gone.iter().map(|of| of.units.get()).sum();
         assert_eq!(
             sum,

@@ -37,6 +37,8 @@ pub struct Plan<'a> {
     pub channels: &'a [ChannelFacts<'a>],
     /// What it sells.
     pub skus: &'a [SkuFacts<'a>],
+    /// Whether it sells more than that.
+    pub is_cut: bool,
 }
 
 /// What is known of a channel.

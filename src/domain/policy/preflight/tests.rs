@@ -87,6 +87,7 @@ struct Case {
     skus: Vec<SkuFacts<'static>>,
     unknown_nodes: Vec<&'static str>,
     is_shop_known: bool,
+    is_cut: bool,
     now: i64,
 }
 
@@ -101,6 +102,7 @@ impl Case {
             skus: vec![fact("a"), fact("b")],
             unknown_nodes: Vec::new(),
             is_shop_known: true,
+            is_cut: false,
             now: 0,
         }
     }
@@ -138,6 +140,7 @@ impl Case {
                 channel("shop", SHOP, self.is_shop_known),
             ],
             skus: &self.skus,
+            is_cut: self.is_cut,
         })
     }
 }

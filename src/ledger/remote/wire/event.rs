@@ -318,7 +318,7 @@ fn other<'a>(argument: &mut Argument<'a>) -> Result<Said<'a>, Malformed> {
 fn policy_put<'a>(r: &mut Reader<'a>) -> Result<Said<'a>, Malformed> {
     r.skip()?;
     let version = r.narrow()?;
-    r.skip_many(2)?;
+    r.skip_many(3)?;
     Ok(Said::Policy(Body::PolicyPut {
         version,
         operator: r.text()?,

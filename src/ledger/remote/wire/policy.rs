@@ -175,6 +175,8 @@ pub struct Swap<'a> {
     pub keeps_text: bool,
     /// When it was put; without: now.
     pub at: Option<UnixMillis>,
+    /// From then on it is not put: whether it may be was decided for the time before.
+    pub until: Option<UnixMillis>,
     /// Names what was brought.
     pub token: &'a str,
 }
@@ -188,6 +190,7 @@ pub fn encode_swap(swap: &Swap<'_>) -> Vec<u8> {
     w.uint(version.version);
     w.bytes(swap.token.as_bytes());
     w.int(swap.at.map_or(0, |at| at.0));
+    w.int(swap.until.map_or(0, |until| until.0));
     let said = [
         &*version.operator,
         &version.reason,
@@ -209,7 +212,7 @@ pub fn encode_swap(swap: &Swap<'_>) -> Vec<u8> {
 pub enum Swapped {
     /// It is in force.
     Done,
-    /// Another version is in force, or something else was brought meanwhile.
+    /// Another version is in force, something else was brought meanwhile, or it is too late.
     Not {
         /// The version in force.
         current: u64,

@@ -431,7 +431,7 @@ fn reserved<'a>(
         return Err(Malformed);
     };
     let grants = grants.map(List::grants).transpose()?;
-    let grant = |line| grants.as_ref().and_then(|grants| grants.get(line));
+    let grant = |line| grants.as_ref().and_then(|grants| grants.get(line).copied());
     let lines = reserve.lines.as_slice().iter().enumerate();
     Ok(Body::Reserved(Reserved {
         id: ReservationId(keyed.key.id),
