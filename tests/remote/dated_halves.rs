@@ -61,8 +61,8 @@ fn day() -> Day {
 #[test]
 fn announcements_left_half_way_are_made_whole_by_their_key() {
     at_every_step(|scene, steps| {
-        let done = scene.cut_off_at("a", announce(day()), steps);
-        let announced = execute(&scene.other, "a", announce(day()));
+        let done = scene.cut_off_at("po", announce(day()), steps);
+        let announced = execute(&scene.other, "po", announce(day()));
         let Ok(Outcome::Inbound(results)) = announced.verdict else {
             panic!("{announced:?}");
         };
@@ -75,7 +75,8 @@ fn announcements_left_half_way_are_made_whole_by_their_key() {
 #[test]
 fn a_promise_left_half_way_is_made_whole_by_its_key() {
     at_every_step(|scene, steps| {
-        execute(&scene.first, "a", announce(day()));
+        let announced = execute(&scene.first, "po", announce(day()));
+        assert!(announced.verdict.is_ok(), "{announced:?}");
         let done = scene.cut_off_at("k", promise(day()), steps);
         let answer = execute(&scene.other, "k", promise(day()));
         let made = reservation(&answer);
