@@ -24,7 +24,7 @@ pub use document::{
     Against, Amount, Campaign, ChangeSet, Document, Entry, Every, Expected, Items, LimitOn, Period,
     Protection, Rule, Scope, Selection, Selector, Set, Tag,
 };
-pub use limits::EntryLimit;
+pub use limits::{EntryLimit, Kept, LeastCap, Limits};
 pub use parts::{Dated, Parts, Schedule};
 pub use room::{Bound, Claim, Standing, Supply};
 pub use tree::Place;

@@ -93,7 +93,7 @@ impl InForce<'_> {
         uses: &Uses,
         taken: Units,
     ) -> Option<Bound> {
-        if self.limits().is_empty() {
+        if self.limits.each().is_empty() {
             return None;
         }
         self.accounts(channel, supply, uses, taken)
@@ -161,11 +161,12 @@ impl InForce<'_> {
         taken: Units,
     ) -> Accounts<'_> {
         let (number, rank) = self.policy.find(channel);
+        let limits = self.limits.each();
         let mut accounts = Accounts {
-            limits: self.limits(),
+            limits,
             supply: supply.on_hand,
-            each: self.limits().iter().map(|_| Account::default()).collect(),
-            path: path(self.limits(), number),
+            each: limits.iter().map(|_| Account::default()).collect(),
+            path: path(limits, number),
         };
         for of in uses.in_window(self.window()) {
             accounts.supply = add(accounts.supply, of.shipped);
