@@ -26,7 +26,7 @@ local function record_of(slot)
 end
 
 -- entire: all parts are placed. Id, deadline of the attempt, number of lines elsewhere; of each its
--- number and what it got, as in `lib/records.lua`.
+-- number and what it got, as in `reserve`.
 commands[STEP.ENTIRE] = function(at)
   local slot, deadline = cmds[at + 1], cmds[at + 2]
   local first, past = at + 4, at + 4 + 2 * cmds[at + 3]
@@ -37,9 +37,10 @@ commands[STEP.ENTIRE] = function(at)
     for i = first, past - 1, 2 do
       local line, got = booking.lines[cmds[i]], cmds[i + 1]
       if type(got) == 'string' then
-        local user, _
-        got, _, user = unpack_integers(GRANT, got)
-        line.user, booking.is_lent = user - 1, true
+        local day, user
+        got, day, user = unpack_integers(GRANT, got)
+        if day > 0 then line.day, booking.is_dated = day, true end
+        if user > 0 then line.user, booking.is_lent = user - 1, true end
       end
       line[L_HELD] = got
     end

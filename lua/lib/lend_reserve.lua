@@ -1,5 +1,5 @@
 -- What `place` borrows.
 commands.lent_reserve = {
-  all_fit = all_fit, grants_of = grants_of, take = take, add_users = add_users,
-  add_grants = add_grants,
+  grants_of = grants_of, take = take, add_states = add_states, add_grants = add_grants,
+  states_with = states_with,
 }

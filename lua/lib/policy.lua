@@ -133,10 +133,10 @@ local function charge_all(stock, rule)
 end
 
 -- What each limit is charged with after lines that took these units of the shares of channels.
-local function used_after(rule, used, spread)
+local function used_after(rule, used, by_share)
   local after = {}
   for i = 1, #used do after[i] = used[i] end
-  for channel, units in pairs(spread) do
+  for channel, units in pairs(by_share) do
     local seat = innermost(rule, (seat_of(channel)))
     if seat > 0 then after[seat] = add(after[seat], units) end
   end
@@ -144,13 +144,13 @@ local function used_after(rule, used, spread)
 end
 
 -- What the share of a channel leaves of what is free, and what says so: see `policy.room`.
-local function left_to(rule, stock, channel, free, taken, spread)
+local function left_to(rule, stock, channel, free, taken, on_hand, by_share)
   local sums = stock.sums
   local number, rank = seat_of(channel)
-  local seat, supply = innermost(rule, number), add(stock[ON_HAND], sums.shipped)
-  local charged = spread and used_after(rule, sums.used, spread) or sums.used
+  local seat, supply = innermost(rule, number), add(on_hand, sums.shipped)
+  local charged = by_share and used_after(rule, sums.used, by_share) or sums.used
   local before = charged[seat]
-  if before and not spread then charged[seat] = add(before, taken) end
+  if before and not by_share then charged[seat] = add(before, taken) end
   local room, limit, place, units, used =
     allowed(rule, charged, sums.moved, supply, number, rank, free)
   if before then charged[seat] = before end
@@ -158,14 +158,15 @@ local function left_to(rule, stock, channel, free, taken, spread)
 end
 
 -- What a channel may take by its own share of what is free of the SKU at a place of `skus`, after
--- `taken` units went to lines before it, and what says so; nil where it may have all. `spread`: units
--- by channel, where lines before are of the shares of several.
-function policy.room(at, stock, channel, free, taken, spread)
+-- `taken` units went to lines before it, where so much is on hand or will be; and what says so. Nil where
+-- it may have all. `by_share`: those units by channel, where they are not all of its own share.
+function policy.room(at, stock, channel, free, taken, on_hand, by_share)
   local rule = rule_of(at)
   if not rule then return nil end
+  if not stock.totals then count_all(stock, rule) end
   if not stock.sums then charge_all(stock, rule) end
   local room, limit, place, supply, units, used =
-    left_to(rule, stock, channel, free, taken, spread)
+    left_to(rule, stock, channel, free, taken, on_hand, by_share)
   if limit then
     bound[1], bound[2], bound[3], bound[4], bound[5], bound[6] =
       rule, limit, place, supply, units, used
@@ -176,12 +177,12 @@ end
 -- Whose share has room for the units that are wanted, where the channel's own has less, `most`: that of
 -- the first of its fallbacks that has, else the one with the most. The room, and the channel if it is
 -- not its own.
-function policy.lent(at, stock, channel, free, taken, spread, wanted, most)
+function policy.lent(at, stock, channel, free, taken, on_hand, by_share, wanted, most)
   local list, rule, user = policy.fallbacks[channel] or {}, rule_of(at), nil
-  spread = spread or { [channel] = taken }
+  by_share = by_share or { [channel] = taken }
   for i = 1, #list do
     if most >= wanted then break end
-    local room = left_to(rule, stock, list[i], free, 0, spread) or free
+    local room = left_to(rule, stock, list[i], free, 0, on_hand, by_share) or free
     if room > most then most, user = room, list[i] end
   end
   return most, user

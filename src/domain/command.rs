@@ -56,18 +56,6 @@ impl<'a> Command<'a> {
             Self::Reserve(_) | Self::Act(_) | Self::PutSettings(_) => Vec::new(),
         }
     }
-
-    /// Whether it says anything about days.
-    pub fn is_dated(&self) -> bool {
-        match self {
-            Self::Inbound(_) => true,
-            Self::Reserve(reserve) => {
-                let mut lines = reserve.lines.as_slice().iter();
-                lines.any(|line| line.by.is_some())
-            }
-            Self::Act(_) | Self::Stock(_) | Self::PutSettings(_) | Self::MoveShares(_) => false,
-        }
-    }
 }
 
 /// Move share between channels, in the windows in force.

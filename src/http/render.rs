@@ -371,8 +371,7 @@ pub fn refusal_members(json: &mut Json, refusal: &Refusal, names: Names<'_>) {
         | Refusal::Shipped
         | Refusal::NotHeld
         | Refusal::NotConfirmed
-        | Refusal::NotShipped
-        | Refusal::NoDatedSupply => {}
+        | Refusal::NotShipped => {}
     }
 }
 

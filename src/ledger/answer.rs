@@ -98,15 +98,15 @@ fn moved(acted: &Acted<'_>) -> Reservation {
 }
 
 impl Answer {
-    /// The same, with the results of a change of stock or shares in the order of its SKUs: what is
-    /// read back has that of the places where they were decided.
+    /// The same, with the results of a change of stock, of shares or of what is announced in the order of
+    /// its SKUs: what is read back has that of the places where they were decided.
     #[must_use]
     pub(super) fn in_order_of(mut self, skus: &[Sku<'_>]) -> Self {
         match &mut self.verdict {
             Ok(Outcome::Stock(results)) => order(results, skus, |one| &one.sku),
             Ok(Outcome::Shares(results)) => order(results, skus, |one| &one.sku),
-            Ok(Outcome::Reservation(_) | Outcome::Settings { .. } | Outcome::Inbound(_))
-            | Err(_) => {}
+            Ok(Outcome::Inbound(results)) => order(results, skus, |one| &one.sku),
+            Ok(Outcome::Reservation(_) | Outcome::Settings { .. }) | Err(_) => {}
         }
         self
     }

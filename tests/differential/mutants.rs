@@ -100,7 +100,7 @@ const FAULTS: [(&str, &str, &str); 30] = [
     ),
     (
         "a SKU is suspended for good",
-        "flags = flags % IS_STOPPED",
+        "if has_bit(flags, IS_STOPPED) then flags = flags - IS_STOPPED end",
         "",
     ),
     (
@@ -140,8 +140,8 @@ const FAULTS: [(&str, &str, &str); 30] = [
     ),
     (
         "unpinned goods are shipped from what others pinned",
-        "local part = min(rest, max(stock[at + N_ON_HAND] - stock[at + N_PINNED], 0))",
-        "local part = min(rest, stock[at + N_ON_HAND])",
+        "local free = max(stock[at + N_ON_HAND] - stock[at + N_PINNED], 0)",
+        "local free = stock[at + N_ON_HAND]",
     ),
     (
         "one unit of share too many is moved",

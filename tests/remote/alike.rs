@@ -23,12 +23,12 @@ const STEPS: usize = 600;
 
 /// All that happened, as text: what was done, in order, and apart from it what expired, of which
 /// each ledger has its own order within a moment.
-struct Told {
-    done: Vec<String>,
-    expired: Vec<String>,
+pub(crate) struct Told {
+    pub(crate) done: Vec<String>,
+    pub(crate) expired: Vec<String>,
 }
 
-fn told(engine: &Engine) -> Told {
+pub(crate) fn told(engine: &Engine) -> Told {
     let mut told = Told {
         done: Vec::new(),
         expired: Vec::new(),
@@ -68,7 +68,7 @@ fn same<T: PartialEq + Debug>(what: &str, embedded: &T, remote: &T) {
     assert_eq!(embedded, remote, "{what}: embedded on the left");
 }
 
-fn compare_in_order(embedded: &[String], remote: &[String]) {
+pub(crate) fn compare_in_order(embedded: &[String], remote: &[String]) {
     for (ours, theirs) in embedded.iter().zip(remote) {
         same("events", ours, theirs);
     }

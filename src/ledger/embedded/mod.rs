@@ -293,10 +293,7 @@ impl EmbeddedLedger {
         mut scratch: Scratch,
     ) -> Result<Answer, LedgerError> {
         match refusal {
-            Refusal::KeyReused
-            | Refusal::UnknownSku { .. }
-            | Refusal::UnknownReservation
-            | Refusal::NoDatedSupply => {
+            Refusal::KeyReused | Refusal::UnknownSku { .. } | Refusal::UnknownReservation => {
                 scratch.commit(&self.journal);
                 Ok(unrecorded(refusal))
             }

@@ -27,8 +27,6 @@ impl BadItem {
     pub(in crate::ledger) const NAME: Self = Self("a name");
     pub(in crate::ledger) const POLICY: Self = Self("a policy");
     pub(in crate::ledger) const LINE: Self = Self("a line");
-    /// Of a ledger in a store.
-    pub(in crate::ledger) const DATED: Self = Self("a SKU or line without days, the only kind");
     pub(in crate::ledger) const ANSWER: Self = Self("an answer");
 }
 
@@ -163,11 +161,6 @@ impl Sku {
                 .map(Promised::new)
                 .collect(),
         }
-    }
-
-    /// Whether anything of it is for a day.
-    pub(in crate::ledger) fn is_dated(&self) -> bool {
-        !self.inbound.is_empty() || !self.promises.is_empty()
     }
 
     /// The stock, if it is one.
@@ -328,11 +321,6 @@ impl Held {
 
     pub(in crate::ledger) const fn channel(&self) -> ChannelIx {
         ChannelIx(self.channel)
-    }
-
-    /// Whether any line was promised for a day.
-    pub(in crate::ledger) fn is_dated(&self) -> bool {
-        self.lines.iter().any(|line| line.day.is_some())
     }
 
     pub(in crate::ledger) const fn key(&self) -> CommandKey {

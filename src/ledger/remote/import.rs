@@ -144,8 +144,6 @@ impl<'c> Import<'c> {
                 self.policy = Some(version);
                 Ok(())
             }
-            Item::Sku(sku) if sku.is_dated() => Err(BadItem::DATED),
-            Item::Reservation(held) if held.is_dated() => Err(BadItem::DATED),
             Item::Sku(sku) => {
                 let partition = self.of_sku(&sku.sku)?;
                 self.on(partition, |part, counts| part.sku(sku, counts))

@@ -42,10 +42,10 @@ use self::mirror::{Mirror, Seen, Way};
 use self::naming::Naming;
 use self::open::FIRST;
 use self::partitions::Partitions;
-use self::several::{Leftovers, all_of};
+use self::several::Leftovers;
 use self::stand::Stand;
 use self::wire::command::Read;
-use self::wire::reply::{BatchReply, Item, unrecorded};
+use self::wire::reply::{BatchReply, Item};
 use super::policy::SkuPolicy;
 use super::{About, Answer, Availability, Consistency, Health, LedgerError, Position, StockView};
 use crate::clock::Clock;
@@ -119,9 +119,6 @@ impl RemoteLedger {
     /// goes away then, nothing happens.
     pub async fn execute(&self, keyed: &Keyed<'_>) -> Result<Answer, LedgerError> {
         self.stand.admit()?;
-        if keyed.command.is_dated() {
-            return Ok(unrecorded(Refusal::NoDatedSupply));
-        }
         if let Some(answer) = self.answer_of_before(keyed).await? {
             return Ok(answer);
         }
@@ -162,10 +159,6 @@ impl RemoteLedger {
     pub async fn execute_batch(&self, commands: &[Keyed<'_>]) -> Vec<Result<Answer, LedgerError>> {
         if let Err(error) = self.stand.admit() {
             return vec![Err(error); commands.len()];
-        }
-        if commands.iter().any(|keyed| keyed.command.is_dated()) {
-            let answers = commands.iter().map(|keyed| self.execute(keyed));
-            return all_of(answers).await;
         }
         if self.remembers_moved_keys() {
             return self.execute_all_as_moved(commands).await;

@@ -68,7 +68,7 @@ fn of_every_limit() -> Box<[Shortage]> {
     limits.map(shortage).into()
 }
 
-fn refusals_of_dates() -> [Refusal; 5] {
+fn refusals_of_dates() -> [Refusal; 4] {
     [
         Refusal::UnknownInbound {
             sku: "x".into(),
@@ -87,7 +87,6 @@ fn refusals_of_dates() -> [Refusal; 5] {
             latest: Day::FIRST,
         },
         Refusal::TooManyInbound { sku: "x".into() },
-        Refusal::NoDatedSupply,
     ]
 }
 

@@ -62,7 +62,11 @@ macro_rules! script {
             "local policy, swap_policy\nif policy_version > 0 then policy = {}; (function()\n",
             files!("lib/rule" "lib/policy"),
             "end)() end\n",
-            files!("lib/room" "lib/water" "lib/records" "lib/prepare"),
+            files!("lib/room" "lib/water" "lib/records"),
+            "local calendars\ndated = function()\nif calendars then return calendars end\ncalendars = {}\n",
+            files!("lib/calendar" "lib/timeline" "lib/offers"),
+            "return calendars\nend\n",
+            lua!("lib/prepare"), "\n",
             lua!("lib/decide"),
             "\nlocal kind, made = decide(), {}\nwhile kind do\n",
             $($families,)+
@@ -96,7 +100,7 @@ macro_rules! growth {
     () => {
         concat!(
             family!(reserve ("lib/naming" "reserve") "names"),
-            family!(stock ("lib/change") "stock" "settings"),
+            family!(stock ("lib/change") "stock" "inbound" "settings"),
             family!(policy () "policy"),
             family!(shares () "shares"),
         )
@@ -105,7 +109,7 @@ macro_rules! growth {
         concat!(
             family!(reserve ("lib/naming" "reserve" "lib/lend_reserve") "names"),
             family!(place () "place"),
-            family!(stock ("lib/change") "stock" "settings"),
+            family!(stock ("lib/change") "stock" "inbound" "settings"),
             family!(policy () "policy"),
             family!(shares () "shares"),
         )

@@ -50,7 +50,9 @@ impl RemoteLedger {
             Command::Reserve(reserve) if partitions.len() > 1 => {
                 self.reserve_in_several(&keyed, reserve).await
             }
-            Command::Stock(_) | Command::MoveShares(_) if partitions.len() > 1 => {
+            Command::Stock(_) | Command::MoveShares(_) | Command::Inbound(_)
+                if partitions.len() > 1 =>
+            {
                 // Boxed: rare, and every command's future would carry it.
                 Box::pin(self.change_in_several(&keyed, &partitions)).await
             }
@@ -155,8 +157,8 @@ pub(super) async fn all_of<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F
     waiting.into_iter().filter_map(Result::ok).collect()
 }
 
-/// What a key was answered that stands for something in several partitions: a change of stock or
-/// shares in each; of anything else there is one.
+/// What a key was answered that stands for something in several partitions: a change of stock, of shares
+/// or of what is announced in each; of anything else there is one.
 pub(super) fn joined(found: Vec<Answer>) -> Option<Answer> {
     let mut found = found.into_iter();
     let mut first = found.next()?;
@@ -164,7 +166,8 @@ pub(super) fn joined(found: Vec<Answer>) -> Option<Answer> {
         match (&mut first.verdict, other.verdict) {
             (Ok(Outcome::Stock(results)), Ok(Outcome::Stock(more))) => results.extend(more),
             (Ok(Outcome::Shares(results)), Ok(Outcome::Shares(more))) => results.extend(more),
-            (Ok(Outcome::Stock(_) | Outcome::Shares(_)), verdict) => {
+            (Ok(Outcome::Inbound(results)), Ok(Outcome::Inbound(more))) => results.extend(more),
+            (Ok(Outcome::Stock(_) | Outcome::Shares(_) | Outcome::Inbound(_)), verdict) => {
                 return Some(Answer { verdict, ..other });
             }
             _ => break,

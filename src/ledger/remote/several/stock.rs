@@ -1,4 +1,4 @@
-//! Changes of stock, and moves of share, in several partitions. They are all or none as far as what is
+//! Changes of stock, moves of share, and what is announced or arrives, in several partitions. They are all or none as far as what is
 //! checked first can tell; each partition then does its items in one step. Whoever asks again with the
 //! same key has what is missing done.
 
@@ -11,11 +11,14 @@ use super::super::wire::reply::{told, unrecorded};
 use super::super::wire::several::{Step, encode_refuse};
 use super::super::{RemoteLedger, SeenStock, senseless};
 use super::joined;
-use crate::domain::command::{Command, CommandKey, Keyed, StockChange};
-use crate::domain::{Day, Refusal, Sku, decide};
+use crate::domain::command::{Command, CommandKey, InboundCommand, Keyed, StockChange};
+use crate::domain::{Day, Refusal, Sku, UnixMillis, decide};
 use crate::ledger::policy::PolicyInForce;
 use crate::ledger::{Answer, LedgerError};
 use crate::telemetry::Script;
+
+/// Stocks by SKU, and the policy that each is decided by.
+type Seen = HashMap<String, (SeenStock, Option<Arc<PolicyInForce>>)>;
 
 /// What is known of a key.
 enum Begun {
@@ -28,7 +31,7 @@ enum Begun {
 }
 
 impl RemoteLedger {
-    /// Changes stock, or moves share, in these partitions.
+    /// Changes stock, moves share, or announces or receives supply in these partitions.
     pub(super) async fn change_in_several(
         &self,
         keyed: &Keyed<'_>,
@@ -76,10 +79,11 @@ impl RemoteLedger {
                 StockChange::Transfer(items) => items.retain(|item| is_here(item.sku)),
             },
             Command::MoveShares(moves) => moves.items.retain(|item| is_here(item.sku)),
-            Command::Reserve(_)
-            | Command::Act(_)
-            | Command::PutSettings(_)
-            | Command::Inbound(_) => {}
+            Command::Inbound(InboundCommand::Put(items)) => items.retain(|item| is_here(item.sku)),
+            Command::Inbound(InboundCommand::Receive(items)) => {
+                items.retain(|item| is_here(item.sku));
+            }
+            Command::Reserve(_) | Command::Act(_) | Command::PutSettings(_) => {}
         }
         Keyed {
             key: CommandKey {
@@ -135,11 +139,12 @@ impl RemoteLedger {
     }
 
     async fn refusal_now(&self, command: &Command<'_>) -> Result<Option<Refusal>, LedgerError> {
-        let seen = self.seen_of(command.changed_skus()).await?;
+        let (seen, now) = self.seen_of(command.changed_skus()).await?;
+        let today = Day::of(now);
         let stock_of = |sku: Sku<'_>| seen.get(sku.as_str()).map(|(seen, _)| &seen.stock);
         Ok(match command {
-            // Days matter only to dated supply, which no store keeps.
-            Command::Stock(stock) => decide::stock(&stock.change, Day::FIRST, stock_of).err(),
+            Command::Stock(stock) => decide::stock(&stock.change, today, stock_of).err(),
+            Command::Inbound(inbound) => decide::inbound(inbound, today, stock_of).err(),
             Command::MoveShares(moves) => {
                 let rule_of = |sku: Sku<'_>| {
                     let (seen, policy) = seen.get(sku.as_str())?;
@@ -147,18 +152,13 @@ impl RemoteLedger {
                 };
                 decide::shares(&moves.items, stock_of, rule_of).err()
             }
-            Command::Reserve(_)
-            | Command::Act(_)
-            | Command::PutSettings(_)
-            | Command::Inbound(_) => None,
+            Command::Reserve(_) | Command::Act(_) | Command::PutSettings(_) => None,
         })
     }
 
-    /// The stock of each SKU that is known, and the policy that its partition decides by.
-    async fn seen_of(
-        &self,
-        mut skus: Vec<Sku<'_>>,
-    ) -> Result<HashMap<String, (SeenStock, Option<Arc<PolicyInForce>>)>, LedgerError> {
+    /// The stock of each SKU that is known, and the policy that its partition decides by; and the latest
+    /// moment of all.
+    async fn seen_of(&self, mut skus: Vec<Sku<'_>>) -> Result<(Seen, UnixMillis), LedgerError> {
         skus.sort_unstable();
         skus.dedup();
         let submit = |sku: &Sku<'_>| {
@@ -166,14 +166,16 @@ impl RemoteLedger {
             self.batcher.submit(read.to(self.partitions.of_sku(*sku)))
         };
         let waits: Vec<_> = skus.iter().map(submit).collect();
-        let mut all = HashMap::new();
+        let (mut all, mut now) = (HashMap::new(), UnixMillis::default());
         for (wait, sku) in waits.into_iter().zip(skus) {
-            if let Some(seen) = SeenStock::read(wait.await?)? {
+            let place = wait.await?;
+            now = now.max(place.0.header().now);
+            if let Some(seen) = SeenStock::read(place)? {
                 let policy = self.policy_of(seen.policy).await?;
                 all.insert(sku.as_str().to_owned(), (seen, policy));
             }
         }
-        Ok(all)
+        Ok((all, now))
     }
 }
 

@@ -37,7 +37,7 @@ pub fn sku(sku: &[u8], bytes: &[u8]) -> Result<Item, Malformed> {
 pub enum Found {
     /// An item by itself.
     Item(Box<Item>),
-    /// The answer of a change of stock or shares, or a part of it: see [`answer`].
+    /// The answer of a change of stock, of shares or of what is announced, or a part of it: see [`answer`].
     Change(u128),
     /// A part of what is told elsewhere, a signpost, or no reservation yet.
     Nothing,
@@ -112,6 +112,7 @@ pub fn answer(parts: &[(u128, impl AsRef<[u8]>)]) -> Result<Item, Malformed> {
                 changed.items.extend(more.items);
             }
             (Body::SharesMoved(moved), Body::SharesMoved(more)) => moved.items.extend(more.items),
+            (Body::InboundChanged(all), Body::InboundChanged(more)) => all.items.extend(more.items),
             _ => {}
         }
     }
@@ -121,7 +122,10 @@ pub fn answer(parts: &[(u128, impl AsRef<[u8]>)]) -> Result<Item, Malformed> {
 
 /// Whether an answer may be one of several, each of a partition.
 const fn is_of_parts(body: &Body<'_>) -> bool {
-    matches!(body, Body::StockChanged(_) | Body::SharesMoved(_))
+    matches!(
+        body,
+        Body::StockChanged(_) | Body::SharesMoved(_) | Body::InboundChanged(_)
+    )
 }
 
 /// Those of these records that answer the same change as this one. None of them where some

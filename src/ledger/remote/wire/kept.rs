@@ -1,14 +1,16 @@
 //! What the scripts keep, written by the program: the other half of [`record`](super::record) and
 //! [`result`](super::result), for ledgers that come from elsewhere.
 
+use super::calendar;
 use super::command::{
     CONFIRM, EXTEND, RELEASE, RETURN, SHIP, STOCK_ADJUST, STOCK_SET, STOCK_TRANSFER, TRANSFER, pin,
 };
 use super::grant;
+use super::inbound;
 use super::node_safety;
 use super::pack::Writer;
 use super::record::{
-    DATED, IS_LOW, IS_MARKED, IS_SHARE, IS_SPREAD, IS_STOPPED, IS_SUSPENDED, LENT,
+    DATED, IS_DATED, IS_LOW, IS_MARKED, IS_SHARE, IS_SPREAD, IS_STOPPED, IS_SUSPENDED, LENT,
 };
 use super::refusal;
 use super::result::{ACTED, CHANGED, MOVED, SETTLED, SHARED};
@@ -99,9 +101,14 @@ pub(super) fn stock(stock: &Stock) -> Vec<u8> {
     out.units(stock.held());
     out.units(stock.committed());
     out.units(stock.on_hand());
-    out.put(1, flags + water_flags(stock));
+    let is_dated = !stock.calendar().is_empty();
+    let dated = if is_dated { IS_DATED } else { 0 };
+    out.put(1, flags + water_flags(stock) + dated);
     out.amount(safety);
     put_uses(&mut out, stock.uses());
+    if is_dated {
+        out.0.extend(calendar::packed(stock.calendar()));
+    }
     out.units(stock.unavailable());
     out.0.extend(water::pack(stock.settings().low_water));
     out.0
@@ -318,6 +325,10 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
     let kind = match &event.body {
         Body::Acted(acted) => put_acted(&mut w, acted),
         Body::StockChanged(changed) => put_changed(&mut w, changed),
+        Body::InboundChanged(changed) => {
+            inbound::put_changed(&mut w, changed);
+            ANSWER
+        }
         Body::SharesMoved(moved) => put_shared(&mut w, moved),
         Body::SettingsPut {
             sku,
@@ -342,7 +353,7 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
             ANSWER
         }
         Body::Refused { refusal, .. } => {
-            refusal::put(&mut w, refusal)?;
+            refusal::put(&mut w, refusal);
             REFUSAL
         }
         Body::Opened { .. }
@@ -350,7 +361,6 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
         | Body::ChannelNamed { .. }
         | Body::PolicyPut { .. }
         | Body::Reserved(_)
-        | Body::InboundChanged(_)
         | Body::Expired { .. }
         | Body::LowWater(_) => return None,
     };

@@ -5,11 +5,13 @@
 //! that stand for words are those of `lua/lib/words.lua`.
 
 pub mod batch;
+mod calendar;
 pub mod command;
 pub mod event;
 pub mod export;
 mod grant;
 pub mod import;
+mod inbound;
 mod kept;
 #[cfg(test)]
 mod kept_tests;

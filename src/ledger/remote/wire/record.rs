@@ -4,11 +4,13 @@
 use smallvec::SmallVec;
 
 use super::Malformed;
+use super::calendar::{self, LENGTH_BYTES};
 use super::node_safety;
 use super::pack::Reader;
 use super::result::moved;
 pub use super::ties::{Phase, Ties};
 use super::water::{self, MARK_BYTES};
+use crate::domain::calendar::Calendar;
 use crate::domain::stock::{NodeStock, Safety, Selling};
 use crate::domain::verdict::{Reservation, ReservationLine};
 use crate::domain::{
@@ -28,7 +30,7 @@ impl<'a> Integers<'a> {
         Ok(bytes.fold(0, |sum, byte| (sum << 8) | u64::from(*byte)))
     }
 
-    fn bytes(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
+    pub(super) fn bytes(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
         let (first, rest) = self.0.split_at_checked(count).ok_or(Malformed)?;
         self.0 = rest;
         Ok(first)
@@ -68,7 +70,11 @@ impl<'a> Integers<'a> {
         Ok(self.index()?.checked_sub(1).map(ChannelIx))
     }
 
-    fn pin(&mut self) -> Result<Option<NodeIx>, Malformed> {
+    pub(super) fn node(&mut self) -> Result<NodeIx, Malformed> {
+        self.index().map(NodeIx)
+    }
+
+    pub(super) fn pin(&mut self) -> Result<Option<NodeIx>, Malformed> {
         pin(self.index()?.into())
     }
 
@@ -90,6 +96,7 @@ pub(super) const IS_MARKED: u64 = 4;
 pub(super) const IS_LOW: u64 = 8;
 pub(super) const IS_SUSPENDED: u64 = 16;
 pub(super) const IS_STOPPED: u64 = 32;
+pub(super) const IS_DATED: u64 = 64;
 
 /// Settings: safety stock and flags, low-water mark, that of single nodes, version.
 pub(super) fn settings(
@@ -125,6 +132,12 @@ pub fn stock(bytes: &[u8]) -> Result<Stock, Malformed> {
     let (flags, safety) = (from.next::<1>()?, from.amount()?);
     let front = (from.index()?, from.units()?);
     let uses = uses(&mut from, front)?;
+    let calendar = if flags & IS_DATED > 0 {
+        let length = usize::try_from(from.next::<LENGTH_BYTES>()?).or(Err(Malformed))?;
+        calendar::read(from.bytes(length)?)?
+    } else {
+        Calendar::EMPTY
+    };
     let unavailable = from.units()?;
     let low = from.bytes(if flags & IS_MARKED > 0 { MARK_BYTES } else { 0 })?;
     let node_safety = if flags & IS_SPREAD > 0 {
@@ -136,7 +149,7 @@ pub fn stock(bytes: &[u8]) -> Result<Stock, Malformed> {
     let mut nodes = SmallVec::new();
     while !from.0.is_empty() {
         nodes.push(NodeStock {
-            node: NodeIx(from.index()?),
+            node: from.node()?,
             on_hand: from.units()?,
             unavailable: from.units()?,
             pinned: from.units()?,
@@ -146,6 +159,7 @@ pub fn stock(bytes: &[u8]) -> Result<Stock, Malformed> {
     let stock = Stock::from_parts(nodes, held, committed, settings, uses, version);
     let low = flags & IS_LOW > 0;
     let stock = stock.with_water(Water { low, told: low });
+    let stock = stock.with_calendar(calendar);
     if stock.on_hand() == on_hand && stock.unavailable() == unavailable {
         Ok(stock)
     } else {

@@ -421,7 +421,7 @@ pub(in crate::ledger::remote) fn unrecorded(refusal: Refusal) -> Answer {
 }
 
 /// The event of a reserve command. `index` is the channel's where the command does not have it,
-/// `grants` the units of each line; none: all that was asked for.
+/// `grants` what each line got; none: all that was asked for.
 fn reserved<'a>(
     keyed: &Keyed<'a>,
     index: Option<ChannelIx>,
@@ -431,7 +431,7 @@ fn reserved<'a>(
         return Err(Malformed);
     };
     let grants = grants.map(List::grants).transpose()?;
-    let grant = |line| grants.as_ref().and_then(|grants| grants.get(line));
+    let grant = |line| grants.as_ref().and_then(|grants| grants.get(line).copied());
     let lines = reserve.lines.as_slice().iter().enumerate();
     Ok(Body::Reserved(Reserved {
         id: ReservationId(keyed.key.id),

@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 use super::Malformed;
 use super::grant;
+use super::inbound;
 use super::node_safety;
 use super::pack::{Reader, Value};
 use super::record::{Booking, Kept, Record, settings};
@@ -25,7 +26,7 @@ pub(super) enum Outcome<'a> {
     Deferred,
     /// There is no index left for the channel's name.
     Full,
-    /// A reservation, granted in part: units of each line.
+    /// A reservation, granted in part or for days: what each line got.
     Part(List<'a>),
     /// A reservation of a channel that came with a name only: its index, whether that is new, and
     /// units of each line unless it was granted in full.
@@ -62,6 +63,7 @@ const ACTED_VALUES: usize = 4;
 pub(super) const CHANGED: i64 = 4;
 pub(super) const SETTLED: i64 = 5;
 pub(super) const REFUSED: i64 = 6;
+pub(super) const ARRIVED: i64 = 13;
 pub(super) const SHARED: i64 = 20;
 /// No script gives it: it stands in the signposts that an import makes.
 pub(super) const MOVED: i64 = 12;
@@ -102,7 +104,7 @@ impl<'a> Outcome<'a> {
         let list = List { values, reader };
         Ok(match tag {
             2 => Self::Part(list),
-            ACTED..=REFUSED | SHARED => Self::Recorded(Packed { tag, list }),
+            ACTED..=REFUSED | ARRIVED | SHARED => Self::Recorded(Packed { tag, list }),
             7 => Self::Unrecorded(list),
             8 => Self::Record(reader.bytes()?),
             9 => Self::Named(reader.narrow()?),
@@ -173,6 +175,7 @@ pub(super) fn body<'a>(
         ACTED => acted(asked.key, list, shown),
         CHANGED => changed(asked, &mut list.reader),
         SETTLED => settled(asked.key, &mut list.reader),
+        ARRIVED => inbound::changed(asked.key, &mut list.reader).map(Body::InboundChanged),
         SHARED => shared(asked, &mut list.reader),
         _ => Ok(Body::Refused {
             key: asked.key,

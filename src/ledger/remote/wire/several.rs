@@ -3,8 +3,8 @@
 
 use super::Malformed;
 use super::command::{
-    ACT_WHOLE, BUMP, ENTIRE, FOLLOW, PLACE, QUOTE, READ_TIES, REFUSE, TIE, UNDO, made, pin,
-    put_key, put_lines, verb,
+    ACT_WHOLE, BUMP, ENTIRE, FOLLOW, PLACE, QUOTE, QUOTE_LATER, READ_TIES, REFUSE, TIE, UNDO,
+    is_later, made, pin, put_bys, put_flags, put_key, put_lines, verb,
 };
 use super::grant;
 use super::pack::{EXT_ID, EXT_TARGET, Writer};
@@ -44,7 +44,7 @@ pub fn encode_place(
     let here = share.requests();
     w.uint(PLACE);
     w.id(EXT_TARGET, key.id);
-    w.uint(u64::from(reserve.allow_partial));
+    put_flags(&mut w, reserve, &here);
     w.bytes(&match deadline {
         None => made(key, reserve, reserve.reference, all),
         Some(_) => made(key, reserve, None, &here),
@@ -52,24 +52,24 @@ pub fn encode_place(
     w.uint(u64::from(reserve.ttl.get().as_millis()));
     w.int(deadline.map_or(0, |deadline| deadline.0));
     put_lines(&mut w, &here);
-    if deadline.is_some() {
-        w.count(0);
-        return w.0;
-    }
-    w.count(all.len());
-    for number in 0..all.len() {
+    let count = if deadline.is_some() { 0 } else { all.len() };
+    w.count(count);
+    for number in 0..count {
         let is_here = share.lines.iter().any(|(here, _)| *here == number);
         w.uint(u64::from(!is_here));
     }
+    put_bys(&mut w, &here);
     w.0
 }
 
 /// Asks what a share would be refused for.
 pub fn encode_quote(channel: ChannelIx, share: &Share<'_>) -> Vec<u8> {
     let mut w = Writer::default();
-    w.uint(QUOTE);
+    let lines = share.requests();
+    w.uint(if is_later(&lines) { QUOTE_LATER } else { QUOTE });
     w.uint(u64::from(channel.0));
-    put_lines(&mut w, &share.requests());
+    put_lines(&mut w, &lines);
+    put_bys(&mut w, &lines);
     w.0
 }
 
