@@ -1,5 +1,4 @@
-//! What the store keeps of a SKU's stock and of a command id: see `lua/lib/stock.lua` and
-//! `lua/lib/records.lua`.
+//! What the store keeps of a SKU and of a command id: `lua/lib/stock.lua`, `lua/lib/records.lua`.
 
 use smallvec::SmallVec;
 
