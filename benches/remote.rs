@@ -122,6 +122,7 @@ fn put_policy(partition: &mut Partition) {
         name: name.to_owned(),
         parent: parent.map(ToOwned::to_owned),
         rank: None,
+        fallback: None,
     };
     let mut channels = vec![
         entry("web", None),

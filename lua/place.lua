@@ -4,9 +4,10 @@
 -- keeps is about all lines, and there follow: their number, and of each 0 where it lies here, else
 -- 1. Elsewhere that number is 0.
 
-local PLACE, QUOTE = 20, 21
+local PLACE, QUOTE, QUOTE_LATER = 20, 21, 33
 local lent = commands.lent_reserve
-local all_fit, grants_of, take = lent.all_fit, lent.grants_of, lent.take
+local grants_of, take, add_states, add_grants, states_with =
+  lent.grants_of, lent.take, lent.add_states, lent.add_grants, lent.states_with
 
 -- What stands under the id already, as an answer; nil where the lines are to be placed.
 local function placed_before(slot, made, deadline)
@@ -32,20 +33,28 @@ local function placed_before(slot, made, deadline)
   return { RECORD, records[slot] }
 end
 
+-- What the lines here ask for.
+local function asked(first, last)
+  local units = {}
+  for i = first, last, 3 do units[#units + 1] = cmds[i + 2] end
+  return units
+end
+
 -- What follows in the record: the states of all lines, and how the parts hang together.
-local function several_tail(made, first, grants, tags, count, deadline)
-  local parts = { pack_integers(MOMENTS, now, now, deadline, count) }
+local function several_tail(made, grants, days, users, tags, count, deadline)
+  local parts = { pack_integers(MOMENTS, now, now, deadline, states_with(count, days, users)) }
   local _, all = unpack_one(made, CHANNEL_END - FINGERPRINT_AT + 1)
-  local own, elsewhere = 0, {}
+  local own, elsewhere, units, all_days, all_users = 0, {}, {}, days and {}, users and {}
   for n = 1, count do
-    local units = 0
-    elsewhere[n] = tags and cmds[tags + n] or 0
+    units[n], elsewhere[n] = 0, tags and cmds[tags + n] or 0
     if elsewhere[n] == 0 then
       own = own + 1
-      units = grants and grants[own] or cmds[first + own * 3 - 1]
+      units[n] = grants[own]
+      if days then all_days[n] = days[own] end
+      if users then all_users[n] = users[own] end
     end
-    parts[n + 1] = pack_integers(STATE, all[n * 3], units, 0, 0, 0, 0, 0)
   end
+  parts[2] = add_states({}, function(n) return all[n * 3] end, units, all_days, all_users)
   local kind, phase = ties.PART, ties.LOOSE
   if tags then kind, phase = ties.WHOLE, ties.PLACING end
   ties.add(parts, { kind = kind, phase = phase, version = 0, verb = 0, a = 0, b = 0 }, elsewhere)
@@ -57,23 +66,20 @@ local function place(at)
     cmds[at + 1], cmds[at + 2], cmds[at + 3], cmds[at + 4], cmds[at + 5]
   local first = at + 7
   local last = first + 3 * cmds[at + 6] - 1
-  local tags, count = last + 1, cmds[last + 1]
+  local tags, count, bys = last + 1, cmds[last + 1], nil
   local past = tags + count + 1
+  if flags >= LATER then flags, bys, past = flags - LATER, past - 1, past + cmds[at + 6] end
   local before = placed_before(slot, made, deadline)
   if before then return past, before end
   for i = first, last, 3 do
     if not stock_of(cmds[i]) then return past, { UNRECORDED, UNKNOWN_SKU, skus[cmds[i]] } end
   end
-  local grants
   local channel = channel_of(made)
-  if not all_fit(channel, first, last) then
-    local short
-    grants, short = grants_of(channel, first, last)
-    if backlog then return past, DEFERRED end
-    if flags == 0 then
-      short[1] = UNRECORDED
-      return past, short
-    end
+  local grants, days, users, short, _, waits = grants_of(channel, first, last, bys)
+  if backlog and (short or waits) then return past, DEFERRED end
+  if short and flags == 0 then
+    short[1] = UNRECORDED
+    return past, short
   end
   if count == 0 then
     tags, count = nil, cmds[at + 6]
@@ -81,30 +87,32 @@ local function place(at)
   else
     deadline = now + ttl
   end
-  take(channel, first, last, grants)
+  grants = grants or asked(first, last)
+  take(channel, first, last, grants, days, users)
   seq = seq + 1
-  local kind, tail = several_tail(made, first, grants, tags, count, deadline)
+  local kind, tail = several_tail(made, grants, days, users, tags, count, deadline)
   put_record(slot, pack_integers(KIND_AND_SEQ, kind, seq) .. made .. tail)
   bookings[slot] = nil
   due_at(deadline, ids[slot])
-  local result = { PART }
-  for i = 1, cmds[at + 6] do result[i + 1] = grants and grants[i] or cmds[first + i * 3 - 1] end
-  return past, result
+  return past, add_grants({ PART }, grants, days, users)
 end
 
 -- quote: what placing would be refused for, and nothing more. Channel, number of lines; of each the
--- SKU's place, the pin and the units.
-local function quote(at)
-  local channel, first = cmds[at + 1], at + 3
-  local last = first + 3 * cmds[at + 2] - 1
+-- SKU's place, the pin and the units; then of each the last day for it, where any may be had later.
+local function quote(at, is_later)
+  local channel, count, first = cmds[at + 1], cmds[at + 2], at + 3
+  local last, bys = first + 3 * count - 1, nil
+  local past = last + 1
+  if is_later then bys, past = last, past + count end
   for i = first, last, 3 do
-    if not stock_of(cmds[i]) then return last + 1, { UNRECORDED, UNKNOWN_SKU, skus[cmds[i]] } end
+    if not stock_of(cmds[i]) then return past, { UNRECORDED, UNKNOWN_SKU, skus[cmds[i]] } end
   end
-  if all_fit(channel, first, last) then return last + 1, { VALUE, 1 } end
-  if backlog then return last + 1, DEFERRED end
-  local _, short = grants_of(channel, first, last)
+  local _, _, _, short = grants_of(channel, first, last, bys)
+  if not short then return past, { VALUE, 1 } end
+  if backlog then return past, DEFERRED end
   short[1] = UNRECORDED
-  return last + 1, short
+  return past, short
 end
 
 commands[PLACE], commands[QUOTE] = place, quote
+commands[QUOTE_LATER] = function(at) return quote(at, true) end

@@ -18,8 +18,10 @@ verbs[RETURN] = {
       local n, units = amounts[i], amounts[i + 1]
       local line = lines[n]
       local node = to > 0 and to - 1 or max(line[PIN] - 1, 0)
-      local sum = (back[line.place] or stock_of(line.place)[total]) + units
-      if sum > UNITS_MAX then return nil, { REFUSED, TOO_MANY, line.sku } end
+      local stock, most = stock_of(line.place), UNITS_MAX
+      if total == ON_HAND then most = on_hand_max(stock) end
+      local sum = (back[line.place] or stock[total]) + units
+      if sum > most then return nil, { REFUSED, TOO_MANY, line.sku } end
       back[line.place] = sum
       add_move(moves, n, kind, node, units)
     end

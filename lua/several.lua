@@ -26,7 +26,7 @@ local function record_of(slot)
 end
 
 -- entire: all parts are placed. Id, deadline of the attempt, number of lines elsewhere; of each its
--- number and the units it got.
+-- number and what it got, as in `reserve`.
 commands[STEP.ENTIRE] = function(at)
   local slot, deadline = cmds[at + 1], cmds[at + 2]
   local first, past = at + 4, at + 4 + 2 * cmds[at + 3]
@@ -34,7 +34,16 @@ commands[STEP.ENTIRE] = function(at)
   local is_mine = booking and booking.kind == ties.WHOLE and booking.phase == ties.PLACING
     and booking.deadline == deadline and deadline > now
   if is_mine then
-    for i = first, past - 1, 2 do booking.lines[cmds[i]][L_HELD] = cmds[i + 1] end
+    for i = first, past - 1, 2 do
+      local line, got = booking.lines[cmds[i]], cmds[i + 1]
+      if type(got) == 'string' then
+        local day, user
+        got, day, user = unpack_integers(GRANT, got)
+        if day > 0 then line.day, booking.is_dated = day, true end
+        if user > 0 then line.user, booking.is_lent = user - 1, true end
+      end
+      line[L_HELD] = got
+    end
     booking.phase = ties.HELD
     put_record(slot, encode_booking(booking))
     if booking.reference then

@@ -23,9 +23,11 @@ local function ship_line(moves, stock, line, n, units, from)
     add_move(moves, n, SHIP_FROM, node - 1, units)
     return nil
   end
-  local rest = units
+  local rest, timeline = units, has_supply(stock) and dated().timeline(stock)
   for at = SETTINGS + 1, #stock, N_FIELDS do
-    local part = min(rest, max(stock[at + N_ON_HAND] - stock[at + N_PINNED], 0))
+    local free = max(stock[at + N_ON_HAND] - stock[at + N_PINNED], 0)
+    if timeline then free = dated().spare(timeline, stock[at]) end
+    local part = min(rest, free)
     if part > 0 then
       add_move(moves, n, SHIP_FROM, stock[at], part)
       rest = rest - part
@@ -35,11 +37,25 @@ local function ship_line(moves, stock, line, n, units, from)
 end
 
 -- Ships on the draft what was just planned, so that the next line sees it.
-local function try_moves(draft, moves, from, pin)
+local function try_moves(draft, moves, from, line)
   for i = from, #moves, 4 do
     local units = moves[i + 3]
-    pin_units(draft, pin, -units)
+    draft[COMMITTED] = draft[COMMITTED] - units
+    owe(draft, line[PIN], -units, line.day)
     add_on_hand(draft, moves[i + 2], -units)
+  end
+end
+
+-- What is short of a line that would leave before its day: it may as far as it could be promised of what
+-- is on hand if it had not been promised yet. Safety stock is there for promises such as this one.
+local function short_before_day(draft, line, units, from)
+  if not line.day or line.day < dated().today then return nil end
+  local without = copy(draft)
+  without[COMMITTED], without[VERSION] = without[COMMITTED] - units, without[VERSION] + 1
+  owe(without, line[PIN], -units, line.day)
+  local room, limit = dated().room(dated().timeline(without), nil, line[PIN], true)
+  if room < units then
+    return short_of(line, from > 0 and from or line[PIN], units, room, limit)
   end
 end
 
@@ -62,11 +78,12 @@ verbs[SHIP] = {
       local draft = drafts[line.place] or copy(stock_of(line.place))
       drafts[line.place] = draft
       local short = ship_line(moves, draft, line, n, amounts[i + 1], from)
+        or short_before_day(draft, line, amounts[i + 1], from)
       if short then
         for k = planned + 1, #moves do moves[k] = nil end
         for k = 1, 5 do shortages[#shortages + 1] = short[k] end
       else
-        try_moves(draft, moves, planned + 1, line[PIN])
+        try_moves(draft, moves, planned + 1, line)
       end
     end
     if #shortages > 2 then return nil, shortages end

@@ -7,6 +7,10 @@
 /// and every value up to here is exact in a Lua number.
 pub const UNITS_MAX: u64 = 1_000_000_000_000;
 
+/// Most units by which a channel's share may be moved in one window, either way: they are stored as
+/// signed numbers of six bytes. The same as in `lua/shares.lua`.
+pub const SHARE_MOVED_MAX: i64 = 100_000_000_000_000;
+
 /// Longest SKU in bytes; it is part of journal records, store keys and URLs.
 pub const SKU_BYTES_MAX: usize = 64;
 
@@ -21,6 +25,10 @@ pub const CHANNELS_MAX: usize = 1_024;
 
 /// Most levels of the tree of channels; what a hold costs grows with them.
 pub const POLICY_LEVELS_MAX: usize = 16;
+
+/// Channels whose shares one channel may use when its own does not do: each is asked in turn, under the
+/// lock of the SKU.
+pub const POLICY_FALLBACKS_MAX: usize = 8;
 
 /// Most rules of a policy, and most sets and most tags: it is checked and compiled whole.
 pub const POLICY_RULES_MAX: usize = 10_000;
@@ -64,6 +72,10 @@ pub const STOCK_ITEMS_MAX: usize = 1_000;
 /// Most items of one command that announces or receives supply.
 pub const INBOUND_ITEMS_MAX: usize = 1_000;
 
+/// Most nodes at which a SKU has a safety stock of its own: all of them are looked at wherever it is
+/// promised.
+pub const SAFETY_NODES_MAX: usize = 256;
+
 /// Most announcements of one SKU that are open at a time: what can be promised is worked out anew
 /// for each claim, under a lock, and takes time in proportion.
 pub const INBOUND_OPEN_MAX: usize = 256;
@@ -92,6 +104,12 @@ pub const DEFICITS_PAGE_MAX: usize = 1_000;
 
 /// Most promises that are shown of one deficit.
 pub const DEFICIT_LINES_MAX: usize = 1_000;
+
+/// Calls of operators that are done at once: each may go through the whole ledger.
+pub const OPERATOR_CALLS_MAX: usize = 2;
+
+/// Most SKUs that a pre-flight looks at.
+pub const PREFLIGHT_SKUS_MAX: usize = 10_000;
 
 /// Longest time to live of a hold: 30 days. A hold is a promise for a short time.
 pub const TTL_MS_MAX: u32 = 30 * 24 * 3_600 * 1_000;

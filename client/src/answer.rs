@@ -193,6 +193,9 @@ pub struct ReservationLine {
     /// The day by which they are promised; `None`: of what was on hand.
     #[serde(default)]
     pub promise_date: Option<Text>,
+    /// The channel of whose share they are; `None`: the reservation's own.
+    #[serde(default)]
+    pub charged_to: Option<Text>,
 }
 
 /// One item of a stock command afterwards.
@@ -278,6 +281,9 @@ pub struct NodeStock {
     /// Units promised from this node and no other.
     #[serde(default)]
     pub pinned: u64,
+    /// Units kept back here, where the SKU has a safety stock of its own for this node.
+    #[serde(default)]
+    pub safety_stock: Option<u64>,
 }
 
 /// What may be promised of a SKU now.
@@ -326,6 +332,9 @@ pub struct AtpLimits {
     /// Units free at the node asked for.
     #[serde(default)]
     pub node: Option<u64>,
+    /// Units kept back at that node, where the SKU has a safety stock of its own for it.
+    #[serde(default)]
+    pub node_safety_stock: Option<u64>,
     /// What binds.
     pub limit: Limit,
     /// How the channel asked for stands, where a rule is in force.

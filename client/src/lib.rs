@@ -80,10 +80,12 @@ pub use client::Client;
 pub use config::Config;
 pub use inbound::{Inbound, InboundKind, InboundResult, PutInbound, Receipt};
 pub use key::IdempotencyKey;
-pub use policy::{ChannelShare, Share, SkuPolicy};
+pub use policy::{
+    Author, ChannelShare, MoveShare, MovedShare, PolicyChange, PolicyPut, Share, SkuPolicy,
+};
 pub use refusal::{Excess, Limit, Refusal, Shortage, Stale};
 pub use request::{Line, Part, Reserve};
-pub use settings::{Level, LowWater, Selling, Settings, WhileLow};
+pub use settings::{Level, LowWater, NodeLevel, Selling, Settings, WhileLow};
 pub use stock::{
     AdjustStock, AtpQuery, Precondition, Reason, SetStock, SettingsChange, TransferStock,
 };

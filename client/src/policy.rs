@@ -1,11 +1,17 @@
 //! The channel policy: what it lets a channel take.
 
-use serde::Deserialize;
+use std::collections::BTreeMap;
+
+use hyper::Method;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::answer::Error;
-use crate::client::Client;
+use crate::answer::{Answer, Error};
+use crate::client::{Client, to_json};
+use crate::key::IdempotencyKey;
 use crate::path::Path;
+use crate::shared::Call;
+use crate::stock::{Reason, ReasonedBody, in_order};
 use crate::text::Text;
 
 /// How a channel stands with a SKU under the policy.
@@ -45,7 +51,144 @@ pub struct ChannelShare {
     pub share: Share,
 }
 
+/// Who changes the policy, and why: for the change log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Author<'a> {
+    /// Who.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operator: Option<&'a str>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+    /// Why the freeze of a campaign is overridden; `None`: it is not.
+    #[serde(rename = "override", skip_serializing_if = "Option::is_none")]
+    pub over: Option<&'a str>,
+}
+
+/// A version of the policy that was put in force.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct PolicyPut {
+    /// Counts the versions from 1.
+    pub version: u64,
+    /// What is different, by part of the document.
+    pub changes: BTreeMap<String, PolicyChange>,
+}
+
+/// What is different in one part of the policy, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default)]
+pub struct PolicyChange {
+    /// New.
+    pub added: Vec<String>,
+    /// No longer there.
+    pub removed: Vec<String>,
+    /// Not as they were.
+    pub changed: Vec<String>,
+}
+
+/// Share of a SKU that is to go from one channel to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct MoveShare<'a> {
+    /// Of what.
+    pub sku: &'a str,
+    /// Whose share becomes smaller.
+    pub from: &'a str,
+    /// Whose share becomes larger.
+    pub to: &'a str,
+    /// By how much, at least one.
+    pub units: u64,
+}
+
+/// A move of share that was made.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct MovedShare {
+    /// Of what.
+    pub sku: Text,
+    /// Whose share became smaller.
+    pub from: Text,
+    /// Whose share became larger.
+    pub to: Text,
+    /// By how much.
+    pub units: u64,
+    /// Beginning of the window that it counts in, RFC 3339; `None`: all time.
+    #[serde(default)]
+    pub window: Option<Box<str>>,
+}
+
+#[derive(Serialize)]
+struct RollbackBody<'a> {
+    version: u64,
+    #[serde(flatten)]
+    author: Author<'a>,
+}
+
 impl Client {
+    /// Puts a policy in force after version `after`; 0: there is none. Where another one is in force,
+    /// it is refused as `version_mismatch`; a policy with faults is rejected. No key stands for a
+    /// policy: where the result is unknown, or a call that was repeated is refused, read which
+    /// version is in force.
+    pub async fn put_policy(
+        &self,
+        document: &Value,
+        after: u64,
+        author: Author<'_>,
+    ) -> Result<Answer<PolicyPut>, Error> {
+        let path = Path::new("/v1/policy")
+            .query("operator", author.operator)
+            .query("reason", author.reason)
+            .query("override", author.over);
+        let tag = tag(after);
+        let call = Call {
+            method: Method::PUT,
+            if_match: tag.as_deref(),
+            ..Call::post(path.as_str(), None, to_json(document)?, self.deadline())
+        };
+        self.shared().change(&self.new_key(), call).await
+    }
+
+    /// Puts the policy of an earlier version in force again, as the one after `after`. As with
+    /// [`put_policy`](Self::put_policy), no key stands for it.
+    pub async fn roll_back_policy(
+        &self,
+        version: u64,
+        after: u64,
+        author: Author<'_>,
+    ) -> Result<Answer<PolicyPut>, Error> {
+        let body = to_json(&RollbackBody { version, author })?;
+        let tag = tag(after);
+        let call = Call {
+            if_match: tag.as_deref(),
+            ..Call::post("/v1/policy/rollback", None, body, self.deadline())
+        };
+        self.shared().change(&self.new_key(), call).await
+    }
+
+    /// Moves share between channels, in the windows in force; all items or none.
+    pub async fn move_shares(
+        &self,
+        items: &[MoveShare<'_>],
+        why: impl Into<Reason<'_>>,
+    ) -> Result<Answer<Vec<MovedShare>>, Error> {
+        self.move_shares_with_key(&self.new_key(), items, why).await
+    }
+
+    /// [`move_shares`](Self::move_shares) with the caller's key.
+    pub async fn move_shares_with_key(
+        &self,
+        key: &IdempotencyKey,
+        items: &[MoveShare<'_>],
+        why: impl Into<Reason<'_>>,
+    ) -> Result<Answer<Vec<MovedShare>>, Error> {
+        let Reason { reason, operator } = why.into();
+        let body = to_json(&ReasonedBody {
+            items,
+            reason,
+            operator,
+        })?;
+        let call = Call::post("/v1/shares/moves", None, body, self.deadline());
+        self.shared().change(key, call).await.map(in_order)
+    }
+
     /// The policy in force, as JSON; `None`: there is none.
     pub async fn policy(&self) -> Result<Option<Value>, Error> {
         self.look_up(&Path::new("/v1/policy")).await
@@ -56,4 +199,9 @@ impl Client {
         let path = Path::new("/v1/skus/").value(sku).fixed("/policy");
         self.look_up(&path).await
     }
+}
+
+/// The entity tag of a version; where there is none, there is nothing to match.
+fn tag(version: u64) -> Option<String> {
+    (version > 0).then(|| format!("\"v{version}\""))
 }

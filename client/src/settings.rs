@@ -29,6 +29,16 @@ pub enum Level {
     Percent(f64),
 }
 
+/// What is kept back at a node.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+pub struct NodeLevel {
+    /// Where.
+    pub node: Text,
+    /// How much; a share is one of what is on hand there.
+    #[serde(flatten)]
+    pub level: Level,
+}
+
 /// When a SKU is low, and what then.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
 pub struct LowWater {
@@ -59,6 +69,9 @@ pub struct Settings {
     pub sku: Text,
     /// What is kept back.
     pub safety_stock: Level,
+    /// What is kept back at single nodes; over all, the larger of `safety_stock` and their sum is.
+    #[serde(default)]
+    pub node_safety: Vec<NodeLevel>,
     /// Whether it is on sale.
     pub selling: Selling,
     /// When it is low, and what then.

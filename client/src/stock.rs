@@ -7,7 +7,7 @@ use crate::answer::{Answer, Atp, AtpResult, Error, Problem, Results, Stock, Stoc
 use crate::client::{Client, to_json};
 use crate::key::IdempotencyKey;
 use crate::path::Path;
-use crate::settings::{Level, LowWater, Selling, Settings};
+use crate::settings::{Level, LowWater, NodeLevel, Selling, Settings};
 use crate::shared::Call;
 
 /// A stock count to record: absolute figures.
@@ -103,19 +103,22 @@ impl<'a> From<&'a str> for Reason<'a> {
 }
 
 #[derive(Serialize)]
-struct StockBody<'a, T> {
-    items: &'a [T],
-    reason: &'a str,
+pub(crate) struct ReasonedBody<'a, T> {
+    pub(crate) items: &'a [T],
+    pub(crate) reason: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    operator: Option<&'a str>,
+    pub(crate) operator: Option<&'a str>,
 }
 
 /// Settings to change; what is `None` stays.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct SettingsChange {
     /// What to keep back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub safety_stock: Option<Level>,
+    /// What to keep back at single nodes, in place of all that was; an empty list: at none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_safety: Option<Vec<NodeLevel>>,
     /// On sale, or suspended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selling: Option<Selling>,
@@ -225,7 +228,7 @@ impl Client {
         items: &[T],
         Reason { reason, operator }: Reason<'_>,
     ) -> Result<Answer<Vec<StockResult>>, Error> {
-        let body = to_json(&StockBody {
+        let body = to_json(&ReasonedBody {
             items,
             reason,
             operator,

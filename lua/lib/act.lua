@@ -29,11 +29,11 @@ local function pass(line, from, to, units)
 end
 
 -- Committed units of a stock are no longer promised.
-local function uncommit(stock, pin, units, channel)
+local function uncommit(stock, pin, units, channel, day)
   if units > stock[COMMITTED] then inconsistent('committed units') end
   close_use(stock, channel, units)
   stock[COMMITTED] = stock[COMMITTED] - units
-  pin_units(stock, pin, -units)
+  owe(stock, pin, -units, day)
 end
 
 local function add_on_hand(stock, node, units)
@@ -50,13 +50,13 @@ local function do_move(line, stock, kind, node, units, channel, window)
     stock[HELD], stock[COMMITTED] = stock[HELD] - units, stock[COMMITTED] + units
   elseif kind == RELEASE_HELD then
     pass(line, L_HELD, L_RELEASED, units)
-    unhold(stock, line[PIN], units, channel)
+    unhold(stock, line[PIN], units, channel, line.day)
   elseif kind == RELEASE_COMMITTED then
     pass(line, L_COMMITTED, L_RELEASED, units)
-    uncommit(stock, line[PIN], units, channel)
+    uncommit(stock, line[PIN], units, channel, line.day)
   elseif kind == SHIP_FROM then
     pass(line, L_COMMITTED, L_SHIPPED, units)
-    uncommit(stock, line[PIN], units, channel)
+    uncommit(stock, line[PIN], units, channel, line.day)
     ship_use(stock, units, window)
     add_on_hand(stock, node, -units)
   elseif kind == RESTOCK then
@@ -68,9 +68,9 @@ local function do_move(line, stock, kind, node, units, channel, window)
     set_node(stock, node, on_hand, apart + units)
   elseif kind == REPIN then
     local open = line[L_HELD] + line[L_COMMITTED]
-    pin_units(stock, line[PIN], -open)
+    owe(stock, line[PIN], -open, line.day)
     line[PIN] = node + 1
-    pin_units(stock, line[PIN], open)
+    owe(stock, line[PIN], open, line.day)
   end
   stock[VERSION] = version
 end
@@ -83,7 +83,8 @@ local function do_moves(booking, moves)
     local line, kind, window = lines[moves[i] + 1], moves[i + 1], 0
     if policy and kind == SHIP_FROM then window = policy.window(line.place) end
     if window ~= 0 then windows[#windows + 1], windows[#windows + 2] = moves[i], window end
-    do_move(line, stock_of(line.place), kind, moves[i + 2], moves[i + 3], booking.channel, window)
+    local user = line.user or booking.channel
+    do_move(line, stock_of(line.place), kind, moves[i + 2], moves[i + 3], user, window)
     touch_stock(line.place)
     watch(line.place)
   end

@@ -1,2 +1,5 @@
 -- What `place` borrows.
-commands.lent_reserve = { all_fit = all_fit, grants_of = grants_of, take = take }
+commands.lent_reserve = {
+  grants_of = grants_of, take = take, add_states = add_states, add_grants = add_grants,
+  states_with = states_with,
+}

@@ -5,7 +5,9 @@
 -- each with one, in order: from, until, length of a window or 0, limits; `/l` and their number to
 -- the limits, with sums: see `rule.lua`; `/f` and a class to the campaigns that forbid edits, of each from, until
 -- and its name; `/h` to number and rank of each channel in two bytes each, the class of all
--- others, the lengths of the prefixes, longest first, and how many SKUs are by themselves; `/token` to what names the bringing of it.
+-- others, the lengths of the prefixes, longest first, channels, each with a list of those whose shares it
+-- may use when its own does not do, and how many SKUs are by themselves; `/token` to what names the
+-- bringing of it.
 local POLICY =
   KEYS[9]
 local NOWHERE, LAST = 65535, 65535
@@ -13,7 +15,12 @@ local seats, rest, lengths, listed, classes
 local of_prefix, rules, bound, numbers, ranks = {}, {}, {}, {}, {}
 
 local function look_up()
-  seats, rest, lengths, listed = unpack(cmsgpack.unpack(call('HGET', POLICY, '/h')))
+  local lists
+  seats, rest, lengths, lists, listed = unpack(cmsgpack.unpack(call('HGET', POLICY, '/h')))
+  for i = 1, #lists, 2 do
+    policy.fallbacks = policy.fallbacks or {}
+    policy.fallbacks[lists[i]] = lists[i + 1]
+  end
   classes = listed > 0 and fetch(POLICY, skus, 1) or {}
 end
 
@@ -135,25 +142,75 @@ local function charge_all(stock, rule)
   stock.sums = { rule = rule, used = used, moved = moved, shipped = all_shipped }
 end
 
--- What a channel may take of what is free of the SKU at a place of `skus`, after `taken` units went to
--- lines before it, and what says so; nil where it may have all.
-function policy.room(at, stock, channel, free, taken)
-  local rule = rule_of(at)
-  if not rule then return nil end
-  if not stock.sums then charge_all(stock, rule) end
+-- What each limit is charged with after lines that took these units of the shares of channels.
+local function used_after(rule, used, by_share)
+  local after = {}
+  for i = 1, #used do after[i] = used[i] end
+  for channel, units in pairs(by_share) do
+    local seat = innermost(rule, (seat_of(channel)))
+    if seat > 0 then after[seat] = add(after[seat], units) end
+  end
+  return after
+end
+
+-- What the share of a channel leaves of what is free, and what says so: see `policy.room`.
+local function left_to(rule, stock, channel, free, taken, on_hand, by_share)
   local sums = stock.sums
   local number, rank = seat_of(channel)
-  local seat, supply = innermost(rule, number), add(stock[ON_HAND], sums.shipped)
-  local before = sums.used[seat]
-  if before then sums.used[seat] = add(before, taken) end
+  local seat, supply = innermost(rule, number), add(on_hand, sums.shipped)
+  local charged = by_share and used_after(rule, sums.used, by_share) or sums.used
+  local before = charged[seat]
+  if before and not by_share then charged[seat] = add(before, taken) end
   local room, limit, place, units, used =
-    allowed(rule, sums.used, sums.moved, supply, number, rank, free)
-  if before then sums.used[seat] = before end
+    allowed(rule, charged, sums.moved, supply, number, rank, free)
+  if before then charged[seat] = before end
+  return room, limit, place, supply, units, used
+end
+
+-- What a channel may take by its own share of what is free of the SKU at a place of `skus`, after
+-- `taken` units went to lines before it, where so much is on hand or will be; and what says so. Nil where
+-- it may have all. `by_share`: those units by channel, where they are not all of its own share.
+function policy.room(at, stock, channel, free, taken, on_hand, by_share)
+  local rule = rule_of(at)
+  if not rule then return nil end
+  if stock.totals == nil then count_all(at, stock) end
+  if not stock.sums then charge_all(stock, rule) end
+  local room, limit, place, supply, units, used =
+    left_to(rule, stock, channel, free, taken, on_hand, by_share)
   if limit then
     bound[1], bound[2], bound[3], bound[4], bound[5], bound[6] =
       rule, limit, place, supply, units, used
   end
   return room, limit
+end
+
+-- Whose share has room for the units that are wanted, where the channel's own has less, `most`: that of
+-- the first of its fallbacks that has, else the one with the most. The room, and the channel if it is
+-- not its own.
+function policy.lent(at, stock, channel, free, taken, on_hand, by_share, wanted, most)
+  local list, rule, user = policy.fallbacks[channel] or {}, rule_of(at), nil
+  by_share = by_share or { [channel] = taken }
+  for i = 1, #list do
+    if most >= wanted then break end
+    local room = left_to(rule, stock, list[i], free, 0, on_hand, by_share) or free
+    if room > most then most, user = room, list[i] end
+  end
+  return most, user
+end
+
+-- What is left of a channel's own share: of its cap, or where it has none, of its protection; nil where it
+-- has neither.
+function policy.share_left(at, stock, channel)
+  local rule = rule_of(at)
+  if not rule then return nil end
+  if not stock.sums then charge_all(stock, rule) end
+  local sums, number, rank = stock.sums, seat_of(channel)
+  local seat = innermost(rule, number)
+  if seat == 0 or rule[R_LOW][seat] ~= number then return nil end
+  local supply = add(stock[ON_HAND], sums.shipped)
+  local is = settle(rule, sums.used, sums.moved, supply, rank)
+  if rule[R_CAP][seat] >= 0 then return is.left[seat] end
+  return max(is.kept[seat] - is.used[seat], 0)
 end
 
 -- How the limit stood that was found last: packed, with the channel of its entry, where it has one.

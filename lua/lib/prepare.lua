@@ -76,7 +76,7 @@ local function expire_booking(slot)
       -- Its own partition gives the units back.
       line[L_HELD], line[L_EXPIRED], any = 0, line[L_EXPIRED] + units, true
     elseif units > 0 then
-      unhold(stock_of(line.place), line[PIN], units, booking.channel)
+      unhold(stock_of(line.place), line[PIN], units, line.user or booking.channel, line.day)
       touch_stock(line.place)
       line[L_HELD], line[L_EXPIRED] = 0, line[L_EXPIRED] + units
       if line[L_COMMITTED] == 0 then open_lines = open_lines - 1 end

@@ -2,13 +2,18 @@
 -- of a reservation what its caller packed (the channel in three bytes; reference or false, time to
 -- live, and pin, units and SKU of each line), the moments it was made and last acted on, its
 -- deadline, and the number of line states that follow: none while it is as it was made, else one
--- for each line;
+-- for each line. It is DATED more where lines have a day by which they are promised: behind the states
+-- stands that of each, 0 for none. And it is LENT more where lines are of the share of another channel:
+-- then follows that of each plus one, 0 for the reservation's own;
 -- of another command the moment, and its packed result. After the line states, which it always has,
 -- a reservation over several partitions has its phase, version, and the verb and its two numbers
 -- that it is tied for; and at home of each line whether it lies elsewhere.
 local records = fetch(RECORDS, ids, 1)
 local KIND_AND_SEQ, MOMENT, MOMENTS, STATE = '<BI6', '<I6', '<I6I6I6I2', '<I2I5I5I5I5I5I5'
 local FINGERPRINT_AT, FINGERPRINT_END, CHANNEL_END = 8, 15, 18
+local DATED, LENT = 32768, 16384
+-- What a line got, where it has a day (else 0) or is of the share of another channel (that plus one).
+local GRANT = '<I5I2I2'
 
 -- The channel in what a reservation's caller packed; one of two bytes stands behind their type.
 local function channel_of(made)
@@ -95,9 +100,20 @@ local function booking_of(slot)
     line.sku, line.place = sku, place_of(sku)
     lines[i] = line
   end
+  local is_dated, is_lent = states >= DATED, states % DATED >= LENT
+  for i = 1, is_dated and #lines or 0 do
+    local day
+    day, at = unpack_integers('<I2', record, at)
+    lines[i].day = day > 0 and day or nil
+  end
+  for i = 1, is_lent and #lines or 0 do
+    local user
+    user, at = unpack_integers('<I2', record, at)
+    if user > 0 then lines[i].user = user - 1 end
+  end
   booking = {
     seq = number, made = sub(record, FINGERPRINT_AT, stop), created = created, touched = touched,
-    deadline = deadline, lines = lines, reference = made[1],
+    deadline = deadline, lines = lines, is_dated = is_dated, is_lent = is_lent, reference = made[1],
     channel = channel_of(sub(record, FINGERPRINT_AT, CHANNEL_END)),
   }
   if kind ~= RESERVATION then ties.read(booking, kind, record, at) end
@@ -106,12 +122,20 @@ local function booking_of(slot)
 end
 
 local function encode_booking(booking)
-  local lines = booking.lines
+  local lines, states = booking.lines, #booking.lines
+  if booking.is_dated then states = states + DATED end
+  if booking.is_lent then states = states + LENT end
   local parts = {
     pack_integers(KIND_AND_SEQ, booking.kind or RESERVATION, booking.seq), booking.made,
-    pack_integers(MOMENTS, booking.created, booking.touched, booking.deadline, #lines),
+    pack_integers(MOMENTS, booking.created, booking.touched, booking.deadline, states),
   }
   for i = 1, #lines do parts[i + 3] = pack_integers(STATE, unpack(lines[i], 1, 7)) end
+  for i = 1, booking.is_dated and #lines or 0 do
+    parts[#parts + 1] = pack_integers('<I2', lines[i].day or 0)
+  end
+  for i = 1, booking.is_lent and #lines or 0 do
+    parts[#parts + 1] = pack_integers('<I2', lines[i].user and lines[i].user + 1 or 0)
+  end
   if booking.kind then
     local elsewhere = {}
     for i = 1, #lines do elsewhere[i] = lines[i].is_elsewhere and 1 or 0 end

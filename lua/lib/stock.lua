@@ -6,6 +6,7 @@ local stocks, changed, changed_order = {}, {}, {}
 -- need no others: to them a stock is light, with all that follows as one text in the place of USES.
 local LIGHT_FORMAT, LIGHT_BYTES = '<I6I5I5I5BI5I2I5', 34
 local REST_FORMAT, REST_OF_MARKED, NODE_FORMAT, NODE_BYTES = '<I5I4', '<I5c11I4', 'I2I5I5I5I4', 21
+local MARK_BYTES, KEPT_BYTES = 11, 8
 local light_formats = {}
 
 -- The format of a light stock whose rest has so many bytes.
@@ -18,12 +19,22 @@ local function light_format(bytes)
   return found
 end
 
--- Brings the rest of a light stock into its places.
+-- Brings the rest of a light stock into its places. Its calendar, where it has one, stays a text until it
+-- is needed.
 local function unfold(stock)
   local rest = stock[USES]
   local from = uses_bytes(rest) + 1
-  stock[USES], stock[LOW] = sub(rest, 1, from - 1), ''
-  if has_bit(stock[FLAGS], IS_MARKED) then
+  stock[USES], stock[LOW], stock[KEPT] = sub(rest, 1, from - 1), '', ''
+  if stock[FLAGS] >= IS_DATED then stock.dated, from = unpack_integers('<I4c0', rest, from) end
+  if has_bit(stock[FLAGS], IS_SPREAD) then
+    stock[APART], from = unpack_integers('<I5', rest, from)
+    if has_bit(stock[FLAGS], IS_MARKED) then
+      stock[LOW], from = sub(rest, from, from + MARK_BYTES - 1), from + MARK_BYTES
+    end
+    local bytes = 2 + KEPT_BYTES * unpack_integers('<I2', rest, from)
+    stock[KEPT] = sub(rest, from, from + bytes - 1)
+    stock[SETTINGS], from = unpack_integers('<I4', rest, from + bytes)
+  elseif has_bit(stock[FLAGS], IS_MARKED) then
     stock[APART], stock[LOW], stock[SETTINGS], from = unpack_integers(REST_OF_MARKED, rest, from)
   else
     stock[APART], stock[SETTINGS], from = unpack_integers(REST_FORMAT, rest, from)
@@ -35,10 +46,20 @@ local function unfold(stock)
   end
 end
 
+-- The calendar of a stock as it is kept.
+local function calendar_text(stock)
+  return stock.dated or dated().encode(stock.calendar)
+end
+
 local function encode_stock(stock)
   if stock.charged then settle_uses(stock) end
   if not stock[SETTINGS] then return pack_integers(LIGHT_FORMAT .. 'c0', unpack(stock, 1, USES)) end
-  local parts = { pack_integers(LIGHT_FORMAT .. 'c0I5c0I4', unpack(stock, 1, SETTINGS)) }
+  local parts = { pack_integers(LIGHT_FORMAT .. 'c0', unpack(stock, 1, USES)) }
+  if stock[FLAGS] >= IS_DATED then
+    local text = calendar_text(stock)
+    parts[2] = pack_integers('<I4c0', #text, text)
+  end
+  parts[#parts + 1] = pack_integers('<I5c0c0I4', unpack(stock, APART, SETTINGS))
   for at = SETTINGS + 1, #stock, N_FIELDS do
     parts[#parts + 1] = pack_integers('<' .. NODE_FORMAT, unpack(stock, at, at + N_FIELDS - 1))
   end
@@ -71,13 +92,14 @@ local function touch_stock(at)
 end
 
 local function empty_stock()
-  return { 0, 0, 0, 0, 0, 0, 0, 0, NO_USES, 0, '', 0 }
+  return { 0, 0, 0, 0, 0, 0, 0, 0, NO_USES, 0, '', '', 0 }
 end
 
 local function copy(stock)
   if stock.charged then settle_uses(stock) end
   local twin = {}
   for i = 1, #stock do twin[i] = stock[i] end
+  if stock[FLAGS] >= IS_DATED then twin.dated = calendar_text(stock) end
   return twin
 end
 
@@ -111,8 +133,9 @@ local function node_of(stock, node)
   return stock[at + N_ON_HAND], stock[at + N_APART], stock[at + N_PINNED]
 end
 
--- Usable units of a node that no pin needs.
+-- Usable units of a node that no pin needs, now or later.
 local function unpinned(stock, node)
+  if has_supply(stock) then return dated().spare(dated().timeline(stock), node) end
   local on_hand, _, pinned = node_of(stock, node)
   return max(on_hand - pinned, 0)
 end

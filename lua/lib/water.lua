@@ -17,10 +17,12 @@ end
 -- Decides anew whether the SKU at a place of `skus` is low, once all of a command is done.
 local function settle_low(at)
   local stock = stock_of(at)
-  local flags, available = stock[FLAGS], available_of(stock)
+  local flags, has_mark = stock[FLAGS], stock[LOW] ~= ''
   local was_low, low, suspends = has_bit(flags, IS_LOW), false, false
-  if stock[LOW] ~= '' then low, suspends = is_low(stock, available, was_low) end
-  flags = flags % IS_STOPPED
+  if not has_mark and not was_low then return end
+  local available = available_of(stock)
+  if has_mark then low, suspends = is_low(stock, available, was_low) end
+  if has_bit(flags, IS_STOPPED) then flags = flags - IS_STOPPED end
   if was_low then flags = flags - IS_LOW end
   if low then flags = flags + IS_LOW end
   if low and suspends then flags = flags + IS_STOPPED end
@@ -29,7 +31,7 @@ local function settle_low(at)
   seq = seq + 1
   local n = #lows
   lows[n + 1], lows[n + 2], lows[n + 3], lows[n + 4], lows[n + 5] =
-    seq, skus[at], low and 1 or 0, available, flags >= IS_SUSPENDED and 1 or 0
+    seq, skus[at], low and 1 or 0, available, is_suspended(stock) and 1 or 0
 end
 
 local function watch(at)

@@ -6,6 +6,7 @@ use crate::engine::OpenError;
 use crate::ledger::embedded::journal::JournalError;
 use crate::ledger::embedded::snapshot_file::SnapshotError;
 use crate::ledger::embedded::storage::OpenStorageError;
+use crate::ledger::export::file::FileError;
 use crate::ledger::remote;
 
 const RESTORE: &str = "restore the data folder from a copy";
@@ -78,6 +79,14 @@ pub(crate) fn on_opening(error: &OpenError) -> &'static str {
     }
 }
 
+/// An export that cannot be read; nothing where the error says it itself.
+pub(crate) const fn on_export(error: &FileError) -> &'static str {
+    match error {
+        FileError::Version(_) => OTHER_VERSION,
+        FileError::Io(_) | FileError::Other | FileError::Damaged { .. } | FileError::Short(_) => "",
+    }
+}
+
 /// A store that holds no ledger that can be used; nothing where the error says it itself.
 pub(crate) const fn on_store(error: &remote::OpenError) -> &'static str {
     match error {
@@ -93,7 +102,7 @@ pub(crate) const fn on_store(error: &remote::OpenError) -> &'static str {
             "a whole ledger goes into an empty place only: use another remote.namespace"
         }
         remote::OpenError::Unusable(_) => {
-            "set remote.partitions as it is there, or use the version of holdfast that wrote it"
+            "set remote.partitions as it is there, or use the version of holdfast that wrote it, or another remote.namespace"
         }
         // Each finding names its fix.
         remote::OpenError::Unsafe(_) => "",

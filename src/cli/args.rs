@@ -370,13 +370,16 @@ pub enum PolicyAction {
         #[command(flatten)]
         of: PolicyServer,
     },
-    /// Find every fault of a policy, and say what it would change
+    /// Find every fault of a policy, and say what it would change where a server is named
     Check {
         /// The policy
         file: PathBuf,
-        /// Where.
+        /// The server whose policy it is compared with; left out: the document alone is looked at
+        #[arg(long, value_name = "URL")]
+        server: Option<String>,
+        /// How to print.
         #[command(flatten)]
-        of: PolicyServer,
+        output: Output,
     },
     /// List the versions that are kept, newest first
     Versions {

@@ -5,9 +5,11 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::args::{Author, PolicyAction, PolicyServer};
+use super::args::{Author, Output, PolicyAction, PolicyServer};
 use super::wire::{Connection, authority, text_of};
-use super::{Failure, output, unreadable};
+use super::{Exit, Failure, output, unreadable};
+use crate::domain::policy::Policy;
+use crate::ledger::policy::text;
 
 /// Reads, checks or changes the policy of a server.
 pub fn run(action: &PolicyAction) -> Result<(), Failure> {
@@ -19,7 +21,14 @@ pub fn run(action: &PolicyAction) -> Result<(), Failure> {
             author,
             of,
         } => put(file, *after, author, of),
-        PolicyAction::Check { file, of } => check(file, of),
+        PolicyAction::Check {
+            file,
+            server,
+            output,
+        } => match server {
+            Some(server) => check_at(file, server, output),
+            None => check(file, output),
+        },
         PolicyAction::Versions { of } => versions(of),
         PolicyAction::Rollback {
             version,
@@ -30,7 +39,11 @@ pub fn run(action: &PolicyAction) -> Result<(), Failure> {
 }
 
 fn connect(of: &PolicyServer) -> Result<Connection, Failure> {
-    Connection::open(authority(&of.server)?)
+    connect_to(&of.server)
+}
+
+fn connect_to(server: &str) -> Result<Connection, Failure> {
+    Connection::open(authority(server)?)
 }
 
 fn get(of: &PolicyServer) -> Result<(), Failure> {
@@ -47,14 +60,41 @@ fn put(file: &Path, after: Option<u64>, author: &Author, of: &PolicyServer) -> R
     };
     let path = format!("/v1/policy?{}", author_query(author));
     let answer = connect(of)?.send("PUT", &path, &condition, &text)?;
-    tell_changes(&answer.done()?, of)
+    tell_changes(&answer.done()?, &of.output)
 }
 
-fn check(file: &Path, of: &PolicyServer) -> Result<(), Failure> {
+/// Looks at the document alone.
+fn check(file: &Path, to: &Output) -> Result<(), Failure> {
+    let text = read(file)?;
+    let document = text::parse(&text)
+        .map_err(|fault| Failure::new(Exit::Failed, format!("{}: {fault}", file.display())))?;
+    let faults = match Policy::compile(&document, |_| None) {
+        Ok(_) => Vec::new(),
+        Err(faults) => faults,
+    };
+    if faults.is_empty() {
+        return if to.is_json() {
+            output::json(&json!({"faults": []}))
+        } else {
+            output::line("the policy has no faults")
+        };
+    }
+    let mut message = format!("{}: the policy has {} faults", file.display(), faults.len());
+    for fault in &faults {
+        message = format!(
+            "{message}\n  {}: {} ({})",
+            fault.path, fault.message, fault.code
+        );
+    }
+    Err(Failure::new(Exit::Failed, message))
+}
+
+/// Asks a server what the document would change there.
+fn check_at(file: &Path, server: &str, to: &Output) -> Result<(), Failure> {
     let text = read(file)?;
     let path = "/v1/policy?dry_run=true";
-    let answer = connect(of)?.send("PUT", path, "if-match: *\r\n", &text)?;
-    tell_changes(&answer.done()?, of)
+    let answer = connect_to(server)?.send("PUT", path, "if-match: *\r\n", &text)?;
+    tell_changes(&answer.done()?, to)
 }
 
 fn rollback(version: u64, author: &Author, of: &PolicyServer) -> Result<(), Failure> {
@@ -65,7 +105,7 @@ fn rollback(version: u64, author: &Author, of: &PolicyServer) -> Result<(), Fail
         }
     }
     let answer = connect(of)?.send("POST", "/v1/policy/rollback", "", &body.to_string())?;
-    tell_changes(&answer.done()?, of)
+    tell_changes(&answer.done()?, &of.output)
 }
 
 fn versions(of: &PolicyServer) -> Result<(), Failure> {
@@ -96,14 +136,20 @@ fn read(file: &Path) -> Result<String, Failure> {
 }
 
 /// Says what was put, or would be.
-fn tell_changes(answer: &Value, of: &PolicyServer) -> Result<(), Failure> {
-    if of.output.is_json() {
+fn tell_changes(answer: &Value, to: &Output) -> Result<(), Failure> {
+    if to.is_json() {
         return output::json(answer);
     }
     let mut lines = match answer.get("version").and_then(Value::as_u64) {
         Some(version) => vec![format!("version {version} is in force")],
         None => vec!["the policy has no faults; nothing was changed".to_owned()],
     };
+    if let Some(frozen) = answer.get("frozen") {
+        let [campaign, until] = ["campaign", "until"].map(|name| text_of(frozen, name));
+        lines.push(format!(
+            "campaign {campaign} keeps the policy as it is until {until}: wait, or say why with --override"
+        ));
+    }
     let parts = answer.get("changes").and_then(Value::as_object);
     for (part, changes) in parts.into_iter().flatten() {
         for what in ["added", "removed", "changed"] {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{Exit, Failure, output};
+use super::{Exit, Failure, advice, output};
 use crate::blocking::wait_for;
 use crate::engine::Engine;
 use crate::ledger::export::file::FileError;
@@ -27,7 +27,11 @@ impl From<WalkError> for Failure {
 
 /// Why a file with an export is not read or written.
 pub(super) fn about(file: &Path, error: &FileError) -> Failure {
-    Failure::new(Exit::Failed, format!("{}: {error}", file.display()))
+    let found = format!("{}: {error}", file.display());
+    Failure::new(
+        Exit::Failed,
+        advice::joined(found, advice::on_export(error)),
+    )
 }
 
 /// Counts everything that an export would hold; `None` where there can be none, or others change it

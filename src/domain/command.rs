@@ -46,16 +46,14 @@ pub enum Command<'a> {
     Inbound(InboundCommand<'a>),
 }
 
-impl Command<'_> {
-    /// Whether it says anything about days.
-    pub fn is_dated(&self) -> bool {
+impl<'a> Command<'a> {
+    /// The SKU of each item, in order, where the command is a list of changes.
+    pub fn changed_skus(&self) -> Vec<Sku<'a>> {
         match self {
-            Self::Inbound(_) => true,
-            Self::Reserve(reserve) => {
-                let mut lines = reserve.lines.as_slice().iter();
-                lines.any(|line| line.by.is_some())
-            }
-            Self::Act(_) | Self::Stock(_) | Self::PutSettings(_) | Self::MoveShares(_) => false,
+            Self::Stock(stock) => stock.change.skus(),
+            Self::MoveShares(moves) => moves.items.iter().map(|item| item.sku).collect(),
+            Self::Inbound(inbound) => inbound.skus(),
+            Self::Reserve(_) | Self::Act(_) | Self::PutSettings(_) => Vec::new(),
         }
     }
 }
@@ -152,7 +150,7 @@ impl<'a> Lines<'a> {
 }
 
 /// Who sells. A command is known by the name; what is stored is the index, which a name gets with
-/// its first reservation, so that refused requests with made-up names leave nothing behind.
+/// its first reservation or with a policy, so that refused requests with made-up names leave nothing behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Channel<'a> {
     /// The name.
@@ -377,6 +375,8 @@ pub struct PutSettings<'a> {
     pub sku: Sku<'a>,
     /// Units to keep back.
     pub safety: Option<super::stock::Safety>,
+    /// Units to keep back at single nodes, in place of all that were.
+    pub node_safety: Option<&'a super::stock::NodeSafety>,
     /// On sale, or suspended.
     pub selling: Option<super::stock::Selling>,
     /// When it is low, and what then; `Some(None)` clears the mark.

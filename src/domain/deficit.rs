@@ -1,6 +1,8 @@
 //! Which promises a deficit touches: those that would be left without units if everything else were
 //! shipped.
 
+use std::cmp::Reverse;
+
 use super::calendar::{Calendar, Inbound, Timeline};
 use super::day::Day;
 use super::ids::{ChannelIx, NodeIx, ReservationId};
@@ -46,17 +48,36 @@ pub enum Order {
     Oldest,
     /// Held units before committed ones, and of each who came last.
     Held,
+    /// Channels of the largest rank number, and of each who came last.
+    LowestRank,
 }
 
 impl Order {
     /// The words of the API, in the order of the variants.
-    pub const WORDS: [(&'static str, Self); 3] = [
+    pub const WORDS: [(&'static str, Self); 4] = [
         ("newest", Self::Newest),
         ("oldest", Self::Oldest),
         ("held", Self::Held),
+        ("lowest_rank", Self::LowestRank),
     ];
 
-    fn sort(self, promises: &mut [Promise]) {
+    /// The word of the API.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Newest => "newest",
+            Self::Oldest => "oldest",
+            Self::Held => "held",
+            Self::LowestRank => "lowest_rank",
+        }
+    }
+
+    /// The order of that word.
+    pub fn named(word: &str) -> Option<Self> {
+        let found = Self::WORDS.iter().find(|(name, _)| *name == word);
+        found.map(|(_, order)| *order)
+    }
+
+    fn sort(self, promises: &mut [Promise], rank: impl Fn(ChannelIx) -> u16) {
         // The id decides between those of one moment, so that everybody gives the same answer.
         promises.sort_by_key(|of| (of.made, of.reservation.0, of.pin));
         match self {
@@ -65,6 +86,10 @@ impl Order {
             Self::Held => {
                 promises.reverse();
                 promises.sort_by_key(|of| of.held.is_zero());
+            }
+            Self::LowestRank => {
+                promises.reverse();
+                promises.sort_by_key(|of| Reverse(rank(of.channel)));
             }
         }
     }
@@ -102,8 +127,9 @@ pub fn at_risk(
     means: Means<'_>,
     mut promises: Vec<Promise>,
     order: Order,
+    rank: impl Fn(ChannelIx) -> u16,
 ) -> Result<Vec<AtRisk>, Inconsistent> {
-    order.sort(&mut promises);
+    order.sort(&mut promises, rank);
     let mut kept = means.unpromised();
     let mut found = Vec::new();
     for promise in promises.into_iter().rev() {
@@ -180,7 +206,9 @@ mod tests {
     }
 
     fn found(nodes: &[NodeStock], promises: &[Promise], order: Order) -> Vec<(u128, u64)> {
-        let found = at_risk(means(nodes), promises.to_vec(), order).unwrap();
+        // The lower the index, the better the rank.
+        let rank = |channel: ChannelIx| channel.0 + 1;
+        let found = at_risk(means(nodes), promises.to_vec(), order, rank).unwrap();
         let of = |of: AtRisk| (of.promise.reservation.0, of.units.get());
         found.into_iter().map(of).collect()
     }
@@ -197,6 +225,16 @@ mod tests {
         assert_eq!(found(&nodes, &promises, Order::Oldest), [(1, 4), (2, 2)]);
         assert_eq!(found(&nodes, &promises, Order::Held), [(2, 3), (3, 3)]);
         assert_eq!(found(&[node(0, 12, 0)], &promises, Order::Newest), []);
+
+        let mut of_channels = promises.clone();
+        for (promise, channel) in of_channels.iter_mut().zip([2, 0, 2]) {
+            promise.channel = ChannelIx(channel);
+        }
+        let by_rank = found(&nodes, &of_channels, Order::LowestRank);
+        assert_eq!(by_rank, [(3, 5), (1, 1)]);
+        for (word, order) in Order::WORDS {
+            assert_eq!((order.word(), Order::named(word)), (word, Some(order)));
+        }
     }
 
     #[test]
@@ -257,7 +295,13 @@ mod tests {
                 inbound: &inbound,
                 ..means(&nodes)
             };
-            let found = at_risk(means, vec![now.clone(), dated.clone()], Order::Newest).unwrap();
+            let found = at_risk(
+                means,
+                vec![now.clone(), dated.clone()],
+                Order::Newest,
+                |_| 0,
+            )
+            .unwrap();
             let of = |of: &AtRisk| (of.promise.reservation.0, of.units.get());
             assert_eq!(found.iter().map(of).collect::<Vec<_>>(), gone);
         }
@@ -283,7 +327,7 @@ mod tests {
             let on_hand = [below(9), below(9)];
             let order = Order::WORDS[usize::try_from(below(3)).unwrap()].1;
             let before = stock(&promises, on_hand);
-            let risk = at_risk(means(before.nodes()), promises.clone(), order).unwrap();
+            let risk = at_risk(means(before.nodes()), promises.clone(), order, |_| 0).unwrap();
             assert_eq!(risk.is_empty(), before.deficit(Day::FIRST).is_zero());
             let mut after = promises;
             for of in &risk {

@@ -156,6 +156,16 @@ impl Fingerprint {
         }
     }
 
+    fn node_safety(&mut self, nodes: &[(NodeIx, Level)]) {
+        // No text is that long.
+        self.tag(u8::MAX);
+        self.number(u64::try_from(nodes.len()).unwrap_or(u64::MAX));
+        for (node, level) in nodes {
+            self.maybe_node(Some(*node));
+            self.maybe_level(Some(*level));
+        }
+    }
+
     #[expect(clippy::option_option, reason = "as the command has it")]
     fn low_water(&mut self, put: Option<Option<LowWater>>) {
         self.tag(u8::from(put.is_some()));
@@ -341,6 +351,9 @@ impl Fingerprint {
         // Nothing for those without: their fingerprints are those of before there was any.
         if let Some(over) = put.over {
             self.text(over);
+        }
+        if let Some(nodes) = put.node_safety {
+            self.node_safety(nodes.nodes());
         }
     }
 }

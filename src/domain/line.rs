@@ -1,7 +1,7 @@
 //! One line of a reservation: where its units are now.
 
 use super::day::Day;
-use super::ids::NodeIx;
+use super::ids::{ChannelIx, NodeIx};
 use super::units::Units;
 
 /// Units of one reservation line, by state. The sum of the first five is the line's quantity and
@@ -12,6 +12,8 @@ pub struct Line {
     pub pin: Option<NodeIx>,
     /// The day by which its units must be there; `None`: they were when it was made.
     pub day: Option<Day>,
+    /// The channel of whose share its units are; `None`: that of the reservation.
+    pub charged_to: Option<ChannelIx>,
     /// Promised for a time.
     pub held: Units,
     /// Promised to a firm order, no deadline.
@@ -129,6 +131,11 @@ impl Line {
         ]
     }
 
+    /// The channel whose use its units are, in a reservation of `own`.
+    pub fn user(&self, own: ChannelIx) -> ChannelIx {
+        self.charged_to.unwrap_or(own)
+    }
+
     /// Units the line got when it was made. Fixed over its life.
     pub fn quantity(&self) -> Units {
         let sum = self
@@ -161,6 +168,7 @@ impl Line {
         Self {
             pin,
             day: self.day,
+            charged_to: self.charged_to,
             held: self.quantity(),
             ..Self::default()
         }

@@ -6,6 +6,7 @@ use super::ids::ChannelIx;
 use super::line::{Inconsistent, Move};
 use super::time::UnixMillis;
 use super::units::Units;
+use crate::limits::SHARE_MOVED_MAX;
 
 /// Whose units move, and the beginning of the window in which they count if they are shipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,10 +156,12 @@ impl Uses {
     ) -> Result<(), Inconsistent> {
         self.roll(window);
         let by = i64::try_from(units.get()).or(Err(Inconsistent))?;
-        let of = self.entry(from);
-        of.moved = of.moved.checked_sub(by).ok_or(Inconsistent)?;
-        let of = self.entry(to);
-        of.moved = of.moved.checked_add(by).ok_or(Inconsistent)?;
+        for (channel, by) in [(from, by.saturating_neg()), (to, by)] {
+            let of = self.entry(channel);
+            let moved = of.moved.checked_add(by);
+            let moved = moved.filter(|moved| moved.abs() <= SHARE_MOVED_MAX);
+            of.moved = moved.ok_or(Inconsistent)?;
+        }
         self.channels.retain(|of| !of.is_nothing());
         Ok(())
     }

@@ -358,8 +358,6 @@ pub enum Refusal {
         /// The last day that could be.
         latest: Day,
     },
-    /// This ledger keeps no dated supply.
-    NoDatedSupply,
     /// The SKU has as many open announcements as it can have.
     TooManyInbound {
         /// What.
@@ -405,7 +403,6 @@ impl Refusal {
             Self::UnknownInbound { .. } => "unknown_inbound",
             Self::OverReceipt { .. } => "over_receipt",
             Self::DueTooLate { .. } => "due_too_late",
-            Self::NoDatedSupply => "dated_supply_not_kept",
             Self::TooManyInbound { .. } => "too_many_inbound",
         }
     }

@@ -1,9 +1,13 @@
 //! Promises beyond what is there: who is touched, and taking units back on command.
 
+use std::sync::Arc;
+
 use crate::domain::command::{Act, Command, Keyed, LineRequest, Lines, Verb};
 use crate::domain::deficit::{AtRisk, Means, Order, at_risk};
-use crate::domain::{Day, Outcome, Refusal, Sku, Units};
+use crate::domain::{ChannelIx, Day, Outcome, Refusal, Sku, Units};
+use crate::ledger::policy::PolicyInForce;
 use crate::ledger::{Deficit, LedgerError, StockView};
+use crate::limits::DEFICIT_LINES_MAX;
 
 use super::Engine;
 
@@ -36,8 +40,23 @@ pub enum Failure {
     Ledger(LedgerError),
 }
 
+/// Who is the first to go without.
+struct Priority {
+    order: Order,
+    policy: Option<Arc<PolicyInForce>>,
+    /// From when on announced supply counts.
+    today: Day,
+}
+
+impl Priority {
+    fn rank(&self, channel: ChannelIx) -> u16 {
+        let policy = self.policy.as_deref();
+        policy.map_or(u16::MAX, |of| of.policy.rank(channel))
+    }
+}
+
 impl Touched {
-    fn new(deficit: Deficit, order: Order, today: Day) -> Result<Self, LedgerError> {
+    fn new(deficit: Deficit, who: &Priority) -> Result<Self, LedgerError> {
         let Deficit {
             sku,
             stock,
@@ -46,10 +65,11 @@ impl Touched {
         let means = Means {
             nodes: &stock.nodes,
             inbound: &stock.inbound,
-            today,
+            today: who.today,
         };
         // Promises and stock may be of different moments, but sums are sums.
-        let at_risk = at_risk(means, promises, order).or(Err(LedgerError::Unavailable))?;
+        let at_risk = at_risk(means, promises, who.order, |channel| who.rank(channel));
+        let at_risk = at_risk.or(Err(LedgerError::Unavailable))?;
         Ok(Self {
             sku,
             stock,
@@ -59,33 +79,45 @@ impl Touched {
 }
 
 impl Engine {
+    /// The order that was asked for, or that of the policy.
+    async fn priority(&self, order: Option<Order>) -> Result<Priority, LedgerError> {
+        let policy = self.policy().await?;
+        let usual = policy.as_ref().map(|of| of.document.deficit_order);
+        Ok(Priority {
+            order: order.or(usual).unwrap_or_default(),
+            policy,
+            today: Day::of(self.now()),
+        })
+    }
+
     /// SKUs that are promised beyond what is there, in the order of their names, those after a name,
-    /// at most `limit`. Goes through the whole ledger.
+    /// at most `limit`. Goes through the whole ledger. Without an order the policy names it.
     pub async fn deficits(
         &self,
         after: &str,
         limit: usize,
-        order: Order,
+        order: Option<Order>,
     ) -> Result<Vec<Touched>, LedgerError> {
         let found = self.parts.ledger.deficits(after, limit).await?;
-        let today = Day::of(self.now());
+        let who = self.priority(order).await?;
         let touched = found.into_iter();
-        touched.map(|of| Touched::new(of, order, today)).collect()
+        touched.map(|of| Touched::new(of, &who)).collect()
     }
 
     /// The same of one SKU; `None`: unknown, or nothing is missing.
     pub async fn deficit(
         &self,
         sku: Sku<'_>,
-        order: Order,
+        order: Option<Order>,
     ) -> Result<Option<Touched>, LedgerError> {
         let found = self.parts.ledger.deficit(sku).await?;
-        let today = Day::of(self.now());
-        found.map(|of| Touched::new(of, order, today)).transpose()
+        let who = self.priority(order).await?;
+        found.map(|of| Touched::new(of, &who)).transpose()
     }
 
     /// Releases units of a SKU that is promised beyond what is there, in order, until nothing is
-    /// missing or `most` units went back. `None`: nothing was missing.
+    /// missing or `most` units went back, at most from [`DEFICIT_LINES_MAX`] promises: those that
+    /// [`deficit`](Self::deficit) shows. `None`: nothing was missing.
     ///
     /// Each release is a command of its own, under a key that is made of `key` and its number. A key
     /// that has released anything releases nothing more: whom else a deficit touches by then, the
@@ -95,7 +127,7 @@ impl Engine {
         key: &str,
         sku: Sku<'_>,
         most: Units,
-        order: Order,
+        order: Option<Order>,
     ) -> Result<Option<Vec<TakenBack>>, LedgerError> {
         if self.settle(&part_of(key, 0)).await?.is_some() {
             return Ok(Some(Vec::new()));
@@ -105,7 +137,8 @@ impl Engine {
         };
         let mut left = most;
         let mut done = Vec::new();
-        for (number, mut of) in touched.at_risk.into_iter().enumerate() {
+        let first = touched.at_risk.into_iter().take(DEFICIT_LINES_MAX);
+        for (number, mut of) in first.enumerate() {
             of.units = of.units.min(left);
             if of.units.is_zero() {
                 break;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::Engine;
 use crate::domain::command::Lines;
-use crate::domain::{ChannelIx, Sku, Ttl};
+use crate::domain::policy::Document;
+use crate::domain::{ChannelIx, Frozen, Sku, Ttl};
 use crate::ledger::LedgerError;
 use crate::ledger::policy::{
     CheckedPolicy, PolicyInForce, PolicyPut, PolicyVersion, PutPolicyError, SkuPolicy,
@@ -22,11 +23,6 @@ impl Engine {
         self.parts.ledger.usual_hold(lines, usual)
     }
 
-    /// Whether share can be moved between channels.
-    pub fn moves_shares(&self) -> bool {
-        self.parts.ledger.moves_shares()
-    }
-
     /// The last versions of the policy, newest first. What they show is durable.
     pub async fn policy_versions(&self) -> Result<Vec<PolicyVersion>, LedgerError> {
         self.parts.ledger.policy_versions().await
@@ -37,6 +33,16 @@ impl Engine {
     pub fn check_policy(&self, put: &PolicyPut<'_>) -> Result<CheckedPolicy, PutPolicyError> {
         let in_force = self.parts.ledger.policy();
         put.check(in_force.as_deref(), self.now())
+    }
+
+    /// The same where nothing is to be put: what it says, and the campaign that keeps it from being put
+    /// now.
+    pub fn try_policy(
+        &self,
+        put: &PolicyPut<'_>,
+    ) -> Result<(Document, Option<Frozen>), PutPolicyError> {
+        let in_force = self.parts.ledger.policy();
+        put.try_out(in_force.as_deref(), self.now())
     }
 
     /// What of the policy is in force for a SKU: for each channel with limits in its rule, or for

@@ -11,7 +11,7 @@ use crate::domain::{ChannelIx, Day, NodeIx, Sku, Stock, Ttl, Units, UnixMillis};
 use crate::ledger::LedgerError;
 use crate::ledger::export::{Item, Place, WalkError};
 use crate::ledger::policy::{PutPolicyError, text};
-use crate::limits::CHANNELS_MAX;
+use crate::limits::{CHANNELS_MAX, PREFLIGHT_SKUS_MAX};
 
 /// What a pre-flight measures by.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +96,7 @@ impl Engine {
         campaign: &Campaign,
         bounds: Bounds,
     ) -> Result<Report, LedgerError> {
-        let sold = self.sold(document, campaign).await?;
+        let (sold, is_cut) = self.sold(document, campaign).await?;
         let nodes = campaign.nodes.iter().map(String::as_str);
         let (known, unknown): (Vec<_>, Vec<_>) = nodes
             .map(|name| (name, self.known_node(name)))
@@ -133,6 +133,7 @@ impl Engine {
             unknown_nodes: &unknown,
             channels: &channels,
             skus: &skus,
+            is_cut,
         });
         Ok(Report {
             state: campaign.state(now),
@@ -143,22 +144,29 @@ impl Engine {
         })
     }
 
-    /// The SKUs of a campaign, each once. A prefix stands for those that the ledger has.
+    /// The SKUs of a campaign, each once, as many as are looked at; and whether there are more. A
+    /// prefix stands for those that the ledger has.
     async fn sold(
         &self,
         document: &Document,
         campaign: &Campaign,
-    ) -> Result<BTreeSet<String>, LedgerError> {
-        match document.sold(&campaign.items) {
-            Selection::Listed(skus) => Ok(skus.iter().cloned().collect()),
-            Selection::Prefix(prefix) => self.with_prefix(prefix).await,
+    ) -> Result<(BTreeSet<String>, bool), LedgerError> {
+        let mut skus: BTreeSet<String> = match document.sold(&campaign.items) {
+            Selection::Listed(skus) => skus.iter().cloned().collect(),
+            Selection::Prefix(prefix) => self.with_prefix(prefix).await?,
+        };
+        let is_cut = skus.len() > PREFLIGHT_SKUS_MAX;
+        while skus.len() > PREFLIGHT_SKUS_MAX {
+            skus.pop_last();
         }
+        Ok((skus, is_cut))
     }
 
+    /// Those with a prefix. It ends when there are more than are looked at.
     async fn with_prefix(&self, prefix: &str) -> Result<BTreeSet<String>, LedgerError> {
         let mut skus = BTreeSet::new();
         let mut place = Place::Skus(0, 0);
-        while matches!(place, Place::Skus(..)) {
+        while matches!(place, Place::Skus(..)) && skus.len() <= PREFLIGHT_SKUS_MAX {
             let page = self.parts.ledger.export_page(place).await;
             let (items, next) = page.map_err(|error| {
                 if let WalkError::Ledger(error) = error {

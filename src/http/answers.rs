@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 pub use super::atp_answers::{Atp, AtpDate, AtpLimits, AtpMissing, AtpResult, AtpResults};
 use super::policy_answers::PolicyFault;
-pub use crate::http::settings_answer::{LevelSetting, LowWaterSetting, Settings};
+pub use crate::http::settings_answer::{LevelSetting, LowWaterSetting, NodeLevelSetting, Settings};
 
 /// A promise of units to one caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -64,6 +64,10 @@ pub struct ReservationLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = Date)]
     pub promise_date: Option<String>,
+    /// The channel of whose share they are, where that is another than the reservation's: a fallback
+    /// of it in the channel policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charged_to: Option<String>,
 }
 
 /// One reservation of a batch, done or refused.
@@ -136,6 +140,9 @@ pub struct NodeStock {
     pub unavailable: u64,
     /// Open units of lines that must ship from here.
     pub pinned: u64,
+    /// Kept back here now; left out where the SKU has no safety stock of its own for this node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub safety_stock: Option<u64>,
 }
 
 /// Stock of a SKU.

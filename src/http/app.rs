@@ -20,7 +20,7 @@ use crate::http::names::Names;
 use crate::http::render;
 use crate::http::server::HttpConfig;
 use crate::ledger::{Answer, LedgerError, Position};
-use crate::limits::BODY_BYTES_MAX;
+use crate::limits::{BODY_BYTES_MAX, OPERATOR_CALLS_MAX};
 use crate::telemetry::Meters;
 
 /// Tells the servers of one process apart; zero is nobody.
@@ -45,6 +45,8 @@ pub struct App {
     large_bodies: Arc<Semaphore>,
     /// Places for work beside the serving threads.
     beside: Arc<Semaphore>,
+    /// Places for the calls of operators, who may ask for much: they keep none of those.
+    operators: Arc<Semaphore>,
     durability: &'static str,
     draining: AtomicBool,
     owner: u64,
@@ -64,6 +66,7 @@ impl App {
             streams: Arc::default(),
             large_bodies: Arc::new(Semaphore::new(LARGE_BODIES_KIB)),
             beside: Arc::new(Semaphore::new(config.threads.get())),
+            operators: Arc::new(Semaphore::new(OPERATOR_CALLS_MAX)),
             durability,
             draining,
             owner,
@@ -90,8 +93,25 @@ impl App {
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> Result<T, Problem> {
+        self.on_own_thread(&self.beside, work).await
+    }
+
+    /// The same for what an operator asks for, which may go through the whole ledger: a few of them
+    /// at once, and the work of shops does not wait for it.
+    pub async fn for_operator<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.on_own_thread(&self.operators, work).await
+    }
+
+    async fn on_own_thread<T: Send + 'static>(
+        self: &Arc<Self>,
+        places: &Arc<Semaphore>,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
         let internal = || Problem::plain(&catalog::INTERNAL, catalog::INTERNAL.help);
-        let place = Arc::clone(&self.beside).acquire_owned().await;
+        let place = Arc::clone(places).acquire_owned().await;
         let place = place.map_err(|_closed| internal())?;
         let app = Arc::clone(self);
         let done = tokio::task::spawn_blocking(move || {

@@ -19,6 +19,9 @@ pub struct AtpLimits {
     /// Free at the node asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<u64>,
+    /// Kept back at that node; left out where the SKU has no safety stock of its own for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_safety_stock: Option<u64>,
     /// What binds: `stock`, `later`, `safety`, `cap`, `protection`, `node` or `suspended`.
     pub limit: String,
     /// The cap of the channel asked for, in units; this and what follows only where a rule is in

@@ -109,12 +109,8 @@ catalog! {
         "Supply can be announced for at most 180 days ahead; latest is the last day that can be named now. Nothing was changed.";
     TOO_MANY_INBOUND = CONFLICT "too_many_inbound" "The SKU has too many open announcements"
         "A SKU has at most 256 open announcements. Receive or cancel some, or announce what comes on one day as one. Nothing was changed.";
-    NO_DATED_SUPPLY = NOT_IMPLEMENTED "dated_supply_not_kept" "This ledger keeps no dated supply yet"
-        "A ledger in a store knows only what is on hand: it takes no announcements, and no reservations with a latest day. The embedded ledger does. Nothing was changed.";
-    NO_SHARE_MOVES = NOT_IMPLEMENTED "shares_not_moved" "This ledger does not move shares yet"
-        "A ledger in a store decides by caps and protections, but no share of them can be moved there. The embedded ledger can. Nothing was changed.";
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "body_too_large" "The body is too large"
-        "Bodies are at most 256 KiB, of /v1/policy 1 MiB, of /v1/reservations/batch 8 MiB. Send less per request.";
+        "Bodies are at most 256 KiB, of /v1/policy and of a campaign's pre-flight 1 MiB, of /v1/reservations/batch 8 MiB. Send less per request.";
     URI_TOO_LONG = URI_TOO_LONG "uri_too_long" "The path is too long"
         "The path and query of a request are limited.";
     UNSUPPORTED_MEDIA_TYPE = UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" "The body is not JSON"

@@ -334,7 +334,6 @@ pub const fn refusal_kind(refusal: &Refusal) -> &'static Kind {
         Refusal::OverReceipt { .. } => &catalog::OVER_RECEIPT,
         Refusal::DueTooLate { .. } => &catalog::DUE_TOO_LATE,
         Refusal::TooManyInbound { .. } => &catalog::TOO_MANY_INBOUND,
-        Refusal::NoDatedSupply => &catalog::NO_DATED_SUPPLY,
     }
 }
 
@@ -410,8 +409,7 @@ fn refusal_detail(refusal: &Refusal) -> Cow<'static, str> {
         | Refusal::Shipped
         | Refusal::NotHeld
         | Refusal::NotConfirmed
-        | Refusal::NotShipped
-        | Refusal::NoDatedSupply => Cow::Borrowed(refusal_kind(refusal).help),
+        | Refusal::NotShipped => Cow::Borrowed(refusal_kind(refusal).help),
     }
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::{Day, NodeIx, Units, UnixMillis};
 
 /// One of each that is about dated supply.
-fn of_dates() -> [Refusal; 5] {
+fn of_dates() -> [Refusal; 4] {
     let sku = || Box::from("a");
     let id = || Box::from("po-1");
     let zero = Units::ZERO;
@@ -26,7 +26,6 @@ fn of_dates() -> [Refusal; 5] {
             latest: Day::FIRST,
         },
         Refusal::TooManyInbound { sku: sku() },
-        Refusal::NoDatedSupply,
     ]
 }
 
@@ -109,7 +108,6 @@ fn refusals_have_the_statuses_of_the_contract() {
             "idempotency_key_reused" => 422,
             "unknown_sku" | "unknown_reservation" => 404,
             "version_mismatch" => 412,
-            "dated_supply_not_kept" => 501,
             _ => 409,
         };
         assert_eq!(status, expected, "{refusal:?}");

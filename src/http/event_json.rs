@@ -85,9 +85,9 @@ pub fn write(json: &mut Json, event: &Event<'_>, names: Names<'_>) {
         } => {
             command_id(json, *key);
             json.raw(r#","sku":"#).plain(sku).raw(r#","before":{"#);
-            render::settings_members(json, before);
+            render::settings_members(json, before, names);
             json.raw(r#"},"after":{"#);
-            render::settings_members(json, after);
+            render::settings_members(json, after, names);
             json.raw(r#"},"version":"#).number(after.version);
             if !over.is_empty() {
                 json.raw(r#","override":"#).text(over);
@@ -165,7 +165,7 @@ fn write_reserved(json: &mut Json, found: &Reserved<'_>, event: &Event<'_>, name
         names.write_pin(line.pin, json);
         json.raw(r#","requested":"#).units(line.requested);
         json.raw(r#","held":"#).units(line.held);
-        render::promise_date(json, line.day);
+        render::promise_terms(json, &line.empty(), names);
         json.raw("}");
     }
     json.raw("]");
@@ -207,7 +207,7 @@ fn write_acted_line(json: &mut Json, found: &ActedLine<'_>, names: Names<'_>) {
     for (name, units) in states {
         json.raw(",").plain(name).raw(":").units(units);
     }
-    render::promise_date(json, line.day);
+    render::promise_terms(json, line, names);
     json.raw(r#","moves":["#);
     for (at, step) in found.moves.iter().enumerate() {
         json.comma(at == 0);

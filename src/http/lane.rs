@@ -26,6 +26,7 @@ use crate::http::conn::{End, LaneClock, Patience, Socket, State};
 use crate::http::route_meters::RouteMeters;
 use crate::http::server::{HttpConfig, stopped};
 use crate::http::{hot, routes};
+use crate::limits::OPERATOR_CALLS_MAX;
 
 /// Connections that a thread takes before it looks after those it has.
 const TAKE_MAX: usize = 16;
@@ -48,10 +49,10 @@ pub(super) struct LaneParts {
 impl LaneParts {
     /// Serves what is dealt, until the shutdown.
     pub(super) fn run(self, dealt: mpsc::Receiver<std::net::TcpStream>) -> io::Result<()> {
-        // Blocking threads do what `App::beside` admits, and render metrics.
+        // Blocking threads do what `App::beside` and `App::for_operator` admit, and render metrics.
         let runtime = Builder::new_current_thread()
             .enable_all()
-            .max_blocking_threads(4 + self.config.threads.get())
+            .max_blocking_threads(4 + OPERATOR_CALLS_MAX + self.config.threads.get())
             .build_local(LocalOptions::default())?;
         runtime.block_on(async {
             self.app.engine.install_lane();

@@ -72,6 +72,7 @@ use crate::http::{
         policy_answers::PolicyVersions,
         policy_answers::PolicyVersionWhole,
         policy_answers::SkuPolicy,
+        policy_answers::Rebalance,
         answers::Problem,
     ))
 )]

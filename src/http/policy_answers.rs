@@ -67,6 +67,17 @@ pub struct PolicyChange {
     pub changed: Vec<String>,
 }
 
+/// A campaign that keeps the policy as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyFrozen {
+    /// Which.
+    pub campaign: String,
+    /// Until then, RFC 3339.
+    #[schema(format = DateTime)]
+    pub until: String,
+}
+
 /// What was put, or would be. Without `dry_run` it has the members of a version, too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -89,8 +100,11 @@ pub struct PolicyPut {
     /// Why the freeze of a campaign was overridden.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub r#override: Option<String>,
-    /// By part: `channels`, `sets`, `tags`, `rules`, `change_sets`, `campaigns`; parts without a
-    /// difference are left out.
+    /// The campaign that keeps it from being put now without an `override`; in a dry run alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<PolicyFrozen>,
+    /// By part: `channels`, `sets`, `tags`, `rules`, `change_sets`, `campaigns`, `deficits`; parts
+    /// without a difference are left out.
     pub changes: BTreeMap<String, PolicyChange>,
 }
 
@@ -126,11 +140,15 @@ pub struct ChannelShare {
     pub protection: Option<u64>,
     /// Held, committed, and shipped in the window, with all below it.
     pub used: u64,
-    /// The most that the policy lets it take now.
+    /// The most that the policy lets one line of it take now: of its own share, or of that of a
+    /// fallback where that has more left.
     pub left: u64,
     /// What keeps it from more; left out when it may take all that is free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound: Option<Bound>,
+    /// Whose shares it may use when its own does not do, in that order; left out where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallback: Vec<String>,
 }
 
 /// What of the policy is in force for a SKU.
@@ -152,6 +170,35 @@ pub struct SkuPolicy {
     pub as_of: String,
     /// The channels with limits in the rule, in the order of the tree; or the one asked for.
     pub channels: Vec<ChannelShare>,
+}
+
+/// Share that would be moved, as an item of `POST /v1/shares/moves`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProposedMove {
+    /// Of what.
+    pub sku: String,
+    /// Whose share would become smaller.
+    pub from: String,
+    /// Whose share would become larger.
+    pub to: String,
+    /// By how much.
+    pub units: u64,
+}
+
+/// How the share that channels have left would be shared out anew. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rebalance {
+    /// Which SKU.
+    pub sku: String,
+    /// The version of the policy; 0: there is none.
+    pub version: u64,
+    /// Moment of the answer, RFC 3339.
+    #[schema(format = DateTime)]
+    pub as_of: String,
+    /// What `POST /v1/shares/moves` takes; nothing where all is as it would be.
+    pub items: Vec<ProposedMove>,
 }
 
 /// A fault of a policy.

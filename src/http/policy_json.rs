@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use crate::domain::policy::{Amount, Fault};
+use crate::domain::policy::{Amount, Fault, ShareStep};
 use crate::domain::verdict::{BoundBy, Limit, MovedShare};
 use crate::domain::{ChannelIx, Units, UnixMillis};
 use crate::http::catalog;
@@ -73,12 +73,42 @@ pub fn of_sku(json: &mut Json, sku: &str, found: &SkuPolicy, names: Names<'_>) {
     window_or_null(json, rule.map(|(_, window)| *window));
     json.raw(r#","as_of":"#).time(found.as_of);
     json.raw(r#","channels":["#);
-    for (at, (channel, share)) in found.shares.iter().enumerate() {
+    for (at, of) in found.shares.iter().enumerate() {
         json.comma(at == 0).raw(r#"{"channel":"#);
-        names.write_channel(*channel, json);
+        names.write_channel(of.channel, json);
         json.raw(",");
-        share_members(json, share, names);
+        share_members(json, &of.share, names);
+        if !of.fallback.is_empty() {
+            json.raw(r#","fallback":["#);
+            for (at, channel) in of.fallback.iter().enumerate() {
+                json.comma(at == 0);
+                names.write_channel(*channel, json);
+            }
+            json.raw("]");
+        }
         json.raw("}");
+    }
+    json.raw("]}");
+}
+
+/// Moves of share that are proposed, as the call takes them that makes them.
+pub fn proposed(
+    json: &mut Json,
+    sku: &str,
+    (found, steps): (&SkuPolicy, &[ShareStep]),
+    names: Names<'_>,
+) {
+    json.raw(r#"{"sku":"#).plain(sku);
+    json.raw(r#","version":"#).number(found.version);
+    json.raw(r#","as_of":"#).time(found.as_of);
+    json.raw(r#","items":["#);
+    for (at, step) in steps.iter().enumerate() {
+        json.comma(at == 0).raw(r#"{"sku":"#).plain(sku);
+        json.raw(r#","from":"#);
+        names.write_channel(step.from, json);
+        json.raw(r#","to":"#);
+        names.write_channel(step.to, json);
+        json.raw(r#","units":"#).units(step.units).raw("}");
     }
     json.raw("]}");
 }

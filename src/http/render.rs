@@ -7,7 +7,7 @@ use crate::domain::verdict::{
     Excess, InboundResult, ReservationLine, Shortage, Stale, StockResult,
 };
 use crate::domain::{
-    Day, Inbound, Level, LowWater, NodeIx, Outcome, Refusal, Reservation, Settings, WhileLow,
+    Day, Inbound, Level, Line, LowWater, NodeIx, Outcome, Refusal, Reservation, Settings, WhileLow,
 };
 use crate::http::json::Json;
 use crate::http::names::Names;
@@ -24,7 +24,7 @@ pub fn outcome(json: &mut Json, outcome: &Outcome, names: Names<'_>) {
         Outcome::Settings {
             sku,
             settings: found,
-        } => settings(json, sku, found),
+        } => settings(json, sku, found, names),
     }
 }
 
@@ -68,12 +68,22 @@ fn reservation_line(json: &mut Json, found: &ReservationLine, names: Names<'_>) 
     json.raw(r#","released":"#).units(line.released);
     json.raw(r#","expired":"#).units(line.expired);
     json.raw(r#","returned":"#).units(line.returned);
-    promise_date(json, line.day);
+    promise_terms(json, line, names);
     json.raw("}");
 }
 
+/// What only some lines have: the day that units are promised for, and the channel of whose share
+/// they are where that is another than the reservation's.
+pub fn promise_terms(json: &mut Json, line: &Line, names: Names<'_>) {
+    promise_date(json, line.day);
+    if let Some(channel) = line.charged_to {
+        json.raw(r#","charged_to":"#);
+        names.write_channel(channel, json);
+    }
+}
+
 /// The day that units are promised for, where they were promised for one.
-pub fn promise_date(json: &mut Json, day: Option<Day>) {
+fn promise_date(json: &mut Json, day: Option<Day>) {
     if let Some(day) = day {
         json.raw(r#","promise_date":"#).day(day);
     }
@@ -121,17 +131,25 @@ fn stock_results(json: &mut Json, results: &[StockResult], names: Names<'_>) {
 }
 
 /// Settings of a SKU.
-pub fn settings(json: &mut Json, sku: &str, found: &Settings) {
+pub fn settings(json: &mut Json, sku: &str, found: &Settings, names: Names<'_>) {
     json.raw(r#"{"sku":"#).plain(sku).raw(",");
-    settings_members(json, found);
+    settings_members(json, found, names);
     json.raw(r#","version":"#).number(found.version).raw("}");
 }
 
-/// `"safety_stock"`, `"selling"` and `"low_water"`, without braces.
-pub fn settings_members(json: &mut Json, found: &Settings) {
+/// The settings, without braces, SKU and version.
+pub fn settings_members(json: &mut Json, found: &Settings, names: Names<'_>) {
     json.raw(r#""safety_stock":{"#);
     level(json, found.safety);
-    json.raw(r#"},"selling":"#)
+    json.raw(r#"},"node_safety":["#);
+    for (at, (node, keep)) in found.node_safety.nodes().iter().enumerate() {
+        json.comma(at == 0).raw(r#"{"node":"#);
+        names.write_node(*node, json);
+        json.raw(",");
+        level(json, *keep);
+        json.raw("}");
+    }
+    json.raw(r#"],"selling":"#)
         .plain(selling_word(found.selling))
         .raw(r#","low_water":"#);
     match &found.low_water {
@@ -194,12 +212,17 @@ pub fn stock(json: &mut Json, sku: &str, found: &StockView, today: Day, names: N
     json.raw(r#","version":"#)
         .number(found.version)
         .raw(r#","nodes":["#);
+    let node_safety = &found.settings.node_safety;
     for (at, place) in found.nodes.iter().enumerate() {
         json.comma(at == 0).raw(r#"{"node":"#);
         names.write_node(place.node, json);
         json.raw(r#","on_hand":"#).units(place.on_hand);
         json.raw(r#","unavailable":"#).units(place.unavailable);
-        json.raw(r#","pinned":"#).units(place.pinned).raw("}");
+        json.raw(r#","pinned":"#).units(place.pinned);
+        if let Some(kept) = node_safety.of(place.node, place.on_hand) {
+            json.raw(r#","safety_stock":"#).units(kept);
+        }
+        json.raw("}");
     }
     json.raw("]");
     if !found.inbound.is_empty() {
@@ -246,6 +269,9 @@ pub fn availability(
     json.raw(r#","promised":"#).units(found.promised);
     if let Some(units) = found.at_node {
         json.raw(r#","node":"#).units(units);
+    }
+    if let Some(units) = found.safety_at_node {
+        json.raw(r#","node_safety_stock":"#).units(units);
     }
     json.raw(r#","limit":"#).plain(found.limit.as_str());
     if let Some(share) = &found.share {
@@ -344,8 +370,7 @@ pub fn refusal_members(json: &mut Json, refusal: &Refusal, names: Names<'_>) {
         | Refusal::Shipped
         | Refusal::NotHeld
         | Refusal::NotConfirmed
-        | Refusal::NotShipped
-        | Refusal::NoDatedSupply => {}
+        | Refusal::NotShipped => {}
     }
 }
 

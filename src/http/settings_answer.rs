@@ -15,6 +15,20 @@ pub struct LevelSetting {
     pub percent: Option<f64>,
 }
 
+/// Units kept back at a node: units or percent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NodeLevelSetting {
+    /// Where.
+    pub node: String,
+    /// That many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub units: Option<u64>,
+    /// That share of what is on hand there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<f64>,
+}
+
 /// When a SKU is low: at units or percent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +54,8 @@ pub struct Settings {
     pub sku: String,
     /// Units kept back.
     pub safety_stock: LevelSetting,
+    /// Units kept back at single nodes; over all, the larger of `safety_stock` and the sum of these is.
+    pub node_safety: Vec<NodeLevelSetting>,
     /// `on` or `suspended`.
     pub selling: String,
     /// When the SKU is low, and what then; null: never.

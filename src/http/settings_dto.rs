@@ -3,11 +3,14 @@
 use std::fmt;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, Visitor};
+use serde::de::{
+    Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+};
 use utoipa::ToSchema;
 
 use crate::http::dto::{Given, Num, Text};
-use crate::http::list::Object;
+use crate::http::list::{Element, List, Object, next_object};
+use crate::limits::SAFETY_NODES_MAX;
 
 /// Units, or a share of what is on hand: exactly one of the two.
 #[derive(Debug, Clone, Copy, serde::Deserialize, ToSchema)]
@@ -20,6 +23,31 @@ pub struct LevelBody {
     /// That share of what is on hand, 0 to 100, at most two decimals.
     #[schema(value_type = Option<f64>, minimum = 0, maximum = 100)]
     pub percent: Option<Num>,
+}
+
+/// Units to keep back at a node: exactly one of units and percent.
+#[derive(Debug, serde::Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NodeLevel)]
+pub struct NodeLevelBody<'a> {
+    /// Where.
+    #[serde(borrow)]
+    #[schema(value_type = String, required = true)]
+    pub node: Option<Text<'a>>,
+    /// That many.
+    #[schema(value_type = Option<u64>)]
+    pub units: Option<Num>,
+    /// That share of what is on hand there, 0 to 100, at most two decimals.
+    #[schema(value_type = Option<f64>, minimum = 0, maximum = 100)]
+    pub percent: Option<Num>,
+}
+
+impl<'de: 'a, 'a> Element<'de> for NodeLevelBody<'a> {
+    const MAX: usize = SAFETY_NODES_MAX;
+
+    fn next<A: SeqAccess<'de>>(list: &mut A) -> Result<Option<Self>, A::Error> {
+        next_object(list)
+    }
 }
 
 /// When a SKU is low: exactly one of units and percent.
@@ -92,6 +120,10 @@ pub struct SettingsBody<'a> {
     /// Units to keep back.
     #[schema(value_type = Option<LevelBody>)]
     pub safety_stock: Option<Object<LevelBody>>,
+    /// Units to keep back at single nodes, in place of all that were; an empty list: at none.
+    #[serde(borrow)]
+    #[schema(value_type = Option<Vec<NodeLevelBody<'static>>>, max_items = 256)]
+    pub node_safety: Option<List<NodeLevelBody<'a>>>,
     /// `on` or `suspended`.
     #[serde(borrow)]
     #[schema(value_type = Option<String>)]

@@ -1,12 +1,10 @@
 //! The answer that an event stands for. One function serves the first answer, every repetition of
 //! it, and recovery, so they cannot differ.
 
-use crate::domain::command::StockChange;
-use crate::domain::line::Move;
 use crate::domain::verdict::{
     InboundResult, MovedShare, Outcome, Reservation, ReservationLine, StockResult, Verdict,
 };
-use crate::domain::{Day, Line, NodeIx, Units, UnixMillis};
+use crate::domain::{Sku, UnixMillis};
 use crate::ledger::event::{
     Acted, Body, InboundChanged, InboundItem, Reserved, ShareMove, SharesMoved, StockChanged,
     StockVerb,
@@ -60,18 +58,6 @@ fn shares(moved: &SharesMoved<'_>) -> Vec<MovedShare> {
     items.map(share).collect()
 }
 
-/// A line with these units held and nothing else.
-pub(super) fn held_line(pin: Option<NodeIx>, day: Option<Day>, held: Units) -> Line {
-    let mut line = Line {
-        day,
-        ..Line::pinned(pin)
-    };
-    // A new line takes any quantity: there is nothing to overflow.
-    let taken = line.apply(Move::Hold(held));
-    debug_assert_eq!(taken, Ok(()));
-    line
-}
-
 fn made(at: UnixMillis, reserved: &Reserved<'_>) -> Reservation {
     let ttl = i64::from(reserved.ttl_ms);
     Reservation {
@@ -86,7 +72,7 @@ fn made(at: UnixMillis, reserved: &Reserved<'_>) -> Reservation {
             .map(|line| ReservationLine {
                 sku: line.sku.into(),
                 requested: line.requested,
-                line: held_line(line.pin, line.day, line.held),
+                line: line.made(),
             })
             .collect(),
     }
@@ -112,20 +98,28 @@ fn moved(acted: &Acted<'_>) -> Reservation {
 }
 
 impl Answer {
-    /// The same, with the results of a change of stock in the order of its items: what is read back
-    /// has that of the places where they were decided.
+    /// The same, with the results of a change of stock, of shares or of what is announced in the order of
+    /// its SKUs: what is read back has that of the places where they were decided.
     #[must_use]
-    pub(super) fn in_order_of(mut self, change: &StockChange<'_>) -> Self {
-        if let Ok(Outcome::Stock(results)) = &mut self.verdict {
-            let mut ordered = Vec::with_capacity(results.len());
-            for sku in change.skus() {
-                let found = results.iter().position(|one| &*one.sku == sku.as_str());
-                ordered.extend(found.map(|at| results.remove(at)));
-            }
-            *results = ordered;
+    pub(super) fn in_order_of(mut self, skus: &[Sku<'_>]) -> Self {
+        match &mut self.verdict {
+            Ok(Outcome::Stock(results)) => order(results, skus, |one| &one.sku),
+            Ok(Outcome::Shares(results)) => order(results, skus, |one| &one.sku),
+            Ok(Outcome::Inbound(results)) => order(results, skus, |one| &one.sku),
+            Ok(Outcome::Reservation(_) | Outcome::Settings { .. }) | Err(_) => {}
         }
         self
     }
+}
+
+/// Puts results into the order of the SKUs that they are of; those of one SKU stay in theirs.
+fn order<T>(results: &mut Vec<T>, skus: &[Sku<'_>], sku: impl Fn(&T) -> &str) {
+    let mut ordered = Vec::with_capacity(results.len());
+    for wanted in skus {
+        let found = { results.iter() }.position(|one| sku(one) == wanted.as_str());
+        ordered.extend(found.map(|at| results.remove(at)));
+    }
+    *results = ordered;
 }
 
 fn inbound_results(changed: InboundChanged<'_>) -> Vec<InboundResult> {

@@ -152,10 +152,31 @@ pub struct ReservedLine<'a> {
     pub pin: Option<NodeIx>,
     /// The day by which its units are promised; `None`: of what was on hand.
     pub day: Option<Day>,
+    /// The channel of whose share they are; `None`: that of the reservation.
+    pub charged_to: Option<ChannelIx>,
     /// Units asked for.
     pub requested: Units,
     /// Units held.
     pub held: Units,
+}
+
+impl ReservedLine<'_> {
+    /// The line before its units are held.
+    pub fn empty(&self) -> Line {
+        Line {
+            day: self.day,
+            charged_to: self.charged_to,
+            ..Line::pinned(self.pin)
+        }
+    }
+
+    /// The line as it was made.
+    pub fn made(&self) -> Line {
+        Line {
+            held: self.held,
+            ..self.empty()
+        }
+    }
 }
 
 /// The verb of an [`Acted`] event.

@@ -158,7 +158,7 @@ impl StockView {
             low: stock.is_low(),
             suspended: stock.is_suspended(),
             version: stock.version(),
-            settings: stock.settings(),
+            settings: stock.settings().clone(),
             nodes: SmallVec::from_slice(stock.nodes()),
             inbound: stock.calendar().inbound().to_vec(),
         }
@@ -222,11 +222,10 @@ pub struct Share {
 impl Share {
     /// Of this stock, of what is on hand on that day.
     pub fn of(stock: &Stock, claim: Claim<'_>, today: Day) -> Self {
-        let supply = match stock.timeline(today) {
-            Some(timeline) => timeline.supplied(None),
-            None => stock.supply(Units::ZERO),
-        };
-        Self::at(claim, &claim.standing(supply, stock.uses()))
+        Self::at(
+            claim,
+            &claim.standing(stock.supply_now(today), stock.uses()),
+        )
     }
 
     fn at(claim: Claim<'_>, standing: &Standing) -> Self {
@@ -256,6 +255,8 @@ pub struct Availability {
     pub safety_stock: Units,
     /// Units free at the node asked for; `None` when no node was named.
     pub at_node: Option<Units>,
+    /// Units kept back at that node, where the SKU has a safety stock of its own for it.
+    pub safety_at_node: Option<Units>,
     /// What may be promised for later days, beginning with now; nothing where nothing is announced.
     pub dates: Vec<Bucket>,
     /// How the channel asked for stands; `None` when none was named, or no rule is in force.
@@ -304,6 +305,7 @@ impl Availability {
             promised: stock.promised(),
             safety_stock: stock.safety(),
             at_node: node.map(|node| stock.spare(node, today)),
+            safety_at_node: node.and_then(|node| stock.safety_at(&stock.node(node))),
             dates,
             as_of,
         }

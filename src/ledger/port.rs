@@ -40,11 +40,6 @@ impl Ledger {
         }
     }
 
-    /// Whether it can move share between channels: the scripts of a store know no such command.
-    pub const fn moves_shares(&self) -> bool {
-        matches!(self, Self::Embedded(_))
-    }
-
     /// Decides a command. The answer may be given when [`Self::wait`] for its `told_after` is done.
     pub async fn decide(&self, command: &Keyed<'_>) -> Result<Answer, LedgerError> {
         match self {

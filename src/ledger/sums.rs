@@ -22,7 +22,7 @@ impl Sums {
         if let Some(node) = line.pin.filter(|_| !line.open().is_zero()) {
             *self.pinned.entry(node).or_default() += line.open().get();
         }
-        *self.used.entry(channel).or_default() += line.open().get();
+        *self.used.entry(line.user(channel)).or_default() += line.open().get();
         if let Some(day) = line.day.filter(|_| !line.open().is_zero()) {
             *self.dated.entry((day, line.pin)).or_default() += line.open().get();
         }

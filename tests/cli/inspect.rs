@@ -121,6 +121,7 @@ fn an_oversell_in_the_journal_is_6() {
             sku: "A",
             pin: None,
             day: None,
+            charged_to: None,
             requested: held,
             held,
         };

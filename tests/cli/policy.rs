@@ -35,6 +35,18 @@ fn a_policy_is_put_read_checked_and_taken_back() {
     let got = policy(&["get"]).json();
     assert_eq!(got["rules"][0]["limits"][0]["cap"]["percent"], 60);
 
+    // Without a server the document alone is looked at.
+    let alone = |file| run(inside.path(), &["policy", "check", file]);
+    let sound = alone("60.json");
+    assert_eq!(
+        (sound.code, &*sound.out),
+        (Some(0), "the policy has no faults\n")
+    );
+    let faulty = alone("140.json");
+    assert_eq!(faulty.code, Some(1));
+    let fault = "140.json: the policy has 1 faults\n  rules[0].limits[0].cap.percent: ";
+    assert!(faulty.err.contains(fault), "{}", faulty.err);
+
     let bad = policy(&["put", "140.json"]);
     assert_eq!(bad.code, Some(1));
     let fault = "rules[0].limits[0].cap.percent: ";

@@ -3,8 +3,8 @@
 
 use holdfast_client::{
     AdjustStock, Answer, AtpQuery, Client, Error, IdempotencyKey, Level, Limit, Line, LowWater,
-    Part, Precondition, Reason, Reserve, Return, Selling, SetStock, SettingsChange, Ship,
-    TransferStock, WhileLow,
+    NodeLevel, Part, Precondition, Reason, Reserve, Return, Selling, SetStock, SettingsChange,
+    Ship, TransferStock, WhileLow,
 };
 use tempfile::TempDir;
 
@@ -50,14 +50,21 @@ async fn settings_are_read_and_changed_by_version() {
     let again = client.put_settings("A", Precondition::New, &first).await;
     rejected(again, 428, "precondition_required");
 
+    let node_safety = [("east", Level::Units(2)), ("west", Level::Percent(0.5))];
+    let node_safety = node_safety.map(|(node, level)| NodeLevel {
+        node: node.into(),
+        level,
+    });
     let second = SettingsChange {
         safety_stock: Some(Level::Percent(12.5)),
+        node_safety: Some(node_safety.to_vec()),
         selling: Some(Selling::Suspended),
         low_water: Some(Some(MARK)),
     };
     let version = Precondition::Version(made.version);
     let changed = done(client.put_settings("A", version, &second).await);
     assert_eq!(changed.safety_stock, Level::Percent(12.5));
+    assert_eq!(changed.node_safety, node_safety);
     assert_eq!(
         (changed.selling, changed.low_water),
         (Selling::Suspended, Some(MARK))

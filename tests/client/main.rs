@@ -11,5 +11,6 @@ mod adapter;
 mod calls;
 mod crowd;
 mod inbound;
+mod policy;
 mod restart;
 mod support;

@@ -67,6 +67,7 @@ fn scripts() -> [Script; 6] {
     let settings = Script::Settings {
         sku: "a".to_owned(),
         safety: None,
+        node_safety: None,
         selling: None,
         low_water: Some(Some(mark)),
         if_version: None,

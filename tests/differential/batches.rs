@@ -15,7 +15,7 @@ use holdfast::ledger::{Availability, StockView};
 
 use crate::partition::{Partition, answer};
 use crate::support::check::{Coverage, Mismatch, START, unexplained};
-use crate::support::history::{CHANNEL_NAMES, CHANNELS, NODES, REFERENCES, SKUS, Step};
+use crate::support::history::{CHANNELS, NODES, REFERENCES, SKUS, Step, entry_names};
 use crate::support::model::{Model, Reply, is_recorded};
 use crate::support::rng::Rng;
 use crate::support::script::Script;
@@ -77,10 +77,11 @@ pub(crate) fn run(
 /// The names that the embedded ledger of the tests has, in the same order.
 pub(crate) fn give_names(partition: &mut Partition) {
     let nodes = (1..NODES).map(|n| (Table::Nodes, format!("n{n}")));
-    let channels = CHANNEL_NAMES.map(|name| (Table::Channels, name.to_owned()));
+    let channels = entry_names().map(|name| (Table::Channels, name.to_owned()));
     let names: Vec<_> = nodes.chain(channels).collect();
     let indexes = partition.name(START, &names);
-    let expected = (1..NODES).chain(0..CHANNELS).map(Some);
+    let expected = (1..NODES).chain((0..).zip(entry_names()).map(|(at, _)| at));
+    let expected = expected.map(Some);
     assert!(indexes.into_iter().eq(expected));
 }
 

@@ -7,13 +7,14 @@ use holdfast::domain::policy::{
 use holdfast::domain::{ChannelIx, UnixMillis};
 
 use crate::support::check::START;
-use crate::support::history::{CHANNEL_NAMES, SKUS};
+use crate::support::history::{CHANNEL_NAMES, GROUP_NAMES, SKUS, entry_names};
+use crate::support::policies::fallbacks;
 use crate::support::rng::Rng;
 use crate::support::script::units;
 
-/// The index of a channel of histories; groups have none.
+/// The index of a channel or group of histories.
 pub(crate) fn index_of(name: &str) -> Option<ChannelIx> {
-    let at = CHANNEL_NAMES.iter().position(|known| *known == name)?;
+    let at = entry_names().position(|known| known == name)?;
     u16::try_from(at).ok().map(ChannelIx)
 }
 
@@ -75,7 +76,7 @@ fn draw(rng: &mut Rng) -> Document {
 }
 
 fn tree(rng: &mut Rng) -> Vec<Entry> {
-    let names = ["group", "inner"].into_iter().chain(CHANNEL_NAMES);
+    let names = GROUP_NAMES.into_iter().chain(CHANNEL_NAMES);
     let mut channels: Vec<Entry> = Vec::new();
     for name in names {
         if rng.percent(10) {
@@ -85,8 +86,14 @@ fn tree(rng: &mut Rng) -> Vec<Entry> {
             .then(|| channels[rng.index(channels.len())].name.clone());
         let rank = { rng.percent(50) }.then(|| u16::try_from(rng.between(1, 3)).unwrap());
         let name = name.to_owned();
-        channels.push(Entry { name, parent, rank });
+        channels.push(Entry {
+            name,
+            parent,
+            rank,
+            fallback: None,
+        });
     }
+    fallbacks(rng, &mut channels);
     channels
 }
 

@@ -80,6 +80,7 @@ fn history(seed: u64) -> Vec<Step> {
     maker.backwards = false;
     maker.restart_every = u64::MAX;
     maker.policies = seed.is_multiple_of(2);
+    maker.share_moves = if maker.policies { 8 } else { 0 };
     let mut history = maker.history(1_500);
     history.push(Step::Tick);
     history.push(Step::Command {

@@ -49,6 +49,7 @@ fn run_many(kind: Kind, first_seed: u64, commands: usize) -> Coverage {
         let mut maker = Maker::new(seed);
         // Every other pair: a store without a policy must not know of any.
         maker.policies = seed % 4 >= 2;
+        maker.share_moves = if maker.policies { 8 } else { 1 };
         let history = maker.history(1_500);
         let seen = check(&mut partition, seed, &history);
         for (code, times) in seen.unwrap_or_else(|report| panic!("{kind:?}: {report}")) {
@@ -74,7 +75,7 @@ fn scripts_agree_with_the_model_on_every_server() {
     });
     for coverage in seen {
         assert!(
-            coverage.len() >= 24,
+            coverage.len() >= 25 && coverage.contains_key("over_share"),
             "not every answer was met: {coverage:?}"
         );
     }

@@ -16,12 +16,15 @@
 #[expect(dead_code, reason = "the model tests use the rest of what they share")]
 mod support;
 
+#[path = "../support/dated.rs"]
+mod dated_commands;
 #[path = "../support/partition.rs"]
 mod partition;
 #[path = "../support/server.rs"]
 mod server;
 
 mod batches;
+mod dated;
 mod documents;
 mod edges;
 mod events;

@@ -7,11 +7,11 @@ use crate::support::history::Maker;
 use holdfast::ledger::remote::script::BATCH;
 
 /// What is wrong, the text that is right, and what stands there instead.
-const FAULTS: [(&str, &str, &str); 20] = [
+const FAULTS: [(&str, &str, &str); 30] = [
     (
         "one unit too many is promised",
-        "cmds[i + 1], taken, channel, units) < units then return false",
-        "cmds[i + 1], taken, channel, units) + 1 < units then return false",
+        "if room < units or user then return false end",
+        "if room + 1 < units or user then return false end",
     ),
     (
         "what is kept is not left where there seems to be plenty",
@@ -49,6 +49,26 @@ const FAULTS: [(&str, &str, &str); 20] = [
         "taken = taken\n",
     ),
     (
+        "what is lent counts for who asked",
+        "units, users and users[line] or channel)",
+        "units, channel)",
+    ),
+    (
+        "the share of the first fallback is not the first",
+        "if most >= wanted then break end",
+        "",
+    ),
+    (
+        "what lines before took of other shares is not counted there",
+        "if spread then spread[user or channel]",
+        "if false then spread[user or channel]",
+    ),
+    (
+        "what is lent goes back to who asked",
+        "local user = line.user or booking.channel",
+        "local user = booking.channel",
+    ),
+    (
         "pins are ignored",
         "if free < room then room, limit = free, BY_NODE end",
         "",
@@ -59,13 +79,28 @@ const FAULTS: [(&str, &str, &str); 20] = [
         "",
     ),
     (
+        "the safety stock of a node is ignored",
+        "local above = max(free - kept_of(stock, pin - 1), 0)",
+        "local above = free",
+    ),
+    (
+        "the safety stocks of nodes are not summed",
+        "safety = max(safety, kept_of(stock))",
+        "safety = max(safety, kept_of(stock, 0))",
+    ),
+    (
+        "a node keeps more than it has",
+        "sum = sum + min(units, on_hand)",
+        "sum = sum + units",
+    ),
+    (
         "a low SKU is low no more above its mark",
         "available <= mark or was_low and available < resume",
         "available <= mark",
     ),
     (
         "a SKU is suspended for good",
-        "flags = flags % IS_STOPPED",
+        "if has_bit(flags, IS_STOPPED) then flags = flags - IS_STOPPED end",
         "",
     ),
     (
@@ -105,8 +140,23 @@ const FAULTS: [(&str, &str, &str); 20] = [
     ),
     (
         "unpinned goods are shipped from what others pinned",
-        "local part = min(rest, max(stock[at + N_ON_HAND] - stock[at + N_PINNED], 0))",
-        "local part = min(rest, stock[at + N_ON_HAND])",
+        "local free = max(stock[at + N_ON_HAND] - stock[at + N_PINNED], 0)",
+        "local free = stock[at + N_ON_HAND]",
+    ),
+    (
+        "one unit of share too many is moved",
+        "if possible < units then return over_share",
+        "if possible + 1 < units then return over_share",
+    ),
+    (
+        "who gives share keeps it",
+        "shift(stock, from, -units) and shift(stock, to, units)",
+        "shift(stock, to, units)",
+    ),
+    (
+        "share that was moved counts in the next window",
+        "roll_uses(stock, policy.window(at))\n",
+        "",
     ),
 ];
 
@@ -120,6 +170,7 @@ fn every_fault_of_a_script_is_noticed() {
         let noticed = (0..200).any(|seed| {
             let mut maker = Maker::new(seed);
             maker.policies = seed % 2 == 1;
+            maker.share_moves = if maker.policies { 8 } else { 0 };
             let history = maker.history(600);
             check(&mut partition, seed, &history).is_err()
         });

@@ -1,7 +1,7 @@
 //! What a rule allows, by the rule book and by the script: random policies, uses and claims, many in
 //! one call.
 
-use holdfast::domain::policy::{Policy, Supply};
+use holdfast::domain::policy::{Policy, Supply, Taken};
 use holdfast::domain::verdict::Limit;
 use holdfast::domain::{ChannelIx, ChannelUse, UnixMillis, Uses};
 use holdfast::ledger::remote::script::inlined;
@@ -140,7 +140,8 @@ fn a_rule_allows_in_a_script_what_it_allows_in_the_rule_book() {
             }
             let told: Vec<String> = ask.query(&mut connection).unwrap();
             for (case, told) in cases.iter().zip(told) {
-                let bound = rule.room(case.channel, case.supply, &case.uses, units(case.taken));
+                let taken = Taken::of(case.channel, units(case.taken));
+                let bound = rule.room(case.channel, case.supply, &case.uses, &taken);
                 let expected = match bound {
                     None => "all".to_owned(),
                     Some(bound) => {

@@ -1,6 +1,7 @@
 //! Campaigns over HTTP: what is listed, what a pre-flight finds, what applies when, what is frozen.
 
 use holdfast::http::campaign_answers::{Campaigns, Preflight};
+use holdfast::http::policy_answers::PolicyPut;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Client, Running};
@@ -179,6 +180,16 @@ fn nothing_is_edited_while_the_campaign_is_on() {
         assert_eq!(problem["until"], "2026-11-11T14:00:00.000Z");
     };
     frozen(put(&mut client, "", 1, &policy()).problem(409, "policy_frozen"));
+    // A dry run tells what is wrong with the document, and by the way that it has to wait.
+    let tried = put(&mut client, "?dry_run=true", 1, &policy());
+    frozen(tried.expect(200)["frozen"].clone());
+    let tried: PolicyPut = serde_json::from_slice(&tried.body).unwrap();
+    assert!(tried.dry_run && tried.changes.is_empty());
+    let over = put(&mut client, "?dry_run=true&override=recall", 1, &policy());
+    assert!(over.expect(200).get("frozen").is_none());
+    let mut faulty = policy();
+    faulty["rules"][0]["limits"][0]["cap"] = json!({"percent": 140});
+    put(&mut client, "?dry_run=true", 1, &faulty).problem(422, "policy_invalid");
     let mut put_settings = |body: Value| {
         let headers = [("content-type", "application/json"), ("if-match", "*")];
         client.call("PUT", "/v1/skus/a", &headers, body.to_string().as_bytes())
@@ -275,6 +286,33 @@ fn prefix_stands_for_the_skus_that_there_are() {
         found(&look(&mut client, &policy)),
         [("nothing_sold", "", "")]
     );
+}
+
+#[test]
+fn preflight_looks_at_so_many_skus_and_says_so() {
+    let server = Running::start();
+    let mut client = server.client();
+    for page in 0..11 {
+        let items: Vec<Value> = (0..1_000.min(10_001 - page * 1_000))
+            .map(|n| json!({"sku": format!("sum-{}", page * 1_000 + n), "on_hand": 50}))
+            .collect();
+        let body = json!({"reason": "count", "items": items}).to_string();
+        client
+            .post("/v1/stock", &format!("count-{page}"), &body)
+            .expect(200);
+    }
+    let mut policy = policy();
+    policy["sets"] = json!([{"name": "summer", "prefix": "sum-"}]);
+    let campaign = policy["campaigns"][0].as_object_mut().unwrap();
+    campaign.remove("skus");
+    campaign.remove("expected");
+    campaign.insert("set".into(), json!("summer"));
+    let looked = look(&mut client, &policy);
+    assert_eq!(looked.skus, 10_000);
+    assert_eq!(found(&looked), [("skus_left_out", "", "")]);
+    policy["sets"][0]["prefix"] = json!("sum-9");
+    let looked = look(&mut client, &policy);
+    assert_eq!((looked.skus, looked.clean), (1_111, true));
 }
 
 #[test]

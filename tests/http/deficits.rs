@@ -64,6 +64,25 @@ fn a_count_below_what_is_promised_is_listed_with_whom_it_touches() {
         risk(&oldest.data[0]),
         [(ids[0].clone(), 4), (ids[1].clone(), 1)]
     );
+    let policy = |client: &mut Client, document: &Value| {
+        let headers = [("content-type", "application/json"), ("if-match", "*")];
+        let text = document.to_string();
+        client.call("PUT", "/v1/policy", &headers, text.as_bytes())
+    };
+    let named = json!({"deficits": {"order": "oldest"}});
+    policy(&mut client, &named).expect(200);
+    assert_eq!(
+        page(&mut client, "").data[0],
+        oldest.data[0],
+        "as the policy says"
+    );
+    assert_eq!(
+        risk(&page(&mut client, "?order=newest").data[0]),
+        risk(&all.data[0]),
+        "who asks for an order gets it"
+    );
+    let unknown = json!({"deficits": {"order": "first"}});
+    policy(&mut client, &unknown).problem(400, "malformed_body");
     let rest = page(&mut client, "?after=a");
     assert_eq!((rest.data.len(), &*rest.data[0].sku), (1, "c"));
 

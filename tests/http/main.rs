@@ -16,6 +16,7 @@ mod events;
 mod inbound;
 mod low_water;
 mod mistakes;
+mod node_safety;
 mod operation;
 mod policy;
 mod reservations;

@@ -371,3 +371,88 @@ fn a_policy_may_be_long() {
     client.write(head.as_bytes());
     client.receive().problem(413, "body_too_large");
 }
+
+#[test]
+fn what_is_left_of_shares_is_shared_out_anew() {
+    let server = Running::start();
+    server.stock("a", 1_000);
+    let mut client = server.client();
+    let path = "/v1/skus/a/rebalance";
+    let none = client.get(path).expect(200);
+    assert_eq!((&none["version"], &none["items"]), (&json!(0), &json!([])));
+    put(&mut client, "", None, &policy(60, 300)).expect(200);
+    hold(&mut client, "1", "live", 450).expect(201);
+    hold(&mut client, "2", "shop", 150).expect(201);
+    // 150 of 600 and 150 of 300 are left, used were three and one.
+    let found = client.get(path);
+    let items = json!([{"sku": "a", "from": "shop", "to": "live", "units": 75}]);
+    assert_eq!(found.expect(200)["items"], items);
+    let typed: holdfast::http::policy_answers::Rebalance =
+        serde_json::from_slice(&found.body).unwrap();
+    assert_eq!((typed.sku.as_str(), typed.version), ("a", 1));
+    let even = client.get("/v1/skus/a/rebalance?by=even").expect(200);
+    assert_eq!(even["items"], json!([]));
+    let body = json!({"items": items}).to_string();
+    client.post("/v1/shares/moves", "m", &body).expect(200);
+    assert_eq!(client.get(path).expect(200)["items"], json!([]));
+    hold(&mut client, "3", "live", 225).expect(201);
+
+    let wrong = client.get("/v1/skus/a/rebalance?by=luck");
+    let wrong = wrong.problem(400, "invalid_parameter");
+    assert_eq!(wrong["detail"], "Parameter by must be use or even.");
+    client
+        .get("/v1/skus/b/rebalance")
+        .problem(404, "unknown_sku");
+}
+
+#[test]
+fn a_channel_whose_share_is_used_up_uses_that_of_its_fallback() {
+    let server = Running::start();
+    server.stock("a", 100);
+    let mut client = server.client();
+    let document = json!({
+        "channels": [{"name": "live", "fallback": ["shop"]}, {"name": "shop"}],
+        "rules": [{"id": "all", "default": true, "limits": [
+            {"channel": "live", "cap": {"units": 10}},
+            {"channel": "shop", "cap": {"units": 30}},
+        ]}],
+    });
+    put(&mut client, "", None, &document).expect(200);
+    let own = hold(&mut client, "own", "live", 10).expect(201);
+    assert_eq!(own["lines"][0].get("charged_to"), None);
+    let made = hold(&mut client, "lent", "live", 12).expect(201);
+    assert_eq!(
+        (&made["channel"], &made["lines"][0]["charged_to"]),
+        (&json!("live"), &json!("shop"))
+    );
+    let path = format!("/v1/reservations/{}", made["id"].as_str().unwrap());
+    assert_eq!(client.get(&path).expect(200)["lines"], made["lines"]);
+
+    let shown = client.get("/v1/skus/a/policy").expect(200);
+    let shown: SkuPolicy = serde_json::from_value(shown).unwrap();
+    let [live, shop] = &*shown.channels else {
+        panic!("{shown:?}")
+    };
+    assert_eq!(
+        (live.used, live.left, &*live.fallback),
+        (10, 18, &["shop".to_owned()][..])
+    );
+    assert_eq!((shop.used, shop.left, shop.fallback.len()), (12, 18, 0));
+    let atp = client.get("/v1/atp/a?channel=live").expect(200);
+    assert_eq!(atp["available"], 18);
+    let refused = hold(&mut client, "more", "live", 19);
+    let short = &refused.problem(409, "insufficient_stock")["shortages"][0];
+    assert_eq!(
+        (&short["limit"], &short["available"]),
+        (&json!("cap"), &json!(18))
+    );
+
+    let events = client.get("/v1/events").expect(200);
+    let lines = events["events"].as_array().unwrap().iter();
+    let charged = lines.filter_map(|event| event["lines"][0].get("charged_to"));
+    assert_eq!(charged.collect::<Vec<_>>(), [&json!("shop")]);
+    let itself = json!({"channels": [{"name": "live", "fallback": ["live", "x"]}]});
+    let wrong = put(&mut client, "", Some("*"), &itself);
+    let faults = wrong.problem(422, "policy_invalid");
+    assert_eq!(faults["errors"].as_array().unwrap().len(), 2);
+}

@@ -14,6 +14,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/promises.rs"]
+mod promises;
+
 mod asleep;
 mod dated;
 mod engine;

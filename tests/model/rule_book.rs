@@ -20,7 +20,7 @@ use holdfast::ledger::{Answer, Availability, Position, StockView};
 
 use crate::support::check::{START, Subject, check};
 use crate::support::commands_wanted;
-use crate::support::history::{CHANNEL_NAMES, Maker};
+use crate::support::history::{Maker, entry_names};
 use crate::support::model::is_recorded;
 use crate::support::script::Script;
 
@@ -123,6 +123,7 @@ impl Book {
         };
         for (line, granted) in reservation.lines.iter_mut().zip(grants) {
             let window = UnixMillis::default();
+            line.line.charged_to = granted.charged_to;
             let charge = Charge { channel, window };
             make(&mut self.stocks, charge, line, Move::Hold(granted.units));
         }
@@ -220,7 +221,7 @@ impl Book {
         self.stocks
             .entry(put.sku.as_str().to_owned())
             .or_default()
-            .put_settings(settings);
+            .put_settings(settings.clone());
         Ok(Outcome::Settings {
             sku: put.sku.as_str().into(),
             settings,
@@ -235,6 +236,8 @@ fn make(
     line: &mut ReservationLine,
     step: Move,
 ) {
+    let channel = line.line.user(charge.channel);
+    let charge = Charge { channel, ..charge };
     let stock = stocks.get_mut(&*line.sku).unwrap();
     stock.apply(&line.line, step, charge).unwrap();
     line.line.apply(step).unwrap();
@@ -313,7 +316,7 @@ impl Subject for Book {
 
     fn put_policy(&mut self, document: &Document) -> bool {
         let index = |name: &str| {
-            let at = CHANNEL_NAMES.iter().position(|known| *known == name)?;
+            let at = entry_names().position(|known| known == name)?;
             u16::try_from(at).ok().map(ChannelIx)
         };
         self.expire();
@@ -331,7 +334,7 @@ impl Subject for Book {
     }
 
     fn settings(&self, sku: &str) -> Option<Settings> {
-        self.stocks.get(sku).map(Stock::settings)
+        self.stocks.get(sku).map(Stock::settings).cloned()
     }
 
     fn availability(&self, sku: &str, node: Option<u16>) -> Option<Availability> {

@@ -128,6 +128,7 @@ fn set_safety(desk: &Desk, key: &str, sku: &str, over: Option<&str>) -> Result<S
     let put = PutSettings {
         sku: Sku::new(sku).unwrap(),
         safety: Some(Safety::Units(units(7))),
+        node_safety: None,
         selling: None,
         low_water: None,
         if_version: None,

@@ -8,5 +8,6 @@ mod live;
 mod campaigns;
 mod crowd;
 mod desk;
+mod fallback;
 mod kept;
 mod selling;

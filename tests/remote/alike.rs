@@ -23,12 +23,12 @@ const STEPS: usize = 600;
 
 /// All that happened, as text: what was done, in order, and apart from it what expired, of which
 /// each ledger has its own order within a moment.
-struct Told {
-    done: Vec<String>,
-    expired: Vec<String>,
+pub(crate) struct Told {
+    pub(crate) done: Vec<String>,
+    pub(crate) expired: Vec<String>,
 }
 
-fn told(engine: &Engine) -> Told {
+pub(crate) fn told(engine: &Engine) -> Told {
     let mut told = Told {
         done: Vec::new(),
         expired: Vec::new(),
@@ -68,7 +68,7 @@ fn same<T: PartialEq + Debug>(what: &str, embedded: &T, remote: &T) {
     assert_eq!(embedded, remote, "{what}: embedded on the left");
 }
 
-fn compare_in_order(embedded: &[String], remote: &[String]) {
+pub(crate) fn compare_in_order(embedded: &[String], remote: &[String]) {
     for (ours, theirs) in embedded.iter().zip(remote) {
         same("events", ours, theirs);
     }
@@ -93,7 +93,7 @@ fn compare_deficits(embedded: &Engine, remote: &Engine) -> usize {
     let mut count = 0;
     for (word, order) in Order::WORDS {
         let listed = |engine: &Engine| {
-            let mut all = wait_for(engine.deficits("", 1_000, order)).unwrap();
+            let mut all = wait_for(engine.deficits("", 1_000, Some(order))).unwrap();
             for place in all.iter_mut().flat_map(|of| &mut of.stock.nodes) {
                 // A store does not keep when something was counted.
                 place.counted = 0;
@@ -117,6 +117,7 @@ fn compare(server: &Server, seed: u64) -> usize {
     let remote = place.open_named();
     let mut maker = Maker::new(seed);
     maker.backwards = false;
+    (maker.policies, maker.share_moves) = (seed % 2 == 1, 6);
     let mut now = START;
     for step in maker.history(STEPS) {
         match step {
@@ -129,7 +130,11 @@ fn compare(server: &Server, seed: u64) -> usize {
                     wait_for(engine.tick()).unwrap();
                 }
             }
-            Step::Tick | Step::Restart | Step::Snapshot | Step::Policy(_) | Step::Compare => {}
+            Step::Policy(document) => {
+                let put = |engine| driven::put_policy(engine, &document).unwrap();
+                same("policy", &put(&embedded), &put(&remote.0));
+            }
+            Step::Tick | Step::Restart | Step::Snapshot | Step::Compare => {}
         }
     }
     let (ours, theirs) = (told(&embedded), told(&remote.0));

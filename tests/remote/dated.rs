@@ -1,4 +1,4 @@
-//! What is dated, over a store: refused, and not half done.
+//! What is dated, over a store, as a program shows it.
 
 use serde_json::Value;
 
@@ -6,39 +6,17 @@ use crate::program::{STOCK, at, done, over, serve};
 use crate::program_support::{Server as Program, folder};
 use crate::server::{Kind, Server};
 
-/// Far enough ahead at any time, and never too far.
 fn body(due: &str) -> String {
     let item = r#"{"id":"po-1","sku":"A","kind":"presale","quantity":4,"due":"#;
     format!(r#"{{"items":[{item}"{due}"}}]}}"#)
 }
 
-const BY: &str = r#"{"channel":"web","by":"2999-12-31","lines":[{"sku":"A","quantity":1}]}"#;
+/// Far enough ahead at any time.
+const BY: &str = r#"{"channel":"web","by":"2999-12-31","lines":[{"sku":"A","quantity":8}]}"#;
 
-fn code(answer: &(u16, String)) -> (u16, String) {
-    let problem: Value = serde_json::from_str(&answer.1).unwrap();
-    (
-        answer.0,
-        problem["code"].as_str().unwrap_or("none").to_owned(),
-    )
-}
-
-#[test]
-fn a_ledger_in_a_store_takes_nothing_dated() {
-    let (inside, store) = (folder(), Server::start(Kind::Redis));
-    let program = serve(inside.path(), &store);
-    assert_eq!(program.post("/v1/stock", "s1", STOCK).0, 200);
-    let refused = (501, "dated_supply_not_kept".to_owned());
-    let answer = program.post("/v1/inbound", "i1", &body("2999-12-31"));
-    assert_eq!(code(&answer), refused, "{}", answer.1);
-    assert_eq!(code(&program.post("/v1/reservations", "r1", BY)), refused);
-    let plain = r#""key":"b1","channel":"web","lines":[{"sku":"A","quantity":1}]"#;
-    let dated = plain.replace("b1", "b2") + r#","by":"2999-12-31""#;
-    let batch = format!(r#"{{"reservations":[{{{dated}}},{{{plain}}}]}}"#);
-    let (status, text) = program.post("/v1/reservations/batch", "none", &batch);
-    let told: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(status, 200, "{text}");
-    assert_eq!(told["results"][0]["status"], 501);
-    assert_eq!(told["results"][1]["status"], 201);
+fn json((status, text): (u16, String), expected: u16) -> Value {
+    assert_eq!(status, expected, "{text}");
+    serde_json::from_str(&text).unwrap()
 }
 
 /// The one day of a running program that is neither too far ahead nor past: today.
@@ -50,7 +28,46 @@ fn today(program: &Program) -> String {
 }
 
 #[test]
-fn a_ledger_with_dates_moves_into_a_folder_but_not_into_a_store() {
+fn what_one_program_announced_the_other_promises_and_receives() {
+    for kind in Kind::ALL {
+        let (inside, store) = (folder(), Server::start(kind));
+        let (one, other) = (serve(inside.path(), &store), serve(inside.path(), &store));
+        assert_eq!(one.post("/v1/stock", "s1", STOCK).0, 200);
+        let today = today(&one);
+        let announced = json(one.post("/v1/inbound", "i1", &body(&today)), 200);
+        assert_eq!(announced["results"][0]["open"], 4);
+        assert_eq!(
+            json(other.post("/v1/inbound", "i1", &body(&today)), 200),
+            announced
+        );
+
+        let made = json(other.post("/v1/reservations", "r1", BY), 201);
+        assert_eq!(made["lines"][0]["promise_date"], today.as_str());
+        let id = made["id"].as_str().unwrap();
+        assert_eq!(json(one.get(&format!("/v1/reservations/{id}")), 200), made);
+        let atp = json(one.get("/v1/atp/A"), 200);
+        let last = atp["dates"].as_array().and_then(|dates| dates.last());
+        assert_eq!(last.unwrap()["available"], 1, "{atp}");
+
+        // Five are there; the other four of the nine come now.
+        let path = format!("/v1/reservations/{id}");
+        json(one.post(&format!("{path}/confirm"), "c1", "{}"), 200);
+        assert_eq!(one.post(&format!("{path}/ship"), "h1", "{}").0, 409);
+        let received = r#"{"items":[{"id":"po-1","sku":"A","quantity":4}]}"#;
+        json(other.post("/v1/inbound/receipts", "i2", received), 200);
+        let shipped = json(one.post(&format!("{path}/ship"), "h2", "{}"), 200);
+        assert_eq!(shipped["state"], "shipped");
+        let listed = json(other.get("/v1/inbound?sku=A"), 200);
+        assert_eq!(
+            listed["items"].as_array().map(Vec::len),
+            Some(0),
+            "{listed}"
+        );
+    }
+}
+
+#[test]
+fn a_ledger_with_dates_moves_into_a_folder_and_into_a_store() {
     let (inside, store) = (folder(), Server::start(Kind::Redis));
     let path = inside.path();
     let mut first = Program::start(path, &["--data", "old"]);
@@ -64,12 +81,17 @@ fn a_ledger_with_dates_moves_into_a_folder_but_not_into_a_store() {
     let out = done(&at(path, &["export", "--to", "ledger.ndjson"], "old"));
     let import = ["import", "--ledger", "ledger.ndjson"];
     assert_eq!(done(&at(path, &import, "new")), out);
-    let second = Program::start(path, &["--data", "new"]);
-    assert_eq!(second.post("/v1/reservations", "r1", BY), (201, made));
-    assert!(second.get("/v1/inbound?sku=A").1.contains("po-1"));
-    drop(second);
-
-    let refused = over(path, &import, &store);
-    assert_eq!(refused.code, Some(4), "{}", refused.err);
-    assert!(refused.err.contains("without days"), "{}", refused.err);
+    let import = [&import[..], &["--json"]].concat();
+    assert_eq!(done(&over(path, &import, &store)), out);
+    let moved = [
+        Program::start(path, &["--data", "new"]),
+        serve(path, &store),
+    ];
+    for program in moved {
+        assert_eq!(
+            program.post("/v1/reservations", "r1", BY),
+            (201, made.clone())
+        );
+        assert!(program.get("/v1/inbound?sku=A").1.contains("po-1"));
+    }
 }

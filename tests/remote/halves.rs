@@ -40,7 +40,7 @@ impl Wake for Unpark {
 
 /// Follows a command through so many of its steps and then leaves it, as an instance that stops:
 /// what it has sent is done, what comes after is not.
-fn cut<T>(future: impl Future<Output = T>, steps: usize) -> Option<T> {
+pub(crate) fn cut<T>(future: impl Future<Output = T>, steps: usize) -> Option<T> {
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);

@@ -32,10 +32,17 @@ mod nodes;
 #[path = "../support/live.rs"]
 mod live;
 
+#[path = "../support/dated.rs"]
+mod dated_commands;
+
+#[path = "../support/promises.rs"]
+mod promises;
+
 mod alike;
 mod cluster;
 mod crowd;
 mod dated;
+mod dated_alike;
 mod deploy;
 mod expiry;
 mod gate;
@@ -54,5 +61,6 @@ mod program;
 mod restock;
 mod safety;
 mod several;
+mod shares;
 mod twins;
 mod verify;

@@ -94,7 +94,7 @@ pub(crate) fn restock(sku: &str, units: i64) -> Script {
 }
 
 /// All that can be seen of all SKUs, from the store and from the mirror.
-fn agrees(instance: &Instance) {
+pub(crate) fn agrees(instance: &Instance) {
     // The call gives back what is past its deadline; it and what happened before is in at the end.
     wait_for(instance.0.tick()).unwrap();
     for sku in SKUS {

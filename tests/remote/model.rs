@@ -4,19 +4,24 @@
 use std::cell::Cell;
 
 use holdfast::blocking::wait_for;
+use holdfast::clock::Clock;
 use holdfast::domain::policy::Document;
 use holdfast::domain::verdict::Limit;
 use holdfast::domain::{
     ChannelIx, NodeIx, Reservation, ReservationId, Settings, Sku, Units, UnixMillis,
 };
+use holdfast::engine::Engine;
+use holdfast::ledger::remote::RemoteConfig;
 use holdfast::ledger::{About, Answer, Availability, Consistency, StockView};
 
 use crate::instance::{Instance, Place};
+use crate::promises::{Home, agrees_with_an_assignment};
 use crate::server::{Kind, Server};
 use crate::support::check::{Coverage, Subject, check};
 use crate::support::commands_wanted;
-use crate::support::driven::put_policy;
+use crate::support::driven::{self, put_policy};
 use crate::support::history::{CHANNEL_NAMES, Maker};
+use crate::support::rng::Rng;
 use crate::support::script::Script;
 
 struct Pair<'s> {
@@ -137,6 +142,7 @@ fn run(kind: Kind, commands: usize) -> Coverage {
         let mut maker = Maker::new(seed);
         maker.backwards = false;
         maker.policies = seed % 2 == 1;
+        maker.share_moves = if maker.policies { 8 } else { 1 };
         let history = maker.history(800);
         let seen = check(seed, &history, || Pair::new(&server));
         for (code, times) in seen.unwrap_or_else(|report| panic!("{kind:?}: {report}")) {
@@ -163,4 +169,39 @@ fn two_instances_agree_with_the_model_on_every_server() {
             });
         }
     });
+}
+
+/// A ledger in a store, of which a new instance is opened now and then.
+struct Store<'s>(Place<'s>);
+
+impl Home for Store<'_> {
+    fn open(&self, clock: &Clock) -> Engine {
+        let mut config = RemoteConfig {
+            clock: clock.clone(),
+            ..self.0.config()
+        };
+        config.batcher.settling.clock = Some(clock.clone());
+        let engine = Engine::open_remote(config).unwrap();
+        driven::give_names(&engine);
+        engine
+    }
+
+    fn reopen(&self, engine: &mut Engine, clock: &Clock, rng: &mut Rng) {
+        if rng.percent(30) {
+            engine.close().unwrap();
+            *engine = self.open(clock);
+        }
+    }
+}
+
+#[test]
+fn dated_supply_and_promises_agree_with_an_assignment_of_units_on_every_server() {
+    for (kind, partitions) in Kind::ALL.into_iter().zip([None, Some(3)]) {
+        let server = Server::start(kind);
+        agrees_with_an_assignment(0..8, |_| {
+            let mut place = Place::new(&server);
+            place.partitions = partitions;
+            Store(place)
+        });
+    }
 }

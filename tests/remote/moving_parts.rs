@@ -78,7 +78,11 @@ impl Ledger {
                 results.sort_by_key(|one: &StockResult| (one.sku.clone(), one.node));
                 Outcome::Stock(results)
             }
-            Outcome::Inbound(_) | Outcome::Shares(_) | Outcome::Settings { .. } => outcome,
+            Outcome::Shares(mut results) => {
+                results.sort_by(|one, other| one.sku.cmp(&other.sku));
+                Outcome::Shares(results)
+            }
+            Outcome::Inbound(_) | Outcome::Settings { .. } => outcome,
         })
     }
 
@@ -202,7 +206,7 @@ fn moves_everywhere(server: &Server, seed: u64) {
     let mut maker = Maker::new(seed);
     maker.backwards = false;
     maker.in_parts = true;
-    maker.policies = true;
+    (maker.policies, maker.share_moves) = (true, 8);
     let mut history = maker.history(STEPS);
     let rest = history.split_off(STEPS / 2);
     history
@@ -265,7 +269,7 @@ fn a_ledger_in_a_folder_moves_into_partitions() {
     let mut maker = Maker::new(3);
     maker.backwards = false;
     maker.in_parts = true;
-    maker.policies = true;
+    (maker.policies, maker.share_moves) = (true, 8);
     let mut history = maker.history(STEPS);
     let rest = history.split_off(STEPS / 2);
     history

@@ -1,13 +1,16 @@
 //! The policy of a ledger in a store: one instance puts it, all decide by it.
 
+use std::pin::pin;
+
 use holdfast::blocking::wait_for;
-use holdfast::domain::policy::{Amount, Document, Entry, LimitOn, Rule, Scope};
+use holdfast::domain::policy::{Amount, Campaign, Document, Entry, Items, LimitOn, Rule, Scope};
 use holdfast::domain::verdict::Limit;
 use holdfast::domain::{Refusal, UnixMillis};
 use holdfast::ledger::event::{Body, Cursor};
 use holdfast::ledger::policy::{PolicyPut, PolicyVersion, PutPolicyError, text};
 use holdfast::ledger::remote::script::Keys;
 
+use crate::halves::cut;
 use crate::instance::{Instance, Place, hold, set};
 use crate::live;
 use crate::server::{Kind, Server};
@@ -36,6 +39,7 @@ fn capped(most: u64) -> Document {
         name: CHANNEL_NAMES[0].to_owned(),
         parent: None,
         rank: None,
+        fallback: None,
     };
     Document {
         channels: vec![entry],
@@ -273,4 +277,63 @@ fn a_live_channel_gets_at_most_its_cap_over_three_instances() {
             .collect();
         live::a_live_channel_gets_at_most_its_cap(&engines);
     }
+}
+
+/// Nothing is sold but what is frozen from that moment on.
+fn frozen_from(from: i64) -> Document {
+    let campaign = Campaign {
+        name: "drop".to_owned(),
+        from: UnixMillis(from),
+        until: UnixMillis(from + 60_000),
+        items: Items::Skus(vec!["A".to_owned()]),
+        limits: Vec::new(),
+        every: None,
+        hold_seconds: None,
+        payment_seconds: None,
+        nodes: Vec::new(),
+        expected: Vec::new(),
+        freeze: true,
+    };
+    Document {
+        campaigns: vec![campaign],
+        ..capped(5)
+    }
+}
+
+/// However far a put has come when the freeze begins: it is before it, or it is refused.
+#[test]
+fn no_policy_is_put_once_a_freeze_has_begun() {
+    let server = Server::start(Kind::Redis);
+    let mut refused = 0;
+    for steps in 1.. {
+        let place = Place::new(&server);
+        let instance = place.open_named();
+        let begins = place.clock.now().0 + 1_000;
+        put_policy(&instance.0, &frozen_from(begins))
+            .unwrap()
+            .unwrap();
+        let next = text::write(&capped(7));
+        let next = PolicyPut {
+            text: &next,
+            expected: None,
+            operator: "",
+            reason: "",
+            over: "",
+        };
+        let mut putting = pin!(instance.0.put_policy(&next));
+        if let Some(done) = cut(putting.as_mut(), steps) {
+            assert_eq!(done.unwrap().version, 2);
+            break;
+        }
+        place.clock.set(UnixMillis(begins));
+        match wait_for(putting) {
+            Ok(version) => assert!(version.at.0 < begins, "after {steps} steps"),
+            Err(PutPolicyError::Frozen { campaign, .. }) => {
+                assert_eq!(&*campaign, "drop");
+                refused += 1;
+            }
+            Err(error) => panic!("after {steps} steps: {error}"),
+        }
+    }
+    assert!(refused > 0);
 }

@@ -174,6 +174,24 @@ fn a_ledger_of_another_schema_or_size_is_left_alone() {
 }
 
 #[test]
+fn a_ledger_of_an_older_schema_is_refused_by_its_number() {
+    let server = Server::start(Kind::Redis);
+    let place = Place::new(&server);
+    let older = format!("{}1:{{0}}:meta", place.namespace);
+    let _new: u64 = place.ask(&["HSET", &older, "schema", "1", "epoch", "1"]);
+    let mut config = place.config();
+    for init in [false, true] {
+        config.init = init;
+        let OpenError::Unusable(text) = Place::refusal(config.clone()) else {
+            panic!("the older ledger is not noticed");
+        };
+        assert_eq!(text, "the ledger has schema 1, this program needs 2");
+    }
+    let keys: u64 = place.ask(&["EXISTS", place.keys().meta()]);
+    assert_eq!(keys, 0, "none is made beside it");
+}
+
+#[test]
 fn a_partition_that_a_used_ledger_lacks_is_not_made_anew() {
     let server = Server::start(Kind::Redis);
     let mut place = Place::new(&server);

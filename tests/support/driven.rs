@@ -22,7 +22,7 @@ use holdfast::telemetry::Meters;
 use tokio::runtime::{Builder, Runtime};
 
 use super::check::{START, Subject};
-use super::history::{CHANNEL_NAMES, NODES};
+use super::history::{CHANNEL_NAMES, NODES, entry_names};
 use super::memory::Memory;
 use super::model::Keeping;
 use super::script::Script;
@@ -62,7 +62,7 @@ pub(crate) fn try_give_names(engine: &Engine) -> Result<(), NameError> {
         let index = wait_for(engine.node(&format!("n{node}")))?;
         assert_eq!(index, NodeIx(node));
     }
-    for (at, name) in CHANNEL_NAMES.into_iter().enumerate() {
+    for (at, name) in entry_names().enumerate() {
         let index = wait_for(engine.make_channel(name))?.index;
         assert_eq!(index.map(|index| usize::from(index.0)), Some(at));
     }

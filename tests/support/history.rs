@@ -3,7 +3,7 @@
 use holdfast::domain::command::Verb;
 use holdfast::domain::policy::Document;
 use holdfast::domain::stock::{Safety, Selling};
-use holdfast::domain::{Level, LowWater, NodeIx, Ttl, WhileLow};
+use holdfast::domain::{Level, LowWater, NodeIx, NodeSafety, Ttl, WhileLow};
 
 use super::policies;
 use super::rng::Rng;
@@ -34,6 +34,13 @@ pub(crate) const REFERENCES: [&str; 4] = ["o-1", "o-2", "o-3", "o-4"];
 pub(crate) const NODES: u16 = 4;
 pub(crate) const CHANNELS: u16 = 3;
 pub(crate) const CHANNEL_NAMES: [&str; 3] = ["channel-0", "channel-1", "channel-2"];
+/// Groups above the channels; they sell nothing themselves, but their shares may be used.
+pub(crate) const GROUP_NAMES: [&str; 2] = ["group-0", "group-1"];
+
+/// The names of channels and groups by index.
+pub(crate) fn entry_names() -> impl Iterator<Item = &'static str> + Clone {
+    CHANNEL_NAMES.into_iter().chain(GROUP_NAMES)
+}
 
 const MAX: u64 = 1_000_000_000_000;
 
@@ -55,8 +62,7 @@ pub(crate) struct Maker {
     pub(crate) in_parts: bool,
     /// Whether policies are put.
     pub(crate) policies: bool,
-    /// Of a hundred commands, those that move share between channels. The scripts of a store know no
-    /// such command.
+    /// Of a hundred commands, those that move share between channels.
     pub(crate) share_moves: u64,
     /// Prefix of the keys.
     pub(crate) prefix: String,
@@ -429,6 +435,17 @@ impl Maker {
         Script::Shares { items }
     }
 
+    /// Of some nodes, none, or all.
+    fn node_safety(&mut self) -> NodeSafety {
+        let mut nodes = Vec::new();
+        for node in 0..NODES {
+            if self.rng.percent(40) {
+                nodes.push((NodeIx(node), self.level(0, 4, 6_000)));
+            }
+        }
+        NodeSafety::new(nodes).unwrap()
+    }
+
     fn settings(&mut self) -> Script {
         let safety = match self.rng.below(6) {
             0 => Some(Safety::Units(units(0))),
@@ -439,6 +456,7 @@ impl Maker {
             3 => Some(Safety::Percent(500)),
             _ => None,
         };
+        let node_safety = self.rng.percent(25).then(|| self.node_safety());
         let selling = match self.rng.below(8) {
             0 => Some(Selling::Suspended),
             1..=5 => Some(Selling::On),
@@ -457,6 +475,7 @@ impl Maker {
         Script::Settings {
             sku,
             safety,
+            node_safety,
             selling,
             low_water,
             if_version,

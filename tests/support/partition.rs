@@ -105,6 +105,7 @@ impl Partition {
             version: &version,
             keeps_text: true,
             at: None,
+            until: None,
             token: "token",
         };
         let reply = self.call(now, &[encode_swap(&swap)]).unwrap();

@@ -6,11 +6,8 @@ use holdfast::domain::policy::{
 use holdfast::domain::{Units, UnixMillis};
 
 use super::check::START;
-use super::history::{CHANNEL_NAMES, SKUS};
+use super::history::{CHANNEL_NAMES, GROUP_NAMES, SKUS};
 use super::rng::Rng;
-
-/// Groups above the channels; they sell nothing themselves.
-const GROUPS: [&str; 2] = ["group-0", "group-1"];
 
 /// A document, mostly without faults.
 pub(crate) fn random(rng: &mut Rng) -> Document {
@@ -42,7 +39,7 @@ pub(crate) fn random(rng: &mut Rng) -> Document {
 
 fn channels(rng: &mut Rng) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
-    for name in GROUPS.into_iter().chain(CHANNEL_NAMES) {
+    for name in GROUP_NAMES.into_iter().chain(CHANNEL_NAMES) {
         let above = entries.len();
         if rng.percent(85) {
             let parent = above > 0 && rng.percent(60);
@@ -52,15 +49,44 @@ fn channels(rng: &mut Rng) -> Vec<Entry> {
                 rank: rng
                     .percent(50)
                     .then(|| u16::try_from(rng.between(1, 3)).unwrap()),
+                fallback: None,
             });
         }
     }
+    fallbacks(rng, &mut entries);
     // Some come before the entry above them.
     if let Some(last) = entries.pop() {
         let at = rng.index(entries.len() + 1);
         entries.insert(at, last);
     }
     entries
+}
+
+/// Lists of others, none of whom is below.
+pub(crate) fn fallbacks(rng: &mut Rng, entries: &mut [Entry]) {
+    for at in 0..entries.len() {
+        if rng.percent(60) {
+            continue;
+        }
+        let mut list: Vec<String> = Vec::new();
+        for _ in 0..rng.below(4) {
+            let other = rng.index(entries.len());
+            let name = &entries[other].name;
+            if !is_at_or_above(entries, at, other) && !list.contains(name) {
+                list.push(name.clone());
+            }
+        }
+        entries[at].fallback = Some(list);
+    }
+}
+
+/// Whether one entry is another or above it.
+fn is_at_or_above(entries: &[Entry], above: usize, at: usize) -> bool {
+    let parent = |at: &usize| {
+        let name = entries[*at].parent.as_ref()?;
+        entries.iter().position(|entry| entry.name == *name)
+    };
+    std::iter::successors(Some(at), parent).any(|at| at == above)
 }
 
 fn sets(rng: &mut Rng) -> Vec<Set> {
@@ -86,7 +112,7 @@ fn rule(rng: &mut Rng, scope: &Scope, from: Option<i64>) -> Rule {
         UnixMillis(from + length)
     });
     let mut limits = Vec::new();
-    for name in GROUPS.into_iter().chain(CHANNEL_NAMES) {
+    for name in GROUP_NAMES.into_iter().chain(CHANNEL_NAMES) {
         if rng.percent(50) {
             limits.push(limit(rng, name));
         }

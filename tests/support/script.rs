@@ -7,7 +7,9 @@ use holdfast::domain::command::{
     SetItem, ShareItem, StockChange, StockCommand, TransferItem, Verb,
 };
 use holdfast::domain::stock::{Safety, Selling};
-use holdfast::domain::{ChannelIx, HoldTtl, LowWater, NodeIx, ReservationId, Sku, Ttl, Units};
+use holdfast::domain::{
+    ChannelIx, HoldTtl, LowWater, NodeIx, NodeSafety, ReservationId, Sku, Ttl, Units,
+};
 
 use super::history::CHANNEL_NAMES;
 
@@ -91,6 +93,7 @@ pub(crate) enum Script {
     Settings {
         sku: String,
         safety: Option<Safety>,
+        node_safety: Option<NodeSafety>,
         selling: Option<Selling>,
         low_water: Option<Option<LowWater>>,
         if_version: Option<u32>,
@@ -203,12 +206,14 @@ impl Script {
             Self::Settings {
                 sku: name,
                 safety,
+                node_safety,
                 selling,
                 low_water,
                 if_version,
             } => Command::PutSettings(PutSettings {
                 sku: sku(name),
                 safety: *safety,
+                node_safety: node_safety.as_ref(),
                 selling: *selling,
                 low_water: *low_water,
                 if_version: *if_version,

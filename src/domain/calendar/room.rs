@@ -3,7 +3,7 @@
 use super::{Bucket, Timeline};
 use crate::domain::day::Day;
 use crate::domain::ids::NodeIx;
-use crate::domain::policy::Bound;
+use crate::domain::policy::{Bound, Supply};
 use crate::domain::stock::Stock;
 use crate::domain::units::Units;
 use crate::domain::verdict::Limit;
@@ -14,6 +14,14 @@ impl Stock {
     pub fn timeline(&self, today: Day) -> Option<Timeline<'_>> {
         let announced = !self.calendar().inbound().is_empty();
         announced.then(|| Timeline::of(self, today))
+    }
+
+    /// What there is of it for a promise that nothing announced can serve.
+    pub fn supply_now(&self, today: Day) -> Supply {
+        match self.timeline(today) {
+            Some(timeline) => timeline.supplied(None),
+            None => self.supply(Units::ZERO),
+        }
     }
 
     /// [`Self::room`] for a day on the timeline of this stock, which holds what other lines of the

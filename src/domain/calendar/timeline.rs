@@ -33,6 +33,9 @@
 //!
 //! Safety stock is kept back of the total at every moment, as if it was promised without a pin to
 //! somebody who never fetches it; in percent it is a share of `S(t)`, the supply up to that moment.
+//! Where nodes have a safety stock of their own, `safety_n(t)` is that of node `n`, in percent of
+//! `S_n(t)` and no more than that; `safety(t)` is at least the sum of these, and a claim that is
+//! pinned to `n` has to leave `P_n(t) + safety_n(t) <= S_n(t)`.
 //!
 //! # What a claim may take
 //!
@@ -47,7 +50,7 @@ use super::Calendar;
 use crate::domain::day::Day;
 use crate::domain::ids::NodeIx;
 use crate::domain::policy::Supply;
-use crate::domain::stock::{NodeStock, Stock};
+use crate::domain::stock::{NodeStock, Settings, Stock};
 use crate::domain::units::Units;
 use crate::domain::verdict::Limit;
 
@@ -78,6 +81,8 @@ pub struct Timeline<'a> {
     moments: Vec<Moment>,
     /// What changes at the nodes, sorted by node; nodes without any change have none.
     changes: Vec<Change>,
+    /// `safety_n(t)` at each moment, of the nodes that keep any.
+    kept: Vec<(NodeIx, Course)>,
 }
 
 /// How the SKU stands from a moment on, until the next one.
@@ -123,8 +128,10 @@ impl<'a> Timeline<'a> {
             today,
             moments: moments(calendar, today),
             changes: Vec::new(),
+            kept: Vec::new(),
         };
         timeline.count_supply(stock);
+        timeline.count_safety(stock.settings());
         timeline.count_promises(stock);
         timeline.changes.sort_by_key(|change| change.node);
         timeline.count_nodes();
@@ -149,7 +156,26 @@ impl<'a> Timeline<'a> {
         for (moment, arrived) in self.moments.iter_mut().zip(arrivals) {
             supply = supply.saturating_add(arrived);
             moment.supply = supply;
-            moment.safety = balance(stock.safety_of(at_least_zero(supply)));
+        }
+    }
+
+    /// What is kept back, over all and at the nodes. So far supply is all that changes.
+    fn count_safety(&mut self, settings: &Settings) {
+        let mut sums: Course = self.moments.iter().map(|_| 0).collect();
+        for (node, level) in settings.node_safety.nodes() {
+            let place = self.nodes.iter().find(|place| place.node == *node);
+            let on_hand = place.map_or(0, |place| balance(place.on_hand));
+            let arrivals = self.changes.iter().filter(|change| change.node == *node);
+            let mut course = self.running(on_hand, arrivals);
+            for (sum, units) in sums.iter_mut().zip(&mut course) {
+                *units = (*units).min(balance(level.of(at_least_zero(*units))));
+                *sum = sum.saturating_add(*units);
+            }
+            self.kept.push((*node, course));
+        }
+        for (moment, sum) in self.moments.iter_mut().zip(sums) {
+            let over_all = settings.safety.of(at_least_zero(moment.supply));
+            moment.safety = balance(over_all).max(sum);
         }
     }
 
@@ -201,22 +227,40 @@ impl<'a> Timeline<'a> {
         let begin = self.changes.partition_point(|c| c.node < node.node);
         let mine = self.changes.get(begin..).unwrap_or_default();
         let mine = mine.iter().take_while(|change| change.node == node.node);
+        let free = balance(node.on_hand).saturating_sub(balance(node.pinned));
+        self.running(free, mine)
+    }
+
+    /// So many units, with these changes, at each moment.
+    fn running<'c>(&self, units: Balance, changes: impl Iterator<Item = &'c Change>) -> Course {
         let mut steps: Course = self.moments.iter().map(|_| 0).collect();
-        for change in mine {
+        for change in changes {
             add(steps.get_mut(change.at), change.units);
         }
-        let mut free = balance(node.on_hand).saturating_sub(balance(node.pinned));
+        let mut units = units;
         for step in &mut steps {
-            free = free.saturating_add(*step);
-            *step = free;
+            units = units.saturating_add(*step);
+            *step = units;
         }
         steps
     }
 
+    fn course_at(&self, node: NodeIx) -> Course {
+        let found = self.nodes.iter().find(|place| place.node == node);
+        self.course(&found.copied().unwrap_or(NodeStock::empty(node)))
+    }
+
     /// `S_n - P_n` from now on, at its least: what a node can give away, or (below zero) lacks.
     fn free_at(&self, node: NodeIx) -> Course {
-        let found = self.nodes.iter().find(|place| place.node == node);
-        least_from(&self.course(&found.copied().unwrap_or(NodeStock::empty(node))))
+        least_from(&self.course_at(node))
+    }
+
+    /// The same from one moment on with `safety_n` kept back.
+    fn free_beside_safety(&self, node: NodeIx, from: usize) -> Option<Balance> {
+        let (_, kept) = self.kept.iter().find(|(kept_at, _)| *kept_at == node)?;
+        let course = self.course_at(node);
+        let beside = course.iter().zip(kept).skip(from);
+        beside.map(|(free, kept)| free.saturating_sub(*kept)).min()
     }
 
     /// The position of the moment that a day belongs to. Days that have passed are now.
@@ -237,6 +281,7 @@ impl<'a> Timeline<'a> {
         let slack = self.slack(day, pin);
         Slack {
             beside_safety: slack.over_all,
+            beside_node_safety: None,
             ..slack
         }
         .room()
@@ -250,6 +295,7 @@ impl<'a> Timeline<'a> {
             limit: Limit::Stock,
             beside_safety: Balance::MAX,
             at_node: least.as_ref().and_then(|least| least.get(from).copied()),
+            beside_node_safety: pin.and_then(|node| self.free_beside_safety(node, from)),
         };
         for (at, moment) in self.moments.iter().enumerate() {
             let spared = match &least {
@@ -347,6 +393,8 @@ struct Slack {
     beside_safety: Balance,
     /// Of what the node has, for a pinned claim.
     at_node: Option<Balance>,
+    /// The same with the node's own safety stock kept back, where it has one.
+    beside_node_safety: Option<Balance>,
 }
 
 impl Slack {
@@ -360,6 +408,11 @@ impl Slack {
             && at_node < room.0
         {
             room = (at_node, Limit::Node);
+        }
+        if let Some(beside_safety) = self.beside_node_safety.map(at_least_zero)
+            && beside_safety < room.0
+        {
+            room = (beside_safety, Limit::Safety);
         }
         room
     }

@@ -65,6 +65,7 @@ mod tests {
         PutSettings {
             sku: Sku::new(sku).unwrap(),
             safety: None,
+            node_safety: None,
             selling: None,
             low_water: None,
             if_version: None,

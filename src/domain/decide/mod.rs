@@ -5,6 +5,8 @@
 //! caller before it asks, so that "late is safe" holds for every rule alike.
 
 mod act;
+#[cfg(test)]
+mod fallback_tests;
 mod freeze;
 mod hold;
 mod inbound;
@@ -30,7 +32,7 @@ use super::time::UnixMillis;
 use super::verdict::Refusal;
 
 /// What a change of settings comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingsPlan {
     /// The settings afterwards.
     pub after: Settings,
@@ -42,11 +44,11 @@ pub struct SettingsPlan {
 /// the one in force.
 pub fn settings(
     put: &PutSettings<'_>,
-    current: Option<Settings>,
+    current: Option<&Settings>,
     policy: Option<&Policy>,
     now: UnixMillis,
 ) -> Result<SettingsPlan, Refusal> {
-    let before = current.unwrap_or_default();
+    let before = current.unwrap_or(Settings::DEFAULT);
     if put
         .if_version
         .is_some_and(|version| version != before.version)
@@ -58,6 +60,7 @@ pub fn settings(
     let is_overridden = freeze::settings_edit(policy, put, now).map_err(Refusal::Frozen)?;
     let after = Settings {
         safety: put.safety.unwrap_or(before.safety),
+        node_safety: put.node_safety.unwrap_or(&before.node_safety).clone(),
         selling: put.selling.unwrap_or(before.selling),
         low_water: put.low_water.unwrap_or(before.low_water),
         version: before.version.saturating_add(1),

@@ -5,10 +5,12 @@ use smallvec::SmallVec;
 use super::super::calendar::Timeline;
 use super::super::command::{LineRequest, Lines};
 use super::super::day::Day;
+use super::super::ids::ChannelIx;
 use super::super::line::{Line, Move};
-use super::super::policy::{Bound, Claim};
+use super::super::policy::{Bound, Claim, Supply, Taken};
 use super::super::stock::Stock;
 use super::super::units::Units;
+use super::super::uses::Uses;
 use super::super::verdict::{Limit, Refusal, Shortage};
 
 /// What a line of a reservation gets.
@@ -18,6 +20,8 @@ pub struct Grant {
     pub units: Units,
     /// The day by which they are promised; `None`: of what is on hand.
     pub day: Option<Day>,
+    /// The channel that they are charged to; `None`: the one that asks.
+    pub charged_to: Option<ChannelIx>,
 }
 
 /// What the lines of a reservation get, in line order.
@@ -27,7 +31,8 @@ pub type Grants = SmallVec<[Grant; 2]>;
 /// the SKU is unknown. `claim_of` gives the channel under the rule in force for that SKU, where one
 /// is. Each line is judged after the lines before it of the same SKU.
 ///
-/// A line whose caller takes it later gets the first day on which all its units can be promised.
+/// A line whose caller takes it later gets the first day on which all its units can be promised: by
+/// its own share, or else by that of a fallback. So an earlier day goes before its own share.
 pub fn reserve<'s>(
     lines: &Lines<'_>,
     allow_partial: bool,
@@ -51,14 +56,14 @@ pub fn reserve<'s>(
     let mut before = None;
     for (at, line) in lines.iter().enumerate() {
         if before != Some(line.sku) {
-            earlier.taken = Units::ZERO;
+            earlier.taken.clear();
             earlier.lines.clear();
             before = Some(line.sku);
         }
         let Some(stock) = stock_of(at) else { continue };
         let claim = claim_of(at);
         let offer = if stock.calendar().inbound().is_empty() {
-            of_stock(stock, line, earlier.taken, claim, today)
+            of_stock(stock, line, &earlier.taken, claim, today)
         } else {
             dated(stock, &mut earlier, line, claim, today)
         };
@@ -66,9 +71,14 @@ pub fn reserve<'s>(
         if units < line.quantity {
             shortages.push(offer.shortage(line, claim));
         }
-        earlier.taken = earlier.taken.checked_add(units).unwrap_or(Units::MAX);
-        let day = offer.day;
-        grants.push(Grant { units, day });
+        let (day, charged_to) = (offer.day, offer.charged_to);
+        let own = claim.map(|claim| claim.channel);
+        earlier.taken.add(charged_to.or(own), units);
+        grants.push(Grant {
+            units,
+            day,
+            charged_to,
+        });
     }
     let nothing = grants.iter().all(|grant| grant.units.is_zero());
     if shortages.is_empty() || (allow_partial && !nothing) {
@@ -83,7 +93,7 @@ pub fn reserve<'s>(
 /// What earlier lines of the same command and SKU took.
 #[derive(Default)]
 struct Earlier {
-    taken: Units,
+    taken: Taken,
     /// The lines themselves, where supply is dated: there it matters when they are due, and where.
     lines: Vec<(Line, Units)>,
 }
@@ -111,6 +121,8 @@ struct Offer {
     next: Option<Day>,
     /// What the rule in force keeps back.
     bound: Option<Bound>,
+    /// The channel whose share it is of; `None`: the caller's own.
+    charged_to: Option<ChannelIx>,
 }
 
 impl Offer {
@@ -121,7 +133,42 @@ impl Offer {
         limit: Limit::Stock,
         next: None,
         bound: None,
+        charged_to: None,
     };
+
+    /// The most that a line can have of a supply, by the channel's own share or another that it may
+    /// use. `room` is what is there under what a rule leaves.
+    #[inline]
+    fn of(
+        line: &LineRequest<'_>,
+        claim: Option<Claim<'_>>,
+        supply: impl Fn() -> Supply,
+        (uses, taken): (&Uses, &Taken),
+        room: impl Fn(Option<&Bound>) -> (Units, Limit),
+    ) -> Self {
+        let asked = line.quantity;
+        let mut bound = claim.and_then(|claim| claim.bound(asked, supply(), uses, taken));
+        let mut found = room(bound.as_ref());
+        let mut charged_to = None;
+        if let (Some(claim), Some(own)) = (claim, bound)
+            && found.0 < asked
+        {
+            // More than is there without the rule no share can give.
+            let wanted = asked.min(room(None).0);
+            let lent = claim.lent(own, wanted, (supply(), uses), taken);
+            (bound, charged_to) = (lent.bound, lent.charged_to);
+            found = room(bound.as_ref());
+        }
+        let (room, limit) = found;
+        Self {
+            day: None,
+            room,
+            limit,
+            next: None,
+            bound,
+            charged_to,
+        }
+    }
 
     /// What a caller is told who gets less than he asked for: that the date keeps him from it,
     /// where more comes later.
@@ -153,28 +200,23 @@ impl Offer {
 fn of_stock(
     stock: &Stock,
     line: &LineRequest<'_>,
-    taken: Units,
+    taken: &Taken,
     claim: Option<Claim<'_>>,
     today: Day,
 ) -> Offer {
-    let bound = claim
-        .and_then(|claim| claim.bound(line.quantity, stock.supply(taken), stock.uses(), taken));
-    let (room, limit) = stock.room(line.node, taken, bound.as_ref());
+    let supply = || stock.supply(taken.all());
+    let room = |bound: Option<&_>| stock.room(line.node, taken.all(), bound);
+    let offer = Offer::of(line, claim, supply, (stock.uses(), taken), room);
     if line.by.is_some_and(|by| by < today) {
         return Offer {
-            day: None,
-            room: Units::ZERO,
-            limit,
-            next: (line.quantity <= room).then_some(today),
-            bound: None,
+            limit: offer.limit,
+            next: (line.quantity <= offer.room).then_some(today),
+            ..Offer::NOTHING
         };
     }
     Offer {
         day: line.by.map(|_| today),
-        room,
-        limit,
-        next: None,
-        bound,
+        ..offer
     }
 }
 
@@ -191,18 +233,10 @@ fn dated(
     let stock = after.as_ref().unwrap_or(stock);
     let timeline = Timeline::of(stock, today);
     let offer_on = |day| {
-        let bound = claim.and_then(|claim| {
-            let supply = timeline.supplied(day);
-            claim.bound(line.quantity, supply, stock.uses(), earlier.taken)
-        });
-        let (room, limit) = stock.room_on(&timeline, (day, line.node), bound.as_ref());
-        Offer {
-            day,
-            room,
-            limit,
-            next: None,
-            bound,
-        }
+        let supply = || timeline.supplied(day);
+        let room = |bound: Option<&_>| stock.room_on(&timeline, (day, line.node), bound);
+        let offer = Offer::of(line, claim, supply, (stock.uses(), &earlier.taken), room);
+        Offer { day, ..offer }
     };
     let offer = earliest(line, &timeline, offer_on);
     let mut made = Line::pinned(line.node);

@@ -95,7 +95,7 @@ fn safety_and_suspension_are_named() {
         safety: Safety::Percent(2_500),
         ..Settings::default()
     };
-    let stock = two_nodes(settings);
+    let stock = two_nodes(settings.clone());
     assert_eq!(
         short(ask(&[(None, 6)], false, &stock)),
         [(5, 1, Limit::Safety)]
@@ -259,6 +259,7 @@ fn a_cap_in_percent_is_of_the_supply_of_the_day() {
         name: "web".to_owned(),
         parent: None,
         rank: None,
+        fallback: None,
     };
     let document = Document {
         channels: vec![web],

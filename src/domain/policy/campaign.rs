@@ -102,6 +102,14 @@ impl Policy {
         frozen.max_by_key(|of| of.until)
     }
 
+    /// The next moment at which a campaign begins or ends to forbid edits: until then
+    /// [`frozen`](Self::frozen) says the same.
+    pub fn next_freeze(&self, now: UnixMillis) -> Option<UnixMillis> {
+        let freezing = self.campaigns.iter().filter(|of| of.freeze);
+        let moments = freezing.flat_map(|of| [of.from, of.until]);
+        moments.filter(|at| *at > now).min()
+    }
+
     /// How long a hold of these SKUs lives whose caller names no time: the shortest that one of
     /// their campaigns says.
     pub fn hold_of<'a>(

@@ -6,6 +6,7 @@ use super::campaign::{self, CampaignTerms};
 use super::check::{self, Fault};
 use super::classes::Classes;
 use super::document::{Document, Every, Period, Rule, Scope};
+use super::fallback::Fallbacks;
 use super::layer::Layer;
 use super::limits::Limits;
 use super::tree::{LAST, Place, Tree};
@@ -19,6 +20,7 @@ pub struct Policy {
     entries: Box<[Named]>,
     /// By channel.
     pub(super) numbers: Box<[Option<u16>]>,
+    pub(super) fallbacks: Fallbacks,
     pub(super) scopes: Box<[ScopeRules]>,
     /// In order of time.
     pub(super) campaigns: Box<[CampaignTerms]>,
@@ -93,6 +95,11 @@ impl<'p> InForce<'p> {
         self.window
     }
 
+    /// Whose shares a channel may use when its own does not do, in that order.
+    pub fn fallbacks(&self, channel: ChannelIx) -> &'p [ChannelIx] {
+        self.policy.fallbacks(channel)
+    }
+
     /// Its limits.
     pub const fn limits(&self) -> &'p Limits {
         self.limits
@@ -122,10 +129,11 @@ impl Policy {
         let rules = document.rules.iter().map(|rule| (rule, rule.period()));
         let rules = layer(document, &tree, rules, &mut scopes);
         let (campaigns, sold) = campaign::compile(document, &tree);
-        let entries = entries(document, &tree, channel_index);
+        let entries = entries(document, &tree, &channel_index);
         Ok(Self {
             numbers: numbers(&entries),
             entries,
+            fallbacks: Fallbacks::new(document, &tree, &channel_index),
             scopes: scopes.into(),
             campaigns,
             classes: Classes::new(&[changes, rules], &sold),
@@ -155,6 +163,11 @@ impl Policy {
         })
     }
 
+    /// Whose shares a channel may use when its own does not do, in that order.
+    pub fn fallbacks(&self, channel: ChannelIx) -> &[ChannelIx] {
+        self.fallbacks.of(channel)
+    }
+
     /// The channel that an entry is, if it was known when this was compiled.
     pub fn channel(&self, entry: EntryIx) -> Option<ChannelIx> {
         self.entries.get(usize::from(entry.0))?.channel
@@ -165,6 +178,11 @@ impl Policy {
         let number = self.numbers.get(usize::from(channel.0)).copied().flatten();
         let place = number.and_then(|number| self.place(number));
         (number, place.map_or(LAST, |place| place.rank))
+    }
+
+    /// The rank of a channel; one that is no entry of the tree comes last.
+    pub fn rank(&self, channel: ChannelIx) -> u16 {
+        self.find(channel).1
     }
 
     /// Where the entry of that number stands.

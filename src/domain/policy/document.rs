@@ -1,5 +1,6 @@
 //! The policy as its author writes it: names and amounts, nothing resolved, nothing checked.
 
+use crate::domain::deficit::Order;
 use crate::domain::time::UnixMillis;
 use crate::domain::units::Units;
 
@@ -18,6 +19,8 @@ pub struct Document {
     pub change_sets: Vec<ChangeSet>,
     /// Sales with terms of their own.
     pub campaigns: Vec<Campaign>,
+    /// Whose promises a deficit touches first.
+    pub deficit_order: Order,
 }
 
 /// A channel, or a group: an entry that others name as their parent.
@@ -29,6 +32,9 @@ pub struct Entry {
     pub parent: Option<String>,
     /// 1 is first. Without one: that of the nearest entry above that has one, or last.
     pub rank: Option<u16>,
+    /// Whose shares it may use when its own does not do, in that order. Without a list: that of the
+    /// nearest entry above that has one.
+    pub fallback: Option<Vec<String>>,
 }
 
 /// A set of SKUs.

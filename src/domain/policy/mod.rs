@@ -8,10 +8,13 @@ mod check;
 mod classes;
 mod compile;
 mod document;
+mod fallback;
 mod layer;
+mod lending;
 mod limits;
 mod parts;
 pub mod preflight;
+mod rebalance;
 mod room;
 #[cfg(test)]
 pub(super) mod tests;
@@ -24,7 +27,9 @@ pub use document::{
     Against, Amount, Campaign, ChangeSet, Document, Entry, Every, Expected, Items, LimitOn, Period,
     Protection, Rule, Scope, Selection, Selector, Set, Tag,
 };
+pub use lending::{Lent, Taken};
 pub use limits::{EntryLimit, Kept, LeastCap, Limits};
 pub use parts::{Dated, Parts, Schedule};
+pub use rebalance::{Holding, ShareStep, Weight, rebalance};
 pub use room::{Bound, Claim, Standing, Supply};
 pub use tree::Place;

@@ -7,6 +7,7 @@ use super::campaign::CampaignTerms;
 use super::compile::Policy;
 use super::document::Every;
 use super::limits::Limits;
+use crate::domain::ids::ChannelIx;
 use crate::domain::time::UnixMillis;
 
 /// See the module's documentation.
@@ -14,6 +15,8 @@ use crate::domain::time::UnixMillis;
 pub struct Parts<'p> {
     /// Number and rank of each channel by its index; `None`: it is no entry of the tree.
     pub channels: Vec<Option<(u16, u16)>>,
+    /// Of each channel that has any, whose shares it may use when its own does not do, in that order.
+    pub fallbacks: Vec<(ChannelIx, &'p [ChannelIx])>,
     /// The limits of every rule and of every campaign, which may have none.
     pub limits: Vec<Option<&'p Limits>>,
     /// Rules of which one at most is in force at a time.
@@ -63,6 +66,7 @@ impl Policy {
         });
         let mut parts = Parts {
             channels: channels.collect(),
+            fallbacks: self.fallbacks.all().collect(),
             limits: Vec::new(),
             schedules: Vec::new(),
             classes: Vec::new(),

@@ -7,7 +7,9 @@ use smallvec::SmallVec;
 
 use super::compile::{EntryIx, InForce};
 use super::document::{Against, Amount};
+use super::lending::Taken;
 use super::limits::EntryLimit;
+use super::rebalance::Holding;
 use crate::domain::ids::ChannelIx;
 use crate::domain::units::Units;
 use crate::domain::uses::{ChannelUse, Uses};
@@ -68,30 +70,25 @@ pub struct Standing {
 }
 
 impl Claim<'_> {
-    /// What keeps the channel from all that is free, unless what it asks for surely is within every
-    /// limit; `taken` as for [`InForce::room`].
-    pub fn bound(&self, asked: Units, supply: Supply, uses: &Uses, taken: Units) -> Option<Bound> {
-        if self.rule.suffices(asked, supply, uses, taken) {
+    /// What its own share keeps the channel from of all that is free, unless what it asks for surely
+    /// is within every limit.
+    pub fn bound(&self, asked: Units, supply: Supply, uses: &Uses, taken: &Taken) -> Option<Bound> {
+        if self.rule.suffices(asked, supply, uses, taken.all()) {
             return None;
         }
         self.rule.room(self.channel, supply, uses, taken)
-    }
-
-    /// How the channel stands.
-    pub fn standing(&self, supply: Supply, uses: &Uses) -> Standing {
-        self.rule.standing(self.channel, supply, uses)
     }
 }
 
 impl InForce<'_> {
     /// The most that a channel may take, and what says so; `None` where it may have all that is
-    /// free. `taken` is what earlier lines of the same command took for the same channel.
+    /// free.
     pub fn room(
         &self,
         channel: ChannelIx,
         supply: Supply,
         uses: &Uses,
-        taken: Units,
+        taken: &Taken,
     ) -> Option<Bound> {
         if self.limits.each().is_empty() {
             return None;
@@ -103,12 +100,36 @@ impl InForce<'_> {
     /// What is left of a channel's own share: of its cap, or where it has none, of its protection;
     /// `None` where it has neither.
     pub fn share_left(&self, channel: ChannelIx, supply: Supply, uses: &Uses) -> Option<Units> {
-        let accounts = self.accounts(channel, supply, uses, Units::ZERO);
+        let accounts = self.accounts(channel, supply, uses, &Taken::default());
         let (limit, account) = accounts.of(self.policy.find(channel).0)?;
         Some(match limit.cap {
             Some(_) => account.cap_left,
             None => account.kept.left_after(account.used),
         })
+    }
+
+    /// The shares of all entries that have one and have no limits below them, in the order of the
+    /// tree.
+    pub fn holdings(&self, supply: Supply, uses: &Uses) -> Vec<Holding> {
+        let accounts = self.accounts(ChannelIx::UNNAMED, supply, uses, &Taken::default());
+        let limits = self.limits.each();
+        let found = limits.iter().zip(&accounts.each).enumerate();
+        let holding = |(at, (limit, account)): (usize, (&EntryLimit, &Account))| {
+            // In preorder what is right below comes right after.
+            let next = limits
+                .get(at.saturating_add(1))
+                .and_then(|next| next.parent);
+            if next.map(usize::from) == Some(at) {
+                return None;
+            }
+            let protected = limit.protection.map(|_| account.kept);
+            Some(Holding {
+                channel: self.policy.channel(EntryIx(limit.place.low))?,
+                share: limit.cap.map(|_| account.cap).or(protected)?,
+                used: account.used,
+            })
+        };
+        found.filter_map(holding).collect()
     }
 
     /// A bound in terms that outlast the policy.
@@ -122,9 +143,9 @@ impl InForce<'_> {
         })
     }
 
-    /// How a channel stands.
+    /// How a channel stands by its own share.
     pub fn standing(&self, channel: ChannelIx, supply: Supply, uses: &Uses) -> Standing {
-        let accounts = self.accounts(channel, supply, uses, Units::ZERO);
+        let accounts = self.accounts(channel, supply, uses, &Taken::default());
         let bound = accounts.bound(supply.free);
         let (number, _) = self.policy.find(channel);
         let own = accounts.of(number);
@@ -158,7 +179,7 @@ impl InForce<'_> {
         channel: ChannelIx,
         supply: Supply,
         uses: &Uses,
-        taken: Units,
+        taken: &Taken,
     ) -> Accounts<'_> {
         let (number, rank) = self.policy.find(channel);
         let limits = self.limits.each();
@@ -173,7 +194,9 @@ impl InForce<'_> {
             let (number, _) = self.policy.find(of.channel);
             accounts.charge(number, of.total(), of.moved);
         }
-        accounts.charge(number, taken, 0);
+        for (channel, units) in taken.each() {
+            accounts.charge(self.policy.find(channel).0, units, 0);
+        }
         accounts.sum(rank);
         accounts
     }

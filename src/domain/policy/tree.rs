@@ -78,6 +78,11 @@ impl<'d> Tree<'d> {
         &self.cyclic
     }
 
+    /// An entry and those above it, nearest first.
+    pub(super) fn upwards(&self, at: usize) -> impl Iterator<Item = usize> {
+        std::iter::once(at).chain(above(&self.parents, at))
+    }
+
     /// On which level an entry is; 1 is the top.
     pub(super) fn level(&self, at: usize) -> usize {
         above(&self.parents, at).count().saturating_add(1)

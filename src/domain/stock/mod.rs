@@ -8,7 +8,7 @@ use super::calendar::Calendar;
 use super::day::Day;
 use super::ids::NodeIx;
 use super::policy::{Bound, Supply};
-pub use super::settings::{Safety, Selling, Settings};
+pub use super::settings::{NodeSafety, Safety, Selling, Settings};
 use super::units::Units;
 use super::uses::Uses;
 use super::verdict::Limit;
@@ -50,7 +50,8 @@ impl NodeStock {
 /// Stock of one SKU.
 ///
 /// INVARIANT of every hold that was accepted: for each node `pinned <= on_hand`, and
-/// `held + committed + safety <= on_hand` over all nodes. That is exact for mixed pinned and
+/// `held + committed + safety <= on_hand` over all nodes; a hold pinned to a node leaves what that
+/// node keeps back as well, which is part of the safety over all. That is exact for mixed pinned and
 /// unpinned lines, by Hall's theorem on the two-level case: a set of lines that contains an
 /// unpinned one may draw on every node, any other only on its own pins' nodes. A count or a loss
 /// may break it afterwards; the gap is [`Stock::deficit`].
@@ -145,11 +146,9 @@ impl Stock {
     }
 
     /// The settings.
-    pub fn settings(&self) -> Settings {
-        self.rest
-            .as_deref()
-            .map(|rest| rest.settings)
-            .unwrap_or_default()
+    pub fn settings(&self) -> &Settings {
+        let rest = self.rest.as_deref();
+        rest.map_or(Settings::DEFAULT, |rest| &rest.settings)
     }
 
     /// What each channel uses.
@@ -191,13 +190,22 @@ impl Stock {
 
     /// Units kept back now.
     pub fn safety(&self) -> Units {
-        self.safety_of(self.on_hand())
+        self.rest.as_deref().map_or(Units::ZERO, |rest| {
+            let Settings {
+                safety,
+                node_safety,
+                ..
+            } = &rest.settings;
+            safety
+                .of(self.on_hand())
+                .max(node_safety.of_all(&self.nodes))
+        })
     }
 
-    /// Units kept back of a supply.
-    pub(super) fn safety_of(&self, supply: Units) -> Units {
-        let rest = self.rest.as_deref();
-        rest.map_or(Units::ZERO, |rest| rest.settings.safety.of(supply))
+    /// Units kept back at a node now, where the SKU has a safety stock of its own for it.
+    pub fn safety_at(&self, place: &NodeStock) -> Option<Units> {
+        let node_safety = &self.rest.as_deref()?.settings.node_safety;
+        node_safety.of(place.node, place.on_hand)
     }
 
     /// Held and committed.
@@ -302,9 +310,15 @@ impl Stock {
             room = (bound.room, bound.limit);
         }
         if let Some(node) = pin {
-            let at_node = self.node(node).unpinned();
-            if at_node < room.0 {
-                room = (at_node, Limit::Node);
+            let place = self.node(node);
+            let unpinned = place.unpinned();
+            if unpinned < room.0 {
+                room = (unpinned, Limit::Node);
+            }
+            if let Some(safety) = self.safety_at(&place)
+                && unpinned.left_after(safety) < room.0
+            {
+                room = (unpinned.left_after(safety), Limit::Safety);
             }
         }
         room

@@ -14,7 +14,6 @@ pub(super) const CALLS: &[Call] = &[
             &catalog::DUE_TOO_LATE,
             &catalog::TOO_MANY_INBOUND,
             &catalog::TOO_MANY_UNITS,
-            &catalog::NO_DATED_SUPPLY,
         ],
         ..post("/v1/inbound", "put_inbound", "InboundPutRequest")
     },
@@ -27,7 +26,6 @@ pub(super) const CALLS: &[Call] = &[
             &catalog::UNKNOWN_INBOUND,
             &catalog::OVER_RECEIPT,
             &catalog::TOO_MANY_UNITS,
-            &catalog::NO_DATED_SUPPLY,
         ],
         ..post(
             "/v1/inbound/receipts",

@@ -154,7 +154,6 @@ const CALLS: &[Call] = &[
             &catalog::TABLE_FULL,
             &catalog::INSUFFICIENT_STOCK,
             &catalog::UNKNOWN_SKU,
-            &catalog::NO_DATED_SUPPLY,
         ],
         ..post("/v1/reservations", "reserve", "ReserveRequest")
     },

@@ -105,11 +105,7 @@ pub(super) const CALLS: &[Call] = &[
         summary: "Move share between channels, in the windows in force; all items or none.",
         tag: "policy",
         answer: Answer::Json("200", "ShareMoves"),
-        own: &[
-            &catalog::UNKNOWN_SKU,
-            &catalog::OVER_SHARE,
-            &catalog::NO_SHARE_MOVES,
-        ],
+        own: &[&catalog::UNKNOWN_SKU, &catalog::OVER_SHARE],
         ..post("/v1/shares/moves", "move_shares", "ShareMovesRequest")
     },
     Call {
@@ -118,6 +114,20 @@ pub(super) const CALLS: &[Call] = &[
         answer: Answer::Json("200", "SkuPolicy"),
         own: &[&catalog::UNKNOWN_SKU, &catalog::INVALID_PARAMETER],
         ..get("/v1/skus/{sku}/policy", "get_sku_policy", "policy")
+    },
+    Call {
+        summary: "Moves that share out anew what the channels of a SKU have left; makes none.",
+        parameters: &[
+            SKU,
+            (
+                "by",
+                Place::Query,
+                "use (when left out): who sells more gets more; even: to each the same.",
+            ),
+        ],
+        answer: Answer::Json("200", "Rebalance"),
+        own: &[&catalog::UNKNOWN_SKU, &catalog::INVALID_PARAMETER],
+        ..get("/v1/skus/{sku}/rebalance", "rebalance", "policy")
     },
     Call {
         summary: "The campaigns of the policy in force, with where they stand.",

@@ -151,7 +151,7 @@ pub async fn preflight_route(
     RawQuery(query): RawQuery,
 ) -> Result<Reply, Problem> {
     let name = checked(name)?;
-    let done = app.beside(move |app| wait_for(preflight(app, &name, query.as_deref())));
+    let done = app.for_operator(move |app| wait_for(preflight(app, &name, query.as_deref())));
     done.await?
 }
 
@@ -163,6 +163,7 @@ pub async fn preflight_of_route(
     body: Bytes,
 ) -> Result<Reply, Problem> {
     let name = checked(name)?;
-    let done = app.beside(move |app| wait_for(preflight_of(app, &name, query.as_deref(), &body)));
+    let done =
+        app.for_operator(move |app| wait_for(preflight_of(app, &name, query.as_deref(), &body)));
     done.await?
 }

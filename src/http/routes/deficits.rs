@@ -30,24 +30,26 @@ const LIMIT_DEFAULT: usize = 100;
 #[serde(deny_unknown_fields)]
 #[schema(as = DeficitReleaseRequest)]
 pub struct ReleaseBody<'a> {
-    /// Who goes first: `newest` (default), `oldest`, or `held` before committed.
+    /// Who goes first: `newest`, `oldest`, `held` before committed, or channels of the `lowest_rank`;
+    /// left out: as the policy says.
     #[serde(borrow)]
     #[schema(value_type = Option<String>)]
     pub order: Option<Text<'a>>,
-    /// Most units to release; left out: until nothing is missing.
+    /// Most units to release; left out: until nothing is missing. One call takes them from at most
+    /// 1,000 promises.
     #[schema(value_type = Option<u64>, minimum = 1)]
     pub units: Option<Num>,
 }
 
-fn order(word: Option<&str>) -> Option<Order> {
-    let Some(word) = word else {
-        return Some(Order::default());
-    };
-    let named = Order::WORDS.iter().find(|(name, _)| *name == word);
-    named.map(|(_, order)| *order)
+/// The order of a query; without one the policy names it.
+fn order(word: Option<&str>) -> Result<Option<Order>, Problem> {
+    let order = word.map(|word| {
+        Order::named(word).ok_or_else(|| request::invalid_parameter("order", ORDER_HELP))
+    });
+    order.transpose()
 }
 
-const ORDER_HELP: &str = "must be newest, oldest or held";
+const ORDER_HELP: &str = "must be newest, oldest, held or lowest_rank";
 
 /// `GET /v1/deficits`
 pub async fn list(app: &Arc<App>, query: Option<&str>) -> Result<Reply, Problem> {
@@ -63,9 +65,8 @@ pub async fn list(app: &Arc<App>, query: Option<&str>) -> Result<Reply, Problem>
             let why = format!("must be 1 to {DEFICITS_PAGE_MAX}");
             request::invalid_parameter("limit", why)
         })?;
-    let order =
-        order(word.as_deref()).ok_or_else(|| request::invalid_parameter("order", ORDER_HELP))?;
-    let page = app.beside(move |app| -> Result<_, LedgerError> {
+    let order = order(word.as_deref())?;
+    let page = app.for_operator(move |app| -> Result<_, LedgerError> {
         // One more than asked for tells whether there is a next page.
         let mut found = wait_for(app.engine.deficits(&after, limit + 1, order))?;
         let more = found.len() > limit;
@@ -84,10 +85,9 @@ pub async fn list(app: &Arc<App>, query: Option<&str>) -> Result<Reply, Problem>
 pub async fn get(app: &Arc<App>, sku: &str, query: Option<&str>) -> Result<Reply, Problem> {
     let sku = path_sku(sku)?;
     let [word] = request::query(query, ["order"])?;
-    let order =
-        order(word.as_deref()).ok_or_else(|| request::invalid_parameter("order", ORDER_HELP))?;
+    let order = order(word.as_deref())?;
     let name = sku.as_str().to_owned();
-    let found = app.beside(move |app| -> Result<_, Problem> {
+    let found = app.for_operator(move |app| -> Result<_, Problem> {
         let sku = path_sku(&name)?;
         let touched = wait_for(app.engine.deficit(sku, order))?;
         match touched {
@@ -110,15 +110,15 @@ pub async fn release(
     let body: ReleaseBody<'_> = parse::json_or_default(body)?;
     let mut issues = Issues::default();
     let word = body.order.as_ref().map(Text::as_str);
-    let order = order(word);
-    if order.is_none() {
+    let order = word.and_then(Order::named);
+    if word.is_some() && order.is_none() {
         issues.push(format_args!("/order"), "unknown_word", ORDER_HELP);
     }
     let most = parse::units(&mut issues, format_args!("/units"), body.units, 1);
     issues.check()?;
-    let (order, most) = (order.unwrap_or_default(), most.unwrap_or(Units::MAX));
+    let most = most.unwrap_or(Units::MAX);
     let name = sku.as_str().to_owned();
-    let done = app.beside(move |app| -> Result<_, Problem> {
+    let done = app.for_operator(move |app| -> Result<_, Problem> {
         let sku = path_sku(&name)?;
         let results = wait_for(app.engine.take_back(&key, sku, most, order));
         let results = results?.unwrap_or_default();

@@ -61,6 +61,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/events", get(events::route))
         .route("/v1/policy", get(policy::get_route).put(policy::put_route))
         .route("/v1/skus/{sku}/policy", get(policy::of_sku_route))
+        .route("/v1/skus/{sku}/rebalance", get(shares::rebalance_route))
         .route(
             "/v1/inbound",
             post(inbound::put_route).get(inbound::get_route),
@@ -145,6 +146,7 @@ pub const ROUTES: &[&str] = &[
     "/v1/shares/moves",
     "/v1/skus/{sku}",
     "/v1/skus/{sku}/policy",
+    "/v1/skus/{sku}/rebalance",
     "/v1/stock",
     "/v1/stock/adjustments",
     "/v1/stock/transfers",

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use hyper::HeaderMap;
 
 use crate::blocking::wait_for;
-use crate::domain::ChannelIx;
 use crate::domain::ids::check_name;
+use crate::domain::policy::Document;
+use crate::domain::{ChannelIx, Frozen};
 use crate::http::app::{App, Reply};
 use crate::http::dto_policy::RollbackBody;
 use crate::http::error::{Issues, Problem};
@@ -17,7 +18,7 @@ use crate::http::json::Json;
 use crate::http::request::{self, IfMatch};
 use crate::http::routes::stock::{path_sku, unknown_sku};
 use crate::http::{catalog, parse, policy_json};
-use crate::ledger::policy::{PolicyPut, PolicyVersion, diff};
+use crate::ledger::policy::{PolicyInForce, PolicyPut, PolicyVersion, diff};
 use crate::limits::TEXT_BYTES_MAX;
 
 /// `GET /v1/policy`
@@ -115,32 +116,50 @@ pub async fn put(
     let is_dry = is_dry(dry_run.as_deref())?;
     let expected = expected(app, headers).await?;
     let text = parse::text(body)?;
-    enforce(app, &author.put(text, expected), is_dry).await
+    let put = author.put(text, expected);
+    if is_dry {
+        try_out(app, &put).await
+    } else {
+        enforce(app, &put).await
+    }
 }
 
-/// Puts a policy, or only says what that would change.
-async fn enforce(app: &App, put: &PolicyPut<'_>, is_dry: bool) -> Result<Reply, Problem> {
+/// Puts a policy.
+async fn enforce(app: &App, put: &PolicyPut<'_>) -> Result<Reply, Problem> {
     let before = app.engine.policy().await?;
     let checked = app.engine.check_policy(put)?;
-    let version = if is_dry {
-        None
-    } else {
-        Some(app.engine.put_policy(put).await?)
-    };
-    let nothing = crate::domain::policy::Document::default();
-    let before = before.as_ref().map_or(&nothing, |before| &before.document);
+    let version = app.engine.put_policy(put).await?;
     let mut json = Json::new();
-    json.raw(r#"{"dry_run":"#).bool(is_dry).raw(",");
-    if let Some(version) = &version {
-        policy_json::version_members(&mut json, version);
-        json.raw(",");
-    }
-    policy_json::changes(&mut json, &diff::compare(before, &checked.document));
-    json.raw("}");
+    json.raw(r#"{"dry_run":false,"#);
+    policy_json::version_members(&mut json, &version);
+    json.raw(",");
+    write_changes(&mut json, before.as_deref(), &checked.document);
     Ok(Reply {
-        etag: version.map(|version| version.version),
+        etag: Some(version.version),
         ..Reply::json(json)
     })
+}
+
+/// Says what a policy would change, and what keeps it from being put now.
+async fn try_out(app: &App, put: &PolicyPut<'_>) -> Result<Reply, Problem> {
+    let before = app.engine.policy().await?;
+    let (document, frozen) = app.engine.try_policy(put)?;
+    let mut json = Json::new();
+    json.raw(r#"{"dry_run":true,"#);
+    if let Some(Frozen { campaign, until }) = &frozen {
+        json.raw(r#""frozen":{"campaign":"#).text(campaign);
+        json.raw(r#","until":"#).time(*until).raw("},");
+    }
+    write_changes(&mut json, before.as_deref(), &document);
+    Ok(Reply::json(json))
+}
+
+/// The last members of an answer: what is different.
+fn write_changes(json: &mut Json, before: Option<&PolicyInForce>, after: &Document) {
+    let nothing = Document::default();
+    let before = before.map_or(&nothing, |before| &before.document);
+    policy_json::changes(json, &diff::compare(before, after));
+    json.raw("}");
 }
 
 /// `GET /v1/policy/versions`
@@ -200,7 +219,7 @@ pub async fn rollback(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Rep
     let found = find(app, number.map(crate::domain::Units::get)).await?;
     let texts = texts.map(|(name, text)| (name, text.as_ref().map(|text| text.as_str().into())));
     let author = Author::new(texts)?;
-    enforce(app, &author.put(&found.text, expected), false).await
+    enforce(app, &author.put(&found.text, expected)).await
 }
 
 /// `GET /v1/skus/{sku}/policy`
@@ -236,7 +255,7 @@ pub async fn put_route(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Reply, Problem> {
-    let done = app.beside(move |app| wait_for(put(app, query.as_deref(), &headers, &body)));
+    let done = app.for_operator(move |app| wait_for(put(app, query.as_deref(), &headers, &body)));
     done.await?
 }
 
@@ -259,7 +278,7 @@ pub async fn rollback_route(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Reply, Problem> {
-    let done = app.beside(move |app| wait_for(rollback(app, &headers, &body)));
+    let done = app.for_operator(move |app| wait_for(rollback(app, &headers, &body)));
     done.await?
 }
 

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, RawQuery, State};
 use bytes::Bytes;
 use hyper::HeaderMap;
 
 use crate::domain::ChannelIx;
 use crate::domain::command::{Command, MoveShares, ShareItem};
+use crate::domain::policy::{self, Weight};
 use crate::http::app::{App, Reply};
-use crate::http::catalog;
 use crate::http::dto::Text;
 use crate::http::dto_policy::{ShareBody, SharesBody};
 use crate::http::error::{Issues, Problem};
-use crate::http::{parse, request};
+use crate::http::json::Json;
+use crate::http::routes::stock::{path_sku, unknown_sku};
+use crate::http::{parse, policy_json, request};
 use crate::limits::{STOCK_ITEMS_MAX, TEXT_BYTES_MAX};
 
 /// A channel that has a name here; only such can have a share.
@@ -62,10 +64,6 @@ fn item<'t>(
 
 /// `POST /v1/shares/moves`
 pub async fn move_shares(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Reply, Problem> {
-    if !app.engine.moves_shares() {
-        let kind = &catalog::NO_SHARE_MOVES;
-        return Err(Problem::plain(kind, kind.help));
-    }
     let key = request::required_key(headers)?;
     let body: SharesBody<'_> = parse::json(body)?;
     let mut issues = Issues::default();
@@ -91,6 +89,25 @@ pub async fn move_shares(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<
     app.execute(key, command).await
 }
 
+/// `GET /v1/skus/{sku}/rebalance`
+pub async fn rebalance(app: &App, sku: &str, query: Option<&str>) -> Result<Reply, Problem> {
+    let sku = path_sku(sku)?;
+    let [by] = request::query(query, ["by"])?;
+    let weight = match by.as_deref() {
+        None | Some("use") => Weight::Use,
+        Some("even") => Weight::Even,
+        Some(_) => {
+            return Err(request::invalid_parameter("by", "must be use or even"));
+        }
+    };
+    let found = app.engine.sku_policy(sku, None).await?;
+    let found = found.ok_or_else(|| unknown_sku(sku))?;
+    let steps = policy::rebalance(&found.holdings, weight);
+    let mut json = Json::new();
+    policy_json::proposed(&mut json, sku.as_str(), (&found, &steps), app.names());
+    Ok(Reply::json(json))
+}
+
 /// See [`move_shares`].
 pub async fn move_route(
     State(app): State<Arc<App>>,
@@ -98,4 +115,13 @@ pub async fn move_route(
     body: Bytes,
 ) -> Result<Reply, Problem> {
     move_shares(&app, &headers, &body).await
+}
+
+/// See [`rebalance`].
+pub async fn rebalance_route(
+    State(app): State<Arc<App>>,
+    Path(sku): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Reply, Problem> {
+    rebalance(&app, &sku, query.as_deref()).await
 }

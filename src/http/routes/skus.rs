@@ -8,7 +8,7 @@ use hyper::HeaderMap;
 
 use crate::domain::command::{Command, PutSettings};
 use crate::domain::stock::{Safety, Selling};
-use crate::domain::{Level, LowWater, WhileLow};
+use crate::domain::{Level, LowWater, NodeSafety, WhileLow};
 use crate::http::app::{App, Reply};
 use crate::http::catalog;
 use crate::http::dto::{Given, Num, Text};
@@ -17,7 +17,7 @@ use crate::http::json::Json;
 use crate::http::list::Object;
 use crate::http::request::{self, IfMatch};
 use crate::http::routes::stock::{path_sku, unknown_sku};
-use crate::http::settings_dto::{LevelBody, MarkBody, SettingsBody};
+use crate::http::settings_dto::{LevelBody, MarkBody, NodeLevelBody, SettingsBody};
 use crate::http::{parse, render, request_ids};
 use crate::limits::TEXT_BYTES_MAX;
 
@@ -42,6 +42,47 @@ fn level(issues: &mut Issues, at: &str, units: Option<Num>, percent: Option<Num>
 
 fn safety(issues: &mut Issues, body: LevelBody) -> Option<Safety> {
     level(issues, "/safety_stock", body.units, body.percent)
+}
+
+/// What is to be kept back at which node.
+fn node_levels<'t>(
+    issues: &mut Issues,
+    found: &'t [NodeLevelBody<'_>],
+) -> Vec<(&'t str, Option<Level>)> {
+    let mut levels: Vec<(&str, _)> = Vec::with_capacity(found.len());
+    for (at, item) in found.iter().enumerate() {
+        let place = format_args!("/node_safety/{at}/node");
+        let node = parse::required(issues, place, item.node.as_ref());
+        let Some(node) = node.and_then(|node| parse::name(issues, place, node)) else {
+            continue;
+        };
+        if levels.iter().any(|(other, _)| *other == node) {
+            issues.push(place, "duplicate", "is in the list already");
+        }
+        let keep = level(
+            issues,
+            &format!("/node_safety/{at}"),
+            item.units,
+            item.percent,
+        );
+        levels.push((node, keep));
+    }
+    levels
+}
+
+/// The same with the nodes' indexes; names that are new are recorded.
+async fn node_safety(
+    app: &App,
+    levels: Vec<(&str, Option<Level>)>,
+) -> Result<Option<NodeSafety>, Problem> {
+    let mut nodes = Vec::with_capacity(levels.len());
+    for (at, (name, keep)) in levels.into_iter().enumerate() {
+        let node = app.names().node(name).await;
+        let wrong = |error| Problem::name(error, format_args!("/node_safety/{at}/node"));
+        let node = node.map_err(wrong)?;
+        nodes.extend(keep.map(|keep| (node, keep)));
+    }
+    Ok(NodeSafety::new(nodes))
 }
 
 fn while_low(issues: &mut Issues, word: &Text<'_>) -> Option<WhileLow> {
@@ -110,6 +151,8 @@ pub async fn put(app: &App, sku: &str, headers: &HeaderMap, body: &[u8]) -> Resu
     let safety = body
         .safety_stock
         .and_then(|Object(found)| safety(&mut issues, found));
+    let at_nodes = body.node_safety.as_ref();
+    let at_nodes = at_nodes.map(|found| node_levels(&mut issues, found));
     let selling = body
         .selling
         .as_ref()
@@ -136,9 +179,14 @@ pub async fn put(app: &App, sku: &str, headers: &HeaderMap, body: &[u8]) -> Resu
             Some(0)
         }
     };
+    let node_safety = match at_nodes {
+        Some(levels) => node_safety(app, levels).await?,
+        None => None,
+    };
     let command = Command::PutSettings(PutSettings {
         sku,
         safety,
+        node_safety: node_safety.as_ref(),
         selling,
         low_water: mark,
         if_version,
@@ -167,7 +215,7 @@ pub async fn get(app: &App, sku: &str) -> Result<Reply, Problem> {
         .await?
         .ok_or_else(|| unknown_sku(sku))?;
     let mut json = Json::new();
-    render::settings(&mut json, sku.as_str(), &found);
+    render::settings(&mut json, sku.as_str(), &found, app.names());
     Ok(Reply {
         etag: Some(u64::from(found.version)),
         ..Reply::json(json)

@@ -1,41 +1,31 @@
 //! SKUs that are promised beyond what is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::EmbeddedLedger;
-use super::stock_shard::{StockShard, shard_of};
+use super::stock_shard::{LineEntry, StockShard, shard_of};
 use crate::domain::deficit::Promise;
-use crate::domain::{Day, Sku, Stock, Units, UnixMillis};
+use crate::domain::{Day, Sku, UnixMillis};
 use crate::ledger::{Deficit, LedgerError, StockView};
 use crate::limits::STOCK_SHARDS;
 
 impl EmbeddedLedger {
-    /// Those after a name, in the order of their names, at most `limit`. Each shard is seen as it is
-    /// at one moment.
+    /// Those after a name, in the order of their names, at most `limit`. Each shard is seen twice, as
+    /// it is at a moment: what is found first may be mended when its promises are looked for.
     pub fn deficits(&self, after: &str, limit: usize) -> Result<Vec<Deficit>, LedgerError> {
         self.reap()?;
         let today = Day::of(self.now());
-        let mut first: BTreeMap<Box<str>, Deficit> = BTreeMap::new();
-        for number in 0..STOCK_SHARDS {
-            let shard = self.state.pool.stock_shard(number)?;
-            for (slot, entry) in shard.stocks.iter() {
-                let sku = entry.sku();
-                if sku <= after || entry.stock.deficit(today).is_zero() {
-                    continue;
-                }
-                let last = first.last_key_value();
-                if first.len() < limit || last.is_some_and(|(last, _)| *sku < **last) {
-                    first.insert(
-                        sku.into(),
-                        deficit_at(&shard, slot, (sku, &entry.stock), today),
-                    );
-                    if first.len() > limit {
-                        first.pop_last();
-                    }
-                }
-            }
+        let mut by_shard: BTreeMap<usize, Vec<Box<str>>> = BTreeMap::new();
+        for sku in self.short_of(after, limit, today)? {
+            let shard = shard_of(self.state.hasher.sku(&sku));
+            by_shard.entry(shard).or_default().push(sku);
         }
-        let mut found: Vec<_> = first.into_values().collect();
+        let mut found = Vec::new();
+        for (number, skus) in by_shard {
+            let shard = self.state.pool.stock_shard(number)?;
+            found.extend(self.promises_of(&shard, &skus, today));
+        }
+        found.sort_unstable_by(|one, other| one.sku.cmp(&other.sku));
         self.date(&mut found)?;
         Ok(found)
     }
@@ -44,20 +34,60 @@ impl EmbeddedLedger {
     pub fn deficit(&self, sku: Sku<'_>) -> Result<Option<Deficit>, LedgerError> {
         self.reap()?;
         let today = Day::of(self.now());
-        let hash = self.state.hasher.sku(sku.as_str());
-        let found = {
-            let shard = self.state.pool.stock_shard(shard_of(hash))?;
-            let slot = shard.find(hash, sku.as_str());
-            let stock = slot.and_then(|slot| Some((slot, shard.stock(slot)?)));
-            stock
-                .filter(|(_, stock)| stock.deficit(today) > Units::ZERO)
-                .map(|(slot, stock)| deficit_at(&shard, slot, (sku.as_str(), stock), today))
+        let number = shard_of(self.state.hasher.sku(sku.as_str()));
+        let mut found = {
+            let shard = self.state.pool.stock_shard(number)?;
+            self.promises_of(&shard, &[sku.as_str().into()], today)
         };
-        let Some(mut found) = found else {
-            return Ok(None);
-        };
-        self.date(std::slice::from_mut(&mut found))?;
-        Ok(Some(found))
+        found.retain(|of| !of.stock.deficit.is_zero());
+        self.date(&mut found)?;
+        Ok(found.pop())
+    }
+
+    /// The names of those with a deficit.
+    fn short_of(
+        &self,
+        after: &str,
+        limit: usize,
+        today: Day,
+    ) -> Result<BTreeSet<Box<str>>, LedgerError> {
+        let mut first: BTreeSet<Box<str>> = BTreeSet::new();
+        for number in 0..STOCK_SHARDS {
+            let shard = self.state.pool.stock_shard(number)?;
+            for (_, entry) in shard.stocks.iter() {
+                let sku = entry.sku();
+                if sku <= after || entry.stock.deficit(today).is_zero() {
+                    continue;
+                }
+                if first.len() < limit || first.last().is_some_and(|last| *sku < **last) {
+                    first.insert(sku.into());
+                }
+                if first.len() > limit {
+                    first.pop_last();
+                }
+            }
+        }
+        Ok(first)
+    }
+
+    /// The stocks of these SKUs of a shard with their promises, in one pass over all lines.
+    fn promises_of(&self, shard: &StockShard, skus: &[Box<str>], today: Day) -> Vec<Deficit> {
+        let known = skus.iter().filter_map(|sku| {
+            let slot = shard.find(self.state.hasher.sku(sku), sku)?;
+            let deficit = Deficit {
+                sku: sku.clone(),
+                stock: StockView::of(shard.stock(slot)?, today),
+                promises: Vec::new(),
+            };
+            Some((slot, deficit))
+        });
+        let mut known: HashMap<u32, Deficit> = known.collect();
+        for (_, entry) in shard.lines.iter() {
+            if let Some(deficit) = known.get_mut(&entry.stock) {
+                deficit.promises.extend(promise(entry));
+            }
+        }
+        known.into_values().collect()
     }
 
     /// Says when each promise was made: a record is locked before the stock that it names, so that
@@ -70,6 +100,7 @@ impl EmbeddedLedger {
                 let records = self.state.pool.records(&[id])?;
                 if let Some(record) = records.of(id).and_then(|shard| shard.get(id)) {
                     promise.made = record.at;
+                    promise.channel = record.head().map_or(promise.channel, |head| head.channel);
                     dated.push(promise);
                 }
             }
@@ -79,23 +110,17 @@ impl EmbeddedLedger {
     }
 }
 
-fn deficit_at(shard: &StockShard, slot: u32, (sku, stock): (&str, &Stock), today: Day) -> Deficit {
-    let lines = shard.lines.iter().map(|(_, entry)| entry);
-    let promises = lines.filter(|entry| entry.stock == slot).map(|entry| {
-        let line = entry.line();
-        Promise {
-            reservation: entry.reservation(),
-            channel: entry.channel,
-            made: UnixMillis::default(),
-            pin: line.pin,
-            day: line.day,
-            held: line.held,
-            committed: line.committed,
-        }
-    });
-    Deficit {
-        sku: sku.into(),
-        stock: StockView::of(stock, today),
-        promises: promises.filter(|of| !of.open().is_zero()).collect(),
-    }
+/// What a line promises, if it has open units. When it was made is not known here.
+fn promise(entry: &LineEntry) -> Option<Promise> {
+    let line = entry.line();
+    let promise = Promise {
+        reservation: entry.reservation(),
+        channel: entry.channel,
+        made: UnixMillis::default(),
+        pin: line.pin,
+        day: line.day,
+        held: line.held,
+        committed: line.committed,
+    };
+    Some(promise).filter(|of| !of.open().is_zero())
 }

@@ -20,7 +20,7 @@ impl EmbeddedLedger {
         let skus = command.skus();
         let mut records = self.state.pool.records(&[key.id])?;
         if let Some(answer) = self.answered(&records, key) {
-            return answer;
+            return answer.map(|answer| answer.in_order_of(&skus));
         }
         let mut stock = self
             .state

@@ -213,7 +213,7 @@ impl EmbeddedLedger {
                 continue;
             };
             let (sku, units) = (owner.sku(), expiry.units);
-            let (id, line) = (entry.reservation(), entry.number);
+            let (id, line) = (entry.reservation(), entry.number());
             scratch.push(
                 now,
                 &Body::Expired {
@@ -293,10 +293,7 @@ impl EmbeddedLedger {
         mut scratch: Scratch,
     ) -> Result<Answer, LedgerError> {
         match refusal {
-            Refusal::KeyReused
-            | Refusal::UnknownSku { .. }
-            | Refusal::UnknownReservation
-            | Refusal::NoDatedSupply => {
+            Refusal::KeyReused | Refusal::UnknownSku { .. } | Refusal::UnknownReservation => {
                 scratch.commit(&self.journal);
                 Ok(unrecorded(refusal))
             }

@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 
 use crate::domain::line::{Inconsistent, Move};
 use crate::domain::{Day, Line, NodeIx, Units, UnixMillis};
-use crate::limits::{NODES_MAX, UNITS_MAX};
+use crate::limits::{LINES_MAX, NODES_MAX, UNITS_MAX};
 
 const BYTES: usize = 5;
 const _: () = assert!(UNITS_MAX < 1 << (8 * BYTES));
@@ -58,7 +58,7 @@ impl PackedPin {
     }
 }
 
-/// [`Line`], but for its day; see [`PackedTerm`].
+/// [`Line`], but for its day, see [`PackedTerm`], and the channel it is charged to, see [`PackedPlace`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PackedLine {
     pin: PackedPin,
@@ -75,6 +75,7 @@ impl PackedLine {
         let Line {
             pin,
             day: _,
+            charged_to: _,
             held,
             committed,
             shipped,
@@ -97,6 +98,7 @@ impl PackedLine {
         Line {
             pin: self.pin.get(),
             day: None,
+            charged_to: None,
             held: self.held.get(),
             committed: self.committed.get(),
             shipped: self.shipped.get(),
@@ -138,6 +140,28 @@ impl PackedTerm {
     }
 }
 
+/// The place of a line in its reservation, and whether it is charged to another channel than that of
+/// the reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PackedPlace(u16);
+
+const IS_CHARGED: u16 = 1 << 15;
+const _: () = assert!(LINES_MAX <= 1 << 15);
+
+impl PackedPlace {
+    pub(super) fn new(number: u16, is_charged: bool) -> Self {
+        Self(number | if is_charged { IS_CHARGED } else { 0 })
+    }
+
+    pub(super) fn number(self) -> u16 {
+        self.0 & !IS_CHARGED
+    }
+
+    pub(super) fn is_charged(self) -> bool {
+        self.0 & IS_CHARGED != 0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,6 +176,7 @@ mod tests {
         let line = Line {
             pin: Some(NodeIx(u16::MAX - 2)),
             day: None,
+            charged_to: None,
             held: unit(1),
             committed: unit(2),
             shipped: unit(3),

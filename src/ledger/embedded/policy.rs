@@ -112,6 +112,7 @@ impl EmbeddedLedger {
             document,
             text,
             is_overridden,
+            ..
         } = checked;
         for entry in &document.channels {
             let made = self.make_channel(&entry.name)?;

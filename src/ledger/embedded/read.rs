@@ -1,5 +1,7 @@
 //! Reading: stock, availability, reservations.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use super::record_shard::{Head, Record};
@@ -48,7 +50,7 @@ impl EmbeddedLedger {
 
     /// Settings of a SKU; `None`: unknown.
     pub fn settings(&self, sku: Sku<'_>) -> Result<Option<Settings>, LedgerError> {
-        self.with_stock(sku, |stock, _, _| stock.settings())
+        self.with_stock(sku, |stock, _, _| stock.settings().clone())
     }
 
     /// What may be promised of a SKU now; `None`: unknown.
@@ -72,9 +74,13 @@ impl EmbeddedLedger {
         sku: Sku<'_>,
         channel: Option<ChannelIx>,
     ) -> Result<Option<SkuPolicy>, LedgerError> {
-        self.with_stock(sku, |stock, now, shard| {
-            SkuPolicy::of(sku, stock, shard.policy.as_deref(), channel, now)
-        })
+        // Copied: with many limits the rest takes long.
+        let seen = self.with_stock(sku, |stock, now, shard| {
+            (stock.clone(), shard.policy.as_ref().map(Arc::clone), now)
+        })?;
+        Ok(seen.map(|(stock, policy, now)| {
+            SkuPolicy::of(sku, &stock, policy.as_deref(), channel, now)
+        }))
     }
 
     /// A reservation; `None`: unknown or forgotten.

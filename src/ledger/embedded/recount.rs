@@ -66,7 +66,7 @@ impl EmbeddedLedger {
                 for (at, line) in head.lines.as_slice().iter().enumerate() {
                     let stock = self.state.pool.stock_shard(usize::from(line.shard))?;
                     let mine = stock.lines.get(line.slot).is_some_and(|entry| {
-                        entry.reservation().0 == record.id() && usize::from(entry.number) == at
+                        entry.reservation().0 == record.id() && usize::from(entry.number()) == at
                     });
                     if !mine {
                         let id = crate::domain::ReservationId(record.id());

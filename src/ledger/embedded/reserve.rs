@@ -11,13 +11,13 @@ use super::scratch::Scratch;
 use super::stock_shard::{LineEntry, StockShard, shard_of};
 use crate::domain::command::{CommandKey, LineRequest, Reserve};
 use crate::domain::decide;
-use crate::domain::decide::{Grant, Grants};
+use crate::domain::decide::Grants;
 use crate::domain::line::Inconsistent;
 use crate::domain::policy::Claim;
 use crate::domain::verdict::{Outcome, Reservation, ReservationLine};
-use crate::domain::{ChannelIx, Day, Line, Refusal, ReservationId, Ttl, Units, UnixMillis};
+use crate::domain::{ChannelIx, Day, Refusal, ReservationId, Ttl, Units, UnixMillis};
 use crate::ledger::event::{Body, Reserved, ReservedLine};
-use crate::ledger::{Answer, LedgerError, Position, answer};
+use crate::ledger::{Answer, LedgerError, Position};
 
 /// Where the stock of a line is: shard, and slot once it was found.
 #[derive(Clone, Copy)]
@@ -208,10 +208,7 @@ impl EmbeddedLedger {
         let mut refs = LineRefs::new();
         let deadline = making.now.after(making.ttl);
         let today = Day::of(making.now);
-        let lines = making.reserve.lines.as_slice().iter();
-        for (at, ((line, place), granted)) in
-            lines.zip(making.places).zip(making.grants).enumerate()
-        {
+        for (at, (line, place)) in making.lines().zip(making.places).enumerate() {
             let shard = stock
                 .shard_mut(place.shard)
                 .ok_or(LedgerError::Unavailable)?;
@@ -220,19 +217,9 @@ impl EmbeddedLedger {
             let short_before = deficit(shard);
             let number = u16::try_from(at).unwrap_or(u16::MAX);
             let id = ReservationId(making.key.id);
-            let entry = LineEntry::new(
-                id,
-                number,
-                making.channel,
-                owner,
-                deadline,
-                Line {
-                    day: granted.day,
-                    ..Line::pinned(line.node)
-                },
-            );
+            let entry = LineEntry::new(id, number, making.channel, owner, deadline, line.empty());
             let slot = shard
-                .hold(entry, granted.units)
+                .hold(entry, line.held)
                 .map_err(|bad| self.broken(bad))?;
             let short_after = deficit(shard);
             if short_after > short_before {
@@ -242,7 +229,7 @@ impl EmbeddedLedger {
                 return Err(self.broken(Inconsistent));
             }
             let number = u16::try_from(place.shard).unwrap_or(u16::MAX);
-            refs.push(LineRef::missing(line.quantity, line.node).placed(number, slot));
+            refs.push(LineRef::missing(line.requested, line.pin).placed(number, slot));
         }
         Ok(refs)
     }
@@ -282,9 +269,16 @@ struct Making<'a, 'r> {
 
 impl Making<'_, '_> {
     /// The lines, each with what was granted.
-    fn granted(&self) -> impl Iterator<Item = (&LineRequest<'_>, Grant)> {
+    fn lines(&self) -> impl Iterator<Item = ReservedLine<'_>> {
         let lines = self.reserve.lines.as_slice().iter();
-        lines.zip(self.grants.iter().copied())
+        lines.zip(self.grants).map(|(line, granted)| ReservedLine {
+            sku: line.sku.as_str(),
+            pin: line.node,
+            day: granted.day,
+            charged_to: granted.charged_to,
+            requested: line.quantity,
+            held: granted.units,
+        })
     }
 
     fn body(&self) -> Reserved<'_> {
@@ -294,13 +288,7 @@ impl Making<'_, '_> {
             channel: self.channel,
             reference: self.reserve.reference,
             ttl_ms: self.ttl.as_millis(),
-            lines: gather(self.granted().map(|(line, granted)| ReservedLine {
-                sku: line.sku.as_str(),
-                pin: line.node,
-                day: granted.day,
-                requested: line.quantity,
-                held: granted.units,
-            })),
+            lines: gather(self.lines()),
         }
     }
 
@@ -311,10 +299,10 @@ impl Making<'_, '_> {
             reference: self.reserve.reference.map(Into::into),
             created_at: self.now,
             deadline: self.now.after(self.ttl),
-            lines: gather(self.granted().map(|(line, granted)| ReservationLine {
-                sku: line.sku.as_str().into(),
-                requested: line.quantity,
-                line: answer::held_line(line.node, granted.day, granted.units),
+            lines: gather(self.lines().map(|line| ReservationLine {
+                sku: line.sku.into(),
+                requested: line.requested,
+                line: line.made(),
             })),
         }
     }

@@ -17,7 +17,8 @@ impl EmbeddedLedger {
     ) -> Result<Answer, LedgerError> {
         let mut records = self.state.pool.records(&[key.id])?;
         if let Some(answer) = self.answered(&records, key) {
-            return answer;
+            let skus: Vec<_> = command.items.iter().map(|item| item.sku).collect();
+            return answer.map(|answer| answer.in_order_of(&skus));
         }
         let shard = |sku: Sku<'_>| shard_of(self.state.hasher.sku(sku.as_str()));
         let shards = command.items.iter().map(|item| shard(item.sku)).collect();

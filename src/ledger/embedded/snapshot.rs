@@ -152,7 +152,7 @@ fn put_stock(w: &mut Writer<'_>, watermark: u64, shard: &StockShard) {
     w.count(shard.lines.len());
     for (_, entry) in shard.lines.iter() {
         w.wide(entry.reservation().0);
-        w.number(u64::from(entry.number));
+        w.number(u64::from(entry.number()));
         w.number(u64::from(entry.channel.0));
         let place = usize::try_from(entry.stock)
             .ok()
@@ -164,11 +164,9 @@ fn put_stock(w: &mut Writer<'_>, watermark: u64, shard: &StockShard) {
 }
 
 fn put_uses(w: &mut Writer<'_>, uses: &Uses) {
-    w.count(uses.channels().len());
-    if uses.is_empty() {
-        return;
-    }
+    // Also where nobody uses anything: what is read is what was written, and equal to a replay.
     w.signed(uses.window().0);
+    w.count(uses.channels().len());
     for of in uses.channels() {
         w.number(u64::from(of.channel.0));
         w.units(of.open);
@@ -178,11 +176,8 @@ fn put_uses(w: &mut Writer<'_>, uses: &Uses) {
 }
 
 fn get_uses(r: &mut Reader<'_>) -> Result<Uses, BadRecord> {
-    let count = r.count()?;
-    if count == 0 {
-        return Ok(Uses::EMPTY);
-    }
     let window = UnixMillis(r.signed()?);
+    let count = r.count()?;
     let mut uses: SmallVec<[ChannelUse; 1]> = SmallVec::new();
     for _ in 0..count {
         uses.push(ChannelUse {
@@ -363,4 +358,23 @@ fn get_head<'a>(r: &mut Reader<'a>) -> Result<Head<'a>, BadRecord> {
         reference,
         lines,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uses_are_read_as_they_were_also_where_only_the_window_is_left() {
+        let one = ChannelUse {
+            moved: -3,
+            ..ChannelUse::none(ChannelIx(2))
+        };
+        for channels in [vec![], vec![one]] {
+            let uses = Uses::from_parts(UnixMillis(7_000), channels);
+            let mut bytes = Vec::new();
+            put_uses(&mut Writer(&mut bytes), &uses);
+            assert_eq!(get_uses(&mut Reader(&bytes)).unwrap(), uses);
+        }
+    }
 }

@@ -24,7 +24,7 @@ impl EmbeddedLedger {
         let skus = command.change.skus();
         let mut records = self.state.pool.records(&[key.id])?;
         if let Some(answer) = self.answered(&records, key) {
-            return answer.map(|answer| answer.in_order_of(&command.change));
+            return answer.map(|answer| answer.in_order_of(&skus));
         }
         let mut stock = self
             .state
@@ -96,14 +96,14 @@ impl EmbeddedLedger {
             Err(refusal) => return self.refuse(&mut records, key, now, refusal, scratch),
             Ok(plan) => plan,
         };
+        let before = before.cloned().unwrap_or_default();
         let after = plan.after;
         self.change_locked(&mut stock, sku, |stock| {
-            stock.put_settings(after);
+            stock.put_settings(after.clone());
             Ok(())
         })?;
         let slot = self.slot(&stock, sku);
         self.settle_water(&mut stock, slot.into_iter(), now, &mut scratch);
-        let before = before.unwrap_or_default();
         let body = Body::SettingsPut {
             key,
             sku: sku.as_str(),

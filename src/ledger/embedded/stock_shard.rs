@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::due::DueQueue;
 use super::index::Index;
-use super::packed::{PackedLine, PackedTerm, halves, joined};
+use super::packed::{PackedLine, PackedPlace, PackedTerm, halves, joined};
 use super::slab::Slab;
 use crate::domain::line::{Inconsistent, Move};
 use crate::domain::policy::{InForce, Policy};
@@ -87,14 +87,15 @@ pub(super) struct LineEntry {
     term: PackedTerm,
     line: PackedLine,
     pub(super) stock: u32,
-    pub(super) number: u16,
-    /// Who sells: its use of the SKU goes with the line's units.
+    place: PackedPlace,
+    /// Whose use of the SKU goes with the line's units: who sells, or whose share it is.
     pub(super) channel: ChannelIx,
 }
 
 const _: () = assert!(size_of::<Option<LineEntry>>() == 64);
 
 impl LineEntry {
+    /// A line of a reservation of `channel`.
     pub(super) fn new(
         id: ReservationId,
         number: u16,
@@ -108,16 +109,21 @@ impl LineEntry {
             term: PackedTerm::new(deadline, line.day),
             line: PackedLine::new(line),
             stock,
-            number,
-            channel,
+            place: PackedPlace::new(number, line.charged_to.is_some()),
+            channel: line.user(channel),
         }
+    }
+
+    /// Its place in the reservation.
+    pub(super) fn number(&self) -> u16 {
+        self.place.number()
     }
 
     /// The line itself.
     pub(super) fn line(&self) -> Line {
-        let day = self.term.day();
         Line {
-            day,
+            day: self.term.day(),
+            charged_to: self.place.is_charged().then_some(self.channel),
             ..self.line.get()
         }
     }

@@ -6,7 +6,7 @@ use super::Policy;
 use super::dated::{self, Announced, Promised};
 use super::hex::{self, CommandId, Print};
 use super::uses::Use;
-use super::water::Mark;
+use super::water::{Mark, NodeLevel};
 use crate::domain::command::CommandKey;
 use crate::domain::stock::{NodeStock, Safety, Selling};
 use crate::domain::verdict::Reservation;
@@ -27,8 +27,6 @@ impl BadItem {
     pub(in crate::ledger) const NAME: Self = Self("a name");
     pub(in crate::ledger) const POLICY: Self = Self("a policy");
     pub(in crate::ledger) const LINE: Self = Self("a line");
-    /// Of a ledger in a store.
-    pub(in crate::ledger) const DATED: Self = Self("a SKU or line without days, the only kind");
     pub(in crate::ledger) const ANSWER: Self = Self("an answer");
 }
 
@@ -76,6 +74,9 @@ pub struct Sku {
     pub safety: u64,
     /// The safety stock is a share of what is on hand, in basis points.
     pub safety_is_share: bool,
+    /// Units to keep back at single nodes, sorted by node.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub node_safety: Vec<NodeLevel>,
     /// No new holds.
     pub suspended: bool,
     /// When it is low, and what then.
@@ -139,6 +140,7 @@ impl Sku {
             committed: stock.committed().get(),
             safety,
             safety_is_share,
+            node_safety: NodeLevel::all(&settings.node_safety),
             suspended: settings.selling == Selling::Suspended,
             low_water: settings.low_water.map(Mark::new),
             low: stock.is_low(),
@@ -161,11 +163,6 @@ impl Sku {
         }
     }
 
-    /// Whether anything of it is for a day.
-    pub(in crate::ledger) fn is_dated(&self) -> bool {
-        !self.inbound.is_empty() || !self.promises.is_empty()
-    }
-
     /// The stock, if it is one.
     pub(in crate::ledger) fn stock(&self) -> Result<Stock, BadItem> {
         domain::Sku::new(&self.sku).map_err(|_bad| BadItem("a SKU"))?;
@@ -181,6 +178,7 @@ impl Sku {
         };
         let settings = Settings {
             safety,
+            node_safety: NodeLevel::read(&self.node_safety)?,
             selling,
             low_water: self.low_water.map(Mark::read).transpose()?,
             version: self.settings_version,
@@ -255,6 +253,9 @@ pub struct Line {
     /// The day that it is promised for, in days since 1970; none: of what was on hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub day: Option<u16>,
+    /// Index of the channel of whose share it is; none: that of the reservation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charged_to: Option<u16>,
     /// Units by state.
     pub held: u64,
     /// See [`domain::Line`].
@@ -292,6 +293,7 @@ impl Held {
             made_at: pin(made_at),
             pin: pin(shown.line.pin),
             day: shown.line.day.map(Day::get),
+            charged_to: shown.line.charged_to.map(|channel| channel.0),
             held: shown.line.held.get(),
             committed: shown.line.committed.get(),
             shipped: shown.line.shipped.get(),
@@ -321,11 +323,6 @@ impl Held {
         ChannelIx(self.channel)
     }
 
-    /// Whether any line was promised for a day.
-    pub(in crate::ledger) fn is_dated(&self) -> bool {
-        self.lines.iter().any(|line| line.day.is_some())
-    }
-
     pub(in crate::ledger) const fn key(&self) -> CommandKey {
         CommandKey {
             id: self.id.0,
@@ -352,6 +349,7 @@ impl Line {
         Ok(domain::Line {
             pin: self.pin.map(NodeIx),
             day: self.day.and_then(Day::new),
+            charged_to: self.charged_to.map(ChannelIx),
             held: units(self.held)?,
             committed: units(self.committed)?,
             shipped: units(self.shipped)?,

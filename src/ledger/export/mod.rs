@@ -39,7 +39,6 @@ pub struct Head {
     /// The latest moment anything was decided at, milliseconds.
     pub now_ms: i64,
     /// Some ids come from a ledger of several partitions: their lowest bits name one, and are not of
-    /// their keys' hashes. Exports of version 1 hold none.
-    #[serde(default)]
+    /// their keys' hashes.
     pub labelled: bool,
 }

@@ -14,7 +14,6 @@ pub struct Tally {
     /// Names of nodes and channels.
     pub names: u64,
     /// Versions of the policy.
-    #[serde(default)]
     pub policies: u64,
     /// SKUs.
     pub skus: u64,

@@ -1,9 +1,9 @@
-//! The low-water mark of a SKU as it stands in an export.
+//! Safety stock of single nodes, and the low-water mark of a SKU, as they stand in an export.
 
 use serde::{Deserialize, Serialize};
 
 use super::item::{BadItem, units};
-use crate::domain::{Level, LowWater, WhileLow};
+use crate::domain::{Level, LowWater, NodeIx, NodeSafety, WhileLow};
 
 /// Units, or a share of what is on hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +13,32 @@ pub enum Amount {
     Units(u64),
     /// In basis points.
     Share(u16),
+}
+
+/// Units to keep back at a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeLevel {
+    /// Index of its name.
+    pub node: u16,
+    /// How many.
+    pub keep: Amount,
+}
+
+impl NodeLevel {
+    pub(super) fn all(found: &NodeSafety) -> Vec<Self> {
+        let of_node = |(node, level): &(NodeIx, Level)| Self {
+            node: node.0,
+            keep: Amount::new(*level),
+        };
+        found.nodes().iter().map(of_node).collect()
+    }
+
+    pub(super) fn read(all: &[Self]) -> Result<NodeSafety, BadItem> {
+        let of_node = |found: &Self| Ok((NodeIx(found.node), found.keep.read()?));
+        let nodes = all.iter().map(of_node).collect::<Result<_, BadItem>>()?;
+        NodeSafety::new(nodes).ok_or(BadItem("safety stocks of nodes"))
+    }
 }
 
 /// When a SKU is low, and what then.

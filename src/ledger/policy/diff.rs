@@ -37,10 +37,19 @@ pub fn compare(before: &Document, after: &Document) -> Differences {
             "campaigns",
             part(&before.campaigns, &after.campaigns, |of| &of.name),
         ),
+        ("deficits", deficits(before, after)),
     ];
     let mut differences = Vec::from(parts);
     differences.retain(|(_, difference)| *difference != Difference::default());
     differences
+}
+
+fn deficits(before: &Document, after: &Document) -> Difference {
+    let is_changed = before.deficit_order != after.deficit_order;
+    Difference {
+        changed: is_changed.then(|| "order".to_owned()).into_iter().collect(),
+        ..Difference::default()
+    }
 }
 
 fn part<T: PartialEq>(before: &[T], after: &[T], name: fn(&T) -> &String) -> Difference {
@@ -71,6 +80,7 @@ mod tests {
             name: (*name).to_owned(),
             parent: None,
             rank: *rank,
+            fallback: None,
         };
         Document {
             channels: of.iter().map(entry).collect(),

@@ -6,6 +6,7 @@ use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::campaign_form::{CampaignForm, ChangeSetForm};
+use super::deficit_form::DeficitsForm;
 use crate::domain::percent::Percent;
 use crate::domain::policy::{
     Against, Amount, Document, Entry, Every, LimitOn, Protection, Rule, Scope, Selector, Set, Tag,
@@ -29,6 +30,8 @@ pub(super) struct DocumentForm {
     change_sets: Vec<ChangeSetForm>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     campaigns: Vec<CampaignForm>,
+    #[serde(default, skip_serializing_if = "DeficitsForm::is_usual")]
+    deficits: DeficitsForm,
 }
 
 impl From<DocumentForm> for Document {
@@ -40,6 +43,7 @@ impl From<DocumentForm> for Document {
             rules: all(form.rules),
             change_sets: all(form.change_sets),
             campaigns: all(form.campaigns),
+            deficit_order: form.deficits.into(),
         }
     }
 }
@@ -53,6 +57,7 @@ impl From<&Document> for DocumentForm {
             rules: all(&document.rules),
             change_sets: all(&document.change_sets),
             campaigns: all(&document.campaigns),
+            deficits: document.deficit_order.into(),
         }
     }
 }
@@ -69,19 +74,41 @@ struct EntryForm {
     parent: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rank: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fallback: Option<Vec<String>>,
 }
 
 impl From<EntryForm> for Entry {
     fn from(form: EntryForm) -> Self {
-        let EntryForm { name, parent, rank } = form;
-        Self { name, parent, rank }
+        let EntryForm {
+            name,
+            parent,
+            rank,
+            fallback,
+        } = form;
+        Self {
+            name,
+            parent,
+            rank,
+            fallback,
+        }
     }
 }
 
 impl From<&Entry> for EntryForm {
     fn from(entry: &Entry) -> Self {
-        let Entry { name, parent, rank } = entry.clone();
-        Self { name, parent, rank }
+        let Entry {
+            name,
+            parent,
+            rank,
+            fallback,
+        } = entry.clone();
+        Self {
+            name,
+            parent,
+            rank,
+            fallback,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The policy as a ledger keeps it: versions of one text, of which the last is in force.
 
 mod campaign_form;
+mod deficit_form;
 pub mod diff;
 mod form;
 mod history;
@@ -15,7 +16,7 @@ pub use self::history::History;
 use self::text::TextFault;
 use super::{LedgerError, Share};
 use crate::domain::decide;
-use crate::domain::policy::{Claim, Document, Fault, Policy};
+use crate::domain::policy::{Claim, Document, Fault, Holding, InForce, Policy};
 use crate::domain::{ChannelIx, Day, Frozen, Sku, Stock, UnixMillis};
 
 /// One version of the policy, as it was put.
@@ -59,6 +60,8 @@ pub struct CheckedPolicy {
     pub text: String,
     /// Whether it is against the freeze of a campaign.
     pub is_overridden: bool,
+    /// When that may be otherwise; `None`: never.
+    pub holds_until: Option<UnixMillis>,
 }
 
 impl PolicyPut<'_> {
@@ -68,19 +71,41 @@ impl PolicyPut<'_> {
         in_force: Option<&PolicyInForce>,
         now: UnixMillis,
     ) -> Result<CheckedPolicy, PutPolicyError> {
+        let (document, text) = self.sound(in_force)?;
+        let policy = in_force.map(|of| &of.policy);
+        Ok(CheckedPolicy {
+            document,
+            text,
+            is_overridden: decide::policy_edit(policy, now, self.over)?,
+            holds_until: policy.and_then(|policy| policy.next_freeze(now)),
+        })
+    }
+
+    /// The same where nothing is to be put: a freeze is no fault of the document. What it says, and
+    /// the campaign that keeps it from being put now.
+    pub fn try_out(
+        &self,
+        in_force: Option<&PolicyInForce>,
+        now: UnixMillis,
+    ) -> Result<(Document, Option<Frozen>), PutPolicyError> {
+        let (document, _) = self.sound(in_force)?;
+        let policy = in_force.map(|of| &of.policy);
+        let frozen = decide::policy_edit(policy, now, self.over).err();
+        Ok((document, frozen))
+    }
+
+    /// The document and its canonical text, without faults, after the version that it follows.
+    fn sound(
+        &self,
+        in_force: Option<&PolicyInForce>,
+    ) -> Result<(Document, String), PutPolicyError> {
         let (document, text) = text::canonical(self.text)?;
         let current = in_force.map_or(0, |of| of.version.version);
         if self.expected.is_some_and(|expected| expected != current) {
             return Err(PutPolicyError::VersionMismatch { current });
         }
-        let policy = in_force.map(|of| &of.policy);
-        let is_overridden = decide::policy_edit(policy, now, self.over)?;
         Policy::compile(&document, |_| None).map_err(PutPolicyError::Faults)?;
-        Ok(CheckedPolicy {
-            document,
-            text,
-            is_overridden,
-        })
+        Ok((document, text))
     }
 }
 
@@ -146,9 +171,22 @@ pub struct SkuPolicy {
     /// The rule in force, and the beginning of its window.
     pub rule: Option<(Box<str>, UnixMillis)>,
     /// How channels stand under it.
-    pub shares: Vec<(ChannelIx, Share)>,
+    pub shares: Vec<ChannelShare>,
+    /// The shares that can be moved between channels.
+    pub holdings: Vec<Holding>,
     /// Moment of the answer.
     pub as_of: UnixMillis,
+}
+
+/// How a channel stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelShare {
+    /// Which.
+    pub channel: ChannelIx,
+    /// What is its own.
+    pub share: Share,
+    /// Whose shares it may use when its own does not do, in that order.
+    pub fallback: Box<[ChannelIx]>,
 }
 
 impl SkuPolicy {
@@ -161,18 +199,20 @@ impl SkuPolicy {
         now: UnixMillis,
     ) -> Self {
         let rule = policy.and_then(|of| of.policy.in_force(sku.as_str(), now));
-        let share = |rule, channel| {
-            (
-                channel,
-                Share::of(stock, Claim { channel, rule }, Day::of(now)),
-            )
+        let share = |rule: InForce<'_>, channel| ChannelShare {
+            channel,
+            share: Share::of(stock, Claim { channel, rule }, Day::of(now)),
+            fallback: rule.fallbacks(channel).into(),
         };
         let shares = rule.map(|rule| match channel {
             Some(channel) => vec![share(rule, channel)],
             None => rule.entries().map(|of| share(rule, of)).collect(),
         });
+        let supply = stock.supply_now(Day::of(now));
+        let holdings = rule.map(|rule| rule.holdings(supply, stock.uses()));
         Self {
             version: policy.map_or(0, |policy| policy.version.version),
+            holdings: holdings.unwrap_or_default(),
             rule: rule.map(|rule| (rule.id().into(), rule.window())),
             shares: shares.unwrap_or_default(),
             as_of: now,

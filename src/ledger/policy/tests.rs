@@ -1,6 +1,7 @@
 //! Texts of policies.
 
 use super::text::{parse, write};
+use crate::domain::deficit::Order;
 use crate::domain::policy::{
     Against, Amount, Campaign, ChangeSet, Document, Entry, Every, Expected, Items, LimitOn,
     Protection, Rule, Scope, Selector, Set, Tag,
@@ -302,6 +303,7 @@ impl Random {
                 name: of.text(),
                 parent: of.maybe(Self::text),
                 rank: of.maybe(Self::short),
+                fallback: of.maybe(|of| of.few(Self::text)),
             }),
             sets: self.few(Self::set),
             tags: self.few(|of| Tag {
@@ -316,6 +318,7 @@ impl Random {
                 rules: of.few(Self::rule),
             }),
             campaigns: self.few(Self::campaign),
+            deficit_order: Order::WORDS[usize::try_from(self.below(4)).unwrap()].1,
         }
     }
 }

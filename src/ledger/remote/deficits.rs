@@ -70,8 +70,8 @@ impl RemoteLedger {
                 let (next, fields) = self.records_page(partition, from).await?;
                 for (id, bytes) in &fields {
                     // A store may show a record twice in one walk.
-                    if let Found::Item(Item::Reservation(held)) =
-                        export::record(id, bytes).map_err(senseless)?
+                    if let Found::Item(item) = export::record(id, bytes).map_err(senseless)?
+                        && let Item::Reservation(held) = *item
                         && touches(&found, &held)
                         && seen.insert(held.id().0)
                     {

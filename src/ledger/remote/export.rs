@@ -280,7 +280,7 @@ impl RemoteLedger {
         let mut parts: Vec<(u128, Bytes)> = Vec::new();
         for (id, bytes) in fields {
             match export::record(id, bytes).map_err(senseless)? {
-                Found::Item(item) => items.push(item),
+                Found::Item(item) => items.push(*item),
                 Found::Nothing => {}
                 Found::Change(id) if self.partitions.count() > 1 => parts.push((id, bytes.clone())),
                 Found::Change(id) => items.push(export::answer(&[(id, bytes)]).map_err(senseless)?),
@@ -290,7 +290,7 @@ impl RemoteLedger {
         Ok(items)
     }
 
-    /// What changes of stock were answered, each by the lowest partition that has a part of it.
+    /// What changes of stock and shares were answered, each by the lowest partition that has a part of it.
     async fn changes_of(
         &self,
         partition: u16,

@@ -375,6 +375,10 @@ impl RemoteLedger {
                     || acted.lines.iter().any(|line| new_pin(line.after.pin))
             }
             Body::StockChanged(changed) => changed.items.iter().any(|item| new_node(item.node)),
+            Body::SettingsPut { before, after, .. } => {
+                let (before, after) = (&before.node_safety, &after.node_safety);
+                before.places().chain(after.places()).any(new_node)
+            }
             Body::InboundChanged(changed) => {
                 let nodes = changed.items.iter().map(|item| item.entry.node);
                 nodes.into_iter().any(new_node)
@@ -384,7 +388,6 @@ impl RemoteLedger {
             | Body::ChannelNamed { .. }
             | Body::Expired { .. }
             | Body::LowWater(_)
-            | Body::SettingsPut { .. }
             | Body::PolicyPut { .. }
             | Body::SharesMoved(_)
             | Body::Refused { .. } => false,
@@ -414,6 +417,21 @@ pub(super) async fn read_meta(caller: &Caller, meta: &str) -> Result<Meta, MetaE
     let mut question = redis::cmd("HGETALL");
     let fields = caller.ask(question.arg(meta)).await?;
     Ok(Meta::parse(&fields)?)
+}
+
+/// Refuses a ledger of an older layout, whose keys have other names.
+pub(super) async fn no_older(
+    caller: &Caller,
+    namespace: &str,
+    partition: u16,
+) -> Result<(), MetaError> {
+    for (schema, meta) in Keys::older_metas(namespace, partition) {
+        let mut question = redis::cmd("EXISTS");
+        if caller.ask::<u64>(question.arg(meta)).await? > 0 {
+            return Err(MetaError::Bad(BadMeta::Schema(schema.to_string())));
+        }
+    }
+    Ok(())
 }
 
 /// Why it is not known where a partition stands.

@@ -9,7 +9,7 @@ use std::future::Future;
 
 use redis::RedisError;
 
-use super::feed::{Caller, MetaError, Rare, read_meta};
+use super::feed::{Caller, MetaError, Rare, no_older, read_meta};
 use super::open::{self, FIRST, OpenError, RemoteConfig, partitions_of_new};
 use super::partitions::Partitions;
 use super::script::{BadMeta, IMPORT, Keys, SCHEMA};
@@ -112,9 +112,8 @@ impl<'c> Import<'c> {
     /// The token of an import that was not finished; an error where there is a ledger.
     fn previous(&self) -> Result<Option<String>, OpenError> {
         let place = || self.config.address.to_string();
-        let meta = self.meta_key(FIRST)?;
-        let caller = self.rare.caller(FIRST);
-        match self.run(async move { left_by(&caller, &meta).await })? {
+        let (caller, namespace) = (self.rare.caller(FIRST), self.config.namespace.clone());
+        match self.run(async move { left_by(&caller, &namespace).await })? {
             Ok(Left::Nothing) => Ok(None),
             Ok(Left::Import(token, of)) if of == self.partitions.count() => Ok(Some(token)),
             Ok(Left::Import(_, of)) => Err(OpenError::Unusable(format!(
@@ -123,12 +122,6 @@ impl<'c> Import<'c> {
             Ok(Left::Ledger) => Err(OpenError::Taken(place())),
             Err(error) => Err(refused(place(), &error)),
         }
-    }
-
-    fn meta_key(&self, partition: u16) -> Result<String, OpenError> {
-        let keys = self.partitions.keys(partition);
-        let keys = keys.map_err(|error| self.unreachable(error))?;
-        Ok(keys.meta().to_owned())
     }
 
     fn add(&mut self, item: &Item) -> Result<(), BadItem> {
@@ -151,8 +144,6 @@ impl<'c> Import<'c> {
                 self.policy = Some(version);
                 Ok(())
             }
-            Item::Sku(sku) if sku.is_dated() => Err(BadItem::DATED),
-            Item::Reservation(held) if held.is_dated() => Err(BadItem::DATED),
             Item::Sku(sku) => {
                 let partition = self.of_sku(&sku.sku)?;
                 self.on(partition, |part, counts| part.sku(sku, counts))
@@ -316,9 +307,17 @@ enum Left {
     Ledger,
 }
 
-async fn left_by(caller: &Caller, meta: &str) -> Result<Left, RedisError> {
-    match read_meta(caller, meta).await {
-        Err(MetaError::Bad(BadMeta::Missing)) => Ok(Left::Nothing),
+async fn left_by(caller: &Caller, namespace: &str) -> Result<Left, RedisError> {
+    let keys = Keys::new(namespace, FIRST);
+    let meta = keys.meta();
+    let mut found = read_meta(caller, meta).await.map(drop);
+    if let Err(MetaError::Bad(BadMeta::Missing)) = found {
+        found = no_older(caller, namespace, FIRST).await;
+        if found.is_ok() {
+            return Ok(Left::Nothing);
+        }
+    }
+    match found {
         Err(MetaError::Bad(BadMeta::Importing)) => {
             let mut question = redis::cmd("HMGET");
             question.arg(meta).arg("importing").arg("partitions");
@@ -326,7 +325,7 @@ async fn left_by(caller: &Caller, meta: &str) -> Result<Left, RedisError> {
             Ok(Left::Import(token, of))
         }
         Err(MetaError::Store(error)) => Err(error),
-        Ok(_) | Err(MetaError::Bad(_)) => Ok(Left::Ledger),
+        Ok(()) | Err(MetaError::Bad(_)) => Ok(Left::Ledger),
     }
 }
 

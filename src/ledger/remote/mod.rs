@@ -42,10 +42,10 @@ use self::mirror::{Mirror, Seen, Way};
 use self::naming::Naming;
 use self::open::FIRST;
 use self::partitions::Partitions;
-use self::several::{Leftovers, all_of};
+use self::several::Leftovers;
 use self::stand::Stand;
 use self::wire::command::Read;
-use self::wire::reply::{BatchReply, Item, unrecorded};
+use self::wire::reply::{BatchReply, Item};
 use super::policy::SkuPolicy;
 use super::{About, Answer, Availability, Consistency, Health, LedgerError, Position, StockView};
 use crate::clock::Clock;
@@ -94,6 +94,19 @@ struct SeenStock {
     policy: u64,
 }
 
+impl SeenStock {
+    /// What was read there; `None`: unknown.
+    fn read((reply, at): Place) -> Result<Option<Self>, LedgerError> {
+        let header = reply.header();
+        let stock = reply.stock(at).map_err(senseless)?;
+        Ok(stock.map(|stock| Self {
+            stock,
+            now: header.now,
+            policy: header.policy,
+        }))
+    }
+}
+
 /// The reply to a batch, and the place of one command in it.
 type Place = (Arc<BatchReply>, usize);
 
@@ -106,13 +119,6 @@ impl RemoteLedger {
     /// goes away then, nothing happens.
     pub async fn execute(&self, keyed: &Keyed<'_>) -> Result<Answer, LedgerError> {
         self.stand.admit()?;
-        if let Command::MoveShares(_) = keyed.command {
-            // The scripts know no such command, and say so by `Ledger::moves_shares`.
-            return Err(LedgerError::Unavailable);
-        }
-        if keyed.command.is_dated() {
-            return Ok(unrecorded(Refusal::NoDatedSupply));
-        }
         if let Some(answer) = self.answer_of_before(keyed).await? {
             return Ok(answer);
         }
@@ -153,10 +159,6 @@ impl RemoteLedger {
     pub async fn execute_batch(&self, commands: &[Keyed<'_>]) -> Vec<Result<Answer, LedgerError>> {
         if let Err(error) = self.stand.admit() {
             return vec![Err(error); commands.len()];
-        }
-        if commands.iter().any(|keyed| keyed.command.is_dated()) {
-            let answers = commands.iter().map(|keyed| self.execute(keyed));
-            return all_of(answers).await;
         }
         if self.remembers_moved_keys() {
             return self.execute_all_as_moved(commands).await;
@@ -217,7 +219,10 @@ impl RemoteLedger {
                 self.know_nodes(results.iter().map(|result| result.entry.node))
                     .await
             }
-            Ok(Outcome::Settings { .. } | Outcome::Shares(_)) | Err(_) => Ok(()),
+            Ok(Outcome::Settings { settings, .. }) => {
+                self.know_nodes(settings.node_safety.places()).await
+            }
+            Ok(Outcome::Shares(_)) | Err(_) => Ok(()),
         }
     }
 
@@ -245,18 +250,13 @@ impl RemoteLedger {
     /// Reads the stock of a SKU; `None`: unknown.
     async fn see(&self, sku: Sku<'_>) -> Result<Option<SeenStock>, LedgerError> {
         let partition = self.partitions.of_sku(sku);
-        let (reply, at) = self.read(&Read::Stock(sku), partition).await?;
-        let Some(stock) = reply.stock(at).map_err(senseless)? else {
-            return Ok(None);
-        };
-        let nodes = stock.nodes().iter().map(|place| place.node);
-        self.know_nodes(nodes).await?;
-        let header = reply.header();
-        Ok(Some(SeenStock {
-            stock,
-            now: header.now,
-            policy: header.policy,
-        }))
+        let seen = SeenStock::read(self.read(&Read::Stock(sku), partition).await?)?;
+        if let Some(seen) = &seen {
+            let nodes = seen.stock.nodes().iter().map(|place| place.node);
+            let kept = seen.stock.settings().node_safety.places();
+            self.know_nodes(nodes.chain(kept)).await?;
+        }
+        Ok(seen)
     }
 
     /// Stock of a SKU; `None`: unknown.
@@ -273,7 +273,7 @@ impl RemoteLedger {
     /// Settings of a SKU; `None`: unknown.
     pub async fn settings(&self, sku: Sku<'_>) -> Result<Option<Settings>, LedgerError> {
         let seen = self.see(sku).await?;
-        Ok(seen.map(|seen| seen.stock.settings()))
+        Ok(seen.map(|seen| seen.stock.settings().clone()))
     }
 
     /// What may be promised of a SKU now; `None`: unknown.

@@ -7,7 +7,7 @@ use super::wire::command::Read;
 use super::wire::record::Record;
 use super::wire::reply::unrecorded;
 use super::{RemoteLedger, senseless};
-use crate::domain::command::{Command, Keyed};
+use crate::domain::command::Keyed;
 use crate::domain::{Outcome, Refusal, ReservationId};
 use crate::ledger::{Answer, LedgerError};
 
@@ -26,14 +26,10 @@ impl RemoteLedger {
         let Some((fingerprint, answer)) = self.moved_answer(keyed.key.id).await? else {
             return Ok(None);
         };
-        Ok(Some(match &keyed.command {
-            _ if fingerprint != keyed.key.fingerprint => unrecorded(Refusal::KeyReused),
-            Command::Stock(stock) => answer.in_order_of(&stock.change),
-            Command::Reserve(_)
-            | Command::Act(_)
-            | Command::PutSettings(_)
-            | Command::MoveShares(_)
-            | Command::Inbound(_) => answer,
+        Ok(Some(if fingerprint == keyed.key.fingerprint {
+            answer.in_order_of(&keyed.command.changed_skus())
+        } else {
+            unrecorded(Refusal::KeyReused)
         }))
     }
 

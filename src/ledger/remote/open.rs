@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::batcher::{Batcher, BatcherConfig};
-use super::feed::{Caller, MetaError, Rare, read_meta};
+use super::feed::{Caller, MetaError, Rare, no_older, read_meta};
 use super::format::WireFormat;
 use super::history::History;
 use super::lease::Leases;
@@ -152,15 +152,18 @@ fn refusals(report: &Report) -> String {
 /// Reads what a partition is; makes it where that is wanted and there is none.
 async fn identify(
     caller: &Caller,
-    keys: &Keys,
-    partition: u16,
+    (namespace, partition): (&str, u16),
     made: Option<Identity>,
 ) -> Result<Meta, MetaError> {
-    match (read_meta(caller, keys.meta()).await, made) {
-        (Err(MetaError::Bad(BadMeta::Missing)), Some(identity)) => {
-            make(caller, keys, partition, &identity).await
-        }
-        (found, _) => found,
+    let keys = Keys::new(namespace, partition);
+    let found = read_meta(caller, keys.meta()).await;
+    let Err(MetaError::Bad(BadMeta::Missing)) = found else {
+        return found;
+    };
+    no_older(caller, namespace, partition).await?;
+    match made {
+        Some(identity) => make(caller, &keys, partition, &identity).await,
+        None => found,
     }
 }
 
@@ -221,7 +224,7 @@ impl RemoteLedger {
             .collect();
         let target = Arc::new(target(&config, &keys));
         let rare = Rare::start(Arc::clone(&target), RARE_THREAD)?;
-        wait_for(complete(&rare, &config, &keys, identity))?;
+        wait_for(complete(&rare, &config, identity))?;
         let stand = Arc::new(Stand::new(expected(&config), Arc::clone(&target)));
         wait_for(inspected(&rare, &target, &stand, |facts| facts))?;
         watch(&rare, &target, &stand, config.look_every);
@@ -370,7 +373,7 @@ fn learn(config: &RemoteConfig) -> Result<Meta, OpenError> {
     let target = Arc::new(target(config, std::slice::from_ref(&keys)));
     let rare = Rare::start(target, RARE_THREAD)?;
     let made = config.init.then(|| new_identity(config));
-    let meta = wait_for(identified(&rare, config, &keys, FIRST, made))?;
+    let meta = wait_for(identified(&rare, config, FIRST, made))?;
     let found = meta.identity.partitions;
     let wanted = config.partitions.unwrap_or(found);
     if found == wanted && wanted > 0 {
@@ -384,28 +387,23 @@ fn learn(config: &RemoteConfig) -> Result<Meta, OpenError> {
 /// Makes sure that all partitions are of one ledger. Makes those that are missing where that is
 /// wanted and nothing was ever decided: whoever began may have got no further. A ledger in use was
 /// complete, so a partition that it lacks was lost, and an empty one would hide that.
-async fn complete(
-    rare: &Rare,
-    config: &RemoteConfig,
-    keys: &[Keys],
-    identity: Identity,
-) -> Result<(), OpenError> {
+async fn complete(rare: &Rare, config: &RemoteConfig, identity: Identity) -> Result<(), OpenError> {
     let mut missing = Vec::new();
     let mut is_used = false;
-    for (partition, keys) in (0..).zip(keys) {
-        match identified(rare, config, keys, partition, None).await {
+    for partition in 0..identity.partitions {
+        match identified(rare, config, partition, None).await {
             Ok(meta) => {
                 is_used |= meta.sequence > 0;
                 is_part_of(identity, &meta, partition)?;
             }
-            Err(OpenError::Missing(_)) => missing.push((partition, keys)),
+            Err(OpenError::Missing(_)) => missing.push(partition),
             Err(error) => return Err(error),
         }
     }
     let made = (config.init && !is_used).then_some(identity);
-    for (partition, keys) in missing {
+    for partition in missing {
         // Another instance may just have made it.
-        match identified(rare, config, keys, partition, made).await {
+        match identified(rare, config, partition, made).await {
             Ok(meta) => is_part_of(identity, &meta, partition)?,
             Err(OpenError::Missing(_)) if is_used => {
                 let what = format!("partition {partition} is gone from the store");
@@ -428,7 +426,6 @@ fn is_part_of(identity: Identity, meta: &Meta, partition: u16) -> Result<(), Ope
 async fn identified(
     rare: &Rare,
     config: &RemoteConfig,
-    keys: &Keys,
     partition: u16,
     made: Option<Identity>,
 ) -> Result<Meta, OpenError> {
@@ -436,8 +433,8 @@ async fn identified(
         place: config.address.to_string(),
         why,
     };
-    let (caller, keys) = (rare.caller(partition), keys.clone());
-    let found = rare.run(async move { identify(&caller, &keys, partition, made).await });
+    let (caller, namespace) = (rare.caller(partition), config.namespace.clone());
+    let found = rare.run(async move { identify(&caller, (&namespace, partition), made).await });
     match found.await {
         Ok(Ok(meta)) => Ok(meta),
         Ok(Err(MetaError::Store(error))) => Err(unreachable(error.to_string())),

@@ -102,10 +102,10 @@ impl Partitions {
                 lines.iter().map(|line| of(&line.sku)).collect()
             }
             Command::Act(act) => vec![self.of_id(act.id)],
-            Command::Stock(stock) => stock.change.skus().iter().map(of).collect(),
             Command::PutSettings(put) => vec![of(&put.sku)],
-            Command::MoveShares(moves) => moves.items.iter().map(|item| of(&item.sku)).collect(),
-            Command::Inbound(inbound) => inbound.skus().iter().map(of).collect(),
+            Command::Stock(_) | Command::MoveShares(_) | Command::Inbound(_) => {
+                command.changed_skus().iter().map(of).collect()
+            }
         };
         all.sort_unstable();
         all.dedup();

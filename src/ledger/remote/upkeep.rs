@@ -85,7 +85,7 @@ impl RemoteLedger {
             for (partition, wait) in left.into_iter().zip(waits) {
                 let (reply, _) = wait.await?;
                 latest = latest.max(reply.header().now);
-                self.policy.hear(partition, reply.header().policy);
+                self.policy.hear(partition, reply.header());
                 if reply.header().backlog {
                     backlog.push(partition);
                 }

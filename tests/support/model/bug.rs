@@ -11,6 +11,8 @@ pub(crate) enum Bug {
     LinesApart,
     /// Safety stock in percent is rounded down.
     SafetyForgotten,
+    /// What a node keeps back goes to lines that are pinned to it.
+    NodeSafetyForgotten,
     /// A pinned line is only judged by the total.
     PinForgotten,
     /// Releasing too much releases what there is.
@@ -29,19 +31,25 @@ pub(crate) enum Bug {
     ShippedUncounted,
     /// What is kept for others may be taken.
     NothingKept,
+    /// What is of another channel's share counts as the seller's own.
+    ChargedToSeller,
 }
 
 impl Bug {
     /// Whether it shows only where there is a policy.
     pub(crate) fn is_of_policies(self) -> bool {
-        matches!(self, Self::ShippedUncounted | Self::NothingKept)
+        matches!(
+            self,
+            Self::ShippedUncounted | Self::NothingKept | Self::ChargedToSeller
+        )
     }
 
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::DeadlineOneLater,
         Self::ContentIgnored,
         Self::LinesApart,
         Self::SafetyForgotten,
+        Self::NodeSafetyForgotten,
         Self::PinForgotten,
         Self::ReleaseClamped,
         Self::ShipFromFirst,
@@ -51,5 +59,6 @@ impl Bug {
         Self::OneStale,
         Self::ShippedUncounted,
         Self::NothingKept,
+        Self::ChargedToSeller,
     ];
 }

@@ -18,7 +18,7 @@ pub(crate) use bug::Bug;
 use holdfast::domain::policy::Document;
 use holdfast::domain::stock::{Safety, Selling};
 use holdfast::domain::verdict::{Refusal, Verdict};
-use holdfast::domain::{Settings, Units};
+use holdfast::domain::{Level, NodeSafety, Settings, Units};
 
 use super::script::Script;
 
@@ -65,6 +65,7 @@ impl Item {
     fn new() -> Self {
         let settings = Settings {
             safety: Safety::Units(Units::ZERO),
+            node_safety: NodeSafety::default(),
             selling: Selling::On,
             low_water: None,
             version: 0,
@@ -91,14 +92,26 @@ impl Item {
         self.places.values().map(|p| p.apart).sum()
     }
 
+    /// What is kept back: the larger of the SKU's own and of all that its nodes keep.
     fn kept_back(&self) -> i128 {
-        match self.settings.safety {
-            Safety::Units(units) => i128::from(units.get()),
-            Safety::Percent(basis_points) => {
-                let product = self.on_hand() * i128::from(basis_points);
-                (product + 9_999) / 10_000
-            }
-        }
+        let at_nodes: i128 = self.places.keys().map(|node| self.kept_at(*node)).sum();
+        level(self.settings.safety, self.on_hand()).max(at_nodes)
+    }
+
+    /// What a node keeps back, which is no more than it has.
+    fn kept_at(&self, node: u16) -> i128 {
+        let there = self.place(node).on_hand;
+        let mut nodes = self.settings.node_safety.nodes().iter();
+        let own = nodes.find(|(of, _)| of.0 == node);
+        own.map_or(0, |(_, keep)| level(*keep, there).min(there))
+    }
+}
+
+/// That many units of so many on hand.
+fn level(of: Level, on_hand: i128) -> i128 {
+    match of {
+        Level::Units(units) => i128::from(units.get()),
+        Level::Percent(points) => (on_hand * i128::from(points) + 9_999) / 10_000,
     }
 }
 
@@ -107,6 +120,8 @@ impl Item {
 struct Row {
     sku: String,
     pin: Option<u16>,
+    /// The channel of whose share it is, where that is not the seller's.
+    charged: Option<u16>,
     requested: i128,
     granted: i128,
     held: i128,

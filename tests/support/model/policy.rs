@@ -8,9 +8,9 @@ use holdfast::domain::policy::{
 use holdfast::domain::verdict::{Limit, MovedShare, Outcome, Refusal, Verdict};
 use holdfast::domain::{ChannelIx, UnixMillis};
 
-use super::super::history::CHANNEL_NAMES;
+use super::super::history::entry_names;
 use super::super::script::ShareAsk;
-use super::{Bug, Model, UNITS_MAX, units};
+use super::{Booking, Bug, Model, UNITS_MAX, units};
 
 /// What counts in one window of a SKU, by channel.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub(super) struct Desk<'m> {
 }
 
 fn name(channel: u16) -> &'static str {
-    CHANNEL_NAMES[usize::from(channel)]
+    entry_names().nth(usize::from(channel)).unwrap()
 }
 
 /// The rule in force for a SKU, and the beginning of its window.
@@ -107,7 +107,7 @@ impl Model {
     /// Units of a line count as shipped in the window in force.
     pub(super) fn count_shipped(&mut self, now: i64, key: &str, at: usize, quantity: i128) {
         let booking = &self.bookings[key];
-        let (channel, sku) = (booking.channel, booking.rows[at].sku.clone());
+        let (channel, sku) = (self.user(booking, at), booking.rows[at].sku.clone());
         let found = self.policy.as_ref().and_then(|of| rule(of, &sku, now));
         let begun = found.map_or(0, |(_, begun)| begun);
         let window = &mut self.items.get_mut(&sku).unwrap().window;
@@ -122,23 +122,55 @@ impl Model {
         now: i64,
         sku: &str,
         channel: u16,
-        (free, taken): (i128, i128),
+        (free, taken): (i128, &BTreeMap<u16, i128>),
     ) -> Option<(i128, Limit)> {
         self.desk(now, sku, channel, taken)?.0.room(free)
     }
 
+    /// The channel that a line counts for.
+    fn user(&self, booking: &Booking, row: usize) -> u16 {
+        let charged = booking.rows[row].charged;
+        charged
+            .filter(|_| !self.has(Bug::ChargedToSeller))
+            .unwrap_or(booking.channel)
+    }
+
+    /// Whose shares a channel may use when its own does not do: its own list, or that of the nearest
+    /// entry above that has one.
+    pub(super) fn fallback(&self, channel: u16) -> Vec<u16> {
+        let channels = self.policy.iter().flat_map(|of| &of.channels);
+        let find = |name: &str| channels.clone().find(|of| of.name == name);
+        let first = find(name(channel));
+        let mut line = std::iter::successors(first, |of| find(of.parent.as_deref()?));
+        let list = line.find_map(|of| of.fallback.as_ref());
+        let number = |of: &String| {
+            let at = entry_names().position(|name| name == of)?;
+            u16::try_from(at).ok()
+        };
+        list.into_iter().flatten().filter_map(number).collect()
+    }
+
     /// How a SKU looks to a channel, and the beginning of its window; `None` where no rule is in
     /// force.
-    fn desk(&self, now: i64, sku: &str, channel: u16, taken: i128) -> Option<(Desk<'_>, i64)> {
+    fn desk(
+        &self,
+        now: i64,
+        sku: &str,
+        channel: u16,
+        taken: &BTreeMap<u16, i128>,
+    ) -> Option<(Desk<'_>, i64)> {
         let document = self.policy.as_ref()?;
         let (rule, begun) = rule(document, sku, now)?;
         let item = &self.items[sku];
         let mut open: BTreeMap<&str, i128> = BTreeMap::new();
         for (key, row) in &item.open {
             let booking = &self.bookings[key];
-            *open.entry(name(booking.channel)).or_default() += booking.rows[*row].open();
+            let user = self.user(booking, *row);
+            *open.entry(name(user)).or_default() += booking.rows[*row].open();
         }
-        *open.entry(name(channel)).or_default() += taken;
+        for (user, units) in taken {
+            *open.entry(name(*user)).or_default() += units;
+        }
         let counted = item.window.shipped.iter();
         let forgets = self.has(Bug::ShippedUncounted);
         let counted = counted.filter(|_| item.window.begun == begun && !forgets);
@@ -181,7 +213,7 @@ impl Model {
         if !self.items.contains_key(&ask.sku) {
             return Err(Refusal::UnknownSku { sku });
         }
-        let desk = self.desk(now, &ask.sku, ask.from, 0);
+        let desk = self.desk(now, &ask.sku, ask.from, &BTreeMap::new());
         let left = |channel| {
             desk.as_ref()
                 .and_then(|(of, _)| of.share_left(name(channel)))

@@ -14,6 +14,17 @@ use super::{Booking, Bug, Model, Row, units};
 struct Taken<'a> {
     all: BTreeMap<&'a str, i128>,
     pinned: BTreeMap<(&'a str, u16), i128>,
+    /// By the channel whose share it is of.
+    charged: BTreeMap<&'a str, BTreeMap<u16, i128>>,
+}
+
+/// What a line may take.
+struct Found {
+    room: i128,
+    /// What binds it.
+    limit: Limit,
+    /// The channel of whose share it is; `None`: of the seller's.
+    charged: Option<u16>,
 }
 
 impl Model {
@@ -43,20 +54,31 @@ impl Model {
         let mut shortages = Vec::new();
         let mut rows = Vec::new();
         for line in lines {
-            let claim = Some((now, *channel));
-            let (room, limit) = self.room(&line.sku, line.node, &taken, claim);
             let requested = i128::from(line.quantity);
+            let claim = Some((now, *channel, requested));
+            let found = self.room(&line.sku, line.node, &taken, claim);
+            let Found {
+                room,
+                limit,
+                charged,
+            } = found;
             let granted = requested.min(room);
             if granted < requested {
                 shortages.push(shortage(line, room, limit));
             }
             if !self.has(Bug::LinesApart) {
                 *taken.all.entry(&line.sku).or_default() += granted;
+                let user = charged.unwrap_or(*channel);
+                let of_sku = taken.charged.entry(&line.sku).or_default();
+                *of_sku.entry(user).or_default() += granted;
                 if let Some(node) = line.node {
                     *taken.pinned.entry((&line.sku, node)).or_default() += granted;
                 }
             }
-            rows.push(row(line, granted));
+            rows.push(Row {
+                charged,
+                ..row(line, granted)
+            });
         }
         let nothing = rows.iter().all(|row| row.granted == 0);
         if !shortages.is_empty() && (!partial || nothing) {
@@ -97,34 +119,82 @@ impl Model {
     }
 
     /// The most a line may take, and what binds it: of the limits that bind alike the first in the
-    /// order suspended, stock, safety, cap and protection, node. `claim` is who asks, and when.
+    /// order suspended, stock, safety, cap and protection, node, what the node keeps. `claim` is when,
+    /// who asks, and for how much: where the own share does not do, the first that does of those that it
+    /// may use is charged, or the one with the most; what binds is still told of the own one.
     fn room(
         &self,
         sku: &str,
         node: Option<u16>,
         taken: &Taken<'_>,
-        claim: Option<(i64, u16)>,
-    ) -> (i128, Limit) {
+        claim: Option<(i64, u16, i128)>,
+    ) -> Found {
+        let found = |share, charged| {
+            let (room, limit) = self.room_under(sku, node, taken, share);
+            Found {
+                room,
+                limit,
+                charged,
+            }
+        };
+        let Some((now, who, asked)) = claim else {
+            return found(None, None);
+        };
+        let none = BTreeMap::new();
+        let charged = taken.charged.get(sku).unwrap_or(&none);
+        let free = self.free(sku, taken);
+        let share = |of| self.share(now, sku, of, (free, charged));
+        let own = share(who);
+        let mut best = found(own, None);
+        for lender in self.fallback(who) {
+            let told = share(lender).zip(own);
+            let told = told.map(|((room, _), (_, limit))| (room, limit));
+            let lent = found(told, Some(lender));
+            if best.room < asked && lent.room > best.room {
+                best = lent;
+            }
+        }
+        best
+    }
+
+    /// What nobody has and anybody might take.
+    fn free(&self, sku: &str, taken: &Taken<'_>) -> i128 {
         let item = &self.items[sku];
-        let taken_all = taken.all.get(sku).copied().unwrap_or(0);
-        let unpromised = (item.on_hand() - self.promised(sku) - taken_all).max(0);
         let kept_back = if self.has(Bug::SafetyForgotten) {
             0
         } else {
             item.kept_back()
         };
+        (self.unpromised(sku, taken) - kept_back).max(0)
+    }
+
+    fn unpromised(&self, sku: &str, taken: &Taken<'_>) -> i128 {
+        let taken = taken.all.get(sku).copied().unwrap_or(0);
+        (self.items[sku].on_hand() - self.promised(sku) - taken).max(0)
+    }
+
+    fn room_under(
+        &self,
+        sku: &str,
+        node: Option<u16>,
+        taken: &Taken<'_>,
+        share: Option<(i128, Limit)>,
+    ) -> (i128, Limit) {
+        let item = &self.items[sku];
         let mut limits = Vec::new();
         if item.settings.selling == Selling::Suspended || item.stops() {
             limits.push((0, Limit::Suspended));
         }
-        limits.push((unpromised, Limit::Stock));
-        let free = (unpromised - kept_back).max(0);
-        limits.push((free, Limit::Safety));
-        limits.extend(claim.and_then(|(now, who)| self.share(now, sku, who, (free, taken_all))));
+        limits.push((self.unpromised(sku, taken), Limit::Stock));
+        limits.push((self.free(sku, taken), Limit::Safety));
+        limits.extend(share);
         if let Some(node) = node.filter(|_| !self.has(Bug::PinForgotten)) {
             let taken_here = taken.pinned.get(&(sku, node)).copied().unwrap_or(0);
             let here = item.place(node).on_hand - self.pinned(sku, node) - taken_here;
             limits.push((here.max(0), Limit::Node));
+            if !self.has(Bug::NodeSafetyForgotten) {
+                limits.push(((here - item.kept_at(node)).max(0), Limit::Safety));
+            }
         }
         let least = limits.iter().map(|(room, _)| *room).min().unwrap();
         limits.into_iter().find(|(room, _)| *room == least).unwrap()
@@ -133,13 +203,14 @@ impl Model {
     /// The most a channel may take of a SKU now, and what binds it.
     pub(crate) fn room_of(&self, sku: &str, channel: u16, now: i64) -> Option<(Units, Limit)> {
         self.items.get(sku)?;
-        let (room, limit) = self.room(sku, None, &Taken::default(), Some((now, channel)));
-        Some((units(room), limit))
+        let claim = (now, channel, i128::MAX);
+        let found = self.room(sku, None, &Taken::default(), Some(claim));
+        Some((units(found.room), found.limit))
     }
 
     /// The most a line may take of a SKU now, and what binds it.
     pub(super) fn room_now(&self, sku: &str, node: Option<u16>) -> (i128, Limit) {
-        self.room(sku, node, &Taken::default(), None)
+        self.room_under(sku, node, &Taken::default(), None)
     }
 }
 

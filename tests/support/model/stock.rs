@@ -209,6 +209,7 @@ impl Model {
         let Script::Settings {
             sku,
             safety,
+            node_safety,
             selling,
             low_water,
             if_version,
@@ -220,13 +221,16 @@ impl Model {
         let mut settings = self
             .items
             .get(sku)
-            .map_or_else(|| Item::new().settings, |i| i.settings);
+            .map_or_else(|| Item::new().settings, |i| i.settings.clone());
         if if_version.is_some_and(|version| version != settings.version) {
             return Err(Refusal::VersionMismatch {
                 actual: settings.version,
             });
         }
         settings.safety = safety.unwrap_or(settings.safety);
+        if let Some(nodes) = node_safety {
+            settings.node_safety = nodes.clone();
+        }
         settings.selling = selling.unwrap_or(settings.selling);
         if let Some(mark) = low_water {
             settings.low_water = *mark;
@@ -235,7 +239,7 @@ impl Model {
         self.items
             .entry(sku.clone())
             .or_insert_with(Item::new)
-            .settings = settings;
+            .settings = settings.clone();
         self.settle_water(sku);
         Ok(Outcome::Settings {
             sku: sku.as_str().into(),

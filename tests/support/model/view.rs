@@ -13,6 +13,7 @@ impl Row {
         Line {
             pin: self.pin.map(NodeIx),
             day: None,
+            charged_to: self.charged.map(ChannelIx),
             held: units(self.held),
             committed: units(self.committed),
             shipped: units(self.shipped),
@@ -67,7 +68,7 @@ impl Model {
     }
 
     pub(crate) fn settings(&self, sku: &str) -> Option<Settings> {
-        self.items.get(sku).map(|item| item.settings)
+        self.items.get(sku).map(|item| item.settings.clone())
     }
 
     pub(crate) fn availability(
@@ -79,6 +80,7 @@ impl Model {
         let item = self.items.get(sku)?;
         let (room, limit) = self.room_now(sku, node);
         let free = |node| (item.place(node).on_hand - self.pinned(sku, node)).max(0);
+        let has_own = |node: &u16| item.settings.node_safety.places().any(|of| of.0 == *node);
         Some(Availability {
             available: units(room),
             limit: if item.settings.selling == Selling::Suspended || item.stops() {
@@ -90,6 +92,7 @@ impl Model {
             promised: units(self.promised(sku)),
             safety_stock: units(item.kept_back()),
             at_node: node.map(|node| units(free(node))),
+            safety_at_node: node.filter(has_own).map(|node| units(item.kept_at(node))),
             dates: Vec::new(),
             share: None,
             as_of: UnixMillis(now),
@@ -122,7 +125,7 @@ impl Model {
             low: item.low,
             suspended: item.settings.selling == Selling::Suspended || item.stops(),
             version: item.moves,
-            settings: item.settings,
+            settings: item.settings.clone(),
             nodes,
             inbound: Vec::new(),
         })

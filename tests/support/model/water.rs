@@ -1,18 +1,11 @@
 //! Low water, by the words of `docs/LOW_WATER.md`: once a command is done, what is available is
 //! compared with the mark, and a SKU that was low with what ends that.
 
-use holdfast::domain::{Level, WhileLow};
+use holdfast::domain::WhileLow;
 
-use super::{Bug, Item, Model};
+use super::{Bug, Item, Model, level};
 
 impl Item {
-    fn level(&self, level: Level) -> i128 {
-        match level {
-            Level::Units(units) => i128::from(units.get()),
-            Level::Percent(points) => (self.on_hand() * i128::from(points) + 9_999) / 10_000,
-        }
-    }
-
     /// Whether it is low and takes no new holds for it.
     pub(super) fn stops(&self) -> bool {
         let then = self.settings.low_water.map(|water| water.then);
@@ -30,8 +23,8 @@ impl Model {
         let item = &self.items[sku];
         let low = item.settings.low_water.is_some_and(|water| {
             let resume = water.resume.filter(|_| !self.has(Bug::ResumeForgotten));
-            let stays = resume.is_some_and(|resume| available < item.level(resume));
-            available <= item.level(water.mark) || (item.low && stays)
+            let stays = resume.is_some_and(|resume| available < level(resume, item.on_hand()));
+            available <= level(water.mark, item.on_hand()) || (item.low && stays)
         });
         self.items.get_mut(sku).unwrap().low = low;
     }

@@ -12,7 +12,7 @@ mod worked;
 
 use super::*;
 use crate::domain::policy::tests::Rng;
-use crate::domain::stock::{NodeStock, Safety, Settings, Stock};
+use crate::domain::stock::{NodeSafety, NodeStock, Safety, Settings, Stock};
 use crate::domain::units::Units;
 
 /// What counts as today in these tests.
@@ -36,6 +36,8 @@ struct World {
     /// Day (none: now), node and units.
     promises: Vec<(Option<u16>, Option<u16>, u64)>,
     safety: Option<Safety>,
+    /// Node, and what it keeps back.
+    node_safety: Vec<(u16, Safety)>,
 }
 
 impl World {
@@ -52,7 +54,10 @@ impl World {
             }
         });
         let held = self.promises.iter().map(|(_, _, open)| open).sum();
+        let of_node = |(node, safety): &(u16, Safety)| (NodeIx(*node), *safety);
+        let node_safety = self.node_safety.iter().map(of_node).collect();
         let settings = Settings {
+            node_safety: NodeSafety::new(node_safety).unwrap(),
             safety: self.safety.unwrap_or(Safety::Units(Units::ZERO)),
             ..Settings::default()
         };
@@ -97,16 +102,20 @@ impl World {
             (by, pin, 1 + rng.below(3))
         });
         let promises = promises.collect();
-        let safety = match rng.below(4) {
+        let some_safety = |rng: &mut Rng| match rng.below(4) {
             0 => Some(Safety::Units(units(rng.below(4)))),
             1 => Some(Safety::Percent(u16::try_from(rng.below(10_001)).unwrap())),
             _ => None,
         };
+        let safety = some_safety(rng);
+        let of_node = |node| Some((u16::try_from(node).unwrap(), some_safety(rng)?));
+        let node_safety = (0..nodes).filter_map(of_node).collect();
         Self {
             on_hand,
             inbound,
             promises,
             safety,
+            node_safety,
         }
     }
 }

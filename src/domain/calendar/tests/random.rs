@@ -27,6 +27,17 @@ struct Table {
     free: Vec<Vec<i64>>,
     unpinned: Vec<i64>,
     safety: Vec<i64>,
+    /// Per node and moment: what it keeps back itself.
+    kept: Vec<Vec<i64>>,
+}
+
+/// What is kept back of so many units.
+fn kept_of(safety: Option<Safety>, supply: i64) -> i64 {
+    match safety {
+        None => 0,
+        Some(Safety::Units(count)) => i64::try_from(count.get()).unwrap(),
+        Some(Safety::Percent(points)) => (supply * i64::from(points) + 9_999) / 10_000,
+    }
 }
 
 impl Table {
@@ -46,14 +57,18 @@ impl Table {
             int(mine.map(|(_, _, count)| count).sum())
         };
         let supply = |node: &(u16, u64), at: u16| int(node.1) + inbound(node.0, at);
-        let safety = |at: u16| match world.safety {
-            None => 0,
-            Some(Safety::Units(count)) => int(count.get()),
-            Some(Safety::Percent(points)) => {
-                let all: i64 = world.on_hand.iter().map(|node| supply(node, at)).sum();
-                (all * i64::from(points) + 9_999) / 10_000
-            }
+        let kept = |node: &(u16, u64), at: u16| {
+            let mut found = world.node_safety.iter();
+            let found = found.find(|(of, _)| *of == node.0);
+            let there = supply(node, at);
+            kept_of(found.map(|(_, safety)| *safety), there).min(there)
         };
+        let safety = |at: u16| {
+            let all: i64 = world.on_hand.iter().map(|node| supply(node, at)).sum();
+            let at_nodes: i64 = world.on_hand.iter().map(|node| kept(node, at)).sum();
+            kept_of(world.safety, all).max(at_nodes)
+        };
+        let kept_there = |node: &(u16, u64)| moments.iter().map(|at| kept(node, *at)).collect();
         let free = |node: &(u16, u64)| {
             let at = |at: &u16| supply(node, *at) - promised(Some(node.0), *at);
             moments.iter().map(at).collect()
@@ -62,6 +77,7 @@ impl Table {
             free: world.on_hand.iter().map(free).collect(),
             unpinned: moments.iter().map(|at| promised(None, *at)).collect(),
             safety: moments.iter().map(|at| safety(*at)).collect(),
+            kept: world.on_hand.iter().map(kept_there).collect(),
             moments,
         }
     }
@@ -80,9 +96,11 @@ impl Table {
             room = room.min(self.least(0, first, (claimed, pin)) - kept);
         }
         if let Some(node) = pin {
-            let free = self.free[usize::from(node)].iter().zip(&self.moments);
+            let node = usize::from(node);
+            let free = self.free[node].iter().zip(&self.kept[node]);
+            let free = free.map(|(free, kept)| free - kept).zip(&self.moments);
             let free = free.filter(|(_, at)| **at >= claimed);
-            room = room.min(free.map(|(free, _)| *free).min().unwrap());
+            room = room.min(free.map(|(free, _)| free).min().unwrap());
         }
         u64::try_from(room.max(0)).unwrap()
     }
@@ -163,7 +181,7 @@ fn as_few_promises_as_can_be_go_without() {
             inbound: stock.calendar().inbound(),
             today: day(TODAY),
         };
-        let gone = at_risk(means, promises, order).unwrap();
+        let gone = at_risk(means, promises, order, |channel| channel.0).unwrap();
         let sum: u64 = gone.iter().map(|of| of.units.get()).sum();
         assert_eq!(
             sum,
@@ -190,6 +208,7 @@ fn safety_stock_is_kept_back_like_a_promise_for_now() {
         let mut world = World::random(&mut rng);
         let kept = rng.below(4);
         world.safety = Some(Safety::Units(units(kept)));
+        world.node_safety.clear();
         let stock = world.stock();
         let (by, pin) = claim(&mut rng, &world);
         let told = Timeline::of(&stock, day(TODAY)).room(by.map(day), pin.map(NodeIx));

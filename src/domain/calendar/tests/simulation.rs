@@ -69,6 +69,7 @@ impl Shop {
                 })
                 .collect(),
             safety: None,
+            node_safety: Vec::new(),
         }
     }
 

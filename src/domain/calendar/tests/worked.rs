@@ -81,6 +81,34 @@ fn safety_stock_is_kept_back_of_what_comes_as_well() {
     assert_eq!(rooms(&world), expected);
 }
 
+/// Of six units on hand and ten to come at a node that keeps half, a pin may have what is left of each.
+#[test]
+fn a_node_keeps_its_own_safety_stock_of_what_comes() {
+    let world = World {
+        on_hand: vec![(0, 6), (1, 4)],
+        inbound: vec![(0, TODAY + 1, 10)],
+        promises: vec![(None, Some(0), 2)],
+        safety: Some(Safety::Units(units(1))),
+        node_safety: vec![(0, Safety::Percent(5_000)), (1, Safety::Units(units(9)))],
+    };
+    let stock = world.stock();
+    let timeline = Timeline::of(&stock, day(TODAY));
+    let room = |day, node: Option<u16>| timeline.room(day, node.map(NodeIx));
+    assert_eq!(room(None, Some(0)), (units(1), Limit::Safety));
+    assert_eq!(
+        room(Some(day(TODAY + 1)), Some(0)),
+        (units(6), Limit::Safety)
+    );
+    // A node keeps no more than it has, and what it lacks is kept nowhere else.
+    assert_eq!(room(None, Some(1)), (Units::ZERO, Limit::Safety));
+    assert_eq!(room(None, None), (units(1), Limit::Safety));
+    assert_eq!(room(Some(day(TODAY + 1)), None), (units(6), Limit::Safety));
+    let beyond = timeline.room_beyond_safety(None, Some(NodeIx(0)));
+    assert_eq!(beyond, (units(4), Limit::Node));
+    assert_eq!(timeline.spare(NodeIx(0)), units(4));
+    assert_eq!(timeline.deficit(), Units::ZERO);
+}
+
 #[test]
 fn a_late_arrival_leaves_a_deficit_until_it_has_a_new_date() {
     let mut world = World {

@@ -37,6 +37,8 @@ pub struct Plan<'a> {
     pub channels: &'a [ChannelFacts<'a>],
     /// What it sells.
     pub skus: &'a [SkuFacts<'a>],
+    /// Whether it sells more than that.
+    pub is_cut: bool,
 }
 
 /// What is known of a channel.
@@ -194,8 +196,8 @@ impl Plan<'_> {
         skus.filter_map(|of| Some((of.sku, of.stock.as_ref()?)))
     }
 
-    /// The most that a channel could sell of a SKU in the campaign: what it may still take, and
-    /// once it has begun what it has taken.
+    /// The most that a channel could sell of a SKU in the campaign: what it may still take of its own
+    /// share and those of its fallbacks, and once it has begun what it has taken.
     fn reach(&self, sku: &str, stock: &StockFacts, channel: ChannelIx) -> Units {
         let supply = super::Supply {
             on_hand: stock.on_hand,
@@ -206,7 +208,10 @@ impl Plan<'_> {
         };
         let standing = rule.standing(channel, supply, &stock.uses);
         let used = self.has_begun().then_some(standing.used);
-        add(standing.left, used.unwrap_or_default())
+        let left = |of: &ChannelIx| rule.standing(*of, supply, &stock.uses).left;
+        let lent = sum(rule.fallbacks(channel).iter().map(left));
+        let left = add(standing.left, lent).min(supply.free);
+        add(left, used.unwrap_or_default())
     }
 
     /// What all channels could sell of a SKU together.

@@ -13,6 +13,16 @@ pub(super) fn check(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
             "set stock of the SKUs, or correct the set",
         ));
     }
+    if plan.is_cut {
+        findings.push(Finding::warning(
+            "skus_left_out",
+            format!(
+                "it sells more SKUs than are looked at: these are about the first {}",
+                plan.skus.len()
+            ),
+            "try the campaign with smaller sets, each by itself, to see the others",
+        ));
+    }
     payment(plan, findings);
     for node in plan.unknown_nodes {
         findings.push(Finding::error(

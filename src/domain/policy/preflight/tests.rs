@@ -38,6 +38,7 @@ fn clean() -> Document {
         name: name.into(),
         parent: None,
         rank: None,
+        fallback: None,
     };
     let campaign = Campaign {
         name: "drop".into(),
@@ -86,6 +87,7 @@ struct Case {
     skus: Vec<SkuFacts<'static>>,
     unknown_nodes: Vec<&'static str>,
     is_shop_known: bool,
+    is_cut: bool,
     now: i64,
 }
 
@@ -100,6 +102,7 @@ impl Case {
             skus: vec![fact("a"), fact("b")],
             unknown_nodes: Vec::new(),
             is_shop_known: true,
+            is_cut: false,
             now: 0,
         }
     }
@@ -137,6 +140,7 @@ impl Case {
                 channel("shop", SHOP, self.is_shop_known),
             ],
             skus: &self.skus,
+            is_cut: self.is_cut,
         })
     }
 }

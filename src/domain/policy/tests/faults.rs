@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::time::UnixMillis;
-use crate::limits::{CHANNELS_MAX, POLICY_RULES_MAX, POLICY_SKUS_MAX};
+use crate::limits::{CHANNELS_MAX, POLICY_FALLBACKS_MAX, POLICY_RULES_MAX, POLICY_SKUS_MAX};
 
 const DAY: i64 = 24 * 3_600 * 1_000;
 
@@ -99,6 +99,11 @@ fn changed(from: Option<i64>, until: Option<i64>) -> Rule {
     }
 }
 
+fn add_fallbacks(document: &mut Document, at: usize, names: &[&str]) {
+    let list = document.channels[at].fallback.get_or_insert_default();
+    list.extend(names.iter().map(|name| (*name).to_owned()));
+}
+
 fn add_campaign(document: &mut Document, change: fn(&mut Campaign)) {
     let at = document.campaigns.len();
     let items = Items::Skus(vec![format!("C{at}")]);
@@ -116,6 +121,25 @@ const CASES: &[Case] = &[
     }),
     ("channels[1].rank", "bad_rank", |d| {
         d.channels[1].rank = Some(0);
+    }),
+    ("channels[1].fallback[0]", "unknown_channel", |d| {
+        add_fallbacks(d, 1, &["nobody"]);
+    }),
+    ("channels[1].fallback[1]", "own_fallback", |d| {
+        add_fallbacks(d, 1, &["c0", "c1"]);
+    }),
+    ("channels[0].fallback[0]", "fallback_below", |d| {
+        add_fallbacks(d, 0, &["c2"]);
+    }),
+    ("channels[1].fallback[2]", "duplicate_fallback", |d| {
+        add_fallbacks(d, 1, &["c2", "c0", "c2"]);
+    }),
+    ("channels[1].fallback", "too_many_fallbacks", |d| {
+        for n in 0..=POLICY_FALLBACKS_MAX {
+            let name = format!("f{n}");
+            add_fallbacks(d, 1, &[&name]);
+            d.channels.push(entry(&name, None, None));
+        }
     }),
     ("channels[3].parent", "unknown_channel", |d| {
         d.channels.push(entry("c3", Some("nobody"), None));

@@ -46,6 +46,7 @@ fn entry(name: &str, parent: Option<&str>, rank: Option<u16>) -> Entry {
         name: name.into(),
         parent: parent.map(Into::into),
         rank,
+        fallback: None,
     }
 }
 

@@ -220,7 +220,7 @@ fn room_is_what_the_definitions_say() {
                 free: units(free),
             };
             let uses = Uses::from_parts(UnixMillis(0), uses.iter().copied());
-            let found = in_force.room(asker, supply, &uses, units(taken));
+            let found = in_force.room(asker, supply, &uses, &Taken::of(asker, units(taken)));
             let named = found.map(|found| (found.limit, policy.name(found.entry).to_owned()));
             let left = found.map_or(free, |found| found.room.get());
             let context = || format!("{document:?} {uses:?} {asker:?} {supply:?} {taken}");

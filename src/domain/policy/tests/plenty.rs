@@ -28,14 +28,15 @@ fn what_surely_is_within_every_limit_is_granted_by_each() {
             let taken = units(rng.below(3) * rng.below(9));
             let asked = units(rng.below(supply.free.get() + 2));
             let channel = ChannelIx(u16::try_from(rng.index(document.channels.len() + 2)).unwrap());
-            let bound = rule.room(channel, supply, &uses, taken);
+            let mine = Taken::of(channel, taken);
+            let bound = rule.room(channel, supply, &uses, &mine);
             let room = bound.map_or(supply.free, |bound| bound.room);
             let suffices = rule.suffices(asked, supply, &uses, taken);
             let context =
                 || format!("{document:?} {uses:?} {channel:?} {supply:?} {taken} {asked}");
             assert!(!suffices || asked <= room, "{}", context());
             let claim = Claim { channel, rule };
-            let told = claim.bound(asked, supply, &uses, taken);
+            let told = claim.bound(asked, supply, &uses, &mine);
             assert_eq!(told, bound.filter(|_| !suffices), "{}", context());
             sufficed += u32::from(suffices);
             granted += u32::from(asked <= room);

@@ -1,6 +1,7 @@
 //! Which rule is in force, and since when.
 
 use super::*;
+use crate::domain::deficit::Order;
 use crate::domain::time::UnixMillis;
 
 const DAY: i64 = 24 * 3_600 * 1_000;
@@ -40,6 +41,7 @@ fn document(rules: Vec<Rule>, change_sets: Vec<ChangeSet>, campaigns: Vec<Campai
         }],
         rules,
         change_sets,
+        deficit_order: Order::default(),
         campaigns,
     };
     let changes = document.change_sets.iter_mut();

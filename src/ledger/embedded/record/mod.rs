@@ -141,8 +141,8 @@ fn put_body(w: &mut Writer<'_>, body: &Body<'_>) {
         } => {
             put_key(w, *key);
             w.text(sku);
-            put_settings(w, *before);
-            put_settings(w, *after);
+            put_settings(w, before);
+            put_settings(w, after);
             if !over.is_empty() {
                 w.text(over);
             }
@@ -262,6 +262,24 @@ pub(super) fn get_day(r: &mut Reader<'_>) -> Result<Option<Day>, BadRecord> {
     Ok(Day::new(r.narrow()?))
 }
 
+/// Values of a day in [`put_terms`].
+const DAYS: u64 = 1 << 16;
+
+/// Writes the day of a promise as [`put_day`] does, with the channel that it is charged to as its
+/// index plus one above that: 0 where that is the reservation's.
+fn put_terms(w: &mut Writer<'_>, day: Option<Day>, charged_to: Option<ChannelIx>) {
+    let day = day.map_or(0, |day| u64::from(day.get()));
+    let channel = charged_to.map_or(0, |channel| u64::from(channel.0) + 1);
+    w.number(channel * DAYS + day);
+}
+
+fn get_terms(r: &mut Reader<'_>) -> Result<(Option<Day>, Option<ChannelIx>), BadRecord> {
+    let terms: u64 = r.narrow()?;
+    let low = |number: u64| u16::try_from(number).or(Err(BadRecord));
+    let channel = (terms / DAYS).checked_sub(1).map(low).transpose()?;
+    Ok((Day::new(low(terms % DAYS)?), channel.map(ChannelIx)))
+}
+
 fn put_reserved(w: &mut Writer<'_>, reserved: &Reserved<'_>) {
     w.wide(reserved.id.0);
     w.fixed(reserved.fingerprint);
@@ -272,7 +290,7 @@ fn put_reserved(w: &mut Writer<'_>, reserved: &Reserved<'_>) {
     for line in &reserved.lines {
         w.text(line.sku);
         put_pin(w, line.pin);
-        put_day(w, line.day);
+        put_terms(w, line.day, line.charged_to);
         w.units(line.requested);
         w.units(line.held);
     }
@@ -287,10 +305,13 @@ fn get_reserved<'a>(r: &mut Reader<'a>) -> Result<Reserved<'a>, BadRecord> {
     let count = r.count()?;
     let mut lines = SmallVec::new();
     for _ in 0..count {
+        let (sku, pin) = (r.text()?, get_pin(r)?);
+        let (day, charged_to) = get_terms(r)?;
         lines.push(ReservedLine {
-            sku: r.text()?,
-            pin: get_pin(r)?,
-            day: get_day(r)?,
+            sku,
+            pin,
+            day,
+            charged_to,
             requested: r.units()?,
             held: r.units()?,
         });
@@ -307,7 +328,7 @@ fn get_reserved<'a>(r: &mut Reader<'a>) -> Result<Reserved<'a>, BadRecord> {
 
 pub(super) fn put_line(w: &mut Writer<'_>, line: &Line) {
     put_pin(w, line.pin);
-    put_day(w, line.day);
+    put_terms(w, line.day, line.charged_to);
     for units in [
         line.held,
         line.committed,
@@ -321,9 +342,12 @@ pub(super) fn put_line(w: &mut Writer<'_>, line: &Line) {
 }
 
 pub(super) fn get_line(r: &mut Reader<'_>) -> Result<Line, BadRecord> {
+    let pin = get_pin(r)?;
+    let (day, charged_to) = get_terms(r)?;
     Ok(Line {
-        pin: get_pin(r)?,
-        day: get_day(r)?,
+        pin,
+        day,
+        charged_to,
         held: r.units()?,
         committed: r.units()?,
         shipped: r.units()?,

@@ -18,8 +18,7 @@ pub(in super::super) fn put(w: &mut Writer<'_>, refusal: &Refusal) {
         | Refusal::Shipped
         | Refusal::NotHeld
         | Refusal::NotConfirmed
-        | Refusal::NotShipped
-        | Refusal::NoDatedSupply => {}
+        | Refusal::NotShipped => {}
         Refusal::UnknownSku { sku }
         | Refusal::TooMany { sku }
         | Refusal::TooManyInbound { sku } => w.text(sku),
@@ -135,7 +134,6 @@ const fn tag(refusal: &Refusal) -> u8 {
         Refusal::OverReceipt { .. } => 23,
         Refusal::DueTooLate { .. } => 24,
         Refusal::TooManyInbound { .. } => 25,
-        Refusal::NoDatedSupply => 26,
     }
 }
 
@@ -225,7 +223,6 @@ fn get_inbound(tag: u8, r: &mut Reader<'_>) -> Result<Refusal, BadRecord> {
         25 => Refusal::TooManyInbound {
             sku: r.text()?.into(),
         },
-        26 => Refusal::NoDatedSupply,
         _ => return Err(BadRecord),
     })
 }

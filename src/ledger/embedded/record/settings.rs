@@ -3,7 +3,7 @@
 use super::BadRecord;
 use super::bytes::{Reader, Writer};
 use crate::domain::stock::Selling;
-use crate::domain::{Level, LowWater, Settings, Water, WhileLow};
+use crate::domain::{Level, LowWater, NodeIx, NodeSafety, Settings, Water, WhileLow};
 
 pub(super) fn put_flag(w: &mut Writer<'_>, flag: bool) {
     w.byte(u8::from(flag));
@@ -79,8 +79,25 @@ fn get_low_water(r: &mut Reader<'_>) -> Result<Option<LowWater>, BadRecord> {
     }))
 }
 
-pub(in super::super) fn put_settings(w: &mut Writer<'_>, settings: Settings) {
+fn put_node_safety(w: &mut Writer<'_>, nodes: &NodeSafety) {
+    w.count(nodes.nodes().len());
+    for (node, level) in nodes.nodes() {
+        w.number(u64::from(node.0));
+        put_level(w, Some(*level));
+    }
+}
+
+fn get_node_safety(r: &mut Reader<'_>) -> Result<NodeSafety, BadRecord> {
+    let nodes = (0..r.count()?).map(|_| {
+        let node = NodeIx(r.narrow()?);
+        Ok((node, get_level(r)?.ok_or(BadRecord)?))
+    });
+    NodeSafety::new(nodes.collect::<Result<_, _>>()?).ok_or(BadRecord)
+}
+
+pub(in super::super) fn put_settings(w: &mut Writer<'_>, settings: &Settings) {
     put_level(w, Some(settings.safety));
+    put_node_safety(w, &settings.node_safety);
     w.byte(match settings.selling {
         Selling::On => 1,
         Selling::Suspended => 2,
@@ -91,6 +108,7 @@ pub(in super::super) fn put_settings(w: &mut Writer<'_>, settings: Settings) {
 
 pub(in super::super) fn get_settings(r: &mut Reader<'_>) -> Result<Settings, BadRecord> {
     let safety = get_level(r)?.ok_or(BadRecord)?;
+    let node_safety = get_node_safety(r)?;
     let selling = match r.byte()? {
         1 => Selling::On,
         2 => Selling::Suspended,
@@ -98,6 +116,7 @@ pub(in super::super) fn get_settings(r: &mut Reader<'_>) -> Result<Settings, Bad
     };
     Ok(Settings {
         safety,
+        node_safety,
         selling,
         low_water: get_low_water(r)?,
         version: r.narrow()?,

@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::policy::Amount;
 use crate::domain::stock::{Safety, Selling};
 use crate::domain::verdict::{BoundBy, Excess, Frozen, Limit, Refusal, Shortage, Stale};
-use crate::domain::{Inbound, InboundKind, Level, LowWater, Settings, Units, WhileLow};
+use crate::domain::{Inbound, InboundKind, Level, LowWater, NodeSafety, Settings, Units, WhileLow};
 use crate::ledger::event::{
     InboundChanged, InboundItem, InboundVerb, ShareMove, SharesMoved, StockChanged, StockItem,
     StockVerb,
@@ -68,7 +68,7 @@ fn of_every_limit() -> Box<[Shortage]> {
     limits.map(shortage).into()
 }
 
-fn refusals_of_dates() -> [Refusal; 5] {
+fn refusals_of_dates() -> [Refusal; 4] {
     [
         Refusal::UnknownInbound {
             sku: "x".into(),
@@ -87,7 +87,6 @@ fn refusals_of_dates() -> [Refusal; 5] {
             latest: Day::FIRST,
         },
         Refusal::TooManyInbound { sku: "x".into() },
-        Refusal::NoDatedSupply,
     ]
 }
 
@@ -171,6 +170,7 @@ fn acted() -> Body<'static> {
     let after = Line {
         pin: Some(node),
         day: Day::new(u16::MAX),
+        charged_to: Some(ChannelIx(u16::MAX)),
         committed: units(9),
         ..Line::default()
     };
@@ -197,6 +197,7 @@ fn reserved() -> Body<'static> {
         sku: "a",
         pin: None,
         day: None,
+        charged_to: None,
         requested: units(2),
         held: units(1),
     };
@@ -211,6 +212,10 @@ fn reserved() -> Body<'static> {
             ReservedLine {
                 pin: Some(NodeIx(0)),
                 day: Some(Day::FIRST),
+                ..line
+            },
+            ReservedLine {
+                charged_to: Some(ChannelIx(0)),
                 ..line
             }
         ],
@@ -305,6 +310,11 @@ fn bodies() -> Vec<Body<'static>> {
 fn settings_put() -> [Body<'static>; 2] {
     let settings = Settings {
         safety: Safety::Percent(250),
+        node_safety: NodeSafety::new(vec![
+            (NodeIx(3), Level::Percent(10_000)),
+            (NodeIx(0), Level::Units(units(7))),
+        ])
+        .unwrap(),
         selling: Selling::Suspended,
         low_water: Some(LowWater {
             mark: Level::Units(units(0)),
@@ -321,7 +331,10 @@ fn settings_put() -> [Body<'static>; 2] {
         over,
     };
     let none = Settings::default();
-    [put(none, settings, ""), put(settings, none, "recall")]
+    [
+        put(none.clone(), settings.clone(), ""),
+        put(settings, none, "recall"),
+    ]
 }
 
 fn inbound_item(kind: InboundKind) -> InboundItem<'static> {

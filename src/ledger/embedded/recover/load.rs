@@ -102,7 +102,7 @@ impl State {
         for mut entry in lines {
             let place = usize::try_from(entry.stock).unwrap_or(usize::MAX);
             entry.stock = slots.get(place).copied().ok_or(BadRecord)?;
-            let (id, number) = (entry.reservation(), entry.number);
+            let (id, number) = (entry.reservation(), entry.number());
             refs.push((id, number, stock.restore_line(entry)?));
         }
         drop(stock);

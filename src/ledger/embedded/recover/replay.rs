@@ -12,7 +12,6 @@ use crate::domain::command::CommandKey;
 use crate::domain::line::{Inconsistent, Move};
 use crate::domain::{ChannelIx, Charge, Day, ReservationId, Stock, Ttl, Units, UnixMillis};
 use crate::ledger::Position;
-use crate::ledger::answer::held_line;
 use crate::ledger::event::{
     Acted, ActedLine, Body, Event, InboundItem, Reserved, ShareMove, StockItem, StockVerb,
 };
@@ -62,7 +61,7 @@ impl State {
             } => {
                 self.keep_event(event, *key, loading)?;
                 self.replay_stock(sequence, sku, loading, |stock| {
-                    stock.put_settings(*after);
+                    stock.put_settings(after.clone());
                     stock.settle_water(Day::of(event.at));
                     Ok(())
                 })
@@ -186,14 +185,13 @@ impl State {
             Some(owner) => owner,
             None => loading.await_stock(&mut stock, (shard, hash), line.sku)?,
         };
-        let empty = held_line(line.pin, line.day, Units::ZERO);
         let entry = LineEntry::new(
             reserved.id,
             number,
             reserved.channel,
             owner,
             at.after(ttl),
-            empty,
+            line.empty(),
         );
         let slot = if loading.awaits(shard, owner) {
             stock.hold_line(entry, line.held)?
@@ -346,6 +344,7 @@ impl State {
         self.replay_stock(event.position.sequence, line.sku, loading, |stock| {
             let mut moves = line.moves.iter();
             let window = line.window;
+            let channel = line.after.user(channel);
             let charge = Charge { channel, window };
             moves.try_for_each(|step| stock.apply(&line.after, *step, charge))?;
             stock.settle_water(Day::of(event.at));

@@ -140,3 +140,19 @@ fn what_a_killed_process_left_of_a_snapshot_is_removed() {
     remove_unfinished(&sim).unwrap();
     assert_eq!(sim.files(), before);
 }
+
+#[test]
+fn another_version_is_refused_by_number() {
+    let sim = SimStorage::new();
+    write(&sim, 10).unwrap();
+    let mut files = sim.files();
+    for other in [VERSION - 1, VERSION + 1] {
+        let snapshot = files.values_mut().next().unwrap();
+        snapshot[8..12].copy_from_slice(&other.to_le_bytes());
+        let crc = crc32c::crc32c(&snapshot[..28]);
+        snapshot[28..32].copy_from_slice(&crc.to_le_bytes());
+        let refused = read(&SimStorage::with_files(files.clone())).unwrap_err();
+        let said = format!("format version {other}; this program reads version {VERSION}");
+        assert!(refused.to_string().contains(&said), "{refused}");
+    }
+}

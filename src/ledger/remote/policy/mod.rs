@@ -8,7 +8,7 @@ mod spread;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
 use redis::Cmd;
@@ -39,6 +39,9 @@ pub(super) struct Known {
     /// apart.
     is_busy: AtomicBool,
 }
+
+/// No version.
+const UNKNOWN: u64 = u64::MAX;
 
 /// Epoch and sequence of the first partition.
 type Stand = (u32, u64);
@@ -73,10 +76,25 @@ impl Known {
         *known.unwrap_or_else(PoisonError::into_inner) = policy;
     }
 
-    /// A partition decides by this version.
-    pub(super) fn hear(&self, partition: u16, version: u64) {
+    fn learnt_at(&self) -> MutexGuard<'_, Stand> {
+        self.learnt_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The epoch in which the first partition told of what is known.
+    fn epoch(&self) -> u32 {
+        self.learnt_at().0
+    }
+
+    /// A partition decides by this version; the first one of another epoch by one that is not known.
+    pub(super) fn hear(&self, partition: u16, told: &Header) {
+        let is_known = partition != AUTHORITY || told.epoch == self.epoch();
         if let Some(heard) = self.heard.get(usize::from(partition)) {
-            heard.store(version, Ordering::Relaxed);
+            heard.store(
+                if is_known { told.policy } else { UNKNOWN },
+                Ordering::Relaxed,
+            );
         }
     }
 
@@ -118,7 +136,8 @@ impl RemoteLedger {
     /// What the version says that the first partition decided by then.
     async fn learn_policy(&self, told: &Header) -> Result<Option<Arc<PolicyInForce>>, LedgerError> {
         let (number, known) = (told.policy, self.policy.get());
-        if number_of(known.as_deref()) == number {
+        // After an accepted loss another document may have the number.
+        if number_of(known.as_deref()) == number && self.policy.epoch() == told.epoch {
             return Ok(known);
         }
         let policy = match number {
@@ -144,8 +163,7 @@ impl RemoteLedger {
 
     /// Has reads and the mirror go by a policy, unless they go by what was told later.
     fn adopt(&self, policy: Option<Arc<PolicyInForce>>, told: &Header) {
-        let learnt_at = self.policy.learnt_at.lock();
-        let mut learnt_at = learnt_at.unwrap_or_else(PoisonError::into_inner);
+        let mut learnt_at = self.policy.learnt_at();
         let stand = (told.epoch, told.last);
         if stand < *learnt_at {
             return;

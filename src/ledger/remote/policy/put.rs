@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::spread::Load;
 use super::{AUTHORITY, number_of};
+use crate::domain::UnixMillis;
 use crate::domain::policy::Document;
 use crate::ledger::LedgerError;
 use crate::ledger::policy::{
@@ -35,6 +36,7 @@ impl RemoteLedger {
                 document,
                 text,
                 is_overridden,
+                holds_until,
             } = put.check(in_force.as_deref(), now)?;
             self.name_channels(&document).await?;
             let version = PolicyVersion {
@@ -46,7 +48,11 @@ impl RemoteLedger {
                 text: text.into(),
             };
             let next = PolicyInForce::compile(version, document, |name| self.find_channel(name))?;
-            if let Some(version) = self.alone(self.enforce(next, current)).await?.flatten() {
+            if let Some(version) = self
+                .alone(self.enforce(next, current, holds_until))
+                .await?
+                .flatten()
+            {
                 return Ok(version);
             }
             // Made where it runs: the caller need not have a timer.
@@ -68,17 +74,19 @@ impl RemoteLedger {
         Ok(())
     }
 
-    /// Puts it in force in all partitions; `None`: somebody else was faster.
+    /// Puts it in force in all partitions; `None`: somebody else was faster, or the check is over
+    /// whose answer holds until then.
     async fn enforce(
         &self,
         next: PolicyInForce,
         current: u64,
+        holds_until: Option<UnixMillis>,
     ) -> Result<Option<PolicyVersion>, LedgerError> {
         let mut load = Load::new(Arc::new(next));
         for partition in self.partitions.numbers() {
             self.bring(&load, partition).await?;
         }
-        let (swapped, told) = self.swap(&load, AUTHORITY, current).await?;
+        let (swapped, told) = self.swap(&load, AUTHORITY, current, holds_until).await?;
         if swapped != Swapped::Done {
             return Ok(None);
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use redis::RedisResult;
 
 use super::{AUTHORITY, number_of};
+use crate::domain::UnixMillis;
 use crate::ledger::LedgerError;
 use crate::ledger::policy::PolicyInForce;
 use crate::ledger::remote::feed::Caller;
@@ -90,19 +91,21 @@ impl RemoteLedger {
         })
     }
 
-    /// Puts in force what was brought to a partition, where another version is; what became of it,
-    /// and where the partition stands then.
+    /// Puts in force what was brought to a partition, where another version is and it is not later
+    /// than that; what became of it, and where the partition stands then.
     pub(super) async fn swap(
         &self,
         load: &Load,
         partition: u16,
         expected: u64,
+        until: Option<UnixMillis>,
     ) -> Result<(Swapped, Header), LedgerError> {
         let swap = Swap {
             expected,
             version: &load.policy.version,
             keeps_text: partition == AUTHORITY,
             at: None,
+            until,
             token: &load.token,
         };
         // Nothing else has room in its batch.
@@ -122,7 +125,7 @@ impl RemoteLedger {
     ) -> Result<(), LedgerError> {
         let mut expected = in_force;
         loop {
-            match self.swap(load, partition, expected).await?.0 {
+            match self.swap(load, partition, expected, None).await?.0 {
                 Swapped::Done => return Ok(()),
                 Swapped::Not { current } if current == expected => {
                     return Err(LedgerError::Unavailable);

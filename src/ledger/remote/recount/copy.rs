@@ -7,7 +7,6 @@ use smallvec::SmallVec;
 use crate::domain::line::{Inconsistent, Move};
 use crate::domain::{ChannelIx, Charge, Day, Line, ReservationId, Stock, Units, UnixMillis};
 use crate::ledger::Recount;
-use crate::ledger::answer::held_line;
 use crate::ledger::event::{Acted, Body, Event, Reserved, StockItem};
 use crate::ledger::remote::script::Meta;
 use crate::ledger::remote::several::Parts;
@@ -198,7 +197,7 @@ impl Copy {
             }),
             Body::SettingsPut { sku, after, .. } => {
                 if let Some(stock) = self.changing(sku) {
-                    stock.put_settings(*after);
+                    stock.put_settings(after.clone());
                 }
                 Ok(())
             }
@@ -245,19 +244,20 @@ impl Copy {
 
     fn reserved(&mut self, at: i64, reserved: &Reserved<'_>) -> Result<(), Inconsistent> {
         let mut lines = SmallVec::new();
-        let charge = Charge {
-            channel: reserved.channel,
-            window: UnixMillis::default(),
-        };
         for (number, line) in (0_u16..).zip(&reserved.lines) {
             let place = self.place(line.sku);
             lines.push(OpenLine {
                 number,
                 place,
-                line: held_line(line.pin, line.day, line.held),
+                line: line.made(),
             });
             if let Some(stock) = self.known(place) {
-                stock.apply(&Line::pinned(line.pin), Move::Hold(line.held), charge)?;
+                let empty = line.empty();
+                let charge = Charge {
+                    channel: empty.user(reserved.channel),
+                    window: UnixMillis::default(),
+                };
+                stock.apply(&empty, Move::Hold(line.held), charge)?;
             }
         }
         self.seen.insert(reserved.id.0);

@@ -14,7 +14,7 @@ pub use constants::inlined;
 use crate::limits::CHANNELS_MAX;
 
 /// Version of the stored layout; part of every key.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// The text of a file under `lua/`.
 macro_rules! lua {
@@ -62,7 +62,11 @@ macro_rules! script {
             "local policy, swap_policy\nif policy_version > 0 then policy = {}; (function()\n",
             files!("lib/rule" "lib/policy"),
             "end)() end\n",
-            files!("lib/room" "lib/water" "lib/records" "lib/prepare"),
+            files!("lib/room" "lib/water" "lib/records"),
+            "local calendars\ndated = function()\nif calendars then return calendars end\ncalendars = {}\n",
+            files!("lib/calendar" "lib/timeline" "lib/offers"),
+            "return calendars\nend\n",
+            lua!("lib/prepare"), "\n",
             lua!("lib/decide"),
             "\nlocal kind, made = decide(), {}\nwhile kind do\n",
             $($families,)+
@@ -96,16 +100,18 @@ macro_rules! growth {
     () => {
         concat!(
             family!(reserve ("lib/naming" "reserve") "names"),
-            family!(stock ("lib/change") "stock" "settings"),
+            family!(stock ("lib/change") "stock" "inbound" "settings"),
             family!(policy () "policy"),
+            family!(shares () "shares"),
         )
     };
     (many) => {
         concat!(
             family!(reserve ("lib/naming" "reserve" "lib/lend_reserve") "names"),
             family!(place () "place"),
-            family!(stock ("lib/change") "stock" "settings"),
+            family!(stock ("lib/change") "stock" "inbound" "settings"),
             family!(policy () "policy"),
+            family!(shares () "shares"),
         )
     };
 }
@@ -160,6 +166,12 @@ impl Keys {
     /// The keys of a partition of the ledger with this namespace.
     pub fn new(namespace: &str, partition: u16) -> Self {
         Self(NAMES.map(|name| format!("{namespace}{SCHEMA}:{{{partition}}}:{name}")))
+    }
+
+    /// Each older layout, and where it has the meta of this partition.
+    pub fn older_metas(namespace: &str, partition: u16) -> impl Iterator<Item = (u32, String)> {
+        let meta = move |schema| format!("{namespace}{schema}:{{{partition}}}:meta");
+        (1..SCHEMA).map(move |schema| (schema, meta(schema)))
     }
 
     /// All, in the order of `KEYS` of [`BATCH`] and [`RELIEF`].

@@ -26,7 +26,7 @@ struct Tied {
 /// How an attempt ended.
 enum Course {
     /// Home has decided.
-    Answered(Answer),
+    Answered(Box<Answer>),
     /// Something else was decided meanwhile; this is home's record then.
     Anew(Vec<u8>),
 }
@@ -51,7 +51,7 @@ impl RemoteLedger {
     ) -> Result<Answer, LedgerError> {
         for _ in 0..ATTEMPTS {
             match self.try_to_act(keyed, act, &record).await? {
-                Course::Answered(answer) => return Ok(answer),
+                Course::Answered(answer) => return Ok(*answer),
                 Course::Anew(newer) => record = newer,
             }
         }
@@ -70,13 +70,13 @@ impl RemoteLedger {
         let found = found.filter(Booking::is_whole);
         let Some((whole, ties)) = found.as_ref().and_then(|w| Some((w, w.ties.as_ref()?))) else {
             let refusal = unrecorded(Refusal::UnknownReservation);
-            return Ok(Course::Answered(refusal));
+            return Ok(Course::Answered(refusal.into()));
         };
         let version = ties.version;
         let parts = self.parts_of(act, whole);
         let refused = match self.tie(act, version, &parts, whole).await? {
             Tying::Tied(refused) => refused,
-            Tying::Refused(refusal) => return Ok(Course::Answered(unrecorded(refusal))),
+            Tying::Refused(refusal) => return Ok(Course::Answered(unrecorded(refusal).into())),
             Tying::Stale => {
                 self.settle_parts(act.id, &parts).await?;
                 return Ok(Course::Anew(self.record_at(home, act.id.0).await?));
@@ -91,7 +91,8 @@ impl RemoteLedger {
         }
         // What home decided stands; a part that is not reached now follows later.
         self.lead(keyed.key, act, &parts).await;
-        Ok(Course::Answered(self.answer((reply, at), keyed).await?))
+        let answer = self.answer((reply, at), keyed).await?;
+        Ok(Course::Answered(answer.into()))
     }
 
     /// The parts that an act moves.

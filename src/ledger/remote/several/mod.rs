@@ -50,9 +50,11 @@ impl RemoteLedger {
             Command::Reserve(reserve) if partitions.len() > 1 => {
                 self.reserve_in_several(&keyed, reserve).await
             }
-            Command::Stock(stock) if partitions.len() > 1 => {
-                self.change_stock_in_several(&keyed, stock, &partitions)
-                    .await
+            Command::Stock(_) | Command::MoveShares(_) | Command::Inbound(_)
+                if partitions.len() > 1 =>
+            {
+                // Boxed: rare, and every command's future would carry it.
+                Box::pin(self.change_in_several(&keyed, &partitions)).await
             }
             Command::Reserve(_)
             | Command::Act(_)
@@ -155,17 +157,20 @@ pub(super) async fn all_of<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F
     waiting.into_iter().filter_map(Result::ok).collect()
 }
 
-/// What a key was answered that stands for something in several partitions: a change of stock in
-/// each; of anything else there is one.
+/// What a key was answered that stands for something in several partitions: a change of stock, of shares
+/// or of what is announced in each; of anything else there is one.
 pub(super) fn joined(found: Vec<Answer>) -> Option<Answer> {
     let mut found = found.into_iter();
     let mut first = found.next()?;
-    if let Ok(Outcome::Stock(results)) = &mut first.verdict {
-        for other in found {
-            match other.verdict {
-                Ok(Outcome::Stock(more)) => results.extend(more),
-                _ => return Some(other),
+    for other in found {
+        match (&mut first.verdict, other.verdict) {
+            (Ok(Outcome::Stock(results)), Ok(Outcome::Stock(more))) => results.extend(more),
+            (Ok(Outcome::Shares(results)), Ok(Outcome::Shares(more))) => results.extend(more),
+            (Ok(Outcome::Inbound(results)), Ok(Outcome::Inbound(more))) => results.extend(more),
+            (Ok(Outcome::Stock(_) | Outcome::Shares(_) | Outcome::Inbound(_)), verdict) => {
+                return Some(Answer { verdict, ..other });
             }
+            _ => break,
         }
     }
     Some(first)

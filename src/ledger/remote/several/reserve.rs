@@ -10,8 +10,9 @@ use super::super::{RemoteLedger, senseless};
 use super::leftovers::Leftover;
 use super::{ATTEMPTS, all_of};
 use crate::domain::command::{Command, CommandKey, Keyed, Reserve};
+use crate::domain::decide::{Grant, Grants};
 use crate::domain::verdict::Shortage;
-use crate::domain::{ChannelIx, Refusal, Units, UnixMillis};
+use crate::domain::{ChannelIx, Line, Refusal, UnixMillis};
 use crate::ledger::{Answer, LedgerError};
 use crate::telemetry::Script;
 
@@ -30,7 +31,7 @@ struct Placed {
     /// Partitions, home first.
     partitions: Vec<u16>,
     /// Lines elsewhere, and what they got.
-    elsewhere: Vec<(usize, Units)>,
+    elsewhere: Vec<(usize, Grant)>,
     /// Units of all lines.
     units: u64,
 }
@@ -193,7 +194,12 @@ impl RemoteLedger {
                 // Somebody has placed it before us, with the same command: we go on from there.
                 let here = found.lines.iter().enumerate();
                 let here = here.filter(|(number, _)| found.is_here(*number));
-                let grants: Vec<Units> = here.map(|(_, (_, _, line))| line.held).collect();
+                let grant = |line: &Line| Grant {
+                    units: line.held,
+                    day: line.day,
+                    charged_to: line.charged_to,
+                };
+                let grants: Grants = here.map(|(_, (_, _, line))| grant(line)).collect();
                 placed.add(share, found.deadline, &grants);
                 Ok(None)
             }
@@ -334,14 +340,14 @@ impl Attempt<'_, '_> {
 }
 
 impl Placed {
-    fn add(&mut self, share: &Share<'_>, deadline: UnixMillis, grants: &[Units]) {
+    fn add(&mut self, share: &Share<'_>, deadline: UnixMillis, grants: &[Grant]) {
         let is_home = self.deadline.is_none();
         self.deadline.get_or_insert(deadline);
         self.partitions.push(share.partition);
-        for ((number, _), units) in share.lines.iter().zip(grants) {
-            self.units += units.get();
+        for ((number, _), grant) in share.lines.iter().zip(grants) {
+            self.units += grant.units.get();
             if !is_home {
-                self.elsewhere.push((*number, *units));
+                self.elsewhere.push((*number, *grant));
             }
         }
     }

@@ -1,20 +1,24 @@
-//! Changes of stock in several partitions. They are all or none as far as what is checked first can
-//! tell; each partition then does its items in one step. Whoever asks again with the same key has
-//! what is missing done.
+//! Changes of stock, moves of share, and what is announced or arrives, in several partitions. They are all or none as far as what is
+//! checked first can tell; each partition then does its items in one step. Whoever asks again with the
+//! same key has what is missing done.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::super::format::Packed;
 use super::super::wire::command::Read;
 use super::super::wire::reply::{told, unrecorded};
 use super::super::wire::several::{Step, encode_refuse};
-use super::super::{RemoteLedger, senseless};
-use crate::domain::command::{Command, CommandKey, Keyed, StockChange, StockCommand};
-use crate::domain::decide::stock;
-use crate::domain::verdict::StockResult;
-use crate::domain::{Day, Outcome, Refusal, Sku, Stock};
+use super::super::{RemoteLedger, SeenStock, senseless};
+use super::joined;
+use crate::domain::command::{Command, CommandKey, InboundCommand, Keyed, StockChange};
+use crate::domain::{Day, Refusal, Sku, UnixMillis, decide};
+use crate::ledger::policy::PolicyInForce;
 use crate::ledger::{Answer, LedgerError};
 use crate::telemetry::Script;
+
+/// Stocks by SKU, and the policy that each is decided by.
+type Seen = HashMap<String, (SeenStock, Option<Arc<PolicyInForce>>)>;
 
 /// What is known of a key.
 enum Begun {
@@ -27,20 +31,19 @@ enum Begun {
 }
 
 impl RemoteLedger {
-    /// Changes stock in these partitions.
-    pub(super) async fn change_stock_in_several(
+    /// Changes stock, moves share, or announces or receives supply in these partitions.
+    pub(super) async fn change_in_several(
         &self,
         keyed: &Keyed<'_>,
-        command: &StockCommand<'_>,
         partitions: &[u16],
     ) -> Result<Answer, LedgerError> {
         let parts: Vec<(u16, Keyed<'_>)> = partitions
             .iter()
-            .map(|partition| (*partition, self.part_of(keyed, command, *partition)))
+            .map(|partition| (*partition, self.part_of(keyed, *partition)))
             .collect();
         match self.begun(&parts).await? {
             Begun::No => {
-                if let Some(answer) = self.check_stock(keyed, command).await? {
+                if let Some(answer) = self.check_change(keyed).await? {
                     return Ok(answer);
                 }
             }
@@ -62,37 +65,32 @@ impl RemoteLedger {
                 break;
             }
         }
-        Ok(in_order(answers, &command.change))
+        Ok(in_order(answers, &keyed.command))
     }
 
     /// The items of one partition.
-    fn part_of<'a>(
-        &self,
-        keyed: &Keyed<'_>,
-        command: &StockCommand<'a>,
-        partition: u16,
-    ) -> Keyed<'a> {
+    fn part_of<'a>(&self, keyed: &Keyed<'a>, partition: u16) -> Keyed<'a> {
         let is_here = |sku: Sku<'_>| self.partitions.of_sku(sku) == partition;
-        let change = match &command.change {
-            StockChange::Set(items) => {
-                StockChange::Set(items.iter().filter(|i| is_here(i.sku)).copied().collect())
+        let mut command = keyed.command.clone();
+        match &mut command {
+            Command::Stock(stock) => match &mut stock.change {
+                StockChange::Set(items) => items.retain(|item| is_here(item.sku)),
+                StockChange::Adjust(items) => items.retain(|item| is_here(item.sku)),
+                StockChange::Transfer(items) => items.retain(|item| is_here(item.sku)),
+            },
+            Command::MoveShares(moves) => moves.items.retain(|item| is_here(item.sku)),
+            Command::Inbound(InboundCommand::Put(items)) => items.retain(|item| is_here(item.sku)),
+            Command::Inbound(InboundCommand::Receive(items)) => {
+                items.retain(|item| is_here(item.sku));
             }
-            StockChange::Adjust(items) => {
-                StockChange::Adjust(items.iter().filter(|i| is_here(i.sku)).copied().collect())
-            }
-            StockChange::Transfer(items) => {
-                StockChange::Transfer(items.iter().filter(|i| is_here(i.sku)).copied().collect())
-            }
-        };
+            Command::Reserve(_) | Command::Act(_) | Command::PutSettings(_) => {}
+        }
         Keyed {
             key: CommandKey {
                 id: self.partitions.id_at(keyed.key.id, partition),
                 ..keyed.key
             },
-            command: Command::Stock(StockCommand {
-                change,
-                ..command.clone()
-            }),
+            command,
         }
     }
 
@@ -120,16 +118,9 @@ impl RemoteLedger {
         Ok(begun)
     }
 
-    /// The refusal that the rule book gives for the stock as it is now.
-    async fn check_stock(
-        &self,
-        keyed: &Keyed<'_>,
-        command: &StockCommand<'_>,
-    ) -> Result<Option<Answer>, LedgerError> {
-        let stocks = self.stocks_of(&command.change).await?;
-        // Days matter only to dated supply, which no store keeps.
-        let stock_of = |sku: Sku<'_>| stocks.get(sku.as_str());
-        let Err(refusal) = stock(&command.change, Day::FIRST, stock_of) else {
+    /// The refusal that the rule book gives for everything as it is now.
+    async fn check_change(&self, keyed: &Keyed<'_>) -> Result<Option<Answer>, LedgerError> {
+        let Some(refusal) = self.refusal_now(&keyed.command).await? else {
             return Ok(None);
         };
         if let Refusal::UnknownSku { .. } = refusal {
@@ -147,11 +138,27 @@ impl RemoteLedger {
         Ok(Some(told(Err(refusal), false, position)))
     }
 
-    async fn stocks_of(
-        &self,
-        change: &StockChange<'_>,
-    ) -> Result<HashMap<String, Stock>, LedgerError> {
-        let mut skus = change.skus();
+    async fn refusal_now(&self, command: &Command<'_>) -> Result<Option<Refusal>, LedgerError> {
+        let (seen, now) = self.seen_of(command.changed_skus()).await?;
+        let today = Day::of(now);
+        let stock_of = |sku: Sku<'_>| seen.get(sku.as_str()).map(|(seen, _)| &seen.stock);
+        Ok(match command {
+            Command::Stock(stock) => decide::stock(&stock.change, today, stock_of).err(),
+            Command::Inbound(inbound) => decide::inbound(inbound, today, stock_of).err(),
+            Command::MoveShares(moves) => {
+                let rule_of = |sku: Sku<'_>| {
+                    let (seen, policy) = seen.get(sku.as_str())?;
+                    policy.as_ref()?.policy.in_force(sku.as_str(), seen.now)
+                };
+                decide::shares(&moves.items, stock_of, rule_of).err()
+            }
+            Command::Reserve(_) | Command::Act(_) | Command::PutSettings(_) => None,
+        })
+    }
+
+    /// The stock of each SKU that is known, and the policy that its partition decides by; and the latest
+    /// moment of all.
+    async fn seen_of(&self, mut skus: Vec<Sku<'_>>) -> Result<(Seen, UnixMillis), LedgerError> {
         skus.sort_unstable();
         skus.dedup();
         let submit = |sku: &Sku<'_>| {
@@ -159,35 +166,28 @@ impl RemoteLedger {
             self.batcher.submit(read.to(self.partitions.of_sku(*sku)))
         };
         let waits: Vec<_> = skus.iter().map(submit).collect();
-        let mut stocks = HashMap::new();
+        let (mut all, mut now) = (HashMap::new(), UnixMillis::default());
         for (wait, sku) in waits.into_iter().zip(skus) {
-            let (reply, at) = wait.await?;
-            if let Some(stock) = reply.stock(at).map_err(senseless)? {
-                stocks.insert(sku.as_str().to_owned(), stock);
+            let place = wait.await?;
+            now = now.max(place.0.header().now);
+            if let Some(seen) = SeenStock::read(place)? {
+                let policy = self.policy_of(seen.policy).await?;
+                all.insert(sku.as_str().to_owned(), (seen, policy));
             }
         }
-        Ok(stocks)
+        Ok((all, now))
     }
 }
 
-/// The answers of all partitions as one, in the order of the items. A refusal here means that the
-/// stock changed after it was checked.
-fn in_order(answers: Vec<Answer>, change: &StockChange<'_>) -> Answer {
-    let mut joined = answers.first().cloned();
-    let mut results: Vec<StockResult> = Vec::new();
-    for answer in answers {
-        match answer.verdict {
-            Ok(Outcome::Stock(some)) => results.extend(some),
-            _ => joined = Some(answer),
-        }
-    }
-    let mut joined = joined.unwrap_or_else(|| {
-        // A command without items never gets this far.
-        let refusal = Refusal::UnknownReservation;
-        unrecorded(refusal)
-    });
-    if joined.verdict.is_ok() {
-        joined.verdict = Ok(Outcome::Stock(results));
-    }
-    joined.in_order_of(change)
+/// The answers of all partitions as one, in the order of the items. A refusal here means that
+/// something changed after it was checked.
+fn in_order(answers: Vec<Answer>, command: &Command<'_>) -> Answer {
+    let refused = answers
+        .iter()
+        .find(|answer| answer.verdict.is_err())
+        .cloned();
+    let joined = refused.or_else(|| joined(answers));
+    // A command without items never gets this far.
+    let joined = joined.unwrap_or_else(|| unrecorded(Refusal::UnknownReservation));
+    joined.in_order_of(&command.changed_skus())
 }

@@ -3,11 +3,12 @@
 //! Ids, SKUs and references are marked, so that [`super::batch`] can put each into a list once and
 //! a number in its place.
 
+use super::inbound;
 use super::pack::{EXT_FIELD, EXT_ID, EXT_SKU, EXT_TARGET, Writer};
-use super::water;
+use super::{node_safety, water};
 use crate::domain::command::{
-    Act, AdjustItem, Command, CommandKey, Keyed, LineRequest, PutSettings, Reserve, SetItem,
-    StockChange, StockCommand, TransferItem, Verb,
+    Act, AdjustItem, Command, CommandKey, Keyed, LineRequest, MoveShares, PutSettings, Reserve,
+    SetItem, StockChange, StockCommand, TransferItem, Verb,
 };
 use crate::domain::stock::{Safety, Selling};
 use crate::domain::{ChannelIx, NodeIx, ReservationId, Sku, Units};
@@ -43,6 +44,9 @@ pub(super) const BUMP: u64 = 27;
 pub(super) const FOLLOW: u64 = 28;
 pub(super) const READ_TIES: u64 = 29;
 pub(super) const PUT_POLICY: u64 = 30;
+// 31 and 32 stand with what is announced.
+pub(super) const QUOTE_LATER: u64 = 33;
+pub(super) const MOVE_SHARES: u64 = 40;
 
 /// Letter of the table of nodes.
 pub const NODE_LETTER: &str = "n";
@@ -81,9 +85,8 @@ pub fn encode(keyed: &Keyed<'_>) -> Vec<u8> {
         Command::Act(act) => put_act(&mut writer, keyed.key, act),
         Command::Stock(stock) => put_stock(&mut writer, keyed.key, stock),
         Command::PutSettings(put) => put_settings(&mut writer, keyed.key, put),
-        // Turned away before it comes here: the scripts know no moves of share, and no store keeps
-        // dated supply.
-        Command::MoveShares(_) | Command::Inbound(_) => {}
+        Command::Inbound(change) => inbound::put(&mut writer, keyed.key, change),
+        Command::MoveShares(moves) => put_shares(&mut writer, keyed.key, moves),
     }
     writer.0
 }
@@ -188,6 +191,27 @@ pub(super) fn put_line(w: &mut Writer, line: &LineRequest<'_>) {
     w.uint(line.quantity.get());
 }
 
+/// Added to the flag for partial grants where [`put_bys`] follows the lines.
+pub(super) const LATER: u64 = 2;
+
+/// Whether any line may be had on a later day.
+pub(super) fn is_later(lines: &[LineRequest<'_>]) -> bool {
+    lines.iter().any(|line| line.by.is_some())
+}
+
+/// Whether a part is welcome, and whether any line may be had later.
+pub(super) fn put_flags(w: &mut Writer, reserve: &Reserve<'_>, lines: &[LineRequest<'_>]) {
+    let later = if is_later(lines) { LATER } else { 0 };
+    w.uint(u64::from(reserve.allow_partial) + later);
+}
+
+/// The last day of each line, 0 for none; nothing where no line has one.
+pub(super) fn put_bys(w: &mut Writer, lines: &[LineRequest<'_>]) {
+    for line in lines.iter().filter(|_| is_later(lines)) {
+        w.uint(line.by.map_or(0, |day| u64::from(day.get())));
+    }
+}
+
 /// What the record of a reservation keeps of the command: see `lua/lib/records.lua`.
 pub(super) fn made(
     key: CommandKey,
@@ -230,7 +254,9 @@ fn index(reserve: &Reserve<'_>) -> ChannelIx {
 fn put_reserve(w: &mut Writer, key: CommandKey, reserve: &Reserve<'_>) {
     let ttl = u64::from(reserve.ttl.get().as_millis());
     let is_plain = reserve.channel.index.is_some() && !reserve.allow_partial;
-    if let ([line], None, true) = (reserve.lines.as_slice(), reserve.reference, is_plain) {
+    if let ([line @ LineRequest { by: None, .. }], None, true) =
+        (reserve.lines.as_slice(), reserve.reference, is_plain)
+    {
         w.uint(RESERVE_ONE);
         w.uint(ttl);
         w.uint(pin(line.node));
@@ -242,7 +268,7 @@ fn put_reserve(w: &mut Writer, key: CommandKey, reserve: &Reserve<'_>) {
     }
     w.uint(RESERVE);
     w.id(EXT_ID, key.id);
-    w.uint(u64::from(reserve.allow_partial));
+    put_flags(w, reserve, reserve.lines.as_slice());
     w.bytes(&made_of(key, reserve));
     w.uint(ttl);
     let field = reserve
@@ -252,6 +278,7 @@ fn put_reserve(w: &mut Writer, key: CommandKey, reserve: &Reserve<'_>) {
     let name = Some(reserve.channel.name).filter(|_| reserve.channel.index.is_none());
     w.bytes(name.unwrap_or_default().as_bytes());
     put_lines(w, reserve.lines.as_slice());
+    put_bys(w, reserve.lines.as_slice());
 }
 
 /// A verb and its two numbers.
@@ -319,6 +346,19 @@ fn put_transfer(w: &mut Writer, item: &TransferItem<'_>) {
     w.uint(item.quantity.get());
 }
 
+fn put_shares(w: &mut Writer, key: CommandKey, moves: &MoveShares<'_>) {
+    put_key(w, MOVE_SHARES, key);
+    w.bytes(moves.reason.as_bytes());
+    maybe_text(w, moves.operator);
+    w.count(moves.items.len());
+    for item in &moves.items {
+        w.ext(EXT_SKU, item.sku.as_str().as_bytes());
+        w.uint(u64::from(item.from.0));
+        w.uint(u64::from(item.to.0));
+        w.uint(item.units.get());
+    }
+}
+
 fn put_settings(w: &mut Writer, key: CommandKey, put: &PutSettings<'_>) {
     put_key(w, PUT_SETTINGS, key);
     w.ext(EXT_SKU, put.sku.as_str().as_bytes());
@@ -340,4 +380,8 @@ fn put_settings(w: &mut Writer, key: CommandKey, put: &PutSettings<'_>) {
     }
     w.int(put.if_version.map_or(-1, i64::from));
     w.bytes(put.over.unwrap_or_default().as_bytes());
+    match put.node_safety {
+        None => w.flag(false),
+        Some(nodes) => w.bytes(&node_safety::pack(nodes)),
+    }
 }

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use super::Malformed;
 use super::batch::Argument;
 use super::command;
+use super::inbound;
 use super::pack::Reader;
 use super::record::Made;
-use super::reply::{BatchReply, Header, reserved_as_packed};
+use super::reply::{BatchReply, Header, put_grants, reserved_as_packed};
 use super::result::{Asked, List, Outcome, Shown, body};
 use crate::domain::command::CommandKey;
 use crate::domain::{ChannelIx, NodeIx, Ttl, UnixMillis};
@@ -205,9 +206,7 @@ fn placed<'a>(
         let number = line.next().unwrap_or_default();
         placing.elsewhere.get(number) != Some(&true)
     });
-    for (line, held) in reserved.lines.iter_mut().zip(grants.grants()?) {
-        line.held = held;
-    }
+    put_grants(&mut reserved.lines, &grants.grants()?);
     Ok(reserved)
 }
 
@@ -265,11 +264,12 @@ fn other<'a>(argument: &mut Argument<'a>) -> Result<Said<'a>, Malformed> {
     let said = match kind {
         command::RESERVE => {
             let id = argument.id(r.narrow()?)?;
-            r.skip()?;
+            let flags: u64 = r.narrow()?;
             let made = Made::take(&mut Reader(r.bytes()?))?;
             r.skip_many(2)?;
             let name = r.text()?;
             skip_lines(r, 3)?;
+            skip_bys(r, flags, made.lines.len())?;
             Said::Reserve(Asking { id, made, name })
         }
         command::CONFIRM..=command::TRANSFER => {
@@ -278,25 +278,30 @@ fn other<'a>(argument: &mut Argument<'a>) -> Result<Said<'a>, Malformed> {
             skip_lines(r, 3)?;
             Said::Other(Asked::by(key))
         }
-        command::STOCK_SET..=command::STOCK_TRANSFER => {
+        command::STOCK_SET..=command::STOCK_TRANSFER | command::MOVE_SHARES => {
             let asked = Asked {
                 key: key(argument, r)?,
                 reason: r.text()?,
                 operator: r.maybe_text()?,
             };
-            let transfer = kind == command::STOCK_TRANSFER;
-            skip_lines(r, if transfer { 4 } else { 5 })?;
+            let is_narrow = matches!(kind, command::STOCK_TRANSFER | command::MOVE_SHARES);
+            skip_lines(r, if is_narrow { 4 } else { 5 })?;
             Said::Other(asked)
         }
         command::PUT_SETTINGS => {
             let key = key(argument, r)?;
-            r.skip_many(7)?;
+            r.skip_many(8)?;
             Said::Other(Asked::by(key))
         }
         command::NAME => {
             let (letter, name) = (r.text()?, r.text()?);
             r.skip()?;
             Said::Name { letter, name }
+        }
+        inbound::PUT_INBOUND | inbound::RECEIVE_INBOUND => {
+            let key = key(argument, r)?;
+            skip_lines(r, inbound::item_values(kind))?;
+            Said::Other(Asked::by(key))
         }
         command::PUT_POLICY => policy_put(r)?,
         command::PLACE.. => step(kind, argument, r)?,
@@ -313,7 +318,7 @@ fn other<'a>(argument: &mut Argument<'a>) -> Result<Said<'a>, Malformed> {
 fn policy_put<'a>(r: &mut Reader<'a>) -> Result<Said<'a>, Malformed> {
     r.skip()?;
     let version = r.narrow()?;
-    r.skip_many(2)?;
+    r.skip_many(3)?;
     Ok(Said::Policy(Body::PolicyPut {
         version,
         operator: r.text()?,
@@ -326,20 +331,7 @@ fn policy_put<'a>(r: &mut Reader<'a>) -> Result<Said<'a>, Malformed> {
 /// Takes a step of a command over several partitions.
 fn step<'a>(kind: u64, argument: &Argument<'a>, r: &mut Reader<'a>) -> Result<Said<'a>, Malformed> {
     if kind == command::PLACE {
-        let id = argument.id(r.narrow()?)?;
-        r.skip()?;
-        let made = r.bytes()?;
-        r.skip()?;
-        let deadline = Some(UnixMillis(r.int()?)).filter(|deadline| deadline.0 > 0);
-        skip_lines(r, 3)?;
-        let count: usize = r.narrow()?;
-        let elsewhere = (0..count).map(|_| Ok(r.int()? == 1));
-        return Ok(Said::Place(Placing {
-            id,
-            made,
-            deadline,
-            elsewhere: elsewhere.collect::<Result<_, Malformed>>()?,
-        }));
+        return placing(argument, r).map(Said::Place);
     }
     // Single values, and the widths of the lists that follow.
     let (key, values, widths): (_, _, &[usize]) = match kind {
@@ -349,20 +341,59 @@ fn step<'a>(kind: u64, argument: &Argument<'a>, r: &mut Reader<'a>) -> Result<Sa
         command::FOLLOW => (Some(key(argument, r)?), 6, &[7]),
         command::ENTIRE => (None, 2, &[2]),
         command::QUOTE => (None, 1, &[3]),
+        command::QUOTE_LATER => return quoted_later(r),
         command::TIE => (None, 5, &[2]),
         command::BUMP => (None, 2, &[]),
         command::READ_TIES => (None, 1, &[]),
         _ => return Err(Malformed),
     };
     r.skip_many(values)?;
-    widths.iter().try_for_each(|width| skip_lines(r, *width))?;
+    for width in widths {
+        skip_lines(r, *width)?;
+    }
     Ok(key.map_or(Said::Nothing, |key| Said::Other(Asked::by(key))))
 }
 
-/// Passes over a count and as many lines of that width.
-fn skip_lines(r: &mut Reader<'_>, width: usize) -> Result<(), Malformed> {
+fn quoted_later<'a>(r: &mut Reader<'a>) -> Result<Said<'a>, Malformed> {
+    r.skip()?;
+    let lines = skip_lines(r, 3)?;
+    r.skip_many(lines)?;
+    Ok(Said::Nothing)
+}
+
+/// Takes the rest of a command that places lines.
+fn placing<'a>(argument: &Argument<'a>, r: &mut Reader<'a>) -> Result<Placing<'a>, Malformed> {
+    let id = argument.id(r.narrow()?)?;
+    let flags: u64 = r.narrow()?;
+    let made = r.bytes()?;
+    r.skip()?;
+    let deadline = Some(UnixMillis(r.int()?)).filter(|deadline| deadline.0 > 0);
+    let here = skip_lines(r, 3)?;
     let count: usize = r.narrow()?;
-    r.skip_many(count.checked_mul(width).ok_or(Malformed)?)
+    let elsewhere = (0..count).map(|_| Ok(r.int()? == 1));
+    let elsewhere = elsewhere.collect::<Result<_, Malformed>>()?;
+    skip_bys(r, flags, here)?;
+    Ok(Placing {
+        id,
+        made,
+        deadline,
+        elsewhere,
+    })
+}
+
+/// Passes over a count and as many lines of that width; gives the count.
+fn skip_lines(r: &mut Reader<'_>, width: usize) -> Result<usize, Malformed> {
+    let count: usize = r.narrow()?;
+    r.skip_many(count.checked_mul(width).ok_or(Malformed)?)?;
+    Ok(count)
+}
+
+/// Passes over the last days of so many lines, if the flags say that they follow.
+fn skip_bys(r: &mut Reader<'_>, flags: u64, lines: usize) -> Result<(), Malformed> {
+    if flags < command::LATER {
+        return Ok(());
+    }
+    r.skip_many(lines)
 }
 
 /// Values after the kind of commands that never are events.

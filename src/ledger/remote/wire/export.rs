@@ -36,8 +36,8 @@ pub fn sku(sku: &[u8], bytes: &[u8]) -> Result<Item, Malformed> {
 #[derive(Debug)]
 pub enum Found {
     /// An item by itself.
-    Item(Item),
-    /// The answer of a change of stock, or a part of it: see [`answer`].
+    Item(Box<Item>),
+    /// The answer of a change of stock, of shares or of what is announced, or a part of it: see [`answer`].
     Change(u128),
     /// A part of what is told elsewhere, a signpost, or no reservation yet.
     Nothing,
@@ -51,10 +51,10 @@ pub fn record(id: &[u8], bytes: &[u8]) -> Result<Found, Malformed> {
         return Ok(Found::Nothing);
     }
     let Kept::Reservation(booking) = &record.kept else {
-        if let Body::StockChanged(_) = told(id, &record)?.1 {
+        if is_of_parts(&told(id, &record)?.1) {
             return Ok(Found::Change(id));
         }
-        return Ok(Found::Item(answer(&[(id, bytes)])?));
+        return Ok(Found::Item(Box::new(answer(&[(id, bytes)])?)));
     };
     if !booking.is_whole() {
         return Ok(Found::Nothing);
@@ -66,7 +66,7 @@ pub fn record(id: &[u8], bytes: &[u8]) -> Result<Found, Malformed> {
         touched: booking.touched,
     };
     let held = Held::new(making, &booking.now(id), booking.pins());
-    Ok(Found::Item(Item::Reservation(held)))
+    Ok(Found::Item(Box::new(Item::Reservation(held))))
 }
 
 /// A record of a reservation over several partitions: its id, fingerprint and what it has here.
@@ -105,19 +105,30 @@ pub fn answer(parts: &[(u128, impl AsRef<[u8]>)]) -> Result<Item, Malformed> {
     let (id, bytes) = parts.next().ok_or(Malformed)?;
     let record = Record::parse(bytes.as_ref())?;
     let (at, mut body) = told(*id, &record)?;
-    if let Body::StockChanged(changed) = &mut body {
-        for (id, bytes) in parts {
-            let part = Record::parse(bytes.as_ref())?;
-            if let Body::StockChanged(more) = told(*id, &part)?.1 {
+    for (id, bytes) in parts {
+        let part = Record::parse(bytes.as_ref())?;
+        match (&mut body, told(*id, &part)?.1) {
+            (Body::StockChanged(changed), Body::StockChanged(more)) => {
                 changed.items.extend(more.items);
             }
+            (Body::SharesMoved(moved), Body::SharesMoved(more)) => moved.items.extend(more.items),
+            (Body::InboundChanged(all), Body::InboundChanged(more)) => all.items.extend(more.items),
+            _ => {}
         }
     }
     let answer = Answer::new(record.sequence, at, body).ok_or(Malformed)?;
     Ok(Item::Answer(answer))
 }
 
-/// Those of these records that answer the same change of stock as this one. None of them where some
+/// Whether an answer may be one of several, each of a partition.
+const fn is_of_parts(body: &Body<'_>) -> bool {
+    matches!(
+        body,
+        Body::StockChanged(_) | Body::SharesMoved(_) | Body::InboundChanged(_)
+    )
+}
+
+/// Those of these records that answer the same change as this one. None of them where some
 /// partition has refused it: then the refusal is the answer.
 pub fn same_command(record: &[u8], all: &[(u128, Bytes)]) -> Result<Vec<(u128, Bytes)>, Malformed> {
     let fingerprint = Record::parse(record)?.fingerprint;
@@ -132,7 +143,7 @@ pub fn same_command(record: &[u8], all: &[(u128, Bytes)]) -> Result<Vec<(u128, B
         if let Body::Refused { .. } = body {
             return Ok(Vec::new());
         }
-        if let Body::StockChanged(_) = body {
+        if is_of_parts(&body) {
             same.push((*id, bytes.clone()));
         }
     }

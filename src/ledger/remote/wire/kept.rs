@@ -1,13 +1,19 @@
 //! What the scripts keep, written by the program: the other half of [`record`](super::record) and
 //! [`result`](super::result), for ledgers that come from elsewhere.
 
+use super::calendar;
 use super::command::{
     CONFIRM, EXTEND, RELEASE, RETURN, SHIP, STOCK_ADJUST, STOCK_SET, STOCK_TRANSFER, TRANSFER, pin,
 };
+use super::grant;
+use super::inbound;
+use super::node_safety;
 use super::pack::Writer;
-use super::record::{IS_LOW, IS_MARKED, IS_SHARE, IS_STOPPED, IS_SUSPENDED};
+use super::record::{
+    DATED, IS_DATED, IS_LOW, IS_MARKED, IS_SHARE, IS_SPREAD, IS_STOPPED, IS_SUSPENDED, LENT,
+};
 use super::refusal;
-use super::result::{ACTED, CHANGED, MOVED, SETTLED};
+use super::result::{ACTED, CHANGED, MOVED, SETTLED, SHARED};
 use super::water;
 use crate::domain::command::CommandKey;
 use crate::domain::line::Move;
@@ -15,7 +21,7 @@ use crate::domain::stock::{Safety, Selling};
 use crate::domain::{
     self, ChannelIx, ChannelUse, NodeIx, Settings, Stock, Ttl, Units, UnixMillis, Uses, WhileLow,
 };
-use crate::ledger::event::{Acted, Body, Event, StockChanged, StockVerb, VerbKind};
+use crate::ledger::event::{Acted, Body, Event, SharesMoved, StockChanged, StockVerb, VerbKind};
 use crate::ledger::export::{BadItem, Held, Line};
 
 const RESERVATION: u8 = 1;
@@ -65,7 +71,7 @@ impl Integers {
 }
 
 /// Safety stock, and those flags that are settings.
-fn settings(settings: Settings) -> (u64, u64) {
+fn settings(settings: &Settings) -> (u64, u64) {
     let (safety, is_share) = match settings.safety {
         Safety::Units(units) => (units.get(), 0),
         Safety::Percent(points) => (u64::from(points), IS_SHARE),
@@ -75,7 +81,9 @@ fn settings(settings: Settings) -> (u64, u64) {
         Selling::Suspended => IS_SUSPENDED,
     };
     let marked = settings.low_water.map_or(0, |_| IS_MARKED);
-    (safety, is_share + marked + suspended)
+    let is_spread = !settings.node_safety.nodes().is_empty();
+    let spread = if is_spread { IS_SPREAD } else { 0 };
+    (safety, is_share + spread + marked + suspended)
 }
 
 /// Those that say how it stands to its mark.
@@ -93,11 +101,18 @@ pub(super) fn stock(stock: &Stock) -> Vec<u8> {
     out.units(stock.held());
     out.units(stock.committed());
     out.units(stock.on_hand());
-    out.put(1, flags + water_flags(stock));
+    let is_dated = !stock.calendar().is_empty();
+    let dated = if is_dated { IS_DATED } else { 0 };
+    out.put(1, flags + water_flags(stock) + dated);
     out.amount(safety);
     put_uses(&mut out, stock.uses());
+    if is_dated {
+        out.0.extend(calendar::packed(stock.calendar()));
+    }
     out.units(stock.unavailable());
     out.0.extend(water::pack(stock.settings().low_water));
+    out.0
+        .extend(node_safety::pack(&stock.settings().node_safety));
     out.put(4, u64::from(stock.settings().version));
     for place in stock.nodes() {
         out.index(u64::from(place.node.0));
@@ -206,7 +221,13 @@ impl Booking<'_> {
             out.index(0);
             return out.0;
         }
-        out.index(u64::try_from(self.lines.len()).unwrap_or(0));
+        let days = self.lines.iter().map(|line| line.state.day);
+        let is_dated = days.clone().any(|day| day.is_some());
+        let users = self.lines.iter().map(|line| line.state.charged_to);
+        let is_lent = users.clone().any(|user| user.is_some());
+        let flag = |is_set, flag| if is_set { u64::from(flag) } else { 0 };
+        let flags = flag(is_dated, DATED) | flag(is_lent, LENT);
+        out.index(u64::try_from(self.lines.len()).unwrap_or(0) | flags);
         for Stored { state, .. } in &self.lines {
             let units = [
                 state.held,
@@ -218,6 +239,12 @@ impl Booking<'_> {
             ];
             out.index(pin(state.pin));
             units.iter().for_each(|units| out.units(*units));
+        }
+        for day in days.filter(|_| is_dated) {
+            out.index(day.map_or(0, |day| u64::from(day.get())));
+        }
+        for user in users.filter(|_| is_lent) {
+            out.index(u64::from(grant::user(user)));
         }
         if let Some(ties) = &self.ties {
             ties.put(&mut out);
@@ -298,6 +325,11 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
     let kind = match &event.body {
         Body::Acted(acted) => put_acted(&mut w, acted),
         Body::StockChanged(changed) => put_changed(&mut w, changed),
+        Body::InboundChanged(changed) => {
+            inbound::put_changed(&mut w, changed);
+            ANSWER
+        }
+        Body::SharesMoved(moved) => put_shared(&mut w, moved),
         Body::SettingsPut {
             sku,
             before,
@@ -308,29 +340,27 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
             w.array(5);
             w.int(SETTLED);
             w.bytes(sku.as_bytes());
-            for found in [*before, *after] {
+            for found in [before, after] {
                 let (safety, flags) = settings(found);
-                w.array(4);
+                w.array(5);
                 w.uint(safety);
                 w.uint(flags);
                 w.bytes(&water::pack(found.low_water));
+                w.bytes(&node_safety::pack(&found.node_safety));
                 w.uint(u64::from(found.version));
             }
             w.bytes(over.as_bytes());
             ANSWER
         }
         Body::Refused { refusal, .. } => {
-            refusal::put(&mut w, refusal)?;
+            refusal::put(&mut w, refusal);
             REFUSAL
         }
         Body::Opened { .. }
         | Body::NodeNamed { .. }
         | Body::ChannelNamed { .. }
         | Body::PolicyPut { .. }
-        // The scripts know none yet.
-        | Body::SharesMoved(_)
         | Body::Reserved(_)
-        | Body::InboundChanged(_)
         | Body::Expired { .. }
         | Body::LowWater(_) => return None,
     };
@@ -403,6 +433,20 @@ const fn step_of(step: Move) -> Option<(u64, NodeIx, Units)> {
         Move::Quarantine(node, units) => (8, node, units),
         Move::Repin(node) => (9, node, Units::ZERO),
     })
+}
+
+fn put_shared(w: &mut Writer, moved: &SharesMoved<'_>) -> u8 {
+    w.array(2);
+    w.int(SHARED);
+    w.array(5 * moved.items.len());
+    for item in &moved.items {
+        w.bytes(item.sku.as_bytes());
+        w.uint(u64::from(item.from.0));
+        w.uint(u64::from(item.to.0));
+        w.uint(item.units.get());
+        w.int(item.window.0);
+    }
+    ANSWER
 }
 
 fn put_changed(w: &mut Writer, changed: &StockChanged<'_>) -> u8 {

@@ -5,11 +5,17 @@
 //! that stand for words are those of `lua/lib/words.lua`.
 
 pub mod batch;
+mod calendar;
 pub mod command;
 pub mod event;
 pub mod export;
+mod grant;
 pub mod import;
+mod inbound;
 mod kept;
+#[cfg(test)]
+mod kept_tests;
+mod node_safety;
 mod pack;
 pub mod policy;
 pub mod record;
@@ -17,6 +23,7 @@ mod refusal;
 pub mod reply;
 mod result;
 pub mod several;
+mod ties;
 mod water;
 
 /// Bytes that are not what the scripts write.

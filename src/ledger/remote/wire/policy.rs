@@ -55,11 +55,17 @@ fn head(parts: &Parts<'_>) -> Vec<u8> {
     };
     let seats: Vec<u8> = parts.channels.iter().flat_map(seat).collect();
     let mut w = Writer::default();
-    w.array(4);
+    w.array(5);
     w.bytes(&seats);
     w.bytes(parts.rest.to_string().as_bytes());
     w.array(parts.lengths.len());
     parts.lengths.iter().for_each(|length| w.count(*length));
+    w.array(2 * parts.fallbacks.len());
+    for (channel, list) in &parts.fallbacks {
+        w.uint(u64::from(channel.0));
+        w.array(list.len());
+        list.iter().for_each(|of| w.uint(u64::from(of.0)));
+    }
     w.count(parts.skus.len());
     w.0
 }
@@ -184,6 +190,8 @@ pub struct Swap<'a> {
     pub keeps_text: bool,
     /// When it was put; without: now.
     pub at: Option<UnixMillis>,
+    /// From then on it is not put: whether it may be was decided for the time before.
+    pub until: Option<UnixMillis>,
     /// Names what was brought.
     pub token: &'a str,
 }
@@ -197,6 +205,7 @@ pub fn encode_swap(swap: &Swap<'_>) -> Vec<u8> {
     w.uint(version.version);
     w.bytes(swap.token.as_bytes());
     w.int(swap.at.map_or(0, |at| at.0));
+    w.int(swap.until.map_or(0, |until| until.0));
     let said = [
         &*version.operator,
         &version.reason,
@@ -218,7 +227,7 @@ pub fn encode_swap(swap: &Swap<'_>) -> Vec<u8> {
 pub enum Swapped {
     /// It is in force.
     Done,
-    /// Another version is in force, or something else was brought meanwhile.
+    /// Another version is in force, something else was brought meanwhile, or it is too late.
     Not {
         /// The version in force.
         current: u64,

@@ -4,14 +4,18 @@
 use smallvec::SmallVec;
 
 use super::Malformed;
+use super::calendar::{self, LENGTH_BYTES};
+use super::node_safety;
 use super::pack::Reader;
 use super::result::moved;
+pub use super::ties::{Phase, Ties};
 use super::water::{self, MARK_BYTES};
+use crate::domain::calendar::Calendar;
 use crate::domain::stock::{NodeStock, Safety, Selling};
 use crate::domain::verdict::{Reservation, ReservationLine};
 use crate::domain::{
-    ChannelIx, ChannelUse, Line, NodeIx, ReservationId, Settings, Stock, Ttl, Units, UnixMillis,
-    Uses, Water,
+    ChannelIx, ChannelUse, Day, Line, NodeIx, NodeSafety, ReservationId, Settings, Stock, Ttl,
+    Units, UnixMillis, Uses, Water,
 };
 use crate::ledger::event::{Reserved, ReservedLine};
 
@@ -26,7 +30,7 @@ impl<'a> Integers<'a> {
         Ok(bytes.fold(0, |sum, byte| (sum << 8) | u64::from(*byte)))
     }
 
-    fn bytes(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
+    pub(super) fn bytes(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
         let (first, rest) = self.0.split_at_checked(count).ok_or(Malformed)?;
         self.0 = rest;
         Ok(first)
@@ -37,7 +41,7 @@ impl<'a> Integers<'a> {
         self.next::<6>()
     }
 
-    fn amount(&mut self) -> Result<u64, Malformed> {
+    pub(super) fn amount(&mut self) -> Result<u64, Malformed> {
         self.next::<5>()
     }
 
@@ -61,7 +65,16 @@ impl<'a> Integers<'a> {
         u16::try_from(self.next::<2>()?).or(Err(Malformed))
     }
 
-    fn pin(&mut self) -> Result<Option<NodeIx>, Malformed> {
+    /// The channel whose share a line is of, where that is not its reservation's.
+    pub(super) fn user(&mut self) -> Result<Option<ChannelIx>, Malformed> {
+        Ok(self.index()?.checked_sub(1).map(ChannelIx))
+    }
+
+    pub(super) fn node(&mut self) -> Result<NodeIx, Malformed> {
+        self.index().map(NodeIx)
+    }
+
+    pub(super) fn pin(&mut self) -> Result<Option<NodeIx>, Malformed> {
         pin(self.index()?.into())
     }
 
@@ -78,16 +91,18 @@ pub(super) fn pin(raw: u64) -> Result<Option<NodeIx>, Malformed> {
 
 /// What the flags of a stock say: see `lua/lib/fields.lua`.
 pub(super) const IS_SHARE: u64 = 1;
-pub(super) const IS_MARKED: u64 = 2;
-pub(super) const IS_LOW: u64 = 4;
-pub(super) const IS_SUSPENDED: u64 = 8;
-pub(super) const IS_STOPPED: u64 = 16;
+pub(super) const IS_SPREAD: u64 = 2;
+pub(super) const IS_MARKED: u64 = 4;
+pub(super) const IS_LOW: u64 = 8;
+pub(super) const IS_SUSPENDED: u64 = 16;
+pub(super) const IS_STOPPED: u64 = 32;
+pub(super) const IS_DATED: u64 = 64;
 
-/// Settings: safety stock, flags, low-water mark, version.
+/// Settings: safety stock and flags, low-water mark, that of single nodes, version.
 pub(super) fn settings(
-    safety: u64,
-    flags: u64,
+    (safety, flags): (u64, u64),
     low: &[u8],
+    node_safety: NodeSafety,
     version: u64,
 ) -> Result<Settings, Malformed> {
     let safety = if flags & IS_SHARE > 0 {
@@ -97,6 +112,7 @@ pub(super) fn settings(
     };
     Ok(Settings {
         safety,
+        node_safety,
         selling: if flags & IS_SUSPENDED > 0 {
             Selling::Suspended
         } else {
@@ -116,13 +132,24 @@ pub fn stock(bytes: &[u8]) -> Result<Stock, Malformed> {
     let (flags, safety) = (from.next::<1>()?, from.amount()?);
     let front = (from.index()?, from.units()?);
     let uses = uses(&mut from, front)?;
+    let calendar = if flags & IS_DATED > 0 {
+        let length = usize::try_from(from.next::<LENGTH_BYTES>()?).or(Err(Malformed))?;
+        calendar::read(from.bytes(length)?)?
+    } else {
+        Calendar::EMPTY
+    };
     let unavailable = from.units()?;
     let low = from.bytes(if flags & IS_MARKED > 0 { MARK_BYTES } else { 0 })?;
-    let settings = settings(safety, flags, low, from.next::<4>()?)?;
+    let node_safety = if flags & IS_SPREAD > 0 {
+        node_safety::take(&mut from)?
+    } else {
+        NodeSafety::default()
+    };
+    let settings = settings((safety, flags), low, node_safety, from.next::<4>()?)?;
     let mut nodes = SmallVec::new();
     while !from.0.is_empty() {
         nodes.push(NodeStock {
-            node: NodeIx(from.index()?),
+            node: from.node()?,
             on_hand: from.units()?,
             unavailable: from.units()?,
             pinned: from.units()?,
@@ -132,6 +159,7 @@ pub fn stock(bytes: &[u8]) -> Result<Stock, Malformed> {
     let stock = Stock::from_parts(nodes, held, committed, settings, uses, version);
     let low = flags & IS_LOW > 0;
     let stock = stock.with_water(Water { low, told: low });
+    let stock = stock.with_calendar(calendar);
     if stock.on_hand() == on_hand && stock.unavailable() == unavailable {
         Ok(stock)
     } else {
@@ -235,6 +263,7 @@ impl<'a> Made<'a> {
                 sku,
                 pin,
                 day: None,
+                charged_to: None,
                 requested,
                 held: requested,
             });
@@ -276,28 +305,6 @@ pub struct Booking<'a> {
     pub ties: Option<Ties>,
 }
 
-/// What a reservation over several partitions has in each: see `lua/several.lua`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ties {
-    /// It is the record at home, which has all lines; else a part, with lines of its own.
-    pub is_home: bool,
-    /// At home: all parts are placed. Of a part: it waits for its home.
-    pub phase: Phase,
-    /// Decisions of home; of a part, the last one that it knows.
-    pub version: u64,
-    /// At home, of each line, whether it lies elsewhere.
-    pub elsewhere: Vec<bool>,
-}
-
-/// See [`Ties`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// It is being placed; or, of a part, it ends by itself at its deadline.
-    Loose,
-    /// It is held; or, of a part, it waits for its home.
-    Bound,
-}
-
 impl<'a> Booking<'a> {
     /// Reads what follows the sequence of a record of this kind.
     fn parse(kind: u8, bytes: &'a [u8]) -> Result<Self, Malformed> {
@@ -305,8 +312,8 @@ impl<'a> Booking<'a> {
         let made = Made::take(&mut reader)?;
         let mut from = Integers(reader.0);
         let (created_at, touched, deadline) = (from.moment()?, from.moment()?, from.moment()?);
-        let states = usize::from(from.index()?);
-        let mut lines = SmallVec::new();
+        let (states, is_dated, is_lent) = states(from.index()?);
+        let mut lines: SmallVec<[(&str, Units, Line); 1]> = SmallVec::new();
         for line in &made.lines {
             let state = if states == 0 {
                 Line {
@@ -318,9 +325,19 @@ impl<'a> Booking<'a> {
             };
             lines.push((line.sku, line.requested, state));
         }
+        if is_dated {
+            for (_, _, line) in &mut lines {
+                line.day = Day::new(from.index()?);
+            }
+        }
+        if is_lent {
+            for (_, _, line) in &mut lines {
+                line.charged_to = from.user()?;
+            }
+        }
         let ties = match kind {
             RESERVATION => None,
-            _ => Some(ties(&mut from, kind == WHOLE, lines.len())?),
+            _ => Some(Ties::take(&mut from, kind == WHOLE, lines.len())?),
         };
         let complete = (states == 0 || states == lines.len()) && from.0.is_empty();
         let booking = Self {
@@ -423,30 +440,24 @@ const RESERVATION: u8 = 1;
 const WHOLE: u8 = 4;
 const PART: u8 = 5;
 
-fn ties(from: &mut Integers<'_>, is_home: bool, lines: usize) -> Result<Ties, Malformed> {
-    let phase = match from.next::<8>()? {
-        1 => Phase::Loose,
-        2 => Phase::Bound,
-        _ => return Err(Malformed),
-    };
-    let version = from.next::<8>()?;
-    // The verb that a part is tied for, and its numbers: for the scripts alone.
-    for _ in 0..3 {
-        from.next::<8>()?;
-    }
-    let elsewhere = (0..if is_home { lines } else { 0 }).map(|_| Ok(from.next::<8>()? == 1));
-    Ok(Ties {
-        is_home,
-        phase,
-        version,
-        elsewhere: elsewhere.collect::<Result<_, Malformed>>()?,
-    })
+/// Set in the number of line states where the days of the lines follow them.
+pub(super) const DATED: u16 = 1 << 15;
+
+/// Set in it where the channels follow whose shares lines are of.
+pub(super) const LENT: u16 = 1 << 14;
+
+/// The number of line states, whether the days of the lines follow them, and whether the channels do
+/// whose shares they are of.
+fn states(count: u16) -> (usize, bool, bool) {
+    let lines = usize::from(count & !(DATED | LENT));
+    (lines, count & DATED > 0, count & LENT > 0)
 }
 
 fn state(from: &mut Integers<'_>) -> Result<Line, Malformed> {
     Ok(Line {
         pin: from.pin()?,
         day: None,
+        charged_to: None,
         held: from.units()?,
         committed: from.units()?,
         shipped: from.units()?,

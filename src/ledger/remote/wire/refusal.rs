@@ -1,13 +1,14 @@
 //! Refusals as the scripts write them: a number, then what it is about, all in one flat list.
 
 use super::Malformed;
+use super::calendar::day;
 use super::command;
 use super::pack::{Reader, Value, Writer};
 use super::policy;
 use super::record::{Integers, pin};
 use super::result::REFUSED;
 use crate::domain::verdict::{BoundBy, Excess, Frozen, Limit, Refusal, Shortage, Stale};
-use crate::domain::{ChannelIx, NodeIx, Units, UnixMillis};
+use crate::domain::{ChannelIx, Day, NodeIx, Units, UnixMillis};
 
 /// Reads a refusal of that many values.
 pub(super) fn take(r: &mut Reader<'_>, values: usize) -> Result<Refusal, Malformed> {
@@ -68,6 +69,23 @@ pub(super) fn take(r: &mut Reader<'_>, values: usize) -> Result<Refusal, Malform
             campaign: r.text()?.into(),
             until: UnixMillis(r.narrow()?),
         }),
+        22 => Refusal::UnknownInbound {
+            sku: sku(r)?,
+            id: r.text()?.into(),
+        },
+        23 => Refusal::OverReceipt {
+            sku: sku(r)?,
+            id: r.text()?.into(),
+            requested: units(r)?,
+            open: units(r)?,
+        },
+        24 => Refusal::DueTooLate {
+            sku: sku(r)?,
+            id: r.text()?.into(),
+            due: day(r.narrow()?)?,
+            latest: day(r.narrow()?)?,
+        },
+        25 => Refusal::TooManyInbound { sku: sku(r)? },
         _ => return Err(Malformed),
     })
 }
@@ -92,14 +110,14 @@ fn list<T>(
 fn shortage(r: &mut Reader<'_>) -> Result<Shortage, Malformed> {
     let (sku, node) = (sku(r)?, pin(r.narrow()?)?);
     let (requested, available) = (units(r)?, units(r)?);
-    let (limit, bound) = limit(r.value()?)?;
+    let (limit, bound, next) = limit(r.value()?)?;
     Ok(Shortage {
         sku,
         node,
         requested,
         available,
         limit,
-        next: None,
+        next,
         bound,
     })
 }
@@ -145,15 +163,19 @@ pub(super) fn pack(refusal: &Refusal) -> Result<Vec<u8>, Malformed> {
             | Refusal::ChangeFromStale { .. }
             | Refusal::NegativeStock { .. }
             | Refusal::TooMany { .. }
+            | Refusal::OverShare { .. }
+            | Refusal::UnknownInbound { .. }
+            | Refusal::OverReceipt { .. }
+            | Refusal::DueTooLate { .. }
+            | Refusal::TooManyInbound { .. }
     );
     let mut w = Writer::default();
-    let is_put = put(&mut w, refusal).is_some();
-    Some(w.0).filter(|_| is_joined && is_put).ok_or(Malformed)
+    put(&mut w, refusal);
+    Some(w.0).filter(|_| is_joined).ok_or(Malformed)
 }
 
-/// The result that a key stands for which was refused. `None`: no store refuses so, since none keeps
-/// dated supply.
-pub(super) fn put(w: &mut Writer, refusal: &Refusal) -> Option<()> {
+/// The result that a key stands for which was refused.
+pub(super) fn put(w: &mut Writer, refusal: &Refusal) {
     let (tag, values) = match refusal {
         Refusal::KeyReused => (1, Vec::new()),
         Refusal::UnknownSku { sku } => (2, vec![Part::Text(sku)]),
@@ -201,17 +223,25 @@ pub(super) fn put(w: &mut Writer, refusal: &Refusal) -> Option<()> {
             let campaign = Part::Text(&frozen.campaign);
             (21, vec![campaign, Part::Number(until)])
         }
-        Refusal::UnknownInbound { .. }
-        | Refusal::OverReceipt { .. }
-        | Refusal::DueTooLate { .. }
-        | Refusal::TooManyInbound { .. }
-        | Refusal::NoDatedSupply => return None,
+        Refusal::UnknownInbound { sku, id } => (22, vec![Part::Text(sku), Part::Text(id)]),
+        Refusal::OverReceipt {
+            sku,
+            id,
+            requested,
+            open,
+        } => (23, named(sku, id, [requested.get(), open.get()])),
+        Refusal::DueTooLate {
+            sku,
+            id,
+            due,
+            latest,
+        } => (24, named(sku, id, [due.get(), latest.get()].map(u64::from))),
+        Refusal::TooManyInbound { sku } => (25, vec![Part::Text(sku)]),
     };
     w.array(2 + values.len());
     w.int(REFUSED);
     w.uint(tag);
     values.iter().for_each(|part| part.put(w));
-    Some(())
 }
 
 /// A value of a refusal.
@@ -236,11 +266,18 @@ fn part<'a>(sku: &'a str, numbers: &[u64]) -> impl Iterator<Item = Part<'a>> + u
     std::iter::once(Part::Text(sku)).chain(numbers)
 }
 
+/// An announcement and two numbers.
+fn named<'a>(sku: &'a str, id: &'a str, numbers: [u64; 2]) -> Vec<Part<'a>> {
+    let [first, second] = numbers.map(Part::Number);
+    vec![Part::Text(sku), Part::Text(id), first, second]
+}
+
 fn shortage_parts(short: &Shortage) -> impl Iterator<Item = Part<'_>> {
     let limit = number_of(short.limit);
+    let next = short.next.map_or(0, Day::get);
     let limit = match &short.bound {
-        Some(bound) => Part::Packed(put_bound(limit, bound)),
-        None => Part::Number(limit),
+        None if next == 0 => Part::Number(limit),
+        bound => Part::Packed(put_limit(limit, bound.as_ref(), next)),
     };
     let (requested, available) = (short.requested.get(), short.available.get());
     let numbers = [command::pin(short.node), requested, available];
@@ -261,41 +298,55 @@ const fn number_of(limit: Limit) -> u64 {
     }
 }
 
-/// A limit in full: its number, and how it stood.
-fn put_bound(limit: u64, bound: &BoundBy) -> Vec<u8> {
-    let mut out = Vec::with_capacity(BOUND_BYTES);
+/// A limit in full: its number, how it stood where it is a cap or a protection, and the next day on
+/// which all could be had.
+fn put_limit(limit: u64, bound: Option<&BoundBy>, next: u16) -> Vec<u8> {
+    let mut out = Vec::with_capacity(NEXT_BYTES + BOUND_BYTES);
     let mut put = |bytes: usize, number: u64| out.extend(number.to_le_bytes().iter().take(bytes));
     put(1, limit);
-    put(2, u64::from(bound.channel.0));
-    put(6, policy::amount(bound.amount).cast_unsigned());
-    put(5, bound.supply.get());
-    put(5, bound.units.get());
-    put(5, bound.used.get());
+    if let Some(bound) = bound {
+        put(2, u64::from(bound.channel.0));
+        put(6, policy::amount(bound.amount).cast_unsigned());
+        put(5, bound.supply.get());
+        put(5, bound.units.get());
+        put(5, bound.used.get());
+    }
+    if bound.is_none() || next > 0 {
+        put(2, u64::from(next));
+    }
     out
 }
 
-/// Bytes of a limit in full.
-const BOUND_BYTES: usize = 24;
+/// Bytes of a limit with the next day alone, and of how it stood.
+const NEXT_BYTES: usize = 3;
+const BOUND_BYTES: usize = 23;
 
 /// A limit, as its number or in full.
-fn limit(value: Value<'_>) -> Result<(Limit, Option<BoundBy>), Malformed> {
-    let Value::Bytes(bytes) = value else {
-        let Value::Int(number) = value else {
-            return Err(Malformed);
-        };
-        return Ok((limit_of(number)?, None));
+fn limit(value: Value<'_>) -> Result<(Limit, Option<BoundBy>, Option<Day>), Malformed> {
+    let bytes = match value {
+        Value::Bytes(bytes) => bytes,
+        Value::Int(number) => return Ok((limit_of(number)?, None, None)),
+        Value::Flag(_) | Value::Array(_) | Value::Ext(..) => return Err(Malformed),
     };
     let mut from = Integers(bytes);
     let limit = limit_of(from.next::<1>()?.cast_signed())?;
-    let channel = ChannelIx(from.index()?);
-    let bound = BoundBy {
-        channel,
+    let bound = if from.0.len() >= BOUND_BYTES {
+        Some(bound(&mut from)?)
+    } else {
+        None
+    };
+    let next = if from.0.is_empty() { 0 } else { from.index()? };
+    Ok((limit, bound, Day::new(next)))
+}
+
+fn bound(from: &mut Integers<'_>) -> Result<BoundBy, Malformed> {
+    Ok(BoundBy {
+        channel: ChannelIx(from.index()?),
         amount: policy::amount_of(from.next::<6>()?)?,
         supply: from.units()?,
         units: from.units()?,
         used: from.units()?,
-    };
-    Ok((limit, Some(bound)))
+    })
 }
 
 const fn limit_of(number: i64) -> Result<Limit, Malformed> {

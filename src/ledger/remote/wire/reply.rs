@@ -9,6 +9,7 @@ use super::record::{self, Booking, Kept, Made, Record};
 use super::result::{Asked, List, Outcome, Shown, body};
 use super::water;
 use crate::domain::command::{Command, CommandKey, Keyed};
+use crate::domain::decide::Grant;
 use crate::domain::{ChannelIx, Refusal, Reservation, ReservationId, Stock, UnixMillis, Verdict};
 use crate::ledger::answer::verdict_of;
 use crate::ledger::event::{Body, LowWaterTold, Reserved, ReservedLine};
@@ -420,7 +421,7 @@ pub(in crate::ledger::remote) fn unrecorded(refusal: Refusal) -> Answer {
 }
 
 /// The event of a reserve command. `index` is the channel's where the command does not have it,
-/// `grants` the units of each line; none: all that was asked for.
+/// `grants` what each line got; none: all that was asked for.
 fn reserved<'a>(
     keyed: &Keyed<'a>,
     index: Option<ChannelIx>,
@@ -430,7 +431,7 @@ fn reserved<'a>(
         return Err(Malformed);
     };
     let grants = grants.map(List::grants).transpose()?;
-    let held = |line| grants.as_ref().and_then(|grants| grants.get(line).copied());
+    let grant = |line| grants.as_ref().and_then(|grants| grants.get(line).copied());
     let lines = reserve.lines.as_slice().iter().enumerate();
     Ok(Body::Reserved(Reserved {
         id: ReservationId(keyed.key.id),
@@ -442,9 +443,10 @@ fn reserved<'a>(
             .map(|(at, line)| ReservedLine {
                 sku: line.sku.as_str(),
                 pin: line.node,
-                day: None,
+                day: grant(at).and_then(|grant| grant.day),
+                charged_to: grant(at).and_then(|grant| grant.charged_to),
                 requested: line.quantity,
-                held: held(at).unwrap_or(line.quantity),
+                held: grant(at).map_or(line.quantity, |grant| grant.units),
             })
             .collect(),
     }))
@@ -457,8 +459,13 @@ pub(super) fn reserved_as_packed<'a>(
     grants: Option<List<'_>>,
 ) -> Result<Reserved<'a>, Malformed> {
     let grants = grants.map(List::grants).transpose()?;
-    for (line, held) in made.lines.iter_mut().zip(grants.unwrap_or_default()) {
-        line.held = held;
-    }
+    put_grants(&mut made.lines, &grants.unwrap_or_default());
     Ok(made.reserved(id))
+}
+
+/// Tells lines what they got.
+pub(super) fn put_grants(lines: &mut [ReservedLine<'_>], grants: &[Grant]) {
+    for (line, grant) in lines.iter_mut().zip(grants) {
+        (line.held, line.day, line.charged_to) = (grant.units, grant.day, grant.charged_to);
+    }
 }

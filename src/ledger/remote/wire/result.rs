@@ -3,13 +3,19 @@
 use smallvec::SmallVec;
 
 use super::Malformed;
+use super::grant;
+use super::inbound;
+use super::node_safety;
 use super::pack::{Reader, Value};
 use super::record::{Booking, Kept, Record, settings};
 use super::refusal::{self, units};
 use crate::domain::command::CommandKey;
+use crate::domain::decide::Grants;
 use crate::domain::line::Move;
 use crate::domain::{ChannelIx, NodeIx, Refusal, ReservationId, Units, UnixMillis};
-use crate::ledger::event::{Acted, ActedLine, Body, StockChanged, StockItem, StockVerb, VerbKind};
+use crate::ledger::event::{
+    Acted, ActedLine, Body, ShareMove, SharesMoved, StockChanged, StockItem, StockVerb, VerbKind,
+};
 
 /// One result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +26,7 @@ pub(super) enum Outcome<'a> {
     Deferred,
     /// There is no index left for the channel's name.
     Full,
-    /// A reservation, granted in part: units of each line.
+    /// A reservation, granted in part or for days: what each line got.
     Part(List<'a>),
     /// A reservation of a channel that came with a name only: its index, whether that is new, and
     /// units of each line unless it was granted in full.
@@ -57,6 +63,8 @@ const ACTED_VALUES: usize = 4;
 pub(super) const CHANGED: i64 = 4;
 pub(super) const SETTLED: i64 = 5;
 pub(super) const REFUSED: i64 = 6;
+pub(super) const ARRIVED: i64 = 13;
+pub(super) const SHARED: i64 = 20;
 /// No script gives it: it stands in the signposts that an import makes.
 pub(super) const MOVED: i64 = 12;
 
@@ -96,7 +104,7 @@ impl<'a> Outcome<'a> {
         let list = List { values, reader };
         Ok(match tag {
             2 => Self::Part(list),
-            ACTED..=REFUSED => Self::Recorded(Packed { tag, list }),
+            ACTED..=REFUSED | ARRIVED | SHARED => Self::Recorded(Packed { tag, list }),
             7 => Self::Unrecorded(list),
             8 => Self::Record(reader.bytes()?),
             9 => Self::Named(reader.narrow()?),
@@ -121,9 +129,11 @@ impl List<'_> {
         refusal::take(&mut self.reader, self.values)
     }
 
-    /// Units of each line.
-    pub(super) fn grants(mut self) -> Result<SmallVec<[Units; 2]>, Malformed> {
-        (0..self.values).map(|_| units(&mut self.reader)).collect()
+    /// What each line got.
+    pub(super) fn grants(mut self) -> Result<Grants, Malformed> {
+        (0..self.values)
+            .map(|_| grant::take(&mut self.reader))
+            .collect()
     }
 }
 
@@ -165,6 +175,8 @@ pub(super) fn body<'a>(
         ACTED => acted(asked.key, list, shown),
         CHANGED => changed(asked, &mut list.reader),
         SETTLED => settled(asked.key, &mut list.reader),
+        ARRIVED => inbound::changed(asked.key, &mut list.reader).map(Body::InboundChanged),
+        SHARED => shared(asked, &mut list.reader),
         _ => Ok(Body::Refused {
             key: asked.key,
             refusal: list.refusal()?,
@@ -275,13 +287,35 @@ fn changed<'a>(asked: Asked<'a>, r: &mut Reader<'a>) -> Result<Body<'a>, Malform
     }))
 }
 
+fn shared<'a>(asked: Asked<'a>, r: &mut Reader<'a>) -> Result<Body<'a>, Malformed> {
+    let count = r.array()? / 5;
+    let items = (0..count).map(|_| {
+        Ok(ShareMove {
+            sku: r.text()?,
+            from: ChannelIx(r.narrow()?),
+            to: ChannelIx(r.narrow()?),
+            units: units(r)?,
+            window: UnixMillis(r.int()?),
+        })
+    });
+    let items = items.collect::<Result<Vec<_>, Malformed>>()?;
+    Ok(Body::SharesMoved(SharesMoved {
+        key: asked.key,
+        reason: asked.reason,
+        operator: asked.operator,
+        items,
+    }))
+}
+
 fn settled<'a>(key: CommandKey, r: &mut Reader<'a>) -> Result<Body<'a>, Malformed> {
     let sku = r.text()?;
     let mut next = || {
-        if r.array()? != 4 {
+        if r.array()? != 5 {
             return Err(Malformed);
         }
-        settings(r.narrow()?, r.narrow()?, r.bytes()?, r.narrow()?)
+        let (safety, flags, low) = (r.narrow()?, r.narrow()?, r.bytes()?);
+        let node_safety = node_safety::unpack(r.bytes()?)?;
+        settings((safety, flags), low, node_safety, r.narrow()?)
     };
     Ok(Body::SettingsPut {
         key,

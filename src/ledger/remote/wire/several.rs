@@ -3,15 +3,17 @@
 
 use super::Malformed;
 use super::command::{
-    ACT_WHOLE, BUMP, ENTIRE, FOLLOW, PLACE, QUOTE, READ_TIES, REFUSE, TIE, UNDO, made, pin,
-    put_key, put_lines, verb,
+    ACT_WHOLE, BUMP, ENTIRE, FOLLOW, PLACE, QUOTE, QUOTE_LATER, READ_TIES, REFUSE, TIE, UNDO,
+    is_later, made, pin, put_bys, put_flags, put_key, put_lines, verb,
 };
+use super::grant;
 use super::pack::{EXT_ID, EXT_TARGET, Writer};
 use super::record::{Booking, Kept, Record};
 use super::refusal;
 use super::reply::BatchReply;
 use super::result::Outcome;
 use crate::domain::command::{Act, CommandKey, LineRequest, Reserve};
+use crate::domain::decide::{Grant, Grants};
 use crate::domain::{ChannelIx, Line, Refusal, Units, UnixMillis};
 use crate::ledger::Position;
 
@@ -42,7 +44,7 @@ pub fn encode_place(
     let here = share.requests();
     w.uint(PLACE);
     w.id(EXT_TARGET, key.id);
-    w.uint(u64::from(reserve.allow_partial));
+    put_flags(&mut w, reserve, &here);
     w.bytes(&match deadline {
         None => made(key, reserve, reserve.reference, all),
         Some(_) => made(key, reserve, None, &here),
@@ -50,37 +52,37 @@ pub fn encode_place(
     w.uint(u64::from(reserve.ttl.get().as_millis()));
     w.int(deadline.map_or(0, |deadline| deadline.0));
     put_lines(&mut w, &here);
-    if deadline.is_some() {
-        w.count(0);
-        return w.0;
-    }
-    w.count(all.len());
-    for number in 0..all.len() {
+    let count = if deadline.is_some() { 0 } else { all.len() };
+    w.count(count);
+    for number in 0..count {
         let is_here = share.lines.iter().any(|(here, _)| *here == number);
         w.uint(u64::from(!is_here));
     }
+    put_bys(&mut w, &here);
     w.0
 }
 
 /// Asks what a share would be refused for.
 pub fn encode_quote(channel: ChannelIx, share: &Share<'_>) -> Vec<u8> {
     let mut w = Writer::default();
-    w.uint(QUOTE);
+    let lines = share.requests();
+    w.uint(if is_later(&lines) { QUOTE_LATER } else { QUOTE });
     w.uint(u64::from(channel.0));
-    put_lines(&mut w, &share.requests());
+    put_lines(&mut w, &lines);
+    put_bys(&mut w, &lines);
     w.0
 }
 
-/// All parts are placed; these lines elsewhere got these units.
-pub fn encode_entire(id: u128, deadline: UnixMillis, elsewhere: &[(usize, Units)]) -> Vec<u8> {
+/// All parts are placed; these lines elsewhere got this.
+pub fn encode_entire(id: u128, deadline: UnixMillis, elsewhere: &[(usize, Grant)]) -> Vec<u8> {
     let mut w = Writer::default();
     w.uint(ENTIRE);
     w.id(EXT_TARGET, id);
     w.int(deadline.0);
     w.count(elsewhere.len());
-    for (line, units) in elsewhere {
+    for (line, got) in elsewhere {
         w.count(line + 1);
-        w.uint(units.get());
+        grant::put(&mut w, got);
     }
     w.0
 }
@@ -216,8 +218,8 @@ pub fn encode_ties(older_ms: u64) -> Vec<u8> {
 /// What a step was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step<'a> {
-    /// The lines of the share got these units.
-    Placed(Vec<Units>),
+    /// The lines of the share got this.
+    Placed(Grants),
     /// What the id stands for; empty for nothing.
     Record(&'a [u8]),
     /// It is done, or could be.
@@ -234,7 +236,7 @@ impl BatchReply {
         let (outcome, before) = self.outcome(at)?;
         let position = self.position(before + outcome.events());
         let step = match outcome {
-            Outcome::Part(grants) => Step::Placed(grants.grants()?.into_vec()),
+            Outcome::Part(grants) => Step::Placed(grants.grants()?),
             Outcome::Record(bytes) => Step::Record(bytes),
             Outcome::Recorded(_) => Step::Done,
             Outcome::Unrecorded(list) => Step::Refused(list.refusal()?),

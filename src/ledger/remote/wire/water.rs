@@ -13,17 +13,17 @@ const RESUME_SHARE: u8 = 4;
 const SUSPENDS: u8 = 8;
 
 /// Bytes of a level, and of a mark.
-const LEVEL_BYTES: usize = 5;
+pub(super) const LEVEL_BYTES: usize = 5;
 pub(super) const MARK_BYTES: usize = 2 * LEVEL_BYTES + 1;
 
-fn number(level: Level) -> (u64, bool) {
+pub(super) fn number(level: Level) -> (u64, bool) {
     match level {
         Level::Units(units) => (units.get(), false),
         Level::Percent(points) => (u64::from(points), true),
     }
 }
 
-fn level(number: u64, is_share: bool) -> Result<Level, Malformed> {
+pub(super) fn level(number: u64, is_share: bool) -> Result<Level, Malformed> {
     Ok(if is_share {
         Level::Percent(u16::try_from(number).or(Err(Malformed))?)
     } else {

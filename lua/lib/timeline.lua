@@ -1,0 +1,207 @@
+-- How many units of a SKU can be promised for a day: the same as in src/domain/calendar/timeline.rs,
+-- which says why. Moments are now, the first, and each day from today on on which something is due
+-- or promised; at each: `supply`, what is left `unpromised` of what the nodes can give away, `safety`,
+-- and whether that `looks_ahead`, being less than what there is at the moment itself.
+-- The least of each value and all that follow.
+local function least_from(course)
+  local least, all = math.huge, {}
+  for at = #course, 1, -1 do
+    least = min(least, course[at])
+    all[at] = least
+  end
+  return all
+end
+
+-- The moments of a calendar, and the place of each day among them.
+local function days_of(calendar)
+  local days, places = { 0 }, { [0] = 1 }
+  local function note(day)
+    if day < today or places[day] then return end
+    days[#days + 1], places[day] = day, true
+  end
+  for i = 1, #calendar.inbound do note(calendar.inbound[i].due) end
+  for i = 1, #calendar.promises do note(calendar.promises[i].day) end
+  table.sort(days)
+  for at = 1, #days do places[days[at]] = at end
+  return days, places
+end
+
+-- The place of the moment that a day belongs to. Days that have passed, and none, are now.
+local function moment_of(line, day)
+  local days = line.days
+  if not day or day < today then return 1 end
+  local at = #days
+  while days[at] > day do at = at - 1 end
+  return at
+end
+
+local function add_change(line, node, at, units)
+  local changes = line.changes[node] or {}
+  changes[at] = (changes[at] or 0) + units
+  line.changes[node] = changes
+end
+
+local function count_supply(line, stock, inbound)
+  local arrivals, supply = {}, stock[ON_HAND]
+  for i = 1, #inbound do
+    local of = inbound[i]
+    if of.due >= today then
+      local at = line.places[of.due]
+      arrivals[at] = (arrivals[at] or 0) + of.units
+      add_change(line, of.node, at, of.units)
+    end
+  end
+  for at = 1, #line.days do
+    supply = supply + (arrivals[at] or 0)
+    line.supply[at] = supply
+  end
+end
+
+-- So many units of a node less those pinned there, with what changes, at each moment.
+local function course_of(line, node, on_hand, pinned)
+  local changes, free, course = line.changes[node] or {}, on_hand - pinned, {}
+  for at = 1, #line.days do
+    free = free + (changes[at] or 0)
+    course[at] = free
+  end
+  return course
+end
+
+-- What is kept back, over all and at the nodes that keep any. So far supply is all that changes.
+local function count_safety(line, stock)
+  local is_share, safety = has_bit(stock[FLAGS], IS_SHARE), line.safety
+  for at = 1, #line.days do
+    safety[at] = is_share and share_of(line.supply[at], stock[SAFETY]) or stock[SAFETY]
+  end
+  local kept, sums = stock[KEPT], {}
+  for i = 3, #kept, KEPT_BYTES do
+    local node, is_share_there, units = unpack_integers('<I2BI5', kept, i)
+    local course = course_of(line, node, (node_of(stock, node)), 0)
+    for at = 1, #course do
+      local least = is_share_there == 1 and share_of(course[at], units) or units
+      course[at] = min(course[at], least)
+      sums[at] = (sums[at] or 0) + course[at]
+      safety[at] = max(safety[at], sums[at])
+    end
+    line.kept[node] = course
+  end
+end
+
+-- Subtracts what is promised without a pin, and notes where pins are for later than now.
+local function count_promises(line, stock, promises)
+  local unpinned, later = stock[HELD] + stock[COMMITTED], {}
+  for at = SETTINGS + 1, #stock, N_FIELDS do unpinned = unpinned - stock[at + N_PINNED] end
+  for i = 1, #promises do
+    local of = promises[i]
+    local at = of.day >= today and line.places[of.day] or 1
+    if of.pin == 0 then
+      unpinned = unpinned - of.units
+      later[at] = (later[at] or 0) + of.units
+    elseif at > 1 then
+      add_change(line, of.pin - 1, 1, of.units)
+      add_change(line, of.pin - 1, at, -of.units)
+    end
+  end
+  for at = 1, #line.days do
+    unpinned = unpinned + (later[at] or 0)
+    line.unpromised[at] = -unpinned
+  end
+end
+
+-- Adds what each node can give away.
+local function count_nodes(line, stock)
+  local unpromised = line.unpromised
+  for i = SETTINGS + 1, #stock, N_FIELDS do
+    local course = course_of(line, stock[i], stock[i + N_ON_HAND], stock[i + N_PINNED])
+    local least = least_from(course)
+    for at = 1, #course do
+      unpromised[at] = unpromised[at] + least[at]
+      if least[at] < course[at] then line.looks_ahead[at] = true end
+    end
+  end
+end
+
+-- The timeline of a stock, as long as it is what it is.
+function calendars.timeline(stock)
+  local known = stock.timeline
+  if known and known.version == stock[VERSION] and known.settings == stock[SETTINGS] then return known end
+  local calendar, line = calendar_of(stock), nil
+  line = {
+    version = stock[VERSION], settings = stock[SETTINGS], stock = stock, changes = {}, supply = {},
+    unpromised = {}, safety = {}, kept = {}, looks_ahead = {},
+  }
+  line.days, line.places = days_of(calendar)
+  count_supply(line, stock, calendar.inbound)
+  count_safety(line, stock)
+  count_promises(line, stock, calendar.promises)
+  count_nodes(line, stock)
+  stock.timeline = line
+  return line
+end
+
+-- What a node can give away from each moment on; below zero: what it lacks. And what is left of that from
+-- one moment on beside what the node keeps back; nil where it keeps nothing.
+local function free_at(line, node, from)
+  local on_hand, _, pinned = node_of(line.stock, node)
+  local course, kept, beside = course_of(line, node, on_hand, pinned), line.kept[node], nil
+  for at = from, kept and #course or 0 do
+    beside = min(beside or course[at], course[at] - kept[at])
+  end
+  return least_from(course), beside
+end
+
+-- Units that no pin needs at a node from a day on.
+function calendars.spare(line, node, day)
+  local from = moment_of(line, day)
+  return max(free_at(line, node, from)[from], 0)
+end
+
+-- Why nothing more can be promised for a moment when what is unpromised is least at another one.
+local function reason(line, from, at)
+  if at > from or line.looks_ahead[at] then return BY_LATER end
+  if line.supply[from] > line.supply[1] then return BY_INBOUND end
+  return BY_STOCK
+end
+
+-- The most that can be promised for a day (nil: now), pinned or not, and what keeps it from being more;
+-- with safety stock, or beyond it.
+function calendars.room(line, day, pin, beyond_safety)
+  local from, least, beside_kept = moment_of(line, day), nil, nil
+  if pin > 0 then least, beside_kept = free_at(line, pin - 1, from) end
+  local over_all, beside_safety, limit = math.huge, math.huge, BY_STOCK
+  for at = least and 1 or from, #line.days do
+    -- Earlier promises lose only what the node is left with afterwards.
+    local spared = least and least[max(at, from)] - least[at] or 0
+    local left = line.unpromised[at] + spared
+    if left < over_all then over_all, limit = left, reason(line, from, at) end
+    beside_safety = min(beside_safety, left - line.safety[at])
+  end
+  local room = min(max(over_all, 0), UNITS_MAX)
+  if not beyond_safety and max(beside_safety, 0) < room then
+    room, limit = max(beside_safety, 0), BY_SAFETY
+  end
+  if least and max(least[from], 0) < room then room, limit = max(least[from], 0), BY_NODE end
+  if beside_kept and not beyond_safety and max(beside_kept, 0) < room then
+    room, limit = max(beside_kept, 0), BY_SAFETY
+  end
+  return room, limit
+end
+
+-- Whether promises that can be kept here cannot be there: the same SKU after pins were moved.
+function calendars.is_harmed(here, there)
+  for at = 1, #here.days do
+    if there.unpromised[at] < min(here.unpromised[at], 0) then return true end
+  end
+  return false
+end
+
+-- The days on which what can be promised may grow, from today on.
+function calendars.days(line)
+  local days = { today }
+  for at = 2, #line.days do
+    if line.supply[at] > line.supply[at - 1] and line.days[at] > today then
+      days[#days + 1] = line.days[at]
+    end
+  end
+  return days
+end
