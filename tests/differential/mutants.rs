@@ -50,8 +50,8 @@ const FAULTS: [(&str, &str, &str); 30] = [
     ),
     (
         "what is lent counts for who asked",
-        "units, users and users[line] or channel, days",
-        "units, channel, days",
+        "units, users and users[line] or channel, ",
+        "units, channel, ",
     ),
     (
         "the share of the first fallback is not the first",
@@ -60,7 +60,7 @@ const FAULTS: [(&str, &str, &str); 30] = [
     ),
     (
         "what lines before took of other shares is not counted there",
-        "    by_share = add_share(by_share, taken, granted, channel, user)\n",
+        "by_share[user] = (by_share[user] or 0) + units\n",
         "",
     ),
     (
