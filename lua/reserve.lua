@@ -13,7 +13,6 @@ local function all_fit(channel, first, last)
   for i = first, last, 3 do
     local at, units = cmds[i], cmds[i + 2]
     if at ~= previous then taken, previous = 0, at end
-    if units > UNITS_MAX then malformed('units') end
     local room, _, user = room_of(at, stocks[at], cmds[i + 1], taken, channel, units)
     if room < units or user then return false end
     taken = taken + units
@@ -26,7 +25,10 @@ end
 -- waits for a later day or is of the share of another: what is past its deadline may be why.
 local function grants_of(channel, first, last, bys)
   local is_dated = bys
-  for i = first, last, 3 do is_dated = is_dated or stocks[cmds[i]][FLAGS] >= IS_DATED end
+  for i = first, last, 3 do
+    if cmds[i + 2] > UNITS_MAX then malformed('units') end
+    is_dated = is_dated or stocks[cmds[i]][FLAGS] >= IS_DATED
+  end
   if is_dated then return dated().grants_of(channel, first, last, bys) end
   if all_fit(channel, first, last) then return nil end
   local grants, users, short, taken, by_share, previous, sum = {}, nil, nil, 0, nil, nil, 0

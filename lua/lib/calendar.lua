@@ -5,6 +5,9 @@
 -- SKU comes that has any.
 local INBOUND_FORMAT, PROMISE_FORMAT = '<I2I2BI5Bc0', '<I2I2I5'
 local MILLIS_PER_DAY, DAY_MAX = 86400000, 65535
+-- By themselves: each name of the surroundings would be looked for at each call, dated or not.
+local max, min, floor, concat = math.max, math.min, math.floor, table.concat
+local pack_integers, unpack_integers = struct.pack, struct.unpack
 
 local today = max(min(floor(now / MILLIS_PER_DAY), DAY_MAX), 1)
 calendars.today = today

@@ -84,7 +84,6 @@ function calendars.grants_of(channel, first, last, bys)
   for i = first, last, 3 do
     local at, pin, units, n = cmds[i], cmds[i + 1], cmds[i + 2], #grants + 1
     if at ~= previous then taken, by_share, draft, previous = 0, nil, nil, at end
-    if units > UNITS_MAX then malformed('units') end
     local is_announced, offer = has_supply(stocks[at]), of_stock
     if is_announced then offer = earliest end
     local by = bys and cmds[bys + n] or 0
