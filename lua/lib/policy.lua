@@ -3,24 +3,25 @@
 -- was looked up stays for the call. Fields: a SKU, or `/p` and a prefix, to the class; `/k` and a class to
 -- its schedules; `/r` and a schedule to the limits of its rule without a period or an empty text, then of
 -- each with one, in order: from, until, length of a window or 0, limits; `/l` and their number to
--- the limits: see `rule.lua`; `/f` and a class to the campaigns that forbid edits, of each from, until
+-- the limits, with sums: see `rule.lua`; `/f` and a class to the campaigns that forbid edits, of each from, until
 -- and its name; `/h` to number and rank of each channel in two bytes each, the class of all
--- others, the lengths of the prefixes, longest first, and channels, each with a list of those whose
--- shares it may use when its own does not do; `/token` to what names the bringing of it.
+-- others, the lengths of the prefixes, longest first, channels, each with a list of those whose shares it
+-- may use when its own does not do, and how many SKUs are by themselves; `/token` to what names the
+-- bringing of it.
 local POLICY =
   KEYS[9]
 local NOWHERE, LAST = 65535, 65535
-local seats, rest, lengths, classes
+local seats, rest, lengths, listed, classes
 local of_prefix, rules, bound, numbers, ranks = {}, {}, {}, {}, {}
 
 local function look_up()
   local lists
-  seats, rest, lengths, lists = unpack(cmsgpack.unpack(call('HGET', POLICY, '/h')))
-  for i = 1, lists and #lists or 0, 2 do
+  seats, rest, lengths, lists, listed = unpack(cmsgpack.unpack(call('HGET', POLICY, '/h')))
+  for i = 1, #lists, 2 do
     policy.fallbacks = policy.fallbacks or {}
     policy.fallbacks[lists[i]] = lists[i + 1]
   end
-  classes = fetch(POLICY, skus, 1)
+  classes = listed > 0 and fetch(POLICY, skus, 1) or {}
 end
 
 -- The number of a channel in the tree, or -1, and its rank.
@@ -38,7 +39,7 @@ end
 local function class_of(at)
   if not classes then look_up() end
   local class, sku = classes[at], skus[at]
-  if class == nil then class = call('HGET', POLICY, sku) end
+  if class == nil and listed > 0 then class = call('HGET', POLICY, sku) end
   for i = 1, class and 0 or #lengths do
     local prefix = #sku >= lengths[i] and sub(sku, 1, lengths[i])
     if prefix and of_prefix[prefix] == nil then
@@ -75,7 +76,7 @@ local function rule_of(at)
   for i = 1, #schedules do
     local limits, window = scheduled(schedules[i])
     if limits then
-      rule = prepare(cmsgpack.unpack(call('HGET', POLICY, '/l' .. limits)))
+      rule = folded(call('HGET', POLICY, '/l' .. limits))
       rule.window = window
       break
     end
@@ -84,17 +85,25 @@ local function rule_of(at)
   return rule
 end
 
--- What all together use of a stock in the window of a rule, what of it was shipped, and whether share was
--- moved.
-local function count_all(stock, rule)
-  if stock.charged then settle_uses(stock) end
-  local text, totals = stock[USES], { rule = rule, used = 0, shipped = 0, is_moved = false }
-  local is_of_window = unpack_integers('<i6', text, 3) == rule.window
-  for at = USES_HEAD + 1, is_of_window and uses_bytes(text) or 0, USE_BYTES do
-    local _, _, shipped, by = unpack_integers(USE_FORMAT, text, at)
-    totals.shipped, totals.is_moved = add(totals.shipped, shipped), totals.is_moved or by ~= 0
+-- What all together use of the stock at a place in the window of its rule, what of it was shipped, and
+-- whether share was moved; false where no rule is in force.
+local function count_all(at, stock)
+  local rule = rule_of(at)
+  if not rule then
+    stock.totals = false
+    return false
   end
-  totals.used = add(stock[HELD] + stock[COMMITTED], totals.shipped)
+  if stock.charged then settle_uses(stock) end
+  local text, shipped, is_moved = stock[USES], 0, false
+  local count, window = unpack_integers(USES_FORMAT, text)
+  for i = 0, window == rule.window and count - 1 or -1 do
+    local more, by = unpack_integers('<I5i6', text, USES_HEAD + 1 + i * USE_BYTES + SHIPPED_AT)
+    shipped, is_moved = add(shipped, more), is_moved or by ~= 0
+  end
+  local totals = {
+    rule = rule, used = add(stock[HELD] + stock[COMMITTED], shipped), shipped = shipped, is_moved = is_moved,
+    supply = -1, kept = 0, least = 0,
+  }
   stock.totals = totals
   return totals
 end
@@ -104,13 +113,13 @@ end
 -- is kept for anybody. Then no limit has to be looked at by itself: on the way to a channel nothing else is
 -- taken off, and nothing twice.
 function policy.suffices(at, stock, free, taken, units)
-  local rule = rule_of(at)
-  if not rule then return true end
-  local totals = stock.totals or count_all(stock, rule)
+  local totals = stock.totals
+  if totals == nil then totals = count_all(at, stock) end
+  if not totals then return true end
   if totals.is_moved then return false end
-  local supply = add(stock[ON_HAND], totals.shipped)
+  local supply = min(stock[ON_HAND] + totals.shipped, UNITS_MAX)
   if totals.supply ~= supply then
-    totals.supply, totals.kept, totals.least = supply, extremes(rule, supply)
+    totals.supply, totals.kept, totals.least = supply, extremes(totals.rule, supply)
   end
   return units <= min(free, totals.least - totals.used - taken) - totals.kept
 end
@@ -118,6 +127,7 @@ end
 -- What everybody uses of a stock in the window of a rule.
 local function charge_all(stock, rule)
   if stock.charged then settle_uses(stock) end
+  unfold(rule)
   local text, all_shipped, front = stock[USES], 0, stock[OPEN]
   local is_of_window = unpack_integers('<i6', text, 3) == rule.window
   local used, moved = no_sums(rule)
@@ -163,7 +173,7 @@ end
 function policy.room(at, stock, channel, free, taken, on_hand, by_share)
   local rule = rule_of(at)
   if not rule then return nil end
-  if not stock.totals then count_all(stock, rule) end
+  if stock.totals == nil then count_all(at, stock) end
   if not stock.sums then charge_all(stock, rule) end
   local room, limit, place, supply, units, used =
     left_to(rule, stock, channel, free, taken, on_hand, by_share)

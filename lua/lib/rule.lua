@@ -2,7 +2,9 @@
 -- lists of one length, in the order of the tree: the numbers of what an entry contains, R_LOW and up to
 -- before R_HIGH; R_PARENT, the place of the nearest limit above it or 0, and R_DEPTH, how many are above; R_CAP
 -- and R_KEPT, amounts; R_AGAINST, the rank that it is kept from the ones behind, or -1 for from all. An
--- amount is -1 for none, twice the units, or twice the share in basis points and one more.
+-- amount is -1 for none, twice the units, or twice the share in basis points and one more. It is kept as
+-- these lists packed, the sum of the shares that are protected, that of the units and one for each of those
+-- shares, the least of the caps that are shares or -1, and that of the others.
 local R_LOW, R_HIGH, R_PARENT, R_DEPTH, R_CAP, R_KEPT, R_AGAINST = 1, 2, 3, 4, 5, 6, 7
 local ceil = math.ceil
 
@@ -10,28 +12,20 @@ local function add(a, b)
   return min(a + b, UNITS_MAX)
 end
 
--- All that is kept by a rule and the least of its caps, each as a share and as units.
-local function sum_up(rule)
-  rule.kept_share, rule.kept_units, rule.cap_share, rule.cap_units = 0, 0, nil, UNITS_MAX
-  for at = 1, #rule[R_LOW] do
-    local cap, kept = rule[R_CAP][at], rule[R_KEPT][at]
-    if kept >= 0 and kept % 2 == 1 then
-      rule.kept_share = rule.kept_share + floor(kept / 2)
-    elseif kept >= 0 then
-      rule.kept_units = rule.kept_units + floor(kept / 2)
-    end
-    if cap >= 0 and cap % 2 == 1 then
-      rule.cap_share = min(rule.cap_share or UNITS_MAX, floor(cap / 2))
-    elseif cap >= 0 then
-      rule.cap_units = min(rule.cap_units, cap / 2)
-    end
-  end
+-- A rule of which only what all its limits are together can be asked.
+local function folded(packed)
+  local rule = {}
+  rule.lists, rule.kept_share, rule.kept_units, rule.cap_share, rule.cap_units =
+    unpack(cmsgpack.unpack(packed))
+  return rule
 end
 
--- A rule as it is asked: with room for what is found out at each question, and places by number.
-local function prepare(rule)
-  sum_up(rule)
-  rule.places, rule.path = {}, {}
+-- The same with its limits, with room for what is found out at each question, and places by number.
+local function unfold(rule)
+  if rule.lists == '' then return rule end
+  local lists = cmsgpack.unpack(rule.lists)
+  for i = R_LOW, R_AGAINST do rule[i] = lists[i] end
+  rule.lists, rule.places, rule.path = '', {}, {}
   rule.all, rule.before, rule.next_most, rule.next_largest = {}, {}, {}, {}
   rule.is = {
     used = {}, moved = {}, cap = {}, left = {}, kept = {}, binding = {}, core = {}, most = {},
@@ -78,14 +72,11 @@ local function units_of(amount, supply, moved, round)
   return max(min(units + moved, UNITS_MAX), 0)
 end
 
--- No more than this is kept for all together, and no cap is smaller than that.
+-- No more than this is kept for all together, and no cap is smaller than that. A product that is not
+-- exact is off by less than one unit.
 local function extremes(rule, supply)
-  -- Each share is rounded up by itself.
-  local kept = units_of(2 * rule.kept_share + 1, supply, rule.kept_units + #rule[R_LOW], ceil)
-  local least = rule.cap_units
-  if rule.cap_share then
-    least = min(least, units_of(2 * rule.cap_share + 1, supply, 0, floor))
-  end
+  local kept, least = ceil(supply * rule.kept_share / 10000) + rule.kept_units, rule.cap_units
+  if rule.cap_share >= 0 then least = min(least, floor(supply * rule.cap_share / 10000) - 1) end
   return kept, least
 end
 

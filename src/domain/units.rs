@@ -66,12 +66,13 @@ impl Units {
         Self::clamped(self.ten_thousandths(basis_points) / 10_000)
     }
 
-    fn ten_thousandths(self, basis_points: u16) -> u128 {
-        u128::from(self.0).saturating_mul(u128::from(basis_points))
+    fn ten_thousandths(self, basis_points: u16) -> u64 {
+        const { assert!(UNITS_MAX < u64::MAX >> u16::BITS, "no product saturates") };
+        self.0.saturating_mul(basis_points.into())
     }
 
-    fn clamped(value: u128) -> Self {
-        Self(u64::try_from(value).unwrap_or(UNITS_MAX).min(UNITS_MAX))
+    fn clamped(value: u64) -> Self {
+        Self(value.min(UNITS_MAX))
     }
 }
 
@@ -105,5 +106,7 @@ mod tests {
         assert_eq!(units(100).share_up(500), units(5));
         assert_eq!(units(101).share_up(500), units(6));
         assert_eq!(Units::MAX.share_up(10_000), Units::MAX);
+        assert_eq!(Units::MAX.share_up(u16::MAX), Units::MAX);
+        assert_eq!(Units::MAX.share_up(9_999).get(), UNITS_MAX / 10_000 * 9_999);
     }
 }

@@ -1,5 +1,6 @@
 //! Writes JSON into one buffer, without building values first.
 
+use crate::domain::percent::Percent;
 use crate::domain::{Day, Units, UnixMillis};
 use crate::ledger::time_text;
 
@@ -122,6 +123,15 @@ impl Json {
     /// A quantity.
     pub fn units(&mut self, units: Units) -> &mut Self {
         self.number(units.get())
+    }
+
+    /// A percentage, given in basis points.
+    pub fn percent(&mut self, points: u16) -> &mut Self {
+        if points.is_multiple_of(100) {
+            self.number(points / 100)
+        } else {
+            self.raw(&Percent(points).to_string())
+        }
     }
 
     /// A moment.

@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use crate::domain::command::Channel;
 use crate::domain::{ChannelIx, NodeIx};
@@ -116,21 +115,23 @@ impl<'e> Names<'e> {
         Some(found)
     }
 
-    /// The name of a channel.
-    pub fn channel_name(self, channel: ChannelIx) -> Arc<str> {
-        self.engine.channel_name(channel)
-    }
-
-    /// Writes the name of a channel as a JSON string.
-    pub fn write_channel(self, channel: ChannelIx, json: &mut Json) {
+    /// Has somebody look at the name of a channel, who asks for no other name meanwhile.
+    pub fn with_channel(self, channel: ChannelIx, look: impl FnOnce(&str)) {
         self.with(|r| {
             if let Some(name) = r.channels.name(channel.0) {
-                json.plain(name);
+                look(name);
                 return;
             }
             let name = self.engine.channel_name(channel);
             r.channels.learn(&name, channel.0);
-            json.plain(&name);
+            look(&name);
+        });
+    }
+
+    /// Writes the name of a channel as a JSON string.
+    pub fn write_channel(self, channel: ChannelIx, json: &mut Json) {
+        self.with_channel(channel, |name| {
+            json.plain(name);
         });
     }
 

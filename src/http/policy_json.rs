@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::fmt;
 
-use crate::domain::percent::Percent;
 use crate::domain::policy::{Amount, Fault, ShareStep};
 use crate::domain::verdict::{BoundBy, Limit, MovedShare};
 use crate::domain::{ChannelIx, Units, UnixMillis};
@@ -178,7 +176,9 @@ pub fn share_members(json: &mut Json, share: &Share, names: Names<'_>) {
     if let Some((limit, by)) = &share.bound {
         json.raw(r#","bound":{"limit":"#).plain(limit.as_str());
         json.raw(",");
-        let rest = format_args!("{} left", share.left);
+        let rest = |json: &mut Json| {
+            json.units(share.left).raw(" left");
+        };
         bound_members(json, (*limit, by), rest, names);
         json.raw("}");
     }
@@ -192,11 +192,11 @@ fn maybe_units(json: &mut Json, units: Option<Units>) {
 }
 
 /// The cap or protection that bound: members of an object, without braces. `rest` ends the sentence
-/// that says it.
+/// that says it, in which nothing needs escaping.
 pub fn bound_members(
     json: &mut Json,
     (limit, by): (Limit, &BoundBy),
-    rest: fmt::Arguments<'_>,
+    rest: impl FnOnce(&mut Json),
     names: Names<'_>,
 ) {
     json.raw(r#""channel":"#);
@@ -204,43 +204,44 @@ pub fn bound_members(
     json.raw(r#","units":"#).units(by.units);
     json.raw(r#","used":"#).units(by.used);
     json.raw(r#","supply":"#).units(by.supply);
-    let name = names.channel_name(by.channel);
-    json.raw(r#","text":"#)
-        .text(&format!("{}; {rest}", said(limit, by, &name)));
+    json.raw(r#","text":""#).raw(limit.as_str()).raw(" of ");
+    names.with_channel(by.channel, |name| {
+        json.raw(name);
+    });
+    calculation(json, limit, by);
+    json.raw("; ");
+    rest(json);
+    json.raw("\"");
 }
 
-/// Like `cap of live: 60 % of 1000 = 600, 580 used`.
-fn said(limit: Limit, by: &BoundBy, name: &str) -> String {
-    let BoundBy {
-        supply,
-        units,
-        used,
-        ..
-    } = by;
-    let (written, share) = match by.amount {
+/// Like `: 60 % of 1000 = 600, 580 used`. Piece by piece, because every availability that a channel
+/// asks for says it.
+fn calculation(json: &mut Json, limit: Limit, by: &BoundBy) {
+    let BoundBy { supply, units, .. } = *by;
+    json.raw(": ");
+    let share = match by.amount {
+        Amount::Units(share) => {
+            json.units(share);
+            share
+        }
         Amount::Percent(points) => {
-            let text = format!("{} % of {supply}", Percent(points));
-            let share = if limit == Limit::Cap {
+            json.percent(points).raw(" % of ").units(supply);
+            if limit == Limit::Cap {
                 supply.share_down(points)
             } else {
                 supply.share_up(points)
-            };
-            (text, share)
+            }
         }
-        Amount::Units(share) => (share.to_string(), share),
     };
-    let moved = match units.cmp(&share) {
-        Ordering::Less => format!(" - {} moved", share.left_after(*units)),
-        Ordering::Equal => String::new(),
-        Ordering::Greater => format!(" + {} moved", units.left_after(share)),
+    match units.cmp(&share) {
+        Ordering::Less => json.raw(" - ").units(share.left_after(units)).raw(" moved"),
+        Ordering::Equal => json,
+        Ordering::Greater => json.raw(" + ").units(units.left_after(share)).raw(" moved"),
     };
-    let word = limit.as_str();
-    let is_plain = moved.is_empty() && matches!(by.amount, Amount::Units(_));
-    if is_plain {
-        format!("{word} of {name}: {written}, {used} used")
-    } else {
-        format!("{word} of {name}: {written}{moved} = {units}, {used} used")
+    if units != share || matches!(by.amount, Amount::Percent(_)) {
+        json.raw(" = ").units(units);
     }
+    json.raw(", ").units(by.used).raw(" used");
 }
 
 /// The first fault, and how many more there are.

@@ -2,7 +2,6 @@
 //! compare the two.
 
 use crate::domain::calendar::Bucket;
-use crate::domain::percent::Percent;
 use crate::domain::stock::Selling;
 use crate::domain::verdict::{
     Excess, InboundResult, ReservationLine, Shortage, Stale, StockResult,
@@ -176,7 +175,7 @@ fn low_water(json: &mut Json, found: &LowWater) {
 fn level(json: &mut Json, found: Level) {
     match found {
         Level::Units(units) => json.raw(r#""units":"#).units(units),
-        Level::Percent(points) => json.raw(r#""percent":"#).raw(&Percent(points).to_string()),
+        Level::Percent(points) => json.raw(r#""percent":"#).percent(points),
     };
 }
 
@@ -402,7 +401,9 @@ fn shortages(json: &mut Json, found: &[Shortage], names: Names<'_>) {
         }
         if let Some(by) = &short.bound {
             json.raw(",");
-            let rest = format_args!("{} would have passed", short.available);
+            let rest = |json: &mut Json| {
+                json.units(short.available).raw(" would have passed");
+            };
             policy_json::bound_members(json, (short.limit, by), rest, names);
         }
         json.raw("}");

@@ -242,7 +242,7 @@ const FAULTS: [(&str, &str, &str); 14] = [
     ),
     (
         "a line waits for the last day",
-        "if try(days[last]) then return room, day end",
+        "if try(days[last]) then return room, day, nil, user end",
         "try(days[last])",
     ),
     (

@@ -21,7 +21,7 @@ const ASKED: &str = concat!(
     "local UNITS_MAX, BY_CAP, BY_PROTECTION = 1000000000000, 5, 6\n",
     include_str!("../../lua/lib/rule.lua"),
     "
-local rooms, rule = {}, prepare(cmsgpack.unpack(ARGV[1]))
+local rooms, rule = {}, unfold(folded(ARGV[1]))
 for i = 2, #ARGV do
   local uses = {}
   for text in string.gmatch(ARGV[i], '%S+') do uses[#uses + 1] = tonumber(text) end

@@ -4,7 +4,7 @@ use super::classes::Class;
 use super::compile::{Found, Policy, window};
 use super::document::{Campaign, Document, Every};
 use super::layer::Layer;
-use super::limits::{EntryLimit, Limits};
+use super::limits::Limits;
 use super::tree::Tree;
 use crate::domain::time::{Ttl, UnixMillis};
 
@@ -71,8 +71,8 @@ impl CampaignTerms {
         self.from <= now && now < self.until
     }
 
-    pub(super) fn limits(&self) -> Option<&[EntryLimit]> {
-        self.limits.as_ref().map(Limits::each)
+    pub(super) const fn limits(&self) -> Option<&Limits> {
+        self.limits.as_ref()
     }
 
     pub(super) const fn every(&self) -> Option<Every> {

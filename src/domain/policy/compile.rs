@@ -8,7 +8,7 @@ use super::classes::Classes;
 use super::document::{Document, Every, Period, Rule, Scope};
 use super::fallback::Fallbacks;
 use super::layer::Layer;
-use super::limits::{EntryLimit, Limits};
+use super::limits::Limits;
 use super::tree::{LAST, Place, Tree};
 use crate::domain::ids::ChannelIx;
 use crate::domain::time::UnixMillis;
@@ -31,6 +31,8 @@ pub struct Policy {
 struct Named {
     name: Box<str>,
     place: Place,
+    /// If it was known when this was compiled.
+    channel: Option<ChannelIx>,
 }
 
 /// The rules of one scope, of which one at most is in force at a time.
@@ -80,7 +82,11 @@ impl<'p> InForce<'p> {
 
     /// The entries that have limits in it, as channels, in the order of the tree.
     pub fn entries(&self) -> impl Iterator<Item = ChannelIx> {
-        let entries = self.limits().iter().map(|limit| EntryIx(limit.place.low));
+        let entries = self
+            .limits
+            .each()
+            .iter()
+            .map(|limit| EntryIx(limit.place.low));
         entries.filter_map(|entry| self.policy.channel(entry))
     }
 
@@ -94,9 +100,9 @@ impl<'p> InForce<'p> {
         self.policy.fallbacks(channel)
     }
 
-    /// Its limits, in preorder.
-    pub const fn limits(&self) -> &'p [EntryLimit] {
-        self.limits.each()
+    /// Its limits.
+    pub const fn limits(&self) -> &'p Limits {
+        self.limits
     }
 }
 
@@ -123,10 +129,11 @@ impl Policy {
         let rules = document.rules.iter().map(|rule| (rule, rule.period()));
         let rules = layer(document, &tree, rules, &mut scopes);
         let (campaigns, sold) = campaign::compile(document, &tree);
+        let entries = entries(document, &tree, &channel_index);
         Ok(Self {
-            entries: names(document, &tree),
-            numbers: numbers(document, &tree, &channel_index),
             fallbacks: Fallbacks::new(document, &tree, &channel_index),
+            numbers: numbers(&entries),
+            entries,
             scopes: scopes.into(),
             campaigns,
             classes: Classes::new(&[changes, rules], &sold),
@@ -163,9 +170,7 @@ impl Policy {
 
     /// The channel that an entry is, if it was known when this was compiled.
     pub fn channel(&self, entry: EntryIx) -> Option<ChannelIx> {
-        let mut numbers = self.numbers.iter();
-        let at = numbers.position(|number| *number == Some(entry.0))?;
-        u16::try_from(at).ok().map(ChannelIx)
+        self.entries.get(usize::from(entry.0))?.channel
     }
 
     /// The number of a channel, if it is an entry of the tree, and its rank.
@@ -250,30 +255,30 @@ pub(super) fn window(from: UnixMillis, every: Option<Every>, now: UnixMillis) ->
     UnixMillis(into.map_or(from.0, |into| now.0.saturating_sub(into)))
 }
 
-fn names(document: &Document, tree: &Tree<'_>) -> Box<[Named]> {
-    let named = document
-        .channels
-        .iter()
-        .enumerate()
-        .filter_map(|(at, entry)| {
-            Some(Named {
-                name: entry.name.as_str().into(),
-                place: tree.place(at)?,
-            })
-        });
+/// The entries by number.
+fn entries(
+    document: &Document,
+    tree: &Tree<'_>,
+    channel_index: impl Fn(&str) -> Option<ChannelIx>,
+) -> Box<[Named]> {
+    let channels = document.channels.iter().enumerate();
+    let named = channels.filter_map(|(at, entry)| {
+        Some(Named {
+            name: entry.name.as_str().into(),
+            place: tree.place(at)?,
+            channel: channel_index(&entry.name),
+        })
+    });
     let mut entries: Vec<_> = named.collect();
     entries.sort_by_key(|named| named.place.low);
     entries.into()
 }
 
-fn numbers(
-    document: &Document,
-    tree: &Tree<'_>,
-    channel_index: impl Fn(&str) -> Option<ChannelIx>,
-) -> Box<[Option<u16>]> {
+/// The numbers of the entries by channel.
+fn numbers(entries: &[Named]) -> Box<[Option<u16>]> {
     let mut numbers = Vec::new();
-    for (at, entry) in document.channels.iter().enumerate() {
-        let Some(ChannelIx(channel)) = channel_index(&entry.name) else {
+    for named in entries {
+        let Some(ChannelIx(channel)) = named.channel else {
             continue;
         };
         let channel = usize::from(channel);
@@ -281,7 +286,7 @@ fn numbers(
             numbers.resize(channel.saturating_add(1), None);
         }
         if let Some(number) = numbers.get_mut(channel) {
-            *number = tree.place(at).map(|place| place.low);
+            *number = Some(named.place.low);
         }
     }
     numbers.into()

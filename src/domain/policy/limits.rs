@@ -23,28 +23,29 @@ pub struct EntryLimit {
 }
 
 /// See the module's documentation.
-#[derive(Debug)]
-pub(super) struct Limits {
-    /// In preorder.
+#[derive(Debug, Default)]
+pub struct Limits {
     each: Box<[EntryLimit]>,
     kept: Kept,
     least: LeastCap,
 }
 
-/// All that is kept by the protections of a rule.
-#[derive(Debug, Default)]
-struct Kept {
+/// No more than this is kept by the protections of a rule together: a share and units.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Kept {
     /// In basis points.
-    share: u64,
-    units: u64,
+    pub share: u64,
+    /// With one for each share, which is rounded up by itself.
+    pub units: u64,
 }
 
-/// The least of the caps of a rule.
-#[derive(Debug)]
-struct LeastCap {
-    /// In basis points.
-    share: Option<u16>,
-    units: Units,
+/// No cap of a rule is less than this, neither the share nor the units.
+#[derive(Debug, Clone, Copy)]
+pub struct LeastCap {
+    /// In basis points, where a cap is a share.
+    pub share: Option<u16>,
+    /// [`Units::MAX`] where no cap is in units.
+    pub units: Units,
 }
 
 impl Limits {
@@ -57,8 +58,19 @@ impl Limits {
         }
     }
 
-    pub(super) const fn each(&self) -> &[EntryLimit] {
+    /// In preorder.
+    pub const fn each(&self) -> &[EntryLimit] {
         &self.each
+    }
+
+    /// All that is kept.
+    pub const fn kept(&self) -> Kept {
+        self.kept
+    }
+
+    /// The least of the caps.
+    pub const fn least(&self) -> LeastCap {
+        self.least
     }
 }
 
@@ -70,7 +82,6 @@ impl Kept {
                 Amount::Units(units) => kept.units = kept.units.saturating_add(units.get()),
                 Amount::Percent(share) => {
                     kept.share = kept.share.saturating_add(share.into());
-                    // Each share is rounded up by itself.
                     kept.units = kept.units.saturating_add(1);
                 }
             }
@@ -86,12 +97,18 @@ impl Kept {
     }
 }
 
-impl LeastCap {
-    fn of(limits: &[EntryLimit]) -> Self {
-        let mut least = Self {
+impl Default for LeastCap {
+    fn default() -> Self {
+        Self {
             share: None,
             units: Units::MAX,
-        };
+        }
+    }
+}
+
+impl LeastCap {
+    fn of(limits: &[EntryLimit]) -> Self {
+        let mut least = Self::default();
         for cap in limits.iter().filter_map(|limit| limit.cap) {
             match cap {
                 Amount::Units(units) => least.units = least.units.min(units),

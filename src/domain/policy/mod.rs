@@ -28,7 +28,7 @@ pub use document::{
     Protection, Rule, Scope, Selection, Selector, Set, Tag,
 };
 pub use lending::{Lent, Taken};
-pub use limits::EntryLimit;
+pub use limits::{EntryLimit, Kept, LeastCap, Limits};
 pub use parts::{Dated, Parts, Schedule};
 pub use rebalance::{Holding, ShareStep, Weight, rebalance};
 pub use room::{Bound, Claim, Standing, Supply};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::campaign::CampaignTerms;
 use super::compile::Policy;
 use super::document::Every;
-use super::limits::EntryLimit;
+use super::limits::Limits;
 use crate::domain::ids::ChannelIx;
 use crate::domain::time::UnixMillis;
 
@@ -17,8 +17,8 @@ pub struct Parts<'p> {
     pub channels: Vec<Option<(u16, u16)>>,
     /// Of each channel that has any, whose shares it may use when its own does not do, in that order.
     pub fallbacks: Vec<(ChannelIx, &'p [ChannelIx])>,
-    /// The limits of every rule and campaign, in preorder.
-    pub limits: Vec<&'p [EntryLimit]>,
+    /// The limits of every rule and of every campaign, which may have none.
+    pub limits: Vec<Option<&'p Limits>>,
     /// Rules of which one at most is in force at a time.
     pub schedules: Vec<Schedule>,
     /// Of each class its schedules; the rule in force is that of the first that has one.
@@ -85,8 +85,8 @@ impl Policy {
         let Parts {
             limits, schedules, ..
         } = parts;
-        let mut keep = |of: &'p [EntryLimit]| {
-            limits.push(of);
+        let mut keep = |of: &'p Limits| {
+            limits.push(Some(of));
             limits.len().saturating_sub(1)
         };
         for scope in &self.scopes {
@@ -94,10 +94,10 @@ impl Policy {
                 from: rule.from,
                 until: rule.until,
                 every: rule.every,
-                limits: keep(rule.limits.each()),
+                limits: keep(&rule.limits),
             });
             let dated = dated.collect();
-            let always = scope.always.as_ref().map(|rule| keep(rule.limits.each()));
+            let always = scope.always.as_ref().map(|rule| keep(&rule.limits));
             schedules.push(Schedule { dated, always });
         }
     }
@@ -106,7 +106,7 @@ impl Policy {
     /// schedule, which classes may share.
     fn add_classes<'p>(&'p self, parts: &mut Parts<'p>) {
         let first = parts.limits.len();
-        let limits = self.campaigns.iter().map(|of| of.limits().unwrap_or(&[]));
+        let limits = self.campaigns.iter().map(CampaignTerms::limits);
         parts.limits.extend(limits);
         let mut known: HashMap<Arc<[u32]>, usize> = HashMap::new();
         for class in self.classes.all() {

@@ -90,7 +90,7 @@ impl InForce<'_> {
         uses: &Uses,
         taken: &Taken,
     ) -> Option<Bound> {
-        if self.limits().is_empty() {
+        if self.limits.each().is_empty() {
             return None;
         }
         self.accounts(channel, supply, uses, taken)
@@ -112,7 +112,7 @@ impl InForce<'_> {
     /// tree.
     pub fn holdings(&self, supply: Supply, uses: &Uses) -> Vec<Holding> {
         let accounts = self.accounts(ChannelIx::UNNAMED, supply, uses, &Taken::default());
-        let limits = self.limits();
+        let limits = self.limits().each();
         let found = limits.iter().zip(&accounts.each).enumerate();
         let holding = |(at, (limit, account)): (usize, (&EntryLimit, &Account))| {
             // In preorder what is right below comes right after.
@@ -182,11 +182,12 @@ impl InForce<'_> {
         taken: &Taken,
     ) -> Accounts<'_> {
         let (number, rank) = self.policy.find(channel);
+        let limits = self.limits.each();
         let mut accounts = Accounts {
-            limits: self.limits(),
+            limits,
             supply: supply.on_hand,
-            each: self.limits().iter().map(|_| Account::default()).collect(),
-            path: path(self.limits(), number),
+            each: limits.iter().map(|_| Account::default()).collect(),
+            path: path(limits, number),
         };
         for of in uses.in_window(self.window()) {
             accounts.supply = add(accounts.supply, of.shipped);

@@ -293,6 +293,7 @@ impl Stock {
     /// matters only for the sum. `bound` is what the rule in force leaves to the channel of
     /// [`Self::supply`], where it leaves less than all. For a SKU of which nothing is announced;
     /// see [`Self::timeline`].
+    #[inline]
     pub fn room(&self, pin: Option<NodeIx>, taken: Units, bound: Option<&Bound>) -> (Units, Limit) {
         if self.is_suspended() {
             return (Units::ZERO, Limit::Suspended);

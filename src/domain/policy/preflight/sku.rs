@@ -58,7 +58,9 @@ fn limits(plan: &Plan<'_>, sku: &str, stock: &StockFacts, push: &mut impl FnMut(
         }
     }
     let rule = plan.policy.in_force(sku, plan.moment());
-    let kept = rule.map_or(Units::ZERO, |rule| kept(rule.limits(), stock.at_nodes));
+    let kept = rule.map_or(Units::ZERO, |rule| {
+        kept(rule.limits().each(), stock.at_nodes)
+    });
     if kept > pool {
         push(Finding::error(
             "protection_above_supply",

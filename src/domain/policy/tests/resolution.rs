@@ -61,7 +61,7 @@ fn of_rules(rules: Vec<Rule>) -> Document {
 
 fn found(policy: &Policy, sku: &str, now: i64) -> Option<(u64, i64)> {
     let in_force = policy.in_force(sku, UnixMillis(now))?;
-    let Some(Amount::Units(number)) = in_force.limits()[0].cap else {
+    let Some(Amount::Units(number)) = in_force.limits().each()[0].cap else {
         panic!("{in_force:?}")
     };
     Some((number.get(), in_force.window().0))

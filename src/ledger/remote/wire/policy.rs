@@ -7,10 +7,11 @@ use super::pack::{Reader, Writer};
 use super::reply::BatchReply;
 use super::result::Outcome;
 use crate::domain::policy::{
-    Against, Amount, CampaignTerms, EntryLimit, Every, Parts, Policy, Protection, Schedule,
+    Against, Amount, CampaignTerms, EntryLimit, Every, Limits, Parts, Policy, Protection, Schedule,
 };
 use crate::domain::{Units, UnixMillis};
 use crate::ledger::policy::PolicyVersion;
+use crate::limits::UNITS_MAX;
 
 /// The number of a channel that is no entry of the tree.
 const NOWHERE: u16 = u16::MAX;
@@ -37,8 +38,8 @@ pub fn fields(policy: &Policy) -> Vec<Field> {
         .map(|(number, of)| (numbered('k', number), texts(of.iter().copied())));
     let schedules = { parts.schedules.iter().enumerate() }
         .map(|(number, of)| (numbered('r', number), schedule(of)));
-    let rules =
-        { parts.limits.iter().enumerate() }.map(|(number, of)| (numbered('l', number), rule(of)));
+    let rules = { parts.limits.iter().enumerate() }
+        .filter_map(|(number, of)| Some((numbered('l', number), rule((*of)?))));
     let frozen = { parts.frozen.iter().enumerate() }
         .filter(|(_, of)| !of.is_empty())
         .map(|(number, of)| (numbered('f', number), frozen(of)));
@@ -54,7 +55,7 @@ fn head(parts: &Parts<'_>) -> Vec<u8> {
     };
     let seats: Vec<u8> = parts.channels.iter().flat_map(seat).collect();
     let mut w = Writer::default();
-    w.array(4);
+    w.array(5);
     w.bytes(&seats);
     w.bytes(parts.rest.to_string().as_bytes());
     w.array(parts.lengths.len());
@@ -65,6 +66,7 @@ fn head(parts: &Parts<'_>) -> Vec<u8> {
         w.array(list.len());
         list.iter().for_each(|of| w.uint(u64::from(of.0)));
     }
+    w.count(parts.skus.len());
     w.0
 }
 
@@ -103,8 +105,21 @@ fn frozen(campaigns: &[&CampaignTerms]) -> Vec<u8> {
     w.0
 }
 
-/// The limits of a rule.
-pub fn rule(limits: &[EntryLimit]) -> Vec<u8> {
+/// The limits of a rule: each of them as a text of its own, which not every reader needs, then what
+/// can be said of all together.
+pub fn rule(limits: &Limits) -> Vec<u8> {
+    let (kept, least) = (limits.kept(), limits.least());
+    let mut w = Writer::default();
+    w.array(5);
+    w.bytes(&each(limits.each()));
+    w.uint(kept.share);
+    w.uint(kept.units.min(UNITS_MAX));
+    w.int(least.share.map_or(NONE, i64::from));
+    w.uint(least.units.get());
+    w.0
+}
+
+fn each(limits: &[EntryLimit]) -> Vec<u8> {
     let parent = |of: &EntryLimit| of.parent.map_or(0, |at| i64::from(at) + 1);
     let kept = |of: &EntryLimit| of.protection.map_or(NONE, |of| amount(of.amount));
     let columns: [&dyn Fn(&EntryLimit) -> i64; 7] = [

@@ -64,7 +64,7 @@ impl<'a> Integers<'a> {
         u16::try_from(self.next::<2>()?).or(Err(Malformed))
     }
 
-    /// The channel whose share a line is of, where that is not its reservation's.
+    /// See [`Line::charged_to`].
     pub(super) fn user(&mut self) -> Result<Option<ChannelIx>, Malformed> {
         Ok(self.index()?.checked_sub(1).map(ChannelIx))
     }
@@ -324,15 +324,11 @@ impl<'a> Booking<'a> {
             };
             lines.push((line.sku, line.requested, state));
         }
-        if is_dated {
-            for (_, _, line) in &mut lines {
-                line.day = Day::new(from.index()?);
-            }
+        for (_, _, line) in lines.iter_mut().filter(|_| is_dated) {
+            line.day = Day::new(from.index()?);
         }
-        if is_lent {
-            for (_, _, line) in &mut lines {
-                line.charged_to = from.user()?;
-            }
+        for (_, _, line) in lines.iter_mut().filter(|_| is_lent) {
+            line.charged_to = from.user()?;
         }
         let ties = match kind {
             RESERVATION => None,
