@@ -139,9 +139,9 @@ impl Pair {
                         Limit::Suspended
                         | Limit::Stock
                         | Limit::Safety
-                        | Limit::Node
                         | Limit::Cap
-                        | Limit::Protection => "short: other",
+                        | Limit::Protection
+                        | Limit::Node => "short: other",
                     };
                     *self.seen.entry(limit).or_default() += 1;
                 }
@@ -242,14 +242,15 @@ fn place<'s>(server: &'s Server, clock: &Clock, partitions: Option<u16>) -> Plac
     place
 }
 
-/// Runs a history; what was met in it. The ledger in the store has so many partitions; where a second
-/// number is given, it moves into one with that many after half of it.
+/// Runs a history; what was met in it. `partitions` are those of the ledger in the store, and of the
+/// one that it moves into after half of it, where it does.
 fn run(server: &Server, seed: u64, partitions: &[Option<u16>]) -> Seen {
+    let has_one_order = partitions == [None];
     let clock = Clock::manual(UnixMillis(START));
-    let first = place(server, &clock, partitions[0]);
-    let moved = partitions.get(1).map(|then| place(server, &clock, *then));
-    let has_one_order = *partitions == [None];
-    if partitions[0].is_none() {
+    let mut places = partitions.iter().map(|of| place(server, &clock, *of));
+    let first = places.next().unwrap();
+    let moved = places.next();
+    if first.partitions.is_none() {
         first.make(seed);
     }
     let storage = Arc::new(Memory::with_seed(seed));
