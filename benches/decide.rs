@@ -111,6 +111,7 @@ fn limits() -> Policy {
         name: name(level, which),
         parent: level.checked_sub(1).map(|above| name(above, 0)),
         rank: None,
+        fallback: None,
     });
     let limits = places.map(|(level, which)| LimitOn {
         channel: name(level, which),

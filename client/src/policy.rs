@@ -49,6 +49,9 @@ pub struct ChannelShare {
     /// How.
     #[serde(flatten)]
     pub share: Share,
+    /// Whose shares it may use when its own does not do, in that order.
+    #[serde(default)]
+    pub fallback: Vec<Text>,
 }
 
 /// Who changes the policy, and why: for the change log.

@@ -26,8 +26,8 @@ pub fn run(action: &PolicyAction) -> Result<(), Failure> {
             server,
             output,
         } => match server {
-            Some(server) => check_at(file, server, output),
-            None => check(file, output),
+            Some(server) => check_at(file, server, *output),
+            None => check(file, *output),
         },
         PolicyAction::Versions { of } => versions(of),
         PolicyAction::Rollback {
@@ -60,11 +60,11 @@ fn put(file: &Path, after: Option<u64>, author: &Author, of: &PolicyServer) -> R
     };
     let path = format!("/v1/policy?{}", author_query(author));
     let answer = connect(of)?.send("PUT", &path, &condition, &text)?;
-    tell_changes(&answer.done()?, &of.output)
+    tell_changes(&answer.done()?, of.output)
 }
 
 /// Looks at the document alone.
-fn check(file: &Path, to: &Output) -> Result<(), Failure> {
+fn check(file: &Path, to: Output) -> Result<(), Failure> {
     let text = read(file)?;
     let document = text::parse(&text)
         .map_err(|fault| Failure::new(Exit::Failed, format!("{}: {fault}", file.display())))?;
@@ -90,7 +90,7 @@ fn check(file: &Path, to: &Output) -> Result<(), Failure> {
 }
 
 /// Asks a server what the document would change there.
-fn check_at(file: &Path, server: &str, to: &Output) -> Result<(), Failure> {
+fn check_at(file: &Path, server: &str, to: Output) -> Result<(), Failure> {
     let text = read(file)?;
     let path = "/v1/policy?dry_run=true";
     let answer = connect_to(server)?.send("PUT", path, "if-match: *\r\n", &text)?;
@@ -105,7 +105,7 @@ fn rollback(version: u64, author: &Author, of: &PolicyServer) -> Result<(), Fail
         }
     }
     let answer = connect(of)?.send("POST", "/v1/policy/rollback", "", &body.to_string())?;
-    tell_changes(&answer.done()?, &of.output)
+    tell_changes(&answer.done()?, of.output)
 }
 
 fn versions(of: &PolicyServer) -> Result<(), Failure> {
@@ -136,7 +136,7 @@ fn read(file: &Path) -> Result<String, Failure> {
 }
 
 /// Says what was put, or would be.
-fn tell_changes(answer: &Value, to: &Output) -> Result<(), Failure> {
+fn tell_changes(answer: &Value, to: Output) -> Result<(), Failure> {
     if to.is_json() {
         return output::json(answer);
     }

@@ -207,7 +207,7 @@ mod tests {
 
     fn found(nodes: &[NodeStock], promises: &[Promise], order: Order) -> Vec<(u128, u64)> {
         // The lower the index, the better the rank.
-        let rank = |channel: ChannelIx| channel.0 + 1;
+        let rank = |channel: ChannelIx| channel.0.saturating_add(1);
         let found = at_risk(means(nodes), promises.to_vec(), order, rank).unwrap();
         let of = |of: AtRisk| (of.promise.reservation.0, of.units.get());
         found.into_iter().map(of).collect()

@@ -50,8 +50,8 @@ const FAULTS: [(&str, &str, &str); 30] = [
     ),
     (
         "what is lent counts for who asked",
-        "units, users and users[line] or channel)",
-        "units, channel)",
+        "units, users and users[line] or channel, ",
+        "units, channel, ",
     ),
     (
         "the share of the first fallback is not the first",
@@ -60,8 +60,8 @@ const FAULTS: [(&str, &str, &str); 30] = [
     ),
     (
         "what lines before took of other shares is not counted there",
-        "if spread then spread[user or channel]",
-        "if false then spread[user or channel]",
+        "by_share[user] = (by_share[user] or 0) + units\n",
+        "",
     ),
     (
         "what is lent goes back to who asked",

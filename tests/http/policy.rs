@@ -448,7 +448,7 @@ fn a_channel_whose_share_is_used_up_uses_that_of_its_fallback() {
     );
 
     let events = client.get("/v1/events").expect(200);
-    let lines = events["events"].as_array().unwrap().iter();
+    let lines = events["data"].as_array().unwrap().iter();
     let charged = lines.filter_map(|event| event["lines"][0].get("charged_to"));
     assert_eq!(charged.collect::<Vec<_>>(), [&json!("shop")]);
     let itself = json!({"channels": [{"name": "live", "fallback": ["live", "x"]}]});

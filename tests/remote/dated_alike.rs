@@ -216,7 +216,7 @@ impl Pair {
             same(&"violations", &Vec::new(), &recount.violations);
         }
         let short = |engine: &Engine| {
-            let listed = wait_for(engine.deficits("", 100, Order::Newest)).unwrap();
+            let listed = wait_for(engine.deficits("", 100, Some(Order::Newest))).unwrap();
             let listed = listed.into_iter().map(|of| {
                 let risks: u64 = of.at_risk.iter().map(|risk| risk.units.get()).sum();
                 (of.sku, of.stock.deficit, risks)

@@ -224,13 +224,9 @@ impl Maker {
         })
     }
 
-    /// A policy, mostly without faults. The scripts do not know of shares of others yet.
+    /// A policy, mostly without faults.
     pub(crate) fn policy(&mut self) -> Document {
-        let mut document = policies::random(&mut self.rng);
-        for entry in &mut document.channels {
-            entry.fallback = None;
-        }
-        document
+        policies::random(&mut self.rng)
     }
 
     fn settings(&mut self) -> Command<'static> {

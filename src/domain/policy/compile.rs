@@ -131,9 +131,9 @@ impl Policy {
         let (campaigns, sold) = campaign::compile(document, &tree);
         let entries = entries(document, &tree, &channel_index);
         Ok(Self {
+            fallbacks: Fallbacks::new(document, &tree, &channel_index),
             numbers: numbers(&entries),
             entries,
-            fallbacks: Fallbacks::new(document, &tree, &channel_index),
             scopes: scopes.into(),
             campaigns,
             classes: Classes::new(&[changes, rules], &sold),

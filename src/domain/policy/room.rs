@@ -112,7 +112,7 @@ impl InForce<'_> {
     /// tree.
     pub fn holdings(&self, supply: Supply, uses: &Uses) -> Vec<Holding> {
         let accounts = self.accounts(ChannelIx::UNNAMED, supply, uses, &Taken::default());
-        let limits = self.limits.each();
+        let limits = self.limits().each();
         let found = limits.iter().zip(&accounts.each).enumerate();
         let holding = |(at, (limit, account)): (usize, (&EntryLimit, &Account))| {
             // In preorder what is right below comes right after.

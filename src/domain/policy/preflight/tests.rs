@@ -335,3 +335,13 @@ fn what_is_sold_already_counts_once_the_campaign_is_on() {
     let found: Vec<_> = case.found().iter().map(|of| of.code).collect();
     assert_eq!(found, ["expected_above_pool"]);
 }
+
+#[test]
+fn a_fallback_lets_a_channel_sell_more() {
+    let mut case = Case::clean();
+    case.campaign().expected = vec![expected("live", 90, Some("a"))];
+    let codes = |case: &Case| -> Vec<_> { case.found().iter().map(|of| of.code).collect() };
+    assert_eq!(codes(&case), ["expected_above_reach"]);
+    case.document.channels[0].fallback = Some(vec!["shop".into()]);
+    assert!(codes(&case).is_empty());
+}

@@ -1,10 +1,9 @@
-//! What the store keeps of a SKU's stock and of a command id: see `lua/lib/stock.lua` and
-//! `lua/lib/records.lua`.
+//! What the store keeps of a SKU and of a command id: `lua/lib/stock.lua`, `lua/lib/records.lua`.
 
 use smallvec::SmallVec;
 
 use super::Malformed;
-use super::calendar::{self, LENGTH_BYTES};
+use super::calendar;
 use super::node_safety;
 use super::pack::Reader;
 use super::result::moved;
@@ -65,7 +64,7 @@ impl<'a> Integers<'a> {
         u16::try_from(self.next::<2>()?).or(Err(Malformed))
     }
 
-    /// The channel whose share a line is of, where that is not its reservation's.
+    /// See [`Line::charged_to`].
     pub(super) fn user(&mut self) -> Result<Option<ChannelIx>, Malformed> {
         Ok(self.index()?.checked_sub(1).map(ChannelIx))
     }
@@ -133,8 +132,7 @@ pub fn stock(bytes: &[u8]) -> Result<Stock, Malformed> {
     let front = (from.index()?, from.units()?);
     let uses = uses(&mut from, front)?;
     let calendar = if flags & IS_DATED > 0 {
-        let length = usize::try_from(from.next::<LENGTH_BYTES>()?).or(Err(Malformed))?;
-        calendar::read(from.bytes(length)?)?
+        calendar::take(&mut from)?
     } else {
         Calendar::EMPTY
     };
@@ -325,15 +323,11 @@ impl<'a> Booking<'a> {
             };
             lines.push((line.sku, line.requested, state));
         }
-        if is_dated {
-            for (_, _, line) in &mut lines {
-                line.day = Day::new(from.index()?);
-            }
+        for (_, _, line) in lines.iter_mut().filter(|_| is_dated) {
+            line.day = Day::new(from.index()?);
         }
-        if is_lent {
-            for (_, _, line) in &mut lines {
-                line.charged_to = from.user()?;
-            }
+        for (_, _, line) in lines.iter_mut().filter(|_| is_lent) {
+            line.charged_to = from.user()?;
         }
         let ties = match kind {
             RESERVATION => None,

@@ -56,12 +56,6 @@ pub(super) fn take(r: &mut Reader<'_>, values: usize) -> Result<Refusal, Malform
             unavailable: units(r)?,
         },
         19 => Refusal::TooMany { sku: sku(r)? },
-        27 => Refusal::OverShare {
-            sku: sku(r)?,
-            channel: ChannelIx(r.narrow()?),
-            requested: units(r)?,
-            possible: units(r)?,
-        },
         20 => Refusal::VersionMismatch {
             actual: r.narrow()?,
         },
@@ -69,6 +63,13 @@ pub(super) fn take(r: &mut Reader<'_>, values: usize) -> Result<Refusal, Malform
             campaign: r.text()?.into(),
             until: UnixMillis(r.narrow()?),
         }),
+        _ => return take_of_plans(tag, r),
+    })
+}
+
+/// The same, about what is announced, and about shares.
+fn take_of_plans(tag: i64, r: &mut Reader<'_>) -> Result<Refusal, Malformed> {
+    Ok(match tag {
         22 => Refusal::UnknownInbound {
             sku: sku(r)?,
             id: r.text()?.into(),
@@ -86,6 +87,12 @@ pub(super) fn take(r: &mut Reader<'_>, values: usize) -> Result<Refusal, Malform
             latest: day(r.narrow()?)?,
         },
         25 => Refusal::TooManyInbound { sku: sku(r)? },
+        27 => Refusal::OverShare {
+            sku: sku(r)?,
+            channel: ChannelIx(r.narrow()?),
+            requested: units(r)?,
+            possible: units(r)?,
+        },
         _ => return Err(Malformed),
     })
 }
