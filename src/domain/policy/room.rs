@@ -173,7 +173,9 @@ impl InForce<'_> {
         counted.fold(Units::ZERO, |sum, of| add(sum, of.total()))
     }
 
-    /// Sums up what every limit stands at, as it looks to that channel.
+    /// Sums up what every limit stands at, as it looks to that channel. Some kilobytes that are made
+    /// where they stay: moving them costs as much as summing up.
+    #[inline]
     fn accounts(
         &self,
         channel: ChannelIx,
@@ -186,9 +188,10 @@ impl InForce<'_> {
         let mut accounts = Accounts {
             limits,
             supply: supply.on_hand,
-            each: limits.iter().map(|_| Account::default()).collect(),
+            each: SmallVec::new(),
             path: path(limits, number),
         };
+        accounts.each.resize(limits.len(), Account::default());
         for of in uses.in_window(self.window()) {
             accounts.supply = add(accounts.supply, of.shipped);
             let (number, _) = self.policy.find(of.channel);
@@ -291,13 +294,13 @@ impl Accounts<'_> {
     fn sum(&mut self, rank: u16) {
         for (at, limit) in self.limits.iter().enumerate().rev() {
             let supply = self.supply;
-            let Some(account) = self.each.get_mut(at) else {
+            let (above, rest) = self.each.split_at_mut(at);
+            let Some(settled) = rest.first_mut() else {
                 continue;
             };
-            account.settle(at, limit, supply, rank);
-            let settled = *account;
+            settled.settle(at, limit, supply, rank);
             let parent = limit.parent.map(usize::from);
-            if let Some(above) = parent.and_then(|parent| self.each.get_mut(parent)) {
+            if let Some(above) = parent.and_then(|parent| above.get_mut(parent)) {
                 above.used = add(above.used, settled.used);
                 above.moved = above.moved.saturating_add(settled.moved);
                 above.below.add(settled.need);
@@ -311,7 +314,7 @@ impl Accounts<'_> {
     fn bound(&self, free: Units) -> Option<Bound> {
         let mut room = free;
         let mut bound = None;
-        for (level, siblings) in self.siblings().into_iter().enumerate() {
+        for (level, siblings) in self.siblings().iter().enumerate() {
             let next = self.path.get(level).copied();
             let account = next.and_then(|at| self.each.get(at));
             let left = match account {
