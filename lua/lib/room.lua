@@ -52,7 +52,7 @@ local function room_of(at, stock, pin, taken, channel, units, by_share)
   local flags = stock[FLAGS]
   if flags >= IS_SUSPENDED then
     if is_suspended(stock) then return 0, BY_SELLING end
-    if has_supply(stock) then 
+    if has_supply(stock) then
       return dated().room_on(at, stock, nil, pin, taken, channel, units, by_share)
     end
   end

@@ -267,8 +267,8 @@ const FAULTS: [(&str, &str, &str); 14] = [
     ),
     (
         "caps are of what is on hand alone",
-        "line.supply[moment_of(line, day)])",
-        "line.supply[1])",
+        "line.supply[moment_of(line, day)]\n    local rest",
+        "stock[ON_HAND]\n    local rest",
     ),
     (
         "a timeline is asked that is not true any more",
