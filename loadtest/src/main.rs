@@ -10,6 +10,7 @@ mod run;
 mod scrape;
 mod server;
 mod store;
+mod swap;
 mod tally;
 mod template;
 mod wire;
@@ -49,7 +50,7 @@ enum Arguments {
         /// `host:port` of the server.
         #[arg(long)]
         address: String,
-        /// SKUs, from `SKU-000000` on; at most 100,000.
+        /// SKUs, from `SKU-000000` on; at most 1,000,000.
         #[arg(long, default_value_t = 1)]
         skus: u64,
         /// Units each.
@@ -58,6 +59,42 @@ enum Arguments {
     },
     /// Measure the no-op server and the engine in turn and print a table.
     Compare(CompareArguments),
+    /// Put policies while reservations are made, and print what those notice of it.
+    Swap(SwapArguments),
+}
+
+#[derive(Debug, clap::Args)]
+struct SwapArguments {
+    /// The engine's binary; the one next to this program when left out.
+    #[arg(long)]
+    binary: Option<PathBuf>,
+    /// Where data folders are made. Must be on a real disk; next to this program when left out.
+    #[arg(long)]
+    scratch: Option<PathBuf>,
+    /// A ledger in a store instead, level `memory`: this program, started for it.
+    #[arg(long, value_name = "REDIS_OR_VALKEY_SERVER")]
+    store_server: Option<PathBuf>,
+    /// SKUs with stock, at most 1,000,000. Reservations go to the first 100,000.
+    #[arg(long, default_value_t = template::SKUS_MAX)]
+    skus: u64,
+    /// Connections, each with one request in flight.
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// Reservations a second over all connections.
+    #[arg(long, default_value_t = 10_000)]
+    rate: u32,
+    /// Times that it is measured without swaps and with them.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Policies put in each measurement with swaps.
+    #[arg(long, default_value_t = 10)]
+    swaps: usize,
+    /// Seconds of each measurement.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// Cores for both sides together, for instance `0,1`; needs `taskset`.
+    #[arg(long)]
+    cpus: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -142,6 +179,7 @@ fn main() -> ExitCode {
             on_hand,
         } => server::seed(&address, skus, on_hand),
         Arguments::Compare(arguments) => compare_all(arguments),
+        Arguments::Swap(arguments) => swap_some(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -172,17 +210,41 @@ fn run_one(arguments: RunArguments) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The folder of this program, and the engine's binary: the one that was named, or that beside it.
+fn beside(binary: Option<PathBuf>) -> Result<(PathBuf, PathBuf), Failure> {
+    let here = std::env::current_exe()?;
+    let folder = here.parent().ok_or("this program lies nowhere")?;
+    let binary = binary.unwrap_or_else(|| folder.join("holdfast"));
+    if binary.is_file() {
+        return Ok((folder.to_owned(), binary));
+    }
+    let binary = binary.display();
+    Err(format!("no engine at {binary}: build it first, or give --binary").into())
+}
+
+fn swap_some(arguments: SwapArguments) -> Result<(), Failure> {
+    if let Some(cpus) = &arguments.cpus {
+        return Err(pin(cpus));
+    }
+    let (folder, binary) = beside(arguments.binary)?;
+    swap::swap(&swap::Swaps {
+        binary,
+        scratch: arguments.scratch.unwrap_or(folder),
+        store: arguments.store_server.map(Source::Program),
+        skus: arguments.skus,
+        connections: arguments.connections,
+        rate: arguments.rate,
+        rounds: arguments.rounds.max(1),
+        swaps: arguments.swaps.max(1),
+        measured: Duration::try_from_secs_f64(arguments.seconds)?,
+    })
+}
+
 fn compare_all(arguments: CompareArguments) -> Result<(), Failure> {
     if let Some(cpus) = &arguments.cpus {
         return Err(pin(cpus));
     }
-    let here = std::env::current_exe()?;
-    let folder = here.parent().ok_or("this program lies nowhere")?;
-    let binary = arguments.binary.unwrap_or_else(|| folder.join("holdfast"));
-    if !binary.is_file() {
-        let binary = binary.display();
-        return Err(format!("no engine at {binary}: build it first, or give --binary").into());
-    }
+    let (folder, binary) = beside(arguments.binary)?;
     let levels = match (arguments.levels, &arguments.store) {
         (levels, _) if !levels.is_empty() => levels,
         (_, Some(_)) => vec![Durability::Memory],
@@ -193,7 +255,7 @@ fn compare_all(arguments: CompareArguments) -> Result<(), Failure> {
         store: given.or(arguments.store_server.map(Source::Program)),
         levels,
         binary,
-        scratch: arguments.scratch.unwrap_or_else(|| folder.to_owned()),
+        scratch: arguments.scratch.unwrap_or(folder),
         quick: arguments.quick,
         repetitions: if arguments.quick {
             1

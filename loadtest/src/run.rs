@@ -29,6 +29,8 @@ pub(crate) enum Scenario {
     Soldout,
     /// Availability of one of 100,000 SKUs.
     Atp,
+    /// Availability of many of 100,000 SKUs in one call; counts SKUs, the latency is that of a call.
+    AtpBulk,
     /// Reserve, confirm, ship; counts whole cycles.
     Cycle,
     /// Full batches of one SKU; counts reservations, the latency is that of a batch.
@@ -47,6 +49,7 @@ impl Scenario {
             Self::ReserveHot | Self::Soldout | Self::BatchHot | Self::ClientHot => Choice::Hot,
             Self::ReserveSpread
             | Self::Atp
+            | Self::AtpBulk
             | Self::Cycle
             | Self::BatchSpread
             | Self::ClientSpread => Choice::Spread,
@@ -240,6 +243,7 @@ async fn drive(
     let host = plan.address.as_str();
     let mut template = match plan.scenario {
         Scenario::Atp => Template::atp(host),
+        Scenario::AtpBulk => Template::atp_bulk(host, plan.batch_size),
         Scenario::BatchHot | Scenario::BatchSpread => Template::batch(host, run, plan.batch_size),
         Scenario::ReserveHot
         | Scenario::ReserveSpread
@@ -264,6 +268,10 @@ async fn drive(
                 .exchange(template.next(&mut draw))
                 .await
                 .map(|reply| Seen::batch(&reply)),
+            Scenario::AtpBulk => wire
+                .exchange(template.next(&mut draw))
+                .await
+                .map(|reply| Seen::bulk(&reply)),
             Scenario::ReserveHot
             | Scenario::ReserveSpread
             | Scenario::Soldout
@@ -307,6 +315,15 @@ impl Seen {
     }
 
     fn batch(reply: &Reply<'_>) -> Self {
+        Self::counted(reply, b"\"status\":201", b"{\"status\":409")
+    }
+
+    fn bulk(reply: &Reply<'_>) -> Self {
+        Self::counted(reply, b"\"as_of\":", b"\"problem\":")
+    }
+
+    /// How often each of two texts stands in an answer of many.
+    fn counted(reply: &Reply<'_>, accepted: &[u8], refused: &[u8]) -> Self {
         let count = |needle: &[u8]| {
             u64::try_from(memmem::find_iter(reply.body, needle).count()).unwrap_or_default()
         };
@@ -316,10 +333,9 @@ impl Seen {
                 ..Self::default()
             };
         }
-        let (accepted, refused) = (count(b"\"status\":201"), count(b"{\"status\":409"));
         Self {
-            accepted,
-            refused,
+            accepted: count(accepted),
+            refused: count(refused),
             status: reply.status,
         }
     }

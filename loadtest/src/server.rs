@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Failure;
 use crate::machine::processor_seconds;
-use crate::template::{SKUS, run_name, sku};
+use crate::template::{SKUS_MAX, run_name, sku};
 
 const START_MAX: Duration = Duration::from_secs(30);
 const STOP_MAX: Duration = Duration::from_mins(1);
@@ -166,7 +166,7 @@ pub(crate) fn seed(address: &str, count: u64, on_hand: u64) -> Result<(), Failur
     runtime.block_on(async {
         let config = Config::new(&format!("http://{address}")).ok_or("not an address")?;
         let client = Client::new(&config);
-        let names: Vec<String> = (0..count.min(SKUS)).map(sku).collect();
+        let names: Vec<String> = (0..count.min(SKUS_MAX)).map(sku).collect();
         for names in names.chunks(1_000) {
             let items: Vec<SetStock<'_>> = names
                 .iter()

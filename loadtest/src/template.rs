@@ -7,6 +7,9 @@ use serde::Serialize;
 /// SKUs of the spread scenarios.
 pub(crate) const SKUS: u64 = 100_000;
 
+/// As many as have names.
+pub(crate) const SKUS_MAX: u64 = 1_000_000;
+
 const KEY_DIGITS: usize = 12;
 const SKU_DIGITS: usize = 6;
 
@@ -132,6 +135,23 @@ impl Template {
         request.push("000000?channel=web HTTP/1.1\r\nhost: ");
         request.push(host);
         request.push("\r\n\r\n");
+        request
+    }
+
+    /// `POST /v1/atp` with so many SKUs.
+    pub(crate) fn atp_bulk(host: &str, size: usize) -> Self {
+        let mut body = Self::default();
+        body.push(r#"{"channel":"web","skus":["#);
+        for at in 0..size {
+            body.push(if at == 0 { "" } else { "," });
+            body.push_sku();
+        }
+        body.push("]}");
+        let mut request = Self::default();
+        request.push("POST /v1/atp HTTP/1.1\r\nhost: ");
+        request.push(host);
+        request.push("\r\ncontent-type: application/json");
+        request.push_body(&body);
         request
     }
 

@@ -85,9 +85,14 @@ local function rule_of(at)
   return rule
 end
 
--- What all together use of a stock in the window of a rule, what of it was shipped, and whether share was
--- moved.
-local function count_all(stock, rule)
+-- What all together use of the stock at a place in the window of its rule, what of it was shipped, and
+-- whether share was moved; false where no rule is in force.
+local function count_all(at, stock)
+  local rule = rule_of(at)
+  if not rule then
+    stock.totals = false
+    return false
+  end
   if stock.charged then settle_uses(stock) end
   local text, shipped, is_moved = stock[USES], 0, false
   local count, window = unpack_integers(USES_FORMAT, text)
@@ -96,7 +101,7 @@ local function count_all(stock, rule)
     shipped, is_moved = add(shipped, more), is_moved or by ~= 0
   end
   local totals = {
-    used = add(stock[HELD] + stock[COMMITTED], shipped), shipped = shipped, is_moved = is_moved,
+    rule = rule, used = add(stock[HELD] + stock[COMMITTED], shipped), shipped = shipped, is_moved = is_moved,
     supply = -1, kept = 0, least = 0,
   }
   stock.totals = totals
@@ -108,13 +113,13 @@ end
 -- is kept for anybody. Then no limit has to be looked at by itself: on the way to a channel nothing else is
 -- taken off, and nothing twice.
 function policy.suffices(at, stock, free, taken, units)
-  local rule = rule_of(at)
-  if not rule then return true end
-  local totals = stock.totals or count_all(stock, rule)
+  local totals = stock.totals
+  if totals == nil then totals = count_all(at, stock) end
+  if not totals then return true end
   if totals.is_moved then return false end
-  local supply = add(stock[ON_HAND], totals.shipped)
+  local supply = min(stock[ON_HAND] + totals.shipped, UNITS_MAX)
   if totals.supply ~= supply then
-    totals.supply, totals.kept, totals.least = supply, extremes(rule, supply)
+    totals.supply, totals.kept, totals.least = supply, extremes(totals.rule, supply)
   end
   return units <= min(free, totals.least - totals.used - taken) - totals.kept
 end
@@ -168,7 +173,7 @@ end
 function policy.room(at, stock, channel, free, taken, on_hand, by_share)
   local rule = rule_of(at)
   if not rule then return nil end
-  if not stock.totals then count_all(stock, rule) end
+  if stock.totals == nil then count_all(at, stock) end
   if not stock.sums then charge_all(stock, rule) end
   local room, limit, place, supply, units, used =
     left_to(rule, stock, channel, free, taken, on_hand, by_share)

@@ -1,7 +1,9 @@
 -- How many units of a SKU can be promised for a day: the same as in src/domain/calendar/timeline.rs,
 -- which says why. Moments are now, the first, and each day from today on on which something is due
 -- or promised; at each: `supply`, what is left `unpromised` of what the nodes can give away, `safety`,
--- and whether that `looks_ahead`, being less than what there is at the moment itself.
+-- and whether that `looks_ahead`, being less than what there is at the moment itself. What is asked for
+-- one day after the other is summed up once: from each moment on, the least that is left `over_all`,
+-- `where` that is, and the least `beside` the safety stock.
 -- The least of each value and all that follow.
 local function least_from(course)
   local least, all = math.huge, {}
@@ -28,10 +30,10 @@ end
 
 -- The place of the moment that a day belongs to. Days that have passed, and none, are now.
 local function moment_of(line, day)
-  local days = line.days
   if not day or day < today then return 1 end
-  local at = #days
-  while days[at] > day do at = at - 1 end
+  local known, at = line.places[day], #line.days
+  if known then return known end
+  while line.days[at] > day do at = at - 1 end
   return at
 end
 
@@ -121,39 +123,61 @@ local function count_nodes(line, stock)
   end
 end
 
+local function sum_up(line)
+  local least, at_least, least_beside = math.huge, nil, math.huge
+  for at = #line.days, 1, -1 do
+    local left = line.unpromised[at]
+    if left <= least then least, at_least = left, at end
+    least_beside = min(least_beside, left - line.safety[at])
+    line.over_all[at], line.where[at], line.beside[at] = least, at_least, least_beside
+  end
+end
+
 -- The timeline of a stock, as long as it is what it is.
 function calendars.timeline(stock)
   local known = stock.timeline
   if known and known.version == stock[VERSION] and known.settings == stock[SETTINGS] then return known end
-  local calendar, line = calendar_of(stock), nil
-  line = {
+  local calendar = calendar_of(stock)
+  local line = {
     version = stock[VERSION], settings = stock[SETTINGS], stock = stock, changes = {}, supply = {},
-    unpromised = {}, safety = {}, kept = {}, looks_ahead = {},
+    unpromised = {}, safety = {}, kept = {}, looks_ahead = {}, over_all = {}, where = {}, beside = {},
+    nodes = {},
   }
   line.days, line.places = days_of(calendar)
   count_supply(line, stock, calendar.inbound)
   count_safety(line, stock)
   count_promises(line, stock, calendar.promises)
   count_nodes(line, stock)
+  sum_up(line)
   stock.timeline = line
   return line
 end
 
--- What a node can give away from each moment on; below zero: what it lacks. And what is left of that from
--- one moment on beside what the node keeps back; nil where it keeps nothing.
-local function free_at(line, node, from)
+-- A node from each moment on: the `least` that it can give away, or lacks; and that beside what it keeps
+-- back, where it does. Of the moments before each: the least that is left over all if the node gives away
+-- nothing more, which is what earlier promises lose nothing of; where that is, and beside the safety stock.
+local function node_on(line, node)
+  local known = line.nodes[node]
+  if known then return known end
   local on_hand, _, pinned = node_of(line.stock, node)
-  local course, kept, beside = course_of(line, node, on_hand, pinned), line.kept[node], nil
-  for at = from, kept and #course or 0 do
-    beside = min(beside or course[at], course[at] - kept[at])
+  local course, kept = course_of(line, node, on_hand, pinned), line.kept[node]
+  local of = { least = least_from(course), earlier = {}, where = {}, beside = {} }
+  local earlier, where, beside = math.huge, nil, math.huge
+  for at = 1, #course do
+    of.earlier[at], of.where[at], of.beside[at] = earlier, where, beside
+    local left = line.unpromised[at] - of.least[at]
+    if left < earlier then earlier, where = left, at end
+    beside = min(beside, left - line.safety[at])
+    if kept then course[at] = course[at] - kept[at] end
   end
-  return least_from(course), beside
+  of.beside_kept = kept and least_from(course)
+  line.nodes[node] = of
+  return of
 end
 
 -- Units that no pin needs at a node from a day on.
 function calendars.spare(line, node, day)
-  local from = moment_of(line, day)
-  return max(free_at(line, node, from)[from], 0)
+  return max(node_on(line, node).least[moment_of(line, day)], 0)
 end
 
 -- Why nothing more can be promised for a moment when what is unpromised is least at another one.
@@ -166,23 +190,21 @@ end
 -- The most that can be promised for a day (nil: now), pinned or not, and what keeps it from being more;
 -- with safety stock, or beyond it.
 function calendars.room(line, day, pin, beyond_safety)
-  local from, least, beside_kept = moment_of(line, day), nil, nil
-  if pin > 0 then least, beside_kept = free_at(line, pin - 1, from) end
-  local over_all, beside_safety, limit = math.huge, math.huge, BY_STOCK
-  for at = least and 1 or from, #line.days do
+  local from, node = moment_of(line, day), pin > 0 and node_on(line, pin - 1)
+  local over_all, at, beside = line.over_all[from], line.where[from], line.beside[from]
+  if node then
     -- Earlier promises lose only what the node is left with afterwards.
-    local spared = least and least[max(at, from)] - least[at] or 0
-    local left = line.unpromised[at] + spared
-    if left < over_all then over_all, limit = left, reason(line, from, at) end
-    beside_safety = min(beside_safety, left - line.safety[at])
+    local earlier = node.earlier[from] + node.least[from]
+    if earlier <= over_all then over_all, at = earlier, node.where[from] end
+    beside = min(beside, node.beside[from] + node.least[from])
   end
-  local room = min(max(over_all, 0), UNITS_MAX)
-  if not beyond_safety and max(beside_safety, 0) < room then
-    room, limit = max(beside_safety, 0), BY_SAFETY
-  end
-  if least and max(least[from], 0) < room then room, limit = max(least[from], 0), BY_NODE end
-  if beside_kept and not beyond_safety and max(beside_kept, 0) < room then
-    room, limit = max(beside_kept, 0), BY_SAFETY
+  local room, limit = min(max(over_all, 0), UNITS_MAX), reason(line, from, at)
+  if not beyond_safety and max(beside, 0) < room then room, limit = max(beside, 0), BY_SAFETY end
+  if not node then return room, limit end
+  local least, kept = max(node.least[from], 0), node.beside_kept
+  if least < room then room, limit = least, BY_NODE end
+  if kept and not beyond_safety and max(kept[from], 0) < room then
+    room, limit = max(kept[from], 0), BY_SAFETY
   end
   return room, limit
 end
@@ -197,11 +219,13 @@ end
 
 -- The days on which what can be promised may grow, from today on.
 function calendars.days(line)
+  if line.growing then return line.growing end
   local days = { today }
   for at = 2, #line.days do
     if line.supply[at] > line.supply[at - 1] and line.days[at] > today then
       days[#days + 1] = line.days[at]
     end
   end
+  line.growing = days
   return days
 end

@@ -217,13 +217,13 @@ fn scripts_keep_dated_supply_like_the_embedded_ledger_on_every_server() {
 const FAULTS: [(&str, &str, &str); 14] = [
     (
         "what is needed later is promised",
-        "for at = least and 1 or from, #line.days do",
-        "for at = least and 1 or from, from do",
+        "if left <= least then least, at_least = left, at end",
+        "least, at_least = left, at",
     ),
     (
         "no safety stock is kept back of what comes",
-        "min(beside_safety, left - line.safety[at])",
-        "min(beside_safety, left)",
+        "least_beside = min(least_beside, left - line.safety[at])",
+        "least_beside = min(least_beside, left)",
     ),
     (
         "pins for later count from now on",
@@ -237,8 +237,8 @@ const FAULTS: [(&str, &str, &str); 14] = [
     ),
     (
         "a pin takes nothing from what comes earlier",
-        "local spared = least and least[max(at, from)] - least[at] or 0",
-        "local spared = 0",
+        "local earlier = node.earlier[from] + node.least[from]",
+        "local earlier = node.earlier[from] + node.least[1]",
     ),
     (
         "a line waits for the last day",
@@ -267,8 +267,8 @@ const FAULTS: [(&str, &str, &str); 14] = [
     ),
     (
         "caps are of what is on hand alone",
-        "line.supply[moment_of(line, day)]\n    local rest",
-        "stock[ON_HAND]\n    local rest",
+        "line.supply[moment_of(line, day)]",
+        "line.supply[1]",
     ),
     (
         "a timeline is asked that is not true any more",

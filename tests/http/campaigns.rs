@@ -307,6 +307,7 @@ fn preflight_looks_at_so_many_skus_and_says_so() {
     campaign.remove("skus");
     campaign.remove("expected");
     campaign.insert("set".into(), json!("summer"));
+    put(&mut client, "", 0, &policy).expect(200);
     let looked = look(&mut client, &policy);
     assert_eq!(looked.skus, 10_000);
     assert_eq!(found(&looked), [("skus_left_out", "", "")]);

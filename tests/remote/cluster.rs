@@ -14,6 +14,7 @@ use holdfast::domain::{Outcome, ReservationId, Sku};
 use holdfast::engine::Engine;
 use holdfast::ledger::LedgerError;
 use holdfast::ledger::embedded::storage::Storage;
+use holdfast::ledger::remote::script::SCHEMA;
 use serde_json::Value;
 
 use crate::instance::{Instance, config_at, hold, patient, set};
@@ -146,7 +147,7 @@ fn a_node_that_is_silent_holds_up_none_but_its_own_partitions() {
     for sku in &skus {
         answered(&instance, sku, &set(sku, ON_HAND), 0);
     }
-    let (own, others) = nodes.split(0, "silent1:*:stock", &skus);
+    let (own, others) = nodes.split(0, &format!("silent{SCHEMA}:*:stock"), &skus);
     nodes.nodes[0].freeze();
     // From now on the map is in doubt.
     let failed = instance.try_execute("own", &set(&own[0], 1), 0);
@@ -176,7 +177,7 @@ fn a_crowd_at_a_silent_node_does_not_keep_the_others_from_theirs() {
     for sku in &skus {
         answered(&instance, sku, &set(sku, ON_HAND), 0);
     }
-    let (silent, others) = nodes.split(0, "loaded1:*:stock", &skus);
+    let (silent, others) = nodes.split(0, &format!("loaded{SCHEMA}:*:stock"), &skus);
     let at_silent: Vec<usize> = (0..CALLERS * silent.len() / SKUS).collect();
     let at_others: Vec<usize> = (0..CALLERS - at_silent.len()).collect();
     let wish = |skus: &[String], caller: usize| hold(&skus[caller % skus.len()], 1, 3_600_000);

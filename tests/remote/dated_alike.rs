@@ -12,6 +12,7 @@ use std::sync::Arc;
 use holdfast::blocking::wait_for;
 use holdfast::clock::Clock;
 use holdfast::domain::command::{Act, Command, Keyed};
+use holdfast::domain::deficit::Order;
 use holdfast::domain::stock::NodeStock;
 use holdfast::domain::verdict::Limit;
 use holdfast::domain::{
@@ -215,7 +216,7 @@ impl Pair {
             same(&"violations", &Vec::new(), &recount.violations);
         }
         let short = |engine: &Engine| {
-            let listed = wait_for(engine.deficits("", 100, None)).unwrap();
+            let listed = wait_for(engine.deficits("", 100, Some(Order::Newest))).unwrap();
             let listed = listed.into_iter().map(|of| {
                 let risks: u64 = of.at_risk.iter().map(|risk| risk.units.get()).sum();
                 (of.sku, of.stock.deficit, risks)

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
 use holdfast::blocking::wait_for;
-use holdfast::domain::command::{Keyed, Verb};
+use holdfast::domain::command::{Command, Keyed, Verb};
 use holdfast::domain::hash::Hasher;
 use holdfast::domain::line::LineState;
 use holdfast::domain::{Line, NodeIx, Outcome, Reservation, ReservationId, Sku, Ttl, UnixMillis};
@@ -24,11 +24,11 @@ use crate::server::{Kind, Server};
 use crate::support::check::START;
 use crate::support::script::{Ask, Script, SetAsk};
 
-const SKUS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+pub(crate) const SKUS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 const PARTITIONS: u16 = 4;
 const FEW: usize = 4;
-const ON_HAND: u64 = 5;
-const TTL: u32 = 60_000;
+pub(crate) const ON_HAND: u64 = 5;
+pub(crate) const TTL: u32 = 60_000;
 
 struct Unpark(Thread);
 
@@ -56,10 +56,10 @@ pub(crate) fn cut<T>(future: impl Future<Output = T>, steps: usize) -> Option<T>
 }
 
 /// Two instances over four partitions with some stock of each SKU.
-struct Scene<'s> {
+pub(crate) struct Scene<'s> {
     place: Place<'s>,
-    first: Instance,
-    other: Instance,
+    pub(crate) first: Instance,
+    pub(crate) other: Instance,
 }
 
 /// A seed with which the SKUs are in all partitions, so that every scene has the same steps.
@@ -115,7 +115,11 @@ impl<'s> Scene<'s> {
 
     /// Executes a command on the first instance up to a step, and stops it.
     fn cut_off(&self, key: &str, script: &Script, target: u128, steps: usize) -> bool {
-        let command = script.command(target);
+        self.cut_off_at(key, script.command(target), steps)
+    }
+
+    /// The same of any command.
+    pub(crate) fn cut_off_at(&self, key: &str, command: Command<'_>, steps: usize) -> bool {
         let key = self.first.0.key(key, &command);
         let keyed = Keyed { key, command };
         let done = cut(self.first.0.execute(&keyed), steps);
@@ -161,7 +165,7 @@ impl<'s> Scene<'s> {
         self.other.recounts_clean();
     }
 
-    fn find(&self, id: u128) -> Option<Reservation> {
+    pub(crate) fn find(&self, id: u128) -> Option<Reservation> {
         wait_for(self.other.0.reservation(ReservationId(id))).unwrap()
     }
 
@@ -171,7 +175,7 @@ impl<'s> Scene<'s> {
     }
 }
 
-fn reservation(answer: &Answer) -> &Reservation {
+pub(crate) fn reservation(answer: &Answer) -> &Reservation {
     match &answer.verdict {
         Ok(Outcome::Reservation(found)) => found,
         other => panic!("{other:?}"),
@@ -179,7 +183,7 @@ fn reservation(answer: &Answer) -> &Reservation {
 }
 
 /// Tries a cut after every step, until one comes after the end. `check` sees whether that was so.
-fn at_every_step(check: impl Fn(&Scene<'_>, usize) -> bool) {
+pub(crate) fn at_every_step(check: impl Fn(&Scene<'_>, usize) -> bool) {
     let server = Server::start(Kind::Redis);
     let is_cut = |steps| !check(&Scene::new(&server), steps);
     // A reply that is there before it is waited for makes two steps one: the first few cuts are

@@ -43,6 +43,7 @@ mod cluster;
 mod crowd;
 mod dated;
 mod dated_alike;
+mod dated_halves;
 mod deploy;
 mod expiry;
 mod gate;

@@ -90,6 +90,7 @@ fn kind(work: Work) -> String {
         Work::Http(Scenario::ReserveSpread, _) => "reserve spread".to_owned(),
         Work::Http(Scenario::Soldout, _) => "sold out".to_owned(),
         Work::Http(Scenario::Atp, _) => "atp".to_owned(),
+        Work::Http(Scenario::AtpBulk, size) => batch("atp", size),
         Work::Http(Scenario::Cycle, _) => "cycle".to_owned(),
         Work::Http(Scenario::BatchHot, size) => batch("batch hot", size),
         Work::Http(Scenario::BatchSpread, size) => batch("batch spread", size),
@@ -197,6 +198,8 @@ pub(crate) fn embedded() -> Vec<Cell> {
         cells.push(Cell::batch(scenario, 1_000, on_disk, false));
         cells.push(Cell::batch(scenario, 8_192, on_disk, is_spread));
     }
+    let bulk = Cell::batch(Scenario::AtpBulk, 1_000, on_disk, false);
+    cells.extend([bulk.clone(), bulk.limited()]);
     for scenario in [Scenario::ClientHot, Scenario::ClientSpread] {
         let is_spread = scenario == Scenario::ClientSpread;
         cells.push(Cell::http(scenario, 64, on_disk, false));

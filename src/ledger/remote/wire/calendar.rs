@@ -7,7 +7,7 @@ use crate::domain::calendar::{Calendar, Promised};
 use crate::domain::{Day, Inbound, InboundKind};
 
 /// Bytes of the length of a calendar, which stands in front of it.
-pub(super) const LENGTH_BYTES: usize = 4;
+const LENGTH_BYTES: usize = 4;
 
 /// A kind of supply as a number.
 pub(super) const fn number_of(kind: InboundKind) -> u64 {
@@ -33,9 +33,10 @@ pub(super) fn day(days: u16) -> Result<Day, Malformed> {
     Day::new(days).ok_or(Malformed)
 }
 
-/// A calendar that is not empty.
-pub(super) fn read(bytes: &[u8]) -> Result<Calendar, Malformed> {
-    let mut from = Integers(bytes);
+/// Takes a calendar, which is not empty, with its length in front.
+pub(super) fn take(from: &mut Integers<'_>) -> Result<Calendar, Malformed> {
+    let length = usize::try_from(from.next::<LENGTH_BYTES>()?).or(Err(Malformed))?;
+    let mut from = Integers(from.bytes(length)?);
     let (announced, promised) = (from.index()?, from.index()?);
     let mut inbound = Vec::with_capacity(usize::from(announced));
     for _ in 0..announced {
@@ -68,7 +69,7 @@ fn entry(from: &mut Integers<'_>) -> Result<Inbound, Malformed> {
     })
 }
 
-/// What [`read`] reads, with its length in front.
+/// What [`take`] takes.
 pub(super) fn packed(calendar: &Calendar) -> Vec<u8> {
     let count = |some: usize| u64::try_from(some).unwrap_or(u64::MAX);
     let mut out = Vec::new();

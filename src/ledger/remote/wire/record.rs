@@ -1,10 +1,9 @@
-//! What the store keeps of a SKU's stock and of a command id: see `lua/lib/stock.lua` and
-//! `lua/lib/records.lua`.
+//! What the store keeps of a SKU and of a command id: `lua/lib/stock.lua`, `lua/lib/records.lua`.
 
 use smallvec::SmallVec;
 
 use super::Malformed;
-use super::calendar::{self, LENGTH_BYTES};
+use super::calendar;
 use super::node_safety;
 use super::pack::Reader;
 use super::result::moved;
@@ -133,8 +132,7 @@ pub fn stock(bytes: &[u8]) -> Result<Stock, Malformed> {
     let front = (from.index()?, from.units()?);
     let uses = uses(&mut from, front)?;
     let calendar = if flags & IS_DATED > 0 {
-        let length = usize::try_from(from.next::<LENGTH_BYTES>()?).or(Err(Malformed))?;
-        calendar::read(from.bytes(length)?)?
+        calendar::take(&mut from)?
     } else {
         Calendar::EMPTY
     };
