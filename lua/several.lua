@@ -117,7 +117,9 @@ commands[STEP.TIE] = function(at)
   local amounts = {}
   for i = first, past - 1 do amounts[#amounts + 1] = cmds[i] end
   if #amounts > 0 then
-    local moves, refusal = verbs[kind].plan(booking.lines, amounts, a, b)
+    local verb, moves = verbs[kind], nil
+    local refusal = verb.tie and verb.tie(booking.lines, amounts)
+    if not refusal then moves, refusal = verb.plan(booking.lines, amounts, a, b) end
     if not moves then
       if backlog then return past, DEFERRED end
       refusal[1] = UNRECORDED

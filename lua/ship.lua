@@ -59,7 +59,23 @@ local function short_before_day(draft, line, units, from)
   end
 end
 
+-- What may not leave yet where another partition decides: promises that may rest on supply to come. Until
+-- the part follows, nothing on hand is kept for them, and somebody else could be promised that.
+local function rest_on_supply(lines, amounts)
+  local shortages = { REFUSED, INSUFFICIENT_STOCK }
+  for i = 1, #amounts, 2 do
+    local line = lines[amounts[i]]
+    local stock = stock_of(line.place)
+    if line.day and has_supply(stock) and dated().comes_by(stock, line.day) then
+      local short = short_of(line, line[PIN], amounts[i + 1], 0, BY_INBOUND)
+      for k = 1, 5 do shortages[#shortages + 1] = short[k] end
+    end
+  end
+  if #shortages > 2 then return shortages end
+end
+
 verbs[SHIP] = {
+  tie = rest_on_supply,
   whole_first = true,
   over = OVER_SHIP,
   movable = function(line) return line[L_COMMITTED] end,

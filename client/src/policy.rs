@@ -149,7 +149,7 @@ impl Client {
         self.shared().change(&self.new_key(), call).await
     }
 
-    /// Puts the policy of an earlier version in force again, as the one after `after`. As with
+    /// Puts the policy of an earlier version in force again, as the one after `after`; 0: after any. As with
     /// [`put_policy`](Self::put_policy), no key stands for it.
     pub async fn roll_back_policy(
         &self,

@@ -2,7 +2,8 @@
 -- two numbers of the verb, number of lines (0: all); of each the SKU's place, the pin, the units.
 --
 -- A verb says: `whole`, whether there is anything to do, or the refusal; `movable`, what it can
--- move of a line; `over`, the refusal of asking more; `plan`, the moves.
+-- move of a line; `over`, the refusal of asking more; `plan`, the moves; `tie`, the refusal of what another
+-- partition may not decide.
 local UNKNOWN_RESERVATION = 4
 
 local verbs = {}

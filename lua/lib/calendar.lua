@@ -70,6 +70,15 @@ function calendars.coming(stock)
   return sum
 end
 
+-- Whether something is announced that is not due before today, and not after that day.
+function calendars.comes_by(stock, day)
+  local inbound = calendar_of(stock).inbound
+  for i = 1, #inbound do
+    if inbound[i].due >= today and inbound[i].due <= day then return true end
+  end
+  return false
+end
+
 -- What is announced under a name, its place, and how much else is.
 function calendars.find(stock, id)
   local inbound = calendar_of(stock).inbound

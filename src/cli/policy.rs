@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::args::{Author, Output, PolicyAction, PolicyServer};
 use super::wire::{Connection, authority, text_of};
 use super::{Exit, Failure, output, unreadable};
-use crate::domain::policy::Policy;
+use crate::domain::policy::{Fault, Policy};
 use crate::ledger::policy::text;
 
 /// Reads, checks or changes the policy of a server.
@@ -78,6 +78,11 @@ fn check(file: &Path, to: Output) -> Result<(), Failure> {
         } else {
             output::line("the policy has no faults")
         };
+    }
+    if to.is_json() {
+        let fault = |of: &Fault| json!({"path": of.path, "code": of.code, "message": of.message});
+        let faults: Vec<Value> = faults.iter().map(fault).collect();
+        output::json(&json!({"faults": faults}))?;
     }
     let mut message = format!("{}: the policy has {} faults", file.display(), faults.len());
     for fault in &faults {

@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 
 use crate::domain::calendar::Bucket;
 use crate::domain::deficit::Promise;
-use crate::domain::policy::{Claim, Standing};
+use crate::domain::policy::{Claim, Standing, Supply};
 use crate::domain::stock::NodeStock;
 use crate::domain::verdict::{BoundBy, Limit};
 use crate::domain::{ChannelIx, Day, Inbound, NodeIx, Settings, Stock, Units, UnixMillis, Verdict};
@@ -220,12 +220,9 @@ pub struct Share {
 }
 
 impl Share {
-    /// Of this stock, of what is on hand on that day.
-    pub fn of(stock: &Stock, claim: Claim<'_>, today: Day) -> Self {
-        Self::at(
-            claim,
-            &claim.standing(stock.supply_now(today), stock.uses()),
-        )
+    /// Of this stock, of this supply.
+    pub fn of(stock: &Stock, claim: Claim<'_>, supply: Supply) -> Self {
+        Self::at(claim, &claim.standing(supply, stock.uses()))
     }
 
     fn at(claim: Claim<'_>, standing: &Standing) -> Self {

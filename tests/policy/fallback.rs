@@ -62,6 +62,16 @@ fn what_is_of_anothers_share_counts_there_for_the_life_of_the_line() {
     desk = desk.restarted();
     assert_eq!((desk.room("live", "s"), desk.room("shop", "s")), (18, 18));
 
+    // Of its own again, and then lent: what goes back goes back to who lent it.
+    let own = desk.hold("own again", "live", "s", 10);
+    assert_eq!(is_of_shop(&desk, made(&own)), [false]);
+    let lent = desk.hold("lent again", "live", "s", 5);
+    assert_eq!(is_of_shop(&desk, made(&lent)), [true]);
+    assert_eq!(desk.room("shop", "s"), 13);
+    desk.act("give back", id_of(&lent), Verb::Release).unwrap();
+    assert_eq!((desk.room("live", "s"), desk.room("shop", "s")), (18, 18));
+    desk.act("own back", id_of(&own), Verb::Release).unwrap();
+
     let third = desk.hold("third", "live", "s", 18);
     assert_eq!(desk.room("shop", "s"), 0);
     desk.clock.advance(3_600_000);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use holdfast::blocking::wait_for;
 use holdfast::clock::Clock;
-use holdfast::domain::command::{Act, Command, Keyed};
+use holdfast::domain::command::{Act, Command, Keyed, Verb};
 use holdfast::domain::deficit::Order;
 use holdfast::domain::stock::NodeStock;
 use holdfast::domain::verdict::Limit;
@@ -168,11 +168,23 @@ impl Pair {
             return self.execute(&[command.clone(), command]);
         };
         let act = self.maker.act(self.made[at][0]);
+        if matches!(act.verb, Verb::Ship { .. }) && self.may_leave_early(act.id) {
+            return;
+        }
         let theirs = Act {
             id: self.made[at][1],
             ..act.clone()
         };
         self.execute(&[Command::Act(act), Command::Act(theirs)]);
+    }
+
+    /// Where several partitions decide, a line that leaves before its day may have to wait for supply
+    /// that one ledger alone need not wait for.
+    fn may_leave_early(&self, id: ReservationId) -> bool {
+        let today = Day::of(UnixMillis(self.maker.now));
+        let made = wait_for(self.embedded.reservation(id)).unwrap();
+        let lines = made.into_iter().flat_map(|made| made.lines);
+        !self.has_one_order && { lines }.any(|line| line.line.day >= Some(today))
     }
 
     /// What anybody may look at is the same.

@@ -3,16 +3,18 @@
 
 use holdfast::blocking::wait_for;
 use holdfast::domain::command::{
-    Channel, Command, InboundCommand, Keyed, LineRequest, Lines, PutInbound, Reserve,
+    Act, Channel, Command, InboundCommand, Keyed, LineRequest, Lines, PutInbound, Reserve, Verb,
 };
 use holdfast::domain::line::LineState;
+use holdfast::domain::verdict::Limit;
 use holdfast::domain::{
-    ChannelIx, Day, HoldTtl, InboundKind, NodeIx, Outcome, Sku, Ttl, Units, UnixMillis,
+    ChannelIx, Day, HoldTtl, InboundKind, NodeIx, Outcome, Refusal, ReservationId, Sku, Ttl, Units,
+    UnixMillis,
 };
 use holdfast::ledger::Answer;
 
 use crate::halves::{ON_HAND, SKUS, TTL, at_every_step, reservation};
-use crate::instance::Instance;
+use crate::instance::{Instance, hold, set};
 use crate::support::check::START;
 use crate::support::history::CHANNEL_NAMES;
 
@@ -85,5 +87,56 @@ fn a_promise_left_half_way_is_made_whole_by_its_key() {
         assert_eq!(scene.find(made.id.0).as_ref(), Some(made));
         scene.other.recounts_clean();
         done
+    });
+}
+
+/// All that was promised leaves.
+fn act(verb: Verb, id: ReservationId) -> Command<'static> {
+    Command::Act(Act {
+        id,
+        verb,
+        lines: None,
+    })
+}
+
+/// What lies elsewhere leaves before its day only if nobody else can be promised it on the way.
+#[test]
+fn a_shipment_before_its_day_is_of_what_nobody_else_can_be_promised() {
+    at_every_step(|scene, steps| {
+        let done = |key: &str, command| {
+            let answer = execute(&scene.other, key, command);
+            assert!(answer.verdict.is_ok(), "{answer:?}");
+            answer
+        };
+        done("po", announce(day()));
+        let id = reservation(&done("k", promise(day()))).id;
+        done("confirm", act(Verb::Confirm, id));
+        for sku in SKUS {
+            scene
+                .other
+                .execute(&format!("more {sku}"), &set(sku, ON_HAND + 1));
+        }
+        let early = execute(&scene.other, "early", act(Verb::Ship { from: None }, id));
+        let Err(Refusal::InsufficientStock { shortages }) = early.verdict else {
+            panic!("{early:?}");
+        };
+        assert!(shortages.iter().all(|short| short.limit == Limit::Inbound));
+        // Now it rests on what is on hand alone.
+        done("late", announce(day().later(1)));
+        let is_done = scene.cut_off_at("ship", act(Verb::Ship { from: None }, id), steps);
+        for sku in SKUS {
+            let key = format!("other {sku}");
+            let other = scene.other.execute(&key, &hold(sku, 1, TTL));
+            assert_eq!(other.verdict.unwrap_err().code(), "insufficient_stock");
+        }
+        done("ship", act(Verb::Ship { from: None }, id));
+        // Long enough for somebody to look after what has not followed.
+        scene.now(10_000);
+        wait_for(scene.other.0.tick()).unwrap();
+        for sku in SKUS {
+            assert_eq!(scene.other.units(sku), [0, 0, 0], "{sku}");
+        }
+        scene.other.recounts_clean();
+        is_done
     });
 }

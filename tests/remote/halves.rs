@@ -128,7 +128,7 @@ impl<'s> Scene<'s> {
         done.map(Result::unwrap).is_some()
     }
 
-    fn now(&self, at: i64) {
+    pub(crate) fn now(&self, at: i64) {
         self.place.clock.set(UnixMillis(START + at));
     }
 

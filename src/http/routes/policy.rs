@@ -255,7 +255,7 @@ pub async fn put_route(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Reply, Problem> {
-    let done = app.for_operator(move |app| wait_for(put(app, query.as_deref(), &headers, &body)));
+    let done = app.beside(move |app| wait_for(put(app, query.as_deref(), &headers, &body)));
     done.await?
 }
 
@@ -278,7 +278,7 @@ pub async fn rollback_route(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Reply, Problem> {
-    let done = app.for_operator(move |app| wait_for(rollback(app, &headers, &body)));
+    let done = app.beside(move |app| wait_for(rollback(app, &headers, &body)));
     done.await?
 }
 

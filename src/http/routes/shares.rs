@@ -102,7 +102,9 @@ pub async fn rebalance(app: &App, sku: &str, query: Option<&str>) -> Result<Repl
     };
     let found = app.engine.sku_policy(sku, None).await?;
     let found = found.ok_or_else(|| unknown_sku(sku))?;
-    let steps = policy::rebalance(&found.holdings, weight);
+    let mut steps = policy::rebalance(&found.holdings, weight);
+    // No more than one call takes; what is left is proposed when these are done.
+    steps.truncate(STOCK_ITEMS_MAX);
     let mut json = Json::new();
     policy_json::proposed(&mut json, sku.as_str(), (&found, &steps), app.names());
     Ok(Reply::json(json))

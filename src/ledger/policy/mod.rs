@@ -199,16 +199,16 @@ impl SkuPolicy {
         now: UnixMillis,
     ) -> Self {
         let rule = policy.and_then(|of| of.policy.in_force(sku.as_str(), now));
+        let supply = stock.supply_now(Day::of(now));
         let share = |rule: InForce<'_>, channel| ChannelShare {
             channel,
-            share: Share::of(stock, Claim { channel, rule }, Day::of(now)),
+            share: Share::of(stock, Claim { channel, rule }, supply),
             fallback: rule.fallbacks(channel).into(),
         };
         let shares = rule.map(|rule| match channel {
             Some(channel) => vec![share(rule, channel)],
             None => rule.entries().map(|of| share(rule, of)).collect(),
         });
-        let supply = stock.supply_now(Day::of(now));
         let holdings = rule.map(|rule| rule.holdings(supply, stock.uses()));
         Self {
             version: policy.map_or(0, |policy| policy.version.version),

@@ -19,8 +19,9 @@ use super::history::{Contact, History, Question};
 use super::link::{Connection, Endpoint, Target, primary};
 use super::script::{BadMeta, Keys, Meta};
 use super::wire::event::Entry;
+use crate::domain::Line;
 use crate::ledger::embedded::record::encode;
-use crate::ledger::event::{Cursor, Event, EventPage};
+use crate::ledger::event::{Cursor, Event, EventPage, ReservedLine};
 use crate::ledger::{EventsError, LedgerError, Position};
 
 /// Entries of the stream that are read at once; each may hold the events of a whole batch.
@@ -364,20 +365,26 @@ impl RemoteLedger {
     fn is_unknown(&self, event: &Event<'_>) -> bool {
         use crate::ledger::event::Body;
         let new_node = |node| !self.naming.knows_node(node);
-        let new_pin = |pin: Option<_>| pin.is_some_and(new_node);
+        let new_channel = |channel| !self.naming.knows_channel(channel);
+        let new_line = |line: &Line| {
+            line.pin.is_some_and(new_node) || line.charged_to.is_some_and(new_channel)
+        };
         match &event.body {
             Body::Reserved(made) => {
-                !self.naming.knows_channel(made.channel)
-                    || made.lines.iter().any(|line| new_pin(line.pin))
+                let is_new = |line: &ReservedLine<'_>| new_line(&line.empty());
+                new_channel(made.channel) || made.lines.iter().any(is_new)
             }
             Body::Acted(acted) => {
-                !self.naming.knows_channel(acted.channel)
-                    || acted.lines.iter().any(|line| new_pin(line.after.pin))
+                new_channel(acted.channel) || acted.lines.iter().any(|line| new_line(&line.after))
             }
             Body::StockChanged(changed) => changed.items.iter().any(|item| new_node(item.node)),
             Body::SettingsPut { before, after, .. } => {
                 let (before, after) = (&before.node_safety, &after.node_safety);
                 before.places().chain(after.places()).any(new_node)
+            }
+            Body::SharesMoved(moved) => {
+                let mut channels = moved.items.iter().flat_map(|item| [item.from, item.to]);
+                channels.any(new_channel)
             }
             Body::InboundChanged(changed) => {
                 let nodes = changed.items.iter().map(|item| item.entry.node);
@@ -389,7 +396,6 @@ impl RemoteLedger {
             | Body::Expired { .. }
             | Body::LowWater(_)
             | Body::PolicyPut { .. }
-            | Body::SharesMoved(_)
             | Body::Refused { .. } => false,
         }
     }

@@ -227,7 +227,12 @@ impl RemoteLedger {
     }
 
     async fn know(&self, reservation: &Reservation, is_new: bool) -> Result<(), LedgerError> {
-        if is_new || !self.naming.knows_channel(reservation.channel) {
+        let lenders = reservation
+            .lines
+            .iter()
+            .filter_map(|line| line.line.charged_to);
+        let mut channels = lenders.chain([reservation.channel]);
+        if is_new || channels.any(|channel| !self.naming.knows_channel(channel)) {
             self.read_names().await?;
         }
         let pins = reservation.lines.iter().filter_map(|line| line.line.pin);

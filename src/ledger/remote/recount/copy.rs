@@ -329,7 +329,7 @@ impl Copy {
         }
         if let Some(stock) = self.known(place) {
             // Nothing that is not open moves between used and not.
-            let channel = channel.unwrap_or(ChannelIx(0));
+            let channel = before.user(channel.unwrap_or(ChannelIx(0)));
             stock.apply(&before, step, Charge { channel, window })?;
         }
         Ok(())
