@@ -6,10 +6,13 @@ use holdfast::blocking::wait_for;
 use holdfast::domain::command::Verb;
 use holdfast::domain::{Outcome, ReservationId, UnixMillis};
 use holdfast::ledger::Recount;
+use holdfast::ledger::policy::text;
 use holdfast::ledger::remote::script::Keys;
 
 use crate::instance::{Instance, Place, hold, set};
 use crate::server::{Kind, Server};
+use crate::support::driven;
+use crate::support::history::CHANNEL_NAMES;
 use crate::support::script::{Ask, Script};
 
 /// SKUs that the load moves, enough that they lie in several partitions, and one that it leaves alone.
@@ -140,6 +143,19 @@ impl Drop for Ends<'_> {
     }
 }
 
+/// Has nearly all that the first channel holds be of the share of the second.
+fn lend(instance: &Instance) {
+    let [own, lender] = [CHANNEL_NAMES[0], CHANNEL_NAMES[1]];
+    let document = serde_json::json!({
+        "channels": [{"name": own, "fallback": [lender]}, {"name": lender}],
+        "rules": [
+            {"id": "all", "default": true, "limits": [{"channel": own, "cap": {"units": 2}}]},
+        ],
+    });
+    let document = text::parse(&document.to_string()).unwrap();
+    driven::put_policy(&instance.0, &document).unwrap().unwrap();
+}
+
 fn count(instance: &Instance) -> Recount {
     wait_for(instance.0.recount()).unwrap()
 }
@@ -159,6 +175,7 @@ fn a_count_under_load_is_clean() {
         let server = Server::start(kind);
         let place = Place::new(&server);
         let load = Load::new(&place);
+        lend(&load.pair[0]);
         load.meanwhile(|counter| {
             for _ in 0..20 {
                 load.until_more(20);
@@ -179,6 +196,7 @@ fn a_count_of_several_partitions_under_load_is_clean_and_finds_a_lost_part() {
         let mut place = Place::new(&server);
         place.partitions = Some(4);
         let load = Load::new(&place);
+        lend(&load.pair[0]);
         let quiet = load.pair[0].execute("all", &hold_of_all(60_000_000));
         let id = quiet.verdict.ok().and_then(id_of).unwrap();
         load.meanwhile(|counter| {
