@@ -1,8 +1,9 @@
--- place: the lines here of a reservation over several partitions. Id, 1 where part is welcome, what
--- the record keeps, time to live, deadline (0 at home, which sets it; it also names the attempt),
--- number of lines here; of each the SKU's place, the pin and the units. At home, what the record
--- keeps is about all lines, and there follow: their number, and of each 0 where it lies here, else
--- 1. Elsewhere that number is 0.
+-- place: the lines here of a reservation over several partitions. Id, 1 where part is welcome and 2 more
+-- where any line here may be had on a later day, what the record keeps, time to live, deadline (0 at home,
+-- which sets it; it also names the attempt), number of lines here; of each the SKU's place, the pin and
+-- the units. At home, what the record keeps is about all lines, and there follow: their number, and of each
+-- 0 where it lies here, else 1. Elsewhere that number is 0. Then of each line here, where any may be had
+-- later, the last day for it, 0 for none.
 
 local PLACE, QUOTE, QUOTE_LATER = 20, 21, 33
 local lent = commands.lent_reserve

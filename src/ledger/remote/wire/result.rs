@@ -29,7 +29,7 @@ pub(super) enum Outcome<'a> {
     /// A reservation, granted in part or for days: what each line got.
     Part(List<'a>),
     /// A reservation of a channel that came with a name only: its index, whether that is new, and
-    /// units of each line unless it was granted in full.
+    /// what each line got unless it was granted in full.
     Indexed(ChannelIx, bool, Option<List<'a>>),
     /// What [`body`] reads.
     Recorded(Packed<'a>),
