@@ -22,6 +22,15 @@ pub struct Touched {
     pub at_risk: Vec<AtRisk>,
 }
 
+/// A page of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TouchedPage {
+    /// In the order of their names.
+    pub touched: Vec<Touched>,
+    /// The SKU after which the next page begins; `None`: this is the last.
+    pub next: Option<Box<str>>,
+}
+
 /// What became of one promise that was to be taken back.
 #[derive(Debug)]
 pub struct TakenBack {
@@ -91,17 +100,24 @@ impl Engine {
     }
 
     /// SKUs that are promised beyond what is there, in the order of their names, those after a name,
-    /// at most `limit`. Goes through the whole ledger. Without an order the policy names it.
+    /// at most `limit`. Goes through the whole ledger. Without an order the policy names it. A page
+    /// may have fewer than `limit`, or none, and not be the last.
     pub async fn deficits(
         &self,
         after: &str,
         limit: usize,
         order: Option<Order>,
-    ) -> Result<Vec<Touched>, LedgerError> {
-        let found = self.parts.ledger.deficits(after, limit).await?;
+    ) -> Result<TouchedPage, LedgerError> {
+        // One more than asked for tells whether there is a next page.
+        let one_more = limit.saturating_add(1);
+        let found = self.parts.ledger.deficits(after, one_more).await?;
         let who = self.priority(order).await?;
-        let touched = found.into_iter();
-        touched.map(|of| Touched::new(of, &who)).collect()
+        let (found, next) = page(found, limit);
+        let touched = found.into_iter().map(|of| Touched::new(of, &who));
+        Ok(TouchedPage {
+            touched: touched.collect::<Result<_, _>>()?,
+            next,
+        })
     }
 
     /// The same of one SKU; `None`: unknown, or nothing is missing.
@@ -176,7 +192,51 @@ impl Engine {
     }
 }
 
+/// The first of these that still miss something, and where to go on. One that was mended while its
+/// promises were looked for is none any more, but the page goes as far as it was found to go.
+fn page(mut found: Vec<Deficit>, limit: usize) -> (Vec<Deficit>, Option<Box<str>>) {
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| more).map(|last| last.sku.clone());
+    found.retain(|of| !of.stock.deficit.is_zero());
+    (found, next)
+}
+
 /// The key of one of several commands that a call stands for. No caller's key has a space.
 fn part_of(key: &str, number: usize) -> String {
     format!("{key} {number}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Stock, UnixMillis};
+
+    fn found(sku: &str, deficit: u64) -> Deficit {
+        let stock = StockView::of(&Stock::default(), Day::of(UnixMillis(0)));
+        Deficit {
+            sku: sku.into(),
+            stock: StockView {
+                deficit: Units::new(deficit).unwrap(),
+                ..stock
+            },
+            promises: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_was_mended_meanwhile_is_left_out_and_the_page_goes_as_far() {
+        let names = |found: &[(&str, u64)], limit| {
+            let found = found
+                .iter()
+                .map(|(sku, deficit)| self::found(sku, *deficit));
+            let (kept, next) = page(found.collect(), limit);
+            let kept: Vec<_> = kept.into_iter().map(|of| of.sku.into_string()).collect();
+            (kept.join(" "), next.map(String::from))
+        };
+        let all = [("a", 1), ("b", 0), ("c", 2)];
+        assert_eq!(names(&all, 3), ("a c".into(), None));
+        assert_eq!(names(&all, 2), ("a".into(), Some("b".into())));
+        assert_eq!(names(&all[1..], 1), (String::new(), Some("b".into())));
+    }
 }

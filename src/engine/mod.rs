@@ -11,7 +11,7 @@ pub mod preflight;
 
 use std::sync::Arc;
 
-pub use self::deficits::{Failure, TakenBack, Touched};
+pub use self::deficits::{Failure, TakenBack, Touched, TouchedPage};
 pub use self::names::NameError;
 pub use self::open::EngineConfig;
 use crate::blocking::wait_for;

@@ -93,7 +93,8 @@ fn compare_deficits(embedded: &Engine, remote: &Engine) -> usize {
     let mut count = 0;
     for (word, order) in Order::WORDS {
         let listed = |engine: &Engine| {
-            let mut all = wait_for(engine.deficits("", 1_000, Some(order))).unwrap();
+            let page = wait_for(engine.deficits("", 1_000, Some(order))).unwrap();
+            let mut all = page.touched;
             for place in all.iter_mut().flat_map(|of| &mut of.stock.nodes) {
                 // A store does not keep when something was counted.
                 place.counted = 0;

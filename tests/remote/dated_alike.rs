@@ -234,7 +234,7 @@ impl Pair {
         }
         let short = |engine: &Engine| {
             let listed = wait_for(engine.deficits("", 100, Some(Order::Newest))).unwrap();
-            let listed = listed.into_iter().map(|of| {
+            let listed = listed.touched.into_iter().map(|of| {
                 let risks: u64 = of.at_risk.iter().map(|risk| risk.units.get()).sum();
                 (of.sku, of.stock.deficit, risks)
             });

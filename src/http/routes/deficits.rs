@@ -67,16 +67,12 @@ pub async fn list(app: &Arc<App>, query: Option<&str>) -> Result<Reply, Problem>
         })?;
     let order = order(word.as_deref())?;
     let page = app.for_operator(move |app| -> Result<_, LedgerError> {
-        // One more than asked for tells whether there is a next page.
-        let mut found = wait_for(app.engine.deficits(&after, limit + 1, order))?;
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let next = found
-            .last()
-            .filter(|_| more)
-            .map(|last| last.sku.to_string());
-        let data = found.iter().map(|of| deficit(of, &app.engine)).collect();
-        Ok(DeficitPage { data, next })
+        let page = wait_for(app.engine.deficits(&after, limit, order))?;
+        let data = page.touched.iter().map(|of| deficit(of, &app.engine));
+        Ok(DeficitPage {
+            data: data.collect(),
+            next: page.next.map(String::from),
+        })
     });
     reply(&page.await?.map_err(Problem::Ledger)?)
 }
