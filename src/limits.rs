@@ -111,6 +111,10 @@ pub const OPERATOR_CALLS_MAX: usize = 2;
 /// Most SKUs that a pre-flight looks at.
 pub const PREFLIGHT_SKUS_MAX: usize = 10_000;
 
+/// Most pairs of a SKU and a channel that a pre-flight looks at, each with its fallbacks and all limits
+/// of a rule: seconds where it has as many as it can have.
+pub const PREFLIGHT_PAIRS_MAX: usize = 200_000;
+
 /// Longest time to live of a hold: 30 days. A hold is a promise for a short time.
 pub const TTL_MS_MAX: u32 = 30 * 24 * 3_600 * 1_000;
 
@@ -182,6 +186,10 @@ const _: () = assert!(
     RECORD_BYTES_MAX >= COMMAND_RECORD_BYTES_MAX
         && RECORD_BYTES_MAX >= POLICY_BYTES_MAX + 4 * TEXT_BYTES_MAX,
     "any policy with its reasons fits a record"
+);
+const _: () = assert!(
+    PREFLIGHT_PAIRS_MAX >= CHANNELS_MAX,
+    "a pre-flight looks at one SKU at least"
 );
 const _: () = assert!(BATCH_BODY_BYTES_MAX > BODY_BYTES_MAX);
 const _: () = assert!(BATCH_LINES_MAX >= LINES_MAX && BATCH_LINES_MAX >= BATCH_MAX);

@@ -7,11 +7,12 @@ use crate::domain::policy::preflight::{
     ChannelFacts, Finding, Plan, SkuFacts, StockFacts, preflight,
 };
 use crate::domain::policy::{Campaign, CampaignState, Document, Policy, Selection};
+use crate::domain::stock::NodeStock;
 use crate::domain::{ChannelIx, Day, NodeIx, Sku, Stock, Ttl, Units, UnixMillis};
 use crate::ledger::LedgerError;
 use crate::ledger::export::{Item, Place, WalkError};
 use crate::ledger::policy::{PutPolicyError, text};
-use crate::limits::{CHANNELS_MAX, PREFLIGHT_SKUS_MAX};
+use crate::limits::{CHANNELS_MAX, PREFLIGHT_PAIRS_MAX, PREFLIGHT_SKUS_MAX};
 
 /// What a pre-flight measures by.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +97,10 @@ impl Engine {
         campaign: &Campaign,
         bounds: Bounds,
     ) -> Result<Report, LedgerError> {
-        let (sold, is_cut) = self.sold(document, campaign).await?;
+        let channels = channels(campaign);
+        let Looked {
+            skus: sold, is_cut, ..
+        } = self.sold(document, campaign, channels.len()).await?;
         let nodes = campaign.nodes.iter().map(String::as_str);
         let (known, unknown): (Vec<_>, Vec<_>) = nodes
             .map(|name| (name, self.known_node(name)))
@@ -112,7 +116,7 @@ impl Engine {
             let stock = stock.map(|stock| facts(&stock, places, now));
             skus.push(SkuFacts { sku, stock });
         }
-        let channels: Vec<_> = channels(campaign)
+        let channels: Vec<_> = channels
             .into_iter()
             .map(|name| {
                 let (index, is_known) = self.channel_of(document, name);
@@ -144,29 +148,28 @@ impl Engine {
         })
     }
 
-    /// The SKUs of a campaign, each once, as many as are looked at; and whether there are more. A
-    /// prefix stands for those that the ledger has.
+    /// The SKUs of a campaign that names so many channels: first those of which something is
+    /// expected. A prefix stands for those that the ledger has.
     async fn sold(
         &self,
         document: &Document,
         campaign: &Campaign,
-    ) -> Result<(BTreeSet<String>, bool), LedgerError> {
-        let mut skus: BTreeSet<String> = match document.sold(&campaign.items) {
-            Selection::Listed(skus) => skus.iter().cloned().collect(),
-            Selection::Prefix(prefix) => self.with_prefix(prefix).await?,
-        };
-        let is_cut = skus.len() > PREFLIGHT_SKUS_MAX;
-        while skus.len() > PREFLIGHT_SKUS_MAX {
-            skus.pop_last();
+        channels: usize,
+    ) -> Result<Looked, LedgerError> {
+        let mut looked = Looked::with_channels(channels);
+        let expected = campaign.expected.iter();
+        looked.extend(expected.filter_map(|of| of.sku.as_deref()));
+        match document.sold(&campaign.items) {
+            Selection::Listed(skus) => looked.extend(skus.iter().map(String::as_str)),
+            Selection::Prefix(prefix) => self.with_prefix(prefix, &mut looked).await?,
         }
-        Ok((skus, is_cut))
+        Ok(looked)
     }
 
     /// Those with a prefix. It ends when there are more than are looked at.
-    async fn with_prefix(&self, prefix: &str) -> Result<BTreeSet<String>, LedgerError> {
-        let mut skus = BTreeSet::new();
+    async fn with_prefix(&self, prefix: &str, looked: &mut Looked) -> Result<(), LedgerError> {
         let mut place = Place::Skus(0, 0);
-        while matches!(place, Place::Skus(..)) && skus.len() <= PREFLIGHT_SKUS_MAX {
+        while matches!(place, Place::Skus(..)) && !looked.is_cut {
             let page = self.parts.ledger.export_page(place).await;
             let (items, next) = page.map_err(|error| {
                 if let WalkError::Ledger(error) = error {
@@ -179,7 +182,7 @@ impl Engine {
                 if let Item::Sku(found) = item
                     && found.sku.starts_with(prefix)
                 {
-                    skus.insert(found.sku);
+                    looked.add(&found.sku);
                 }
             }
             match next {
@@ -187,7 +190,43 @@ impl Engine {
                 None => break,
             }
         }
-        Ok(skus)
+        Ok(())
+    }
+}
+
+/// The SKUs that are looked at, each once.
+struct Looked {
+    skus: BTreeSet<String>,
+    /// No more than this many.
+    most: usize,
+    /// Whether there were more.
+    is_cut: bool,
+}
+
+impl Looked {
+    /// Each is looked at with each of so many channels.
+    fn with_channels(channels: usize) -> Self {
+        let most = PREFLIGHT_PAIRS_MAX.checked_div(channels);
+        Self {
+            skus: BTreeSet::new(),
+            most: most.map_or(PREFLIGHT_SKUS_MAX, |most| most.min(PREFLIGHT_SKUS_MAX)),
+            is_cut: false,
+        }
+    }
+
+    fn add(&mut self, sku: &str) {
+        if self.skus.contains(sku) {
+            return;
+        }
+        if self.skus.len() < self.most {
+            self.skus.insert(sku.to_owned());
+        } else {
+            self.is_cut = true;
+        }
+    }
+
+    fn extend<'a>(&mut self, skus: impl Iterator<Item = &'a str>) {
+        skus.for_each(|sku| self.add(sku));
     }
 }
 
@@ -200,26 +239,42 @@ fn channels(campaign: &Campaign) -> BTreeSet<&str> {
 
 /// What is known of a stock; `nodes` are those that the campaign ships from, if it says.
 fn facts(stock: &Stock, nodes: Option<&[NodeIx]>, now: UnixMillis) -> StockFacts {
-    let places = || {
-        let places = stock.nodes().iter();
-        places.filter(|of| nodes.is_none_or(|nodes| nodes.contains(&of.node)))
-    };
-    let at_nodes = places().fold(Units::ZERO, |sum, of| {
-        sum.checked_add(of.on_hand).unwrap_or(Units::MAX)
-    });
-    let counted = places().filter(|of| !of.on_hand.is_zero() && of.counted > 0);
+    let (here, elsewhere): (Vec<&NodeStock>, Vec<&NodeStock>) = stock
+        .nodes()
+        .iter()
+        .partition(|of| nodes.is_none_or(|nodes| nodes.contains(&of.node)));
+    let counted = here
+        .iter()
+        .filter(|of| !of.on_hand.is_zero() && of.counted > 0);
     let oldest = counted.map(|of| i64::from(of.counted)).min();
     let seconds_ago = oldest.map(|at| now.0.div_euclid(1_000).saturating_sub(at));
     let settings = stock.settings();
     StockFacts {
         selling: settings.selling,
         on_hand: stock.on_hand(),
-        at_nodes,
+        at_nodes: sum(here.iter().map(|of| of.on_hand)),
         available: stock.available(Day::of(now)),
-        safety: stock.safety(),
+        safety: safety_at(stock, &here, &elsewhere),
         low_water: settings.low_water.map(|of| of.mark.of(stock.on_hand())),
         deficit: stock.deficit(Day::of(now)),
         uses: stock.uses().clone(),
         counted_seconds_ago: seconds_ago.map(|ago| u64::try_from(ago).unwrap_or_default()),
     }
+}
+
+/// What is kept back here: what these nodes keep, or what the SKU keeps beyond what the other nodes
+/// do, whichever is more.
+fn safety_at(stock: &Stock, here: &[&NodeStock], elsewhere: &[&NodeStock]) -> Units {
+    let kept = |places: &[&NodeStock]| {
+        let kept = places.iter().filter_map(|of| stock.safety_at(of));
+        sum(kept)
+    };
+    let own = stock.settings().safety.of(stock.on_hand());
+    kept(here).max(own.left_after(kept(elsewhere)))
+}
+
+fn sum(units: impl Iterator<Item = Units>) -> Units {
+    units.fold(Units::ZERO, |sum, of| {
+        sum.checked_add(of).unwrap_or(Units::MAX)
+    })
 }

@@ -1,6 +1,6 @@
 //! Campaigns over HTTP: what is listed, what a pre-flight finds, what applies when, what is frozen.
 
-use holdfast::http::campaign_answers::{Campaigns, Preflight};
+use holdfast::http::campaign_answers::{Campaigns, Preflight, PreflightFinding};
 use holdfast::http::policy_answers::PolicyPut;
 use serde_json::{Value, json};
 
@@ -288,13 +288,17 @@ fn prefix_stands_for_the_skus_that_there_are() {
     );
 }
 
+fn many(number: usize) -> String {
+    format!("sum-{number:05}")
+}
+
 #[test]
 fn preflight_looks_at_so_many_skus_and_says_so() {
     let server = Running::start();
     let mut client = server.client();
     for page in 0..11 {
         let items: Vec<Value> = (0..1_000.min(10_001 - page * 1_000))
-            .map(|n| json!({"sku": format!("sum-{}", page * 1_000 + n), "on_hand": 50}))
+            .map(|n| json!({"sku": many(page * 1_000 + n), "on_hand": 50}))
             .collect();
         let body = json!({"reason": "count", "items": items}).to_string();
         client
@@ -311,9 +315,102 @@ fn preflight_looks_at_so_many_skus_and_says_so() {
     let looked = look(&mut client, &policy);
     assert_eq!(looked.skus, 10_000);
     assert_eq!(found(&looked), [("skus_left_out", "", "")]);
-    policy["sets"][0]["prefix"] = json!("sum-9");
+
+    // All there are of all of them, and the last of a list: neither is too much.
+    let last = many(10_000);
+    policy["campaigns"][0]["expected"] = json!([
+        {"channel": "shop", "units": 50 * 10_001 - 40},
+        {"channel": "live", "units": 40, "sku": last},
+    ]);
+    let prefix = policy["sets"][0].clone();
+    let list: Vec<_> = (0..=10_000).map(many).collect();
+    for set in [&json!({"name": "summer", "skus": list}), &prefix] {
+        policy["sets"][0] = set.clone();
+        let looked = look(&mut client, &policy);
+        assert_eq!(found(&looked), [("skus_left_out", "", "")]);
+    }
+    policy["campaigns"][0]["expected"][1]["units"] = json!(41);
+    let too_much = ("expected_above_reach", &*last, "live");
     let looked = look(&mut client, &policy);
-    assert_eq!((looked.skus, looked.clean), (1_111, true));
+    assert_eq!(found(&looked), [("skus_left_out", "", ""), too_much]);
+
+    let campaign = policy["campaigns"][0].as_object_mut().unwrap();
+    campaign.remove("expected");
+    policy["sets"][0]["prefix"] = json!("sum-09");
+    let looked = look(&mut client, &policy);
+    assert_eq!((looked.skus, looked.clean), (1_000, true));
+}
+
+#[test]
+fn the_more_channels_a_campaign_names_the_fewer_skus_are_looked_at() {
+    let server = Running::start();
+    let mut client = server.client();
+    let list: Vec<_> = (0..401).map(many).collect();
+    let items: Vec<_> = list
+        .iter()
+        .map(|sku| json!({"sku": sku, "on_hand": 50}))
+        .collect();
+    let body = json!({"reason": "count", "items": items}).to_string();
+    client.post("/v1/stock", "count", &body).expect(200);
+    let names = || (0..500).map(|n| format!("c{n}"));
+    let channels: Vec<_> = names().map(|name| json!({"name": name})).collect();
+    let limits: Vec<_> = names()
+        .map(|name| json!({"channel": name, "cap": {"units": 1}}))
+        .collect();
+    let mut policy = json!({"channels": channels, "campaigns": [{
+        "name": "drop",
+        "from": "2026-11-11T13:00:00Z",
+        "until": "2026-11-11T14:00:00Z",
+        "skus": &list[..400],
+        "limits": limits,
+        "expected": [{"channel": "c0", "units": 400}]
+    }]});
+    put(&mut client, "", 0, &policy).expect(200);
+    let whole = look(&mut client, &policy);
+    assert_eq!((whole.skus, whole.clean), (400, true));
+    policy["campaigns"][0]["skus"] = json!(list);
+    let cut = look(&mut client, &policy);
+    assert_eq!(cut.skus, 400);
+    assert_eq!(found(&cut), [("skus_left_out", "", "")]);
+}
+
+#[test]
+fn what_other_nodes_keep_is_not_kept_at_those_of_the_campaign() {
+    let server = Running::start();
+    let mut client = server.client();
+    let items = ["east", "west"].map(|node| json!({"sku": "a", "node": node, "on_hand": 100}));
+    let body = json!({"reason": "count", "items": items}).to_string();
+    client.post("/v1/stock", "count", &body).expect(200);
+    let mut policy = policy();
+    let campaign = &mut policy["campaigns"][0];
+    campaign["skus"] = json!(["a"]);
+    campaign["nodes"] = json!(["east"]);
+    campaign["expected"] = json!([]);
+    campaign["limits"] = json!([{"channel": "live", "cap": {"units": 90}}]);
+    put(&mut client, "", 0, &policy).expect(200);
+    let mut found_with = |settings: Value| {
+        let headers = [("content-type", "application/json"), ("if-match", "*")];
+        let body = settings.to_string();
+        let put = client.call("PUT", "/v1/skus/a", &headers, body.as_bytes());
+        put.expect(200);
+        let looked = report(&client.get("/v1/campaigns/drop/preflight"));
+        let findings = looked.findings.iter();
+        let about = |of: &PreflightFinding| (of.code.clone(), of.fix.clone());
+        findings.map(about).collect::<Vec<_>>()
+    };
+    let short = |units: u64| {
+        let fix = format!("lower the cap, or add {units} units");
+        vec![("cap_above_pool".to_owned(), fix)]
+    };
+    let west = json!({"node": "west", "units": 100});
+    let east = |units: u64| json!({"node": "east", "units": units});
+    assert_eq!(found_with(json!({"node_safety": [west]})), []);
+    let settings = json!({"node_safety": [west, east(15)]});
+    assert_eq!(found_with(settings), short(5), "the node keeps 15");
+    let settings = json!({"safety_stock": {"units": 120}, "node_safety": [west, east(15)]});
+    assert_eq!(found_with(settings), short(10), "20 beyond what west keeps");
+    let settings = json!({"safety_stock": {"units": 11}, "node_safety": []});
+    assert_eq!(found_with(settings), short(1), "nobody else keeps it");
 }
 
 #[test]

@@ -15,10 +15,14 @@ pub(super) fn check(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
         findings.push(finding.of_channel(name));
     }
     for expected in &plan.campaign.expected {
-        let reach = reach(plan, expected);
-        if expected.units > reach {
+        if let Some(reach) = reach(plan, expected)
+            && expected.units > reach
+        {
             findings.push(above_reach(expected, reach));
         }
+    }
+    if plan.is_cut {
+        return;
     }
     let all = sum(plan.campaign.expected.iter().map(|of| of.units));
     let pool = sum(plan.stocks().map(|(sku, stock)| plan.pool(sku, stock)));
@@ -31,17 +35,24 @@ pub(super) fn check(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The most that a channel could sell of what is expected.
-fn reach(plan: &Plan<'_>, expected: &Expected) -> Units {
+/// No more than this could a channel sell of what is expected; `None`: not all that it takes to tell
+/// was looked at.
+fn reach(plan: &Plan<'_>, expected: &Expected) -> Option<Units> {
     let channel = plan.channels.iter().find(|of| of.name == expected.channel);
     let Some(channel) = channel else {
-        return Units::ZERO;
+        return Some(Units::ZERO);
     };
-    let sku = expected.sku.as_deref();
-    let stocks = plan
-        .stocks()
-        .filter(|(of, _)| sku.is_none_or(|sku| sku == *of));
-    sum(stocks.map(|(of, stock)| plan.reach(of, stock, channel.index)))
+    let of = |(sku, stock)| plan.reach(sku, stock, channel.index);
+    let Some(sku) = expected.sku.as_deref() else {
+        return (!plan.is_cut).then(|| sum(plan.stocks().map(of)));
+    };
+    match plan.facts(sku) {
+        Some(facts) => {
+            let reach = facts.stock.as_ref().map(|stock| of((sku, stock)));
+            Some(reach.unwrap_or_default())
+        }
+        None => (!plan.is_cut).then_some(Units::ZERO),
+    }
 }
 
 fn above_reach(expected: &Expected, reach: Units) -> Finding {

@@ -8,6 +8,8 @@ mod terms;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
+
 use super::compile::Policy;
 use super::document::{Campaign, Document};
 use crate::domain::ids::ChannelIx;
@@ -35,9 +37,9 @@ pub struct Plan<'a> {
     pub unknown_nodes: &'a [&'a str],
     /// The channels that the campaign names.
     pub channels: &'a [ChannelFacts<'a>],
-    /// What it sells.
+    /// What it sells, in the order of the names.
     pub skus: &'a [SkuFacts<'a>],
-    /// Whether it sells more than that.
+    /// Whether it sells more than that. Then nothing is said of what all its SKUs have together.
     pub is_cut: bool,
 }
 
@@ -72,7 +74,7 @@ pub struct StockFacts {
     pub at_nodes: Units,
     /// Units that can still be promised.
     pub available: Units,
-    /// Units kept back.
+    /// Units kept back of those at the nodes of the campaign.
     pub safety: Units,
     /// Available units at or under which it is low.
     pub low_water: Option<Units>,
@@ -174,8 +176,10 @@ pub fn preflight(plan: &Plan<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     terms::check(plan, &mut findings);
     channels::check(plan, &mut findings);
+    let expected = plan.expected_by_sku();
     for facts in plan.skus {
-        sku::check(plan, facts, &mut findings);
+        let expected = expected.get(facts.sku).copied().unwrap_or_default();
+        sku::check(plan, facts, expected, &mut findings);
     }
     findings
 }
@@ -196,8 +200,29 @@ impl Plan<'_> {
         skus.filter_map(|of| Some((of.sku, of.stock.as_ref()?)))
     }
 
-    /// The most that a channel could sell of a SKU in the campaign: what it may still take of its own
-    /// share and those of its fallbacks, and once it has begun what it has taken.
+    /// What is known of a SKU; `None`: it was not looked at.
+    fn facts(&self, sku: &str) -> Option<&SkuFacts<'_>> {
+        let at = self.skus.binary_search_by(|of| of.sku.cmp(sku)).ok()?;
+        self.skus.get(at)
+    }
+
+    /// What all channels are expected to sell of single SKUs.
+    fn expected_by_sku(&self) -> HashMap<&str, Units> {
+        let mut sums: HashMap<&str, Units> = HashMap::new();
+        for expected in &self.campaign.expected {
+            if let Some(sku) = &expected.sku {
+                let sum = sums.entry(sku).or_default();
+                *sum = add(*sum, expected.units);
+            }
+        }
+        sums
+    }
+
+    /// No more than this could a channel sell of a SKU in the campaign: what it may still take of its
+    /// own share and those of its fallbacks, and once it has begun what it has taken of them.
+    ///
+    /// An upper bound: a fallback's use is not told apart by who made it, and what fallbacks under one
+    /// cap have left counts for each of them.
     fn reach(&self, sku: &str, stock: &StockFacts, channel: ChannelIx) -> Units {
         let supply = super::Supply {
             on_hand: stock.on_hand,
@@ -206,21 +231,40 @@ impl Plan<'_> {
         let Some(rule) = self.policy.in_force(sku, self.moment()) else {
             return stock.available;
         };
-        let standing = rule.standing(channel, supply, &stock.uses);
-        let used = self.has_begun().then_some(standing.used);
-        let left = |of: &ChannelIx| rule.standing(*of, supply, &stock.uses).left;
-        let lent = sum(rule.fallbacks(channel).iter().map(left));
-        let left = add(standing.left, lent).min(supply.free);
-        add(left, used.unwrap_or_default())
+        let shares = [channel];
+        let shares = shares.iter().chain(rule.fallbacks(channel));
+        let standings = shares.map(|of| rule.standing(*of, supply, &stock.uses));
+        let (left, used) = standings.fold((Units::ZERO, Units::ZERO), |(left, used), of| {
+            (add(left, of.left), add(used, of.used))
+        });
+        // A fallback may be above the channel or another fallback, and have their use in its own.
+        let used = used.min(self.used(stock, rule.window()));
+        add(left.min(supply.free), used)
     }
 
     /// What all channels could sell of a SKU together.
     fn pool(&self, sku: &str, stock: &StockFacts) -> Units {
+        add(stock.available, self.used(stock, self.window(sku)))
+    }
+
+    /// The beginning of the window that use and supply of a SKU are counted in.
+    fn window(&self, sku: &str) -> UnixMillis {
         let rule = self.policy.in_force(sku, self.moment());
-        let window = rule.map_or(UnixMillis::default(), |rule| rule.window());
+        rule.map_or(UnixMillis::default(), |rule| rule.window())
+    }
+
+    /// What all channels have used in a window since the campaign began.
+    fn used(&self, stock: &StockFacts, window: UnixMillis) -> Units {
         let used = stock.uses.in_window(window).map(|of| of.total());
         let used = self.has_begun().then(|| sum(used));
-        add(stock.available, used.unwrap_or_default())
+        used.unwrap_or_default()
+    }
+
+    /// What of it was shipped.
+    fn shipped(&self, sku: &str, stock: &StockFacts) -> Units {
+        let shipped = stock.uses.in_window(self.window(sku)).map(|of| of.shipped);
+        let shipped = self.has_begun().then(|| sum(shipped));
+        shipped.unwrap_or_default()
     }
 }
 

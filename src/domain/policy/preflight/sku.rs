@@ -2,11 +2,17 @@
 
 use super::super::document::Amount;
 use super::super::limits::EntryLimit;
-use super::{Finding, Plan, SkuFacts, StockFacts, add, sum};
+use super::{Finding, Plan, SkuFacts, StockFacts, add};
 use crate::domain::stock::Selling;
 use crate::domain::units::Units;
 
-pub(super) fn check(plan: &Plan<'_>, facts: &SkuFacts<'_>, findings: &mut Vec<Finding>) {
+/// `expected` is what all channels are expected to sell of it.
+pub(super) fn check(
+    plan: &Plan<'_>,
+    facts: &SkuFacts<'_>,
+    expected: Units,
+    findings: &mut Vec<Finding>,
+) {
     let sku = facts.sku;
     let mut push = |finding: Finding| findings.push(finding.of_sku(sku));
     let Some(stock) = &facts.stock else {
@@ -20,7 +26,7 @@ pub(super) fn check(plan: &Plan<'_>, facts: &SkuFacts<'_>, findings: &mut Vec<Fi
     selling(stock, &mut push);
     limits(plan, sku, stock, &mut push);
     nodes(plan, stock, &mut push);
-    low_water(plan, sku, stock, &mut push);
+    low_water(stock, expected, &mut push);
 }
 
 fn selling(stock: &StockFacts, push: &mut impl FnMut(Finding)) {
@@ -41,9 +47,11 @@ fn selling(stock: &StockFacts, push: &mut impl FnMut(Finding)) {
     }
 }
 
-/// Caps and protections against what there is at the most: on hand less safety.
+/// Caps and protections against what there is at the most: on hand and shipped in the window, less
+/// safety.
 fn limits(plan: &Plan<'_>, sku: &str, stock: &StockFacts, push: &mut impl FnMut(Finding)) {
-    let pool = stock.at_nodes.left_after(stock.safety);
+    let supply = add(stock.at_nodes, plan.shipped(sku, stock));
+    let pool = supply.left_after(stock.safety);
     for limit in &plan.campaign.limits {
         if let Some(Amount::Units(cap)) = limit.cap
             && cap > pool
@@ -58,9 +66,7 @@ fn limits(plan: &Plan<'_>, sku: &str, stock: &StockFacts, push: &mut impl FnMut(
         }
     }
     let rule = plan.policy.in_force(sku, plan.moment());
-    let kept = rule.map_or(Units::ZERO, |rule| {
-        kept(rule.limits().each(), stock.at_nodes)
-    });
+    let kept = rule.map_or(Units::ZERO, |rule| kept(rule.limits().each(), supply));
     if kept > pool {
         push(Finding::error(
             "protection_above_supply",
@@ -115,7 +121,7 @@ fn nodes(plan: &Plan<'_>, stock: &StockFacts, push: &mut impl FnMut(Finding)) {
 }
 
 /// Low water, now and when what is expected of this SKU is sold.
-fn low_water(plan: &Plan<'_>, sku: &str, stock: &StockFacts, push: &mut impl FnMut(Finding)) {
+fn low_water(stock: &StockFacts, expected: Units, push: &mut impl FnMut(Finding)) {
     let Some(mark) = stock.low_water else { return };
     let available = stock.available;
     if available <= mark {
@@ -126,10 +132,6 @@ fn low_water(plan: &Plan<'_>, sku: &str, stock: &StockFacts, push: &mut impl FnM
         ));
         return;
     }
-    let expected = plan.campaign.expected.iter();
-    let expected = sum(expected
-        .filter(|of| of.sku.as_deref() == Some(sku))
-        .map(|of| of.units));
     if !expected.is_zero() && available.left_after(expected) <= mark {
         push(Finding::warning(
             "will_run_low",

@@ -17,7 +17,8 @@ pub(super) fn check(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
         findings.push(Finding::warning(
             "skus_left_out",
             format!(
-                "it sells more SKUs than are looked at: these are about the first {}",
+                "it sells more SKUs than are looked at: these findings are about {} of its SKUs; what \
+                 is expected of all of them together was not checked",
                 plan.skus.len()
             ),
             "try the campaign with smaller sets, each by itself, to see the others",
@@ -27,7 +28,7 @@ pub(super) fn check(plan: &Plan<'_>, findings: &mut Vec<Finding>) {
     for node in plan.unknown_nodes {
         findings.push(Finding::error(
             "unknown_node",
-            format!("no stock was ever set at node {node}"),
+            format!("nobody ever named node {node}, for stock or for safety stock"),
             "correct the name in nodes, or set stock there first",
         ));
     }

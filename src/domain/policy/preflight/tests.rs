@@ -337,11 +337,99 @@ fn what_is_sold_already_counts_once_the_campaign_is_on() {
 }
 
 #[test]
+fn what_is_shipped_already_is_part_of_what_caps_and_protections_are_of() {
+    let mut case = Case::clean();
+    case.campaign().expected.clear();
+    case.campaign().limits[1] = limit("shop", None, Some(Amount::Units(units(50))));
+    let shipped = ChannelUse {
+        shipped: units(60),
+        ..ChannelUse::none(LIVE)
+    };
+    let stock = case.stock();
+    stock.uses = Uses::from_parts(UnixMillis(100), [shipped]);
+    (stock.on_hand, stock.at_nodes, stock.available) = (units(40), units(40), units(40));
+    case.now = 150;
+    assert!(codes(&case).is_empty());
+    case.stock().safety = units(51);
+    assert_eq!(codes(&case), ["cap_above_pool", "protection_above_supply"]);
+}
+
+fn codes(case: &Case) -> Vec<&'static str> {
+    case.found().iter().map(|of| of.code).collect()
+}
+
+#[test]
 fn a_fallback_lets_a_channel_sell_more() {
     let mut case = Case::clean();
     case.campaign().expected = vec![expected("live", 90, Some("a"))];
-    let codes = |case: &Case| -> Vec<_> { case.found().iter().map(|of| of.code).collect() };
     assert_eq!(codes(&case), ["expected_above_reach"]);
     case.document.channels[0].fallback = Some(vec!["shop".into()]);
     assert!(codes(&case).is_empty());
+}
+
+#[test]
+fn what_a_channel_sold_of_a_fallbacks_share_counts() {
+    let mut case = Case::clean();
+    case.document.channels[0].fallback = Some(vec!["shop".into()]);
+    case.campaign().limits = vec![limit("live", Some(50), None), limit("shop", Some(40), None)];
+    case.campaign().expected = vec![expected("live", 90, Some("a"))];
+    assert!(codes(&case).is_empty());
+    // 50 of its own share and 10 of the shop's; 30 are left there.
+    let open = |channel, n| ChannelUse {
+        open: units(n),
+        ..ChannelUse::none(channel)
+    };
+    let stock = case.stock();
+    stock.uses = Uses::from_parts(UnixMillis(100), [open(LIVE, 50), open(SHOP, 10)]);
+    stock.available = units(40);
+    case.now = 150;
+    assert!(codes(&case).is_empty());
+    case.campaign().expected[0].units = units(91);
+    assert_eq!(codes(&case), ["expected_above_reach"]);
+}
+
+#[test]
+fn use_counts_once_where_the_fallback_is_the_group() {
+    let mut case = Case::clean();
+    case.document.channels[0].parent = Some("shop".into());
+    case.document.channels[0].fallback = Some(vec!["shop".into()]);
+    case.campaign().limits = vec![limit("live", Some(50), None), limit("shop", Some(70), None)];
+    case.campaign().expected = vec![expected("live", 70, Some("a"))];
+    let used = ChannelUse {
+        open: units(50),
+        ..ChannelUse::none(LIVE)
+    };
+    let stock = case.stock();
+    stock.uses = Uses::from_parts(UnixMillis(100), [used]);
+    stock.available = units(50);
+    case.now = 150;
+    assert!(codes(&case).is_empty());
+    case.campaign().expected[0].units = units(71);
+    assert_eq!(
+        codes(&case),
+        ["expected_above_reach"],
+        "20 are left of the group's"
+    );
+}
+
+#[test]
+fn nothing_is_said_of_all_skus_where_some_were_left_out() {
+    let mut case = Case::clean();
+    let sold = ["a", "b", "left-out"].map(Into::into);
+    case.campaign().items = Items::Skus(sold.into());
+    case.campaign().expected = vec![
+        expected("shop", 1_000, None),
+        expected("live", 60, Some("a")),
+        expected("live", 60, Some("left-out")),
+    ];
+    let whole = [
+        "expected_above_reach",
+        "expected_above_reach",
+        "expected_above_pool",
+    ];
+    assert_eq!(codes(&case), whole);
+    case.is_cut = true;
+    assert_eq!(codes(&case), ["skus_left_out"]);
+    case.campaign().expected[1].units = units(61);
+    assert_eq!(codes(&case), ["skus_left_out", "expected_above_reach"]);
 }
