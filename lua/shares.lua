@@ -29,9 +29,10 @@ end
 
 -- Moves share of a draft; or gives a refusal.
 local function move_share(stock, at, from, to, units)
-  local possible = policy and policy.share_left(at, stock, from) or 0
+  local possible, lacking = nil, from
+  if policy then possible, lacking = policy.movable(at, stock, from, to) end
+  if not possible then return over_share(at, lacking, units, 0) end
   if possible < units then return over_share(at, from, units, possible) end
-  if not policy or not policy.share_left(at, stock, to) then return over_share(at, to, units, 0) end
   if stock.charged then settle_uses(stock) end
   roll_uses(stock, policy.window(at))
   if not (shift(stock, from, -units) and shift(stock, to, units)) then

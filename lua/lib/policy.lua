@@ -198,19 +198,23 @@ function policy.lent(at, stock, channel, free, taken, on_hand, by_share, wanted,
   return most, user
 end
 
--- What is left of a channel's own share: of its cap, or where it has none, of its protection; nil where it
--- has neither.
-function policy.share_left(at, stock, channel)
-  local rule = rule_of(at)
-  if not rule then return nil end
-  if not stock.sums then charge_all(stock, rule) end
-  local sums, number, rank = stock.sums, seat_of(channel)
+-- The place of the limit on exactly that channel; 0 where there is none.
+local function own_seat(rule, channel)
+  local number = seat_of(channel)
   local seat = innermost(rule, number)
-  if seat == 0 or rule[R_LOW][seat] ~= number then return nil end
+  return seat > 0 and rule[R_LOW][seat] == number and seat or 0
+end
+
+-- The most that may be moved from the share of a channel to that of another; nil and who has none for
+-- that.
+function policy.movable(at, stock, from, to)
+  local rule = rule_of(at)
+  if not rule then return nil, from end
+  if not stock.sums then charge_all(stock, rule) end
+  local sums, giver, taker = stock.sums, own_seat(rule, from), own_seat(rule, to)
+  if giver == 0 then return nil, from elseif taker == 0 then return nil, to end
   local supply = add(stock[ON_HAND], sums.shipped)
-  local is = settle(rule, sums.used, sums.moved, supply, rank)
-  if rule[R_CAP][seat] >= 0 then return is.left[seat] end
-  return max(is.kept[seat] - is.used[seat], 0)
+  return movable(rule, sums.used, sums.moved, supply, LAST, giver, taker), to
 end
 
 -- How the limit stood that was found last: packed, with the channel of its entry, where it has one.

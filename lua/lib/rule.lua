@@ -28,8 +28,8 @@ local function unfold(rule)
   rule.lists, rule.places, rule.path = '', {}, {}
   rule.all, rule.before, rule.next_most, rule.next_largest = {}, {}, {}, {}
   rule.is = {
-    used = {}, moved = {}, cap = {}, left = {}, kept = {}, binding = {}, core = {}, most = {},
-    largest = {},
+    used = {}, moved = {}, moved_kept = {}, cap = {}, left = {}, kept = {}, below = {}, binding = {}, core = {},
+    most = {}, largest = {},
   }
   return rule
 end
@@ -87,16 +87,18 @@ local function larger(open, at, other, place)
   return open, at
 end
 
--- Of each limit: what it uses, its cap and what that leaves, what is kept for it, what is needed there
--- from who asks and from anybody, and the place of the largest protection that is open there or
--- below. Innermost first: whatever is below an entry is settled when its turn comes.
+-- Of each limit: what it uses; by how much its cap was moved, and its protection, which shares move that are
+-- protections; its cap and what that leaves; what is kept for it; what those below it need from who asks; what
+-- is needed there with them, from who asks and from anybody; and the place of the largest protection that is
+-- open there or below. Innermost first: whatever is below an entry is settled when its turn comes.
 local function settle(rule, charged, shifted, supply, rank)
   local parents, caps, keeps, against = rule[R_PARENT], rule[R_CAP], rule[R_KEPT], rule[R_AGAINST]
   local is = rule.is
   local used, moved, left, binding, core = is.used, is.moved, is.left, is.binding, is.core
-  local most, largest = is.most, is.largest
+  local moved_kept, most, largest = is.moved_kept, is.most, is.largest
   for at = 1, #parents do
     used[at], moved[at], binding[at], core[at] = charged[at], shifted[at], 0, 0
+    moved_kept[at] = caps[at] < 0 and shifted[at] or 0
     most[at], largest[at] = 0, 1
   end
   for at = #parents, 1, -1 do
@@ -106,16 +108,17 @@ local function settle(rule, charged, shifted, supply, rank)
       cap = max(is.cap[at] - used[at], 0)
     end
     if keeps[at] >= 0 then
-      is.kept[at] = units_of(keeps[at], supply, moved[at], ceil)
+      is.kept[at] = units_of(keeps[at], supply, moved_kept[at], ceil)
       local rest = max(is.kept[at] - used[at], 0)
       if against[at] < 0 then open, owed = rest, rest elseif rank > against[at] then open = rest end
     end
-    left[at] = cap
+    left[at], is.below[at] = cap, binding[at]
     binding[at], core[at] = min(max(open, binding[at]), cap), min(max(owed, core[at]), cap)
     most[at], largest[at] = larger(most[at], largest[at], open, at)
     most[at] = min(most[at], binding[at])
     if above > 0 then
       used[above], moved[above] = add(used[above], used[at]), moved[above] + moved[at]
+      moved_kept[above] = moved_kept[above] + moved_kept[at]
       binding[above], core[above] = add(binding[above], binding[at]), add(core[above], core[at])
       most[above], largest[above] = larger(most[above], largest[above], most[at], largest[at])
     end
@@ -162,4 +165,27 @@ local function allowed(rule, charged, shifted, supply, number, rank, free)
   local units = is.kept
   if limit == BY_CAP then units = is.cap end
   return room, limit, place, units[place], is.used[place]
+end
+
+-- The most that may be moved between the shares at two places: see src/domain/policy/moving.rs. Nil where one
+-- is above the other. `last`: the rank of who comes last, whom every protection binds.
+local function movable(rule, charged, shifted, supply, last, from, to)
+  local lows, highs, parents, caps = rule[R_LOW], rule[R_HIGH], rule[R_PARENT], rule[R_CAP]
+  local function is_in(at, above) return lows[above] <= lows[at] and lows[at] < highs[above] end
+  if is_in(from, to) or is_in(to, from) then return nil end
+  local is = settle(rule, charged, shifted, supply, last)
+  local most = is.left[from]
+  if caps[from] < 0 then most = max(is.kept[from] - is.used[from] - is.below[from], 0) end
+  if caps[from] >= 0 and caps[to] < 0 then
+    local to_protections = 0
+    for at = 1, #parents do
+      if caps[at] < 0 then to_protections = to_protections + shifted[at] end
+    end
+    most = min(most, max(-to_protections, 0))
+  end
+  local above = parents[from]
+  while above > 0 and not is_in(to, above) do
+    most, above = min(most, is.left[above]), parents[above]
+  end
+  return most
 end

@@ -14,8 +14,9 @@ use crate::support::history::{CHANNELS, SKUS};
 use crate::support::rng::Rng;
 use crate::support::script::units;
 
-/// The script's functions, and what asks them: of each case the rule, number, rank, supply and what is
-/// free, then the uses as the functions take them. Who is bound by no limit may have all.
+/// The script's functions, and what asks them: of each case the rule, number, rank, supply, what is
+/// free and whom share is to be moved to, then the uses as the functions take them. Who is bound by
+/// no limit may have all.
 const ASKED: &str = concat!(
     "#!lua\nlocal floor, max, min = math.floor, math.max, math.min\n",
     "local UNITS_MAX, BY_CAP, BY_PROTECTION = 1000000000000, 5, 6\n",
@@ -25,14 +26,21 @@ local rooms, rule = {}, unfold(folded(ARGV[1]))
 for i = 2, #ARGV do
   local uses = {}
   for text in string.gmatch(ARGV[i], '%S+') do uses[#uses + 1] = tonumber(text) end
-  local number, rank, supply, free =
-    table.remove(uses, 1), table.remove(uses, 1), table.remove(uses, 1), table.remove(uses, 1)
+  local number, rank, supply, free, to =
+    table.remove(uses, 1), table.remove(uses, 1), table.remove(uses, 1), table.remove(uses, 1),
+    table.remove(uses, 1)
   local used, moved = no_sums(rule)
   for u = 1, #uses, 3 do charge(rule, used, moved, uses[u], uses[u + 1], uses[u + 2]) end
   local room, limit, at, units, count =
     allowed(rule, used, moved, supply, number, rank, free)
   rooms[#rooms + 1] = room
     and string.format('%d %d EntryIx(%d) %d %d', room, limit, rule[1][at], units, count) or 'all'
+  local giver, taker = innermost(rule, number), innermost(rule, to)
+  local most = nil
+  if giver > 0 and taker > 0 and rule[1][giver] == number and rule[1][taker] == to then
+    most = movable(rule, used, moved, supply, 65535, giver, taker)
+  end
+  rooms[#rooms] = rooms[#rooms] .. '; ' .. (most and string.format('%d', most) or 'none')
 end
 return rooms
 "
@@ -44,6 +52,7 @@ const CASES: usize = 60;
 
 struct Case {
     channel: ChannelIx,
+    to: ChannelIx,
     supply: Supply,
     uses: Uses,
     taken: u64,
@@ -76,10 +85,13 @@ fn case(rng: &mut Rng, window: UnixMillis) -> Case {
             },
         });
     }
+    let mut channel = || ChannelIx(u16::try_from(rng.below(u64::from(CHANNELS) + 1)).unwrap());
+    let (from, to) = (channel(), channel());
     let is_theirs = rng.percent(80);
     let theirs = if is_theirs { window } else { UnixMillis(7) };
     Case {
-        channel: ChannelIx(u16::try_from(rng.below(u64::from(CHANNELS) + 1)).unwrap()),
+        channel: from,
+        to,
         supply: Supply {
             on_hand: units(on_hand),
             free: units(rng.below(on_hand + 1)),
@@ -107,7 +119,11 @@ impl Case {
                 .unwrap_or(holdfast::domain::Units::MAX)
         });
         let (number, rank) = seat(self.channel);
-        let asked = format!("{number} {rank} {supply} {}", self.supply.free);
+        let asked = format!(
+            "{number} {rank} {supply} {} {}",
+            self.supply.free,
+            seat(self.to).0
+        );
         let uses = counted
             .iter()
             .map(|of| format!("{} {} {}", seat(of.channel).0, of.total(), of.moved));
@@ -124,7 +140,7 @@ fn a_rule_allows_in_a_script_what_it_allows_in_the_rule_book() {
         let mut connection = server.connect();
         let source = inlined(ASKED);
         let mut rng = Rng::new(11);
-        let mut met = [0; 3];
+        let (mut met, mut moved) = ([0; 3], 0);
         for _ in 0..RULES {
             let (_, policy) = random(&mut rng);
             let sku = SKUS[rng.index(SKUS.len())];
@@ -152,14 +168,19 @@ fn a_rule_allows_in_a_script_what_it_allows_in_the_rule_book() {
                     }
                 };
                 met[0] += usize::from(bound.is_none());
-                assert_eq!(
-                    told,
-                    expected,
-                    "{kind:?}: {}",
-                    case.written(&policy, rule.window())
-                );
+                let context = || format!("{kind:?}: {}", case.written(&policy, rule.window()));
+                let (told, movable) = told.split_once("; ").unwrap();
+                assert_eq!(told, expected, "{}", context());
+                // What is taken beside the uses counts only for the room.
+                if case.taken == 0 {
+                    let most = rule.movable((case.channel, case.to), case.supply, &case.uses);
+                    let expected = most.map_or("none".to_owned(), |most| most.to_string());
+                    assert_eq!(movable, expected, "{}", context());
+                    moved += usize::from(most.is_ok_and(|most| most.get() > 0));
+                }
             }
         }
         assert!(met.iter().all(|times| *times > 500), "{met:?}");
+        assert!(moved > 500, "{moved}");
     }
 }

@@ -11,8 +11,7 @@ use crate::domain::units::Units;
 use crate::domain::verdict::Refusal;
 
 /// Decides moves of share, each after those before it; all or none. The windows that they belong
-/// to, in order. A channel's share is its cap, or where it has none its protection; who gives must
-/// have that much of it left, and who gets must have one.
+/// to, in order. See [`InForce::movable`].
 pub fn shares<'s>(
     items: &[ShareItem<'_>],
     stock_of: impl Fn(Sku<'_>) -> Option<&'s Stock>,
@@ -35,13 +34,11 @@ pub fn shares<'s>(
         let Some(rule) = rule_of(sku) else {
             return Err(refused(item.from, Units::ZERO));
         };
-        let left = |channel| rule.share_left(channel, stock.supply(Units::ZERO), stock.uses());
-        let possible = left(item.from).unwrap_or_default();
+        let between = (item.from, item.to);
+        let possible = rule.movable(between, stock.supply(Units::ZERO), stock.uses());
+        let possible = possible.map_err(|channel| refused(channel, Units::ZERO))?;
         if possible < item.units {
             return Err(refused(item.from, possible));
-        }
-        if left(item.to).is_none() {
-            return Err(refused(item.to, Units::ZERO));
         }
         let moved = stock.move_share(item.from, item.to, item.units, rule.window());
         moved.map_err(|_out_of_range| Refusal::TooMany {

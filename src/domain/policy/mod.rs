@@ -12,6 +12,7 @@ mod fallback;
 mod layer;
 mod lending;
 mod limits;
+mod moving;
 mod parts;
 pub mod preflight;
 mod rebalance;
@@ -30,6 +31,6 @@ pub use document::{
 pub use lending::{Lent, Taken};
 pub use limits::{EntryLimit, Kept, LeastCap, Limits};
 pub use parts::{Dated, Parts, Schedule};
-pub use rebalance::{Holding, ShareStep, Weight, rebalance};
+pub use rebalance::{Holding, Holdings, ShareStep, Weight, rebalance};
 pub use room::{Bound, Claim, Standing, Supply};
 pub use tree::Place;

@@ -2,6 +2,7 @@
 //! needed.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use crate::domain::ids::ChannelIx;
 use crate::domain::units::Units;
@@ -16,21 +17,28 @@ pub enum Weight {
     Even,
 }
 
-/// What a channel has of a SKU: its share, which is its cap, or where it has none its protection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a channel has of a SKU.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holding {
     /// Whose.
     pub channel: ChannelIx,
-    /// The share in units.
-    pub share: Units,
+    /// What is left of its share, also under the caps of the groups above.
+    pub left: Units,
     /// What it uses.
     pub used: Units,
+    /// Whether its share is a cap; else it is a protection.
+    pub is_cap: bool,
+    /// What the caps of the groups above leave, each with the group's position in the rule.
+    pub groups: Box<[(usize, Units)]>,
 }
 
-impl Holding {
-    fn left(&self) -> Units {
-        self.share.left_after(self.used)
-    }
+/// What the channels have of a SKU.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Holdings {
+    /// Of each channel with a share and no limits below it, in the order of the tree.
+    pub each: Vec<Holding>,
+    /// What protections gave to caps, and may have back.
+    pub returnable: Units,
 }
 
 /// Share that goes from one channel to another.
@@ -44,22 +52,23 @@ pub struct ShareStep {
     pub units: Units,
 }
 
-/// Moves after which the units that are left of all these shares are shared out by weight. Nobody
-/// gives more than is left to him, so that each of them passes, in any order. Units that do not
-/// divide go by the largest remainders (Hamilton's method), of two alike to the first.
-pub fn rebalance(holdings: &[Holding], weight: Weight) -> Vec<ShareStep> {
-    let left: Vec<Units> = holdings.iter().map(Holding::left).collect();
+/// Moves that bring the units that are left of all these shares to where they are by weight, as
+/// far as moves may: nobody gives more than he may, so that each of them passes, in any order.
+/// Units that do not divide go by the largest remainders (Hamilton's method), of two alike to the
+/// first.
+pub fn rebalance(of: &Holdings, weight: Weight) -> Vec<ShareStep> {
+    let holdings = &of.each;
+    let left: Vec<Units> = holdings.iter().map(|of| of.left).collect();
     let parts = apportioned(&left, &weights(holdings, weight));
     let each = holdings.iter().zip(left).zip(parts);
-    let differences = each.map(|((of, left), part)| (of.channel, left, part));
-    let (givers, takers): (Vec<_>, Vec<_>) = differences.partition(|(_, left, part)| left > part);
-    let givers = givers
-        .iter()
-        .map(|(of, left, part)| (*of, left.left_after(*part)));
-    let takers = takers
-        .iter()
-        .map(|(of, left, part)| (*of, part.left_after(*left)));
-    steps(givers, takers.filter(|(_, units)| !units.is_zero()))
+    let (mut givers, mut takers) = (Vec::new(), Vec::new());
+    for ((of, left), part) in each {
+        givers.push((of, left.left_after(part)));
+        takers.push((of, part.left_after(left)));
+    }
+    givers.retain(|(_, units)| !units.is_zero());
+    takers.retain(|(_, units)| !units.is_zero());
+    steps(givers, takers, Bounds::of(of))
 }
 
 /// Whose weight counts how much.
@@ -98,22 +107,70 @@ fn apportioned(left: &[Units], weights: &[u64]) -> Vec<Units> {
         .collect()
 }
 
+/// What may still be moved. That a move makes some of it larger is left out: then the order of the
+/// moves does not count.
+struct Bounds {
+    /// Out of each group, by position.
+    groups: BTreeMap<usize, Units>,
+    /// From caps to protections.
+    returnable: Units,
+}
+
+impl Bounds {
+    fn of(holdings: &Holdings) -> Self {
+        let groups = holdings.each.iter().flat_map(|of| &of.groups);
+        Self {
+            groups: groups.copied().collect(),
+            returnable: holdings.returnable,
+        }
+    }
+
+    /// Takes as much of a move as may be.
+    fn take(&mut self, from: &Holding, to: &Holding, units: Units) -> Units {
+        let is_left = |at: &usize| to.groups.iter().all(|(other, _)| other != at);
+        let left: Vec<usize> = from
+            .groups
+            .iter()
+            .map(|(at, _)| *at)
+            .filter(is_left)
+            .collect();
+        let is_returned = from.is_cap && !to.is_cap;
+        let room = left.iter().filter_map(|at| self.groups.get(at)).copied();
+        let room = room.chain(is_returned.then_some(self.returnable));
+        let units = room.fold(units, Units::min);
+        for at in left {
+            self.groups
+                .entry(at)
+                .and_modify(|room| *room = room.left_after(units));
+        }
+        if is_returned {
+            self.returnable = self.returnable.left_after(units);
+        }
+        units
+    }
+}
+
 /// Pairs who gives with who takes, both in order.
 fn steps(
-    givers: impl Iterator<Item = (ChannelIx, Units)>,
-    mut takers: impl Iterator<Item = (ChannelIx, Units)>,
+    givers: Vec<(&Holding, Units)>,
+    mut takers: Vec<(&Holding, Units)>,
+    mut bounds: Bounds,
 ) -> Vec<ShareStep> {
     let mut steps = Vec::new();
-    let mut taker = takers.next();
     for (from, mut spare) in givers {
-        while let Some((to, wanted)) = taker.filter(|_| !spare.is_zero()) {
-            let units = spare.min(wanted);
-            steps.push(ShareStep { from, to, units });
+        for (to, wanted) in &mut takers {
+            let wished = Some(spare.min(*wanted)).filter(|units| !units.is_zero());
+            let units = wished.map_or(Units::ZERO, |units| bounds.take(from, to, units));
+            if units.is_zero() {
+                continue;
+            }
             spare = spare.left_after(units);
-            taker = match wanted.left_after(units) {
-                Units::ZERO => takers.next(),
-                rest => Some((to, rest)),
-            };
+            *wanted = wanted.left_after(units);
+            steps.push(ShareStep {
+                from: from.channel,
+                to: to.channel,
+                units,
+            });
         }
     }
     steps
@@ -128,17 +185,27 @@ mod tests {
         Units::new(n).unwrap()
     }
 
-    fn holdings(of: &[(u64, u64)]) -> Vec<Holding> {
+    /// Of shares and uses, all caps.
+    fn holdings(of: &[(u64, u64)]) -> Holdings {
         let holding = |(channel, (share, used)): (u16, &(u64, u64))| Holding {
             channel: ChannelIx(channel),
-            share: units(*share),
+            left: units(share.saturating_sub(*used)),
             used: units(*used),
+            is_cap: true,
+            groups: [].into(),
         };
-        (0..).zip(of).map(holding).collect()
+        Holdings {
+            each: (0..).zip(of).map(holding).collect(),
+            returnable: Units::ZERO,
+        }
     }
 
     fn moved(of: &[(u64, u64)], weight: Weight) -> Vec<(u16, u16, u64)> {
-        let steps = rebalance(&holdings(of), weight);
+        told(&holdings(of), weight)
+    }
+
+    fn told(of: &Holdings, weight: Weight) -> Vec<(u16, u16, u64)> {
+        let steps = rebalance(of, weight);
         let step = |step: ShareStep| (step.from.0, step.to.0, step.units.get());
         steps.into_iter().map(step).collect()
     }
@@ -169,6 +236,21 @@ mod tests {
         );
     }
 
+    #[test]
+    fn no_more_leaves_a_group_than_its_cap_has_and_none_becomes_a_protection_but_what_was_one() {
+        let mut of = holdings(&[(40, 0), (40, 0), (50, 100)]);
+        of.each[0].groups = [(7, units(50))].into();
+        of.each[1].groups = [(7, units(50))].into();
+        assert_eq!(told(&of, Weight::Use), [(0, 2, 40), (1, 2, 10)]);
+        of.each[2].is_cap = false;
+        assert_eq!(told(&of, Weight::Use), []);
+        of.returnable = units(3);
+        assert_eq!(told(&of, Weight::Use), [(0, 2, 3)]);
+        of.each[2].groups = [(7, units(50))].into();
+        of.each[2].is_cap = true;
+        assert_eq!(told(&of, Weight::Use), [(0, 2, 40), (1, 2, 40)]);
+    }
+
     /// Random shares of which nothing is lost, and of which nobody gives more than he has left.
     #[test]
     fn everybody_has_his_part_afterwards_and_nothing_is_left_to_move() {
@@ -183,7 +265,7 @@ mod tests {
                 Weight::Even
             };
             let before = holdings(&of);
-            let mut left: Vec<u64> = before.iter().map(|of| of.left().get()).collect();
+            let mut left: Vec<u64> = before.each.iter().map(|of| of.left.get()).collect();
             let total: u64 = left.iter().sum();
             for step in rebalance(&before, weight) {
                 assert!(!step.units.is_zero() && step.from != step.to, "{step:?}");
@@ -192,17 +274,16 @@ mod tests {
                 left[usize::from(step.to.0)] += step.units.get();
             }
             assert_eq!(left.iter().sum::<u64>(), total);
-            let weights = weights(&before, weight);
+            let weights = weights(&before.each, weight);
             let sum: u128 = weights.iter().map(|of| u128::from(*of)).sum();
             for (left, weight) in left.iter().zip(weights) {
                 let exact = u128::from(total) * u128::from(weight) / sum;
                 assert!(u128::from(*left).abs_diff(exact) <= 1, "{left} of {exact}");
             }
-            let share = |(of, left): (&Holding, &u64)| Holding {
-                share: units(of.used.get() + left),
-                ..*of
-            };
-            let after: Vec<Holding> = before.iter().zip(&left).map(share).collect();
+            let mut after = before.clone();
+            for (of, left) in after.each.iter_mut().zip(&left) {
+                of.left = units(*left);
+            }
             assert_eq!(rebalance(&after, weight), []);
         }
     }

@@ -9,7 +9,6 @@ use super::compile::{EntryIx, InForce};
 use super::document::{Against, Amount};
 use super::lending::Taken;
 use super::limits::EntryLimit;
-use super::rebalance::Holding;
 use crate::domain::ids::ChannelIx;
 use crate::domain::units::Units;
 use crate::domain::uses::{ChannelUse, Uses};
@@ -97,41 +96,6 @@ impl InForce<'_> {
             .bound(supply.free)
     }
 
-    /// What is left of a channel's own share: of its cap, or where it has none, of its protection;
-    /// `None` where it has neither.
-    pub fn share_left(&self, channel: ChannelIx, supply: Supply, uses: &Uses) -> Option<Units> {
-        let accounts = self.accounts(channel, supply, uses, &Taken::default());
-        let (limit, account) = accounts.of(self.policy.find(channel).0)?;
-        Some(match limit.cap {
-            Some(_) => account.cap_left,
-            None => account.kept.left_after(account.used),
-        })
-    }
-
-    /// The shares of all entries that have one and have no limits below them, in the order of the
-    /// tree.
-    pub fn holdings(&self, supply: Supply, uses: &Uses) -> Vec<Holding> {
-        let accounts = self.accounts(ChannelIx::UNNAMED, supply, uses, &Taken::default());
-        let limits = self.limits().each();
-        let found = limits.iter().zip(&accounts.each).enumerate();
-        let holding = |(at, (limit, account)): (usize, (&EntryLimit, &Account))| {
-            // In preorder what is right below comes right after.
-            let next = limits
-                .get(at.saturating_add(1))
-                .and_then(|next| next.parent);
-            if next.map(usize::from) == Some(at) {
-                return None;
-            }
-            let protected = limit.protection.map(|_| account.kept);
-            Some(Holding {
-                channel: self.policy.channel(EntryIx(limit.place.low))?,
-                share: limit.cap.map(|_| account.cap).or(protected)?,
-                used: account.used,
-            })
-        };
-        found.filter_map(holding).collect()
-    }
-
     /// A bound in terms that outlast the policy.
     pub fn explain(&self, bound: &Bound) -> Option<BoundBy> {
         Some(BoundBy {
@@ -176,7 +140,7 @@ impl InForce<'_> {
     /// Sums up what every limit stands at, as it looks to that channel. Some kilobytes that are made
     /// where they stay: moving them costs as much as summing up.
     #[inline]
-    fn accounts(
+    pub(super) fn accounts(
         &self,
         channel: ChannelIx,
         supply: Supply,
@@ -207,12 +171,15 @@ impl InForce<'_> {
 
 /// What one limit stands at.
 #[derive(Debug, Clone, Copy, Default)]
-struct Account {
-    used: Units,
+pub(super) struct Account {
+    pub(super) used: Units,
+    /// By how much its cap was moved.
     moved: i64,
+    /// By how much its protection was: with the shares there and below that are protections.
+    pub(super) moved_kept: i64,
     /// The cap in units; everything there can be where it has none.
     cap: Units,
-    cap_left: Units,
+    pub(super) cap_left: Units,
     /// The protection in units.
     kept: Units,
     /// Units that must stay there for this entry and those below it: against the channel that
@@ -262,12 +229,12 @@ struct Siblings {
     largest: Largest,
 }
 
-struct Accounts<'p> {
+pub(super) struct Accounts<'p> {
     limits: &'p [EntryLimit],
     /// The supply of the window.
     supply: Units,
     /// As `limits`.
-    each: SmallVec<[Account; 32]>,
+    pub(super) each: SmallVec<[Account; 32]>,
     /// The positions of the limits that apply to the channel that asks, outermost first.
     path: SmallVec<[usize; 16]>,
 }
@@ -284,9 +251,13 @@ impl Accounts<'_> {
     /// carries them outwards.
     fn charge(&mut self, number: Option<u16>, units: Units, moved: i64) {
         let at = number.and_then(|number| innermost(self.limits, number));
-        if let Some(account) = at.and_then(|at| self.each.get_mut(at)) {
+        let found = at.and_then(|at| self.limits.get(at).zip(self.each.get_mut(at)));
+        if let Some((limit, account)) = found {
             account.used = add(account.used, units);
             account.moved = account.moved.saturating_add(moved);
+            if limit.cap.is_none() {
+                account.moved_kept = account.moved_kept.saturating_add(moved);
+            }
         }
     }
 
@@ -303,6 +274,7 @@ impl Accounts<'_> {
             if let Some(above) = parent.and_then(|parent| above.get_mut(parent)) {
                 above.used = add(above.used, settled.used);
                 above.moved = above.moved.saturating_add(settled.moved);
+                above.moved_kept = above.moved_kept.saturating_add(settled.moved_kept);
                 above.below.add(settled.need);
                 above.largest.or(settled.largest);
             }
@@ -384,6 +356,18 @@ impl Accounts<'_> {
 }
 
 impl Account {
+    /// What is left of its share, which is its cap, or where it has none its protection; of that
+    /// nothing is left which those below it need.
+    pub(super) fn share_left(&self, limit: &EntryLimit) -> Units {
+        match limit.cap {
+            Some(_) => self.cap_left,
+            None => self
+                .kept
+                .left_after(self.used)
+                .left_after(self.below.binding),
+        }
+    }
+
     fn settle(&mut self, at: usize, limit: &EntryLimit, supply: Units, rank: u16) {
         self.cap = match limit.cap {
             None => Units::MAX,
@@ -397,8 +381,8 @@ impl Account {
         let mut open = Needs::default();
         if let Some(protection) = limit.protection {
             self.kept = match protection.amount {
-                Amount::Percent(share) => moved(supply.share_up(share), self.moved),
-                Amount::Units(units) => moved(units, self.moved),
+                Amount::Percent(share) => moved(supply.share_up(share), self.moved_kept),
+                Amount::Units(units) => moved(units, self.moved_kept),
             };
             let rest = self.kept.left_after(self.used);
             match protection.against {
@@ -448,7 +432,7 @@ fn moved(share: Units, by: i64) -> Units {
 }
 
 /// The position of the innermost limit that contains a number.
-fn innermost(limits: &[EntryLimit], number: u16) -> Option<usize> {
+pub(super) fn innermost(limits: &[EntryLimit], number: u16) -> Option<usize> {
     let begun = limits.partition_point(|limit| limit.place.low <= number);
     let mut at = begun.checked_sub(1)?;
     loop {
@@ -461,7 +445,7 @@ fn innermost(limits: &[EntryLimit], number: u16) -> Option<usize> {
 }
 
 /// The positions of the limits that contain a number, outermost first.
-fn path(limits: &[EntryLimit], number: Option<u16>) -> SmallVec<[usize; 16]> {
+pub(super) fn path(limits: &[EntryLimit], number: Option<u16>) -> SmallVec<[usize; 16]> {
     let innermost = number.and_then(|number| innermost(limits, number));
     let parent = |at: &usize| limits.get(*at)?.parent.map(usize::from);
     let mut path: SmallVec<_> = std::iter::successors(innermost, parent).collect();

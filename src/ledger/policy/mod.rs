@@ -16,7 +16,7 @@ pub use self::history::History;
 use self::text::TextFault;
 use super::{LedgerError, Share};
 use crate::domain::decide;
-use crate::domain::policy::{Claim, Document, Fault, Holding, InForce, Policy};
+use crate::domain::policy::{Claim, Document, Fault, Holdings, InForce, Policy};
 use crate::domain::{ChannelIx, Day, Frozen, Sku, Stock, UnixMillis};
 
 /// One version of the policy, as it was put.
@@ -173,7 +173,7 @@ pub struct SkuPolicy {
     /// How channels stand under it.
     pub shares: Vec<ChannelShare>,
     /// The shares that can be moved between channels.
-    pub holdings: Vec<Holding>,
+    pub holdings: Holdings,
     /// Moment of the answer.
     pub as_of: UnixMillis,
 }

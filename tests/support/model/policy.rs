@@ -47,6 +47,9 @@ pub(super) struct Desk<'m> {
     moved: BTreeMap<&'m str, i128>,
 }
 
+/// Asks in place of a channel: no entry of any tree, which comes last.
+const NOBODY: u16 = u16::MAX;
+
 fn name(channel: u16) -> &'static str {
     entry_names().nth(usize::from(channel)).unwrap()
 }
@@ -180,7 +183,7 @@ impl Model {
             document,
             limits: &rule.limits,
             keeps: !self.has(Bug::NothingKept),
-            asker: name(channel),
+            asker: if channel == NOBODY { "" } else { name(channel) },
             on_hand: item.on_hand(),
             open,
             shipped: counted.map(|(of, units)| (name(*of), *units)).collect(),
@@ -213,20 +216,23 @@ impl Model {
         if !self.items.contains_key(&ask.sku) {
             return Err(Refusal::UnknownSku { sku });
         }
-        let desk = self.desk(now, &ask.sku, ask.from, &BTreeMap::new());
-        let left = |channel| {
-            desk.as_ref()
-                .and_then(|(of, _)| of.share_left(name(channel)))
+        let desk = self.desk(now, &ask.sku, NOBODY, &BTreeMap::new());
+        let found = match &desk {
+            Some((desk, _)) => desk.movable(name(ask.from), name(ask.to)),
+            None => Err(true),
         };
-        let (from, to) = (left(ask.from), left(ask.to));
-        let possible = from.unwrap_or(0);
-        if possible < i128::from(ask.units) || to.is_none() {
-            let lacks = possible < i128::from(ask.units);
+        let possible = found.unwrap_or(0);
+        if found.is_err() || possible < i128::from(ask.units) {
+            let lacking = if found == Err(false) {
+                ask.to
+            } else {
+                ask.from
+            };
             return Err(Refusal::OverShare {
                 sku,
-                channel: ChannelIx(if lacks { ask.from } else { ask.to }),
+                channel: ChannelIx(lacking),
                 requested: units(i128::from(ask.units)),
-                possible: units(if lacks { possible } else { 0 }),
+                possible: units(possible),
             });
         }
         let begun = desk.map_or(0, |(_, begun)| begun);
@@ -304,11 +310,27 @@ impl Desk<'_> {
         sum(&self.open) + sum(&self.shipped)
     }
 
-    fn amount(&self, name: &str, amount: Amount, up: bool) -> i128 {
-        let inside = |channel: &&str| self.line(channel).contains(&name);
-        let moved = self.moved.iter().filter(|(channel, _)| inside(channel));
-        let moved: i128 = moved.map(|(_, by)| *by).sum();
-        (self.written(amount, up) + moved).max(0)
+    fn cap(&self, name: &str, amount: Amount) -> i128 {
+        let inside = |channel: &str| self.line(channel).contains(&name);
+        (self.written(amount, false) + self.moved_to(inside)).max(0)
+    }
+
+    fn protection(&self, name: &str, amount: Amount) -> i128 {
+        let inside =
+            |channel: &str| self.line(channel).contains(&name) && self.share_is_protection(channel);
+        (self.written(amount, true) + self.moved_to(inside)).max(0)
+    }
+
+    fn moved_to(&self, is_meant: impl Fn(&str) -> bool) -> i128 {
+        let moved = self.moved.iter().filter(|(channel, _)| is_meant(channel));
+        moved.map(|(_, by)| *by).sum()
+    }
+
+    /// Whether what is moved to a channel is moved to a protection: the limits that count for it,
+    /// its own or the nearest above, have no cap.
+    fn share_is_protection(&self, name: &str) -> bool {
+        let limit = self.line(name).into_iter().find_map(|of| self.limit(of));
+        limit.is_some_and(|limit| limit.cap.is_none())
     }
 
     /// An amount without what was moved.
@@ -326,17 +348,33 @@ impl Desk<'_> {
 
     fn cap_left(&self, name: &str) -> Option<i128> {
         let cap = self.limit(name)?.cap?;
-        Some((self.amount(name, cap, false) - self.used(name)).max(0))
+        Some((self.cap(name, cap) - self.used(name)).max(0))
     }
 
-    /// What is left of an entry's share: of its cap, or else of its protection.
-    fn share_left(&self, name: &str) -> Option<i128> {
-        let limit = self.limit(name)?;
-        let kept = limit.protection.map(|kept| {
-            let kept = self.amount(name, kept.amount, true);
-            (kept - self.used(name)).max(0)
+    /// The most that may be moved; or whether it is the giver who has no share for that, else the
+    /// taker. The one who asks must come last, so that every protection binds.
+    fn movable(&self, from: &str, to: &str) -> Result<i128, bool> {
+        let gives = self.limit(from).ok_or(true)?;
+        let gets = self.limit(to).ok_or(false)?;
+        let (givers, takers) = (self.line(from), self.line(to));
+        if givers.contains(&to) || takers.contains(&from) {
+            return Err(false);
+        }
+        let own = self.cap_left(from).unwrap_or_else(|| {
+            let kept = gives.protection.map(|of| self.protection(from, of.amount));
+            let below = self.right_below(Some(from)).into_iter();
+            let below: i128 = below.map(|of| self.need(of, false)).sum();
+            ((kept.unwrap_or(0) - self.used(from)).max(0) - below).max(0)
         });
-        self.cap_left(name).or(kept)
+        let groups = givers.iter().skip(1).filter(|of| !takers.contains(of));
+        let caps = groups.filter_map(|of| self.cap_left(of));
+        let most = caps.fold(own, i128::min);
+        Ok(if gives.cap.is_some() && gets.cap.is_none() {
+            let to_protections = self.moved_to(|channel| self.share_is_protection(channel));
+            most.min((-to_protections).max(0))
+        } else {
+            most
+        })
     }
 
     /// What is still kept for an entry itself; `firmly`: against anybody.
@@ -346,7 +384,7 @@ impl Desk<'_> {
         };
         let lower = self.rank(self.asker) > self.rank(name);
         let binds = self.keeps && (kept.against == Against::All || (!firmly && lower));
-        let rest = self.amount(name, kept.amount, true) - self.used(name);
+        let rest = self.protection(name, kept.amount) - self.used(name);
         if binds { rest.max(0) } else { 0 }
     }
 

@@ -6,6 +6,7 @@
 
 mod campaigns;
 mod faults;
+mod moving;
 mod oracle;
 mod plenty;
 mod resolution;

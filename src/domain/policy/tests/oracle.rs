@@ -105,7 +105,17 @@ impl Oracle<'_> {
                 }
             }
         };
-        (base + self.sum(name, |one| i128::from(one.moved))).max(0)
+        // What is moved to a share that is a cap changes no protection.
+        let is_meant = |one: &ChannelUse| !up || self.share_is_protection(one.channel);
+        let moved = |one: &ChannelUse| i128::from(if is_meant(one) { one.moved } else { 0 });
+        (base + self.sum(name, moved)).max(0)
+    }
+
+    /// Whether the limits that count for a channel, its own or the nearest above, have no cap.
+    fn share_is_protection(&self, channel: ChannelIx) -> bool {
+        let line = self.line(&format!("c{}", channel.0));
+        let limit = line.iter().find_map(|name| self.limit(name));
+        limit.is_some_and(|limit| limit.cap.is_none())
     }
 
     fn cap_left(&self, name: &str) -> Option<i128> {
