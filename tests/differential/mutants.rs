@@ -7,7 +7,7 @@ use crate::support::history::Maker;
 use holdfast::ledger::remote::script::BATCH;
 
 /// What is wrong, the text that is right, and what stands there instead.
-const FAULTS: [(&str, &str, &str); 30] = [
+const FAULTS: [(&str, &str, &str); 33] = [
     (
         "one unit too many is promised",
         "if room < units or user then return false end",
@@ -147,6 +147,21 @@ const FAULTS: [(&str, &str, &str); 30] = [
         "one unit of share too many is moved",
         "if possible < units then return over_share",
         "if possible + 1 < units then return over_share",
+    ),
+    (
+        "a group gives more share than it has",
+        "most, above = min(most, is.left[above]), parents[above]",
+        "above = parents[above]",
+    ),
+    (
+        "a cap becomes a protection that nobody gave",
+        "if caps[from] >= 0 and caps[to] < 0 then",
+        "if false then",
+    ),
+    (
+        "a protection beside a cap moves with it",
+        "caps[at] < 0 and shifted[at] or 0",
+        "shifted[at]",
     ),
     (
         "who gives share keeps it",
