@@ -185,10 +185,14 @@ local function reserve_ones(at)
     elseif not stock then
       other = { UNRECORDED, UNKNOWN_SKU, skus[place] }
     else
-      local room, limit, user = room_of(place, stock, pin, 0, channel, units)
+      local room, limit, user
+      if has_supply(stock) then
+        room, limit, user = dated().offer(place, pin, channel, units)
+      else
+        room, limit, user = room_of(place, stock, pin, 0, channel, units)
+      end
       if room < units then
         local short = { REFUSED, INSUFFICIENT_STOCK }
-        if has_supply(stock) then limit = dated().why(place, pin, channel, units) end
         add_short(short, place, pin, units, room, limit)
         other = short_of(slot, made, short)
       elseif user then

@@ -148,6 +148,9 @@ pub const STORE_BATCH_COMMANDS_MAX: usize = 256;
 /// Most lines of one batch for the remote store, but for a single command that has more.
 pub const STORE_BATCH_LINES_MAX: usize = 2_000;
 
+/// As many of these lines a line counts that may be had on a later day: the store looks at several days.
+pub const STORE_LINES_OF_DATED: usize = 8;
+
 /// Most bytes of one batch for the remote store, but for a single command that has more.
 pub const STORE_BATCH_BYTES_MAX: usize = 256 * 1024;
 

@@ -5,6 +5,8 @@
 -- SKU comes that has any.
 local INBOUND_FORMAT, PROMISE_FORMAT = '<I2I2BI5Bc0', '<I2I2I5'
 local MILLIS_PER_DAY, DAY_MAX = 86400000, 65535
+-- No more are counted in two bytes.
+local PROMISES_MAX = 65535
 -- By themselves: each name of the surroundings would be looked for at each call, dated or not.
 local max, min, floor, concat = math.max, math.min, math.floor, table.concat
 local pack_integers, unpack_integers = struct.pack, struct.unpack
@@ -32,6 +34,7 @@ end
 -- What `decode` reads.
 function calendars.encode(calendar)
   local inbound, promises = calendar.inbound, calendar.promises
+  if #promises > PROMISES_MAX then inconsistent('promises for days') end
   local parts = { pack_integers('<I2I2', #inbound, #promises) }
   for i = 1, #inbound do
     local of = inbound[i]

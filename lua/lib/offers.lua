@@ -40,40 +40,101 @@ local function of_stock(at, stock, pin, taken, channel, units, by, by_share)
   return room, by > 0 and today or nil, limit, user
 end
 
--- The first day with all that is asked for; else that with the most.
-local function earliest(at, stock, pin, taken, channel, units, by, by_share)
-  local days, room, day, limit, user = calendars.days(calendars.timeline(stock)), nil, nil, BY_STOCK, nil
-  local function room_on(other)
-    return calendars.room_on(at, stock, other, pin, taken, channel, units, by_share)
+-- What a line may have on the days on which that may grow: room, limit and user on a day, or on the one at a
+-- place; and the first place between two whose day has so many units. What the policy may leave at most never
+-- shrinks from day to day, so it says where to begin; no day is asked twice.
+local function days_for(at, stock, pin, taken, channel, units, by_share)
+  local line = calendars.timeline(stock)
+  local days, found = calendars.days(line), {}
+  local function on_day(day)
+    local room, limit, user =
+      calendars.room_on(at, stock, day, pin, taken, channel, units, by_share)
+    return { room = room, limit = limit, user = user }
   end
-  local function try(other)
-    local there, why, whose = room_on(other)
-    if not room or there > room then room, day, limit, user = there, other, why, whose end
-    return there >= units
+  local function on(i)
+    found[i] = found[i] or on_day(days[i])
+    return found[i]
   end
-  local last = 0
-  if by == 0 then
-    if try(nil) then return room, nil, nil, user end
-  else
-    while days[last + 1] and days[last + 1] <= by do
-      last = last + 1
-      if try(days[last]) then return room, day, nil, user end
+  local function has(i, amount)
+    return calendars.room(line, days[i], pin) >= amount and on(i).room >= amount
+  end
+  local function may_have(i, amount)
+    local free, on_hand = (calendars.room(line, days[i], 0)), line.supply[moment_of(line, days[i])]
+    return policy.may_give(at, stock, channel, amount, free, taken, on_hand, by_share)
+  end
+  local function first_with(amount, from, till)
+    if from > till then return nil end
+    if has(from, amount) then return from end
+    local low, past = from + 1, till
+    if policy and not may_have(till, amount) then return nil end
+    while policy and low < past do
+      local middle = floor((low + past) / 2)
+      if may_have(middle, amount) then past = middle else low = middle + 1 end
+    end
+    for i = low, till do
+      if has(i, amount) then return i end
     end
   end
-  local next
-  for i = last + 1, #days do
-    if room_on(days[i]) >= units then next = days[i] break end
-  end
-  if not room then return 0, nil, told(limit, next, false) end
-  -- Once more, for what binds it.
-  room_on(day)
-  return room, day, told(limit, next, true), user
+  return days, on_day, on, first_with
 end
 
--- Why a line without a day gets less than it asks for of a SKU of which something is announced.
-function calendars.why(at, pin, channel, units)
-  local _, _, limit = earliest(at, stocks[at], pin, 0, channel, units, 0)
-  return limit
+-- The place of the first day with all that is asked for, up to the last one that will do; else of the
+-- first with the most.
+local function best_of(on, first_with, units, last)
+  local best = first_with(units, 1, last)
+  if best or last == 0 then return best end
+  local most, at = on(last).room, 0
+  repeat
+    at = first_with(most + 1, at + 1, last)
+    if at then best, most = at, on(at).room end
+  until not at
+  return best or first_with(most, 1, last)
+end
+
+-- The first day with all that is asked for; else that with the most.
+local function earliest(at, stock, pin, taken, channel, units, by, by_share)
+  local days, on_day, on, first_with =
+    days_for(at, stock, pin, taken, channel, units, by_share)
+  local last, best = 0, nil
+  if by == 0 then
+    best = on_day(nil)
+  else
+    while days[last + 1] and days[last + 1] <= by do last = last + 1 end
+    local place = best_of(on, first_with, units, last)
+    if place then best, by = on(place), days[place] end
+  end
+  local day = by > 0 and by or nil
+  if best and best.room >= units then return best.room, day, nil, best.user end
+  local later = first_with(units, last + 1, #days)
+  local next = later and days[later]
+  if not best then return 0, nil, told(BY_STOCK, next, false) end
+  -- Once more, for what binds it.
+  on_day(day)
+  return best.room, day, told(best.limit, next, true), best.user
+end
+
+-- The same. Who asks again for what there was too little of is answered as before, as long as nothing was
+-- promised or given back: a run of refusals costs one. A share that is moved makes new sums.
+local function offer_of(at, stock, pin, taken, channel, units, by, by_share)
+  if by_share then return earliest(at, stock, pin, taken, channel, units, by, by_share) end
+  local line = calendars.timeline(stock)
+  if line.refused_by ~= stock.sums then line.refused = {} end
+  local asked = pack_integers('<BI2I6I2I6I2', stock[FLAGS], pin, taken, channel, units, by)
+  local known = line.refused[asked]
+  if known then return known.room, known.day, known.limit, known.user end
+  local room, day, limit, user = earliest(at, stock, pin, taken, channel, units, by)
+  if room < units then
+    line.refused[asked] = { room = room, day = day, limit = limit, user = user }
+    line.refused_by = stock.sums
+  end
+  return room, day, limit, user
+end
+
+-- What a line without a day gets of a SKU of which something is announced: the room, why it is no more, and
+-- the channel whose share it is of, as for `room_of`.
+function calendars.offer(at, pin, channel, units)
+  local room, _, limit, user = offer_of(at, stocks[at], pin, 0, channel, units, 0)
+  return room, limit, user
 end
 
 -- What each line of a command gets, as `grants_of` in `reserve.lua` says it. `bys` is the place before that of the
@@ -85,7 +146,7 @@ function calendars.grants_of(channel, first, last, bys)
     local at, pin, units, n = cmds[i], cmds[i + 1], cmds[i + 2], #grants + 1
     if at ~= previous then taken, by_share, draft, previous = 0, nil, nil, at end
     local is_announced, offer = has_supply(stocks[at]), of_stock
-    if is_announced then offer = earliest end
+    if is_announced then offer = offer_of end
     local by = bys and cmds[bys + n] or 0
     local room, day, limit, user =
       offer(at, draft or stocks[at], pin, taken, channel, units, by, by_share)
@@ -104,11 +165,12 @@ function calendars.grants_of(channel, first, last, bys)
     end
     by_share = add_share(by_share, taken, granted, channel, user)
     grants[n], taken, sum = granted, taken + granted, sum + granted
-    if is_announced and i + 3 <= last and cmds[i + 3] == at then
+    if is_announced and granted > 0 and i + 3 <= last and cmds[i + 3] == at then
       -- The next line is judged after this one.
       draft = draft or copy(stocks[at])
       draft[VERSION], draft[HELD] = draft[VERSION] + 1, draft[HELD] + granted
       owe(draft, pin, granted, day)
+      if draft.timeline then calendars.adjust(draft, pin, granted, day) end
     end
   end
   return grants, days, users, short, sum, waits

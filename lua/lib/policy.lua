@@ -167,14 +167,19 @@ local function left_to(rule, stock, channel, free, taken, on_hand, by_share)
   return room, limit, place, supply, units, used
 end
 
+-- What is used of a stock by a rule, for whoever asks.
+local function count(at, stock, rule)
+  if stock.totals == nil then count_all(at, stock) end
+  if not stock.sums then charge_all(stock, rule) end
+end
+
 -- What a channel may take by its own share of what is free of the SKU at a place of `skus`, after
 -- `taken` units went to lines before it, where so much is on hand or will be; and what says so. Nil where
 -- it may have all. `by_share`: those units by channel, where they are not all of its own share.
 function policy.room(at, stock, channel, free, taken, on_hand, by_share)
   local rule = rule_of(at)
   if not rule then return nil end
-  if stock.totals == nil then count_all(at, stock) end
-  if not stock.sums then charge_all(stock, rule) end
+  count(at, stock, rule)
   local room, limit, place, supply, units, used =
     left_to(rule, stock, channel, free, taken, on_hand, by_share)
   if limit then
@@ -196,6 +201,39 @@ function policy.lent(at, stock, channel, free, taken, on_hand, by_share, wanted,
     if room > most then most, user = room, list[i] end
   end
   return most, user
+end
+
+-- Whether no cap on the way to a channel leaves less units, as `settle` found them.
+local function is_under_caps(rule, channel, units)
+  local at = innermost(rule, (seat_of(channel)))
+  while at > 0 do
+    if rule.is.left[at] < units then return false end
+    at = rule[R_PARENT][at]
+  end
+  return true
+end
+
+-- Whether a channel might have so many units, if not by its own share then by another's: false where surely
+-- not, now or with less free of a smaller supply. More is kept of a larger supply too, so where anything
+-- is a share only caps say so.
+function policy.may_give(at, stock, channel, units, free, taken, on_hand, by_share)
+  local rule = rule_of(at)
+  if not rule then return true end
+  if rule.cap_share < 0 and rule.kept_share == 0 then
+    local most = policy.room(at, stock, channel, free, taken, on_hand, by_share)
+    if most and most < units and policy.fallbacks then
+      most = policy.lent(at, stock, channel, free, taken, on_hand, by_share, units, most)
+    end
+    return not most or most >= units
+  end
+  count(at, stock, rule)
+  local sums, _, rank = stock.sums, seat_of(channel)
+  local used = used_after(rule, sums.used, by_share or { [channel] = taken })
+  settle(rule, used, sums.moved, add(on_hand, sums.shipped), rank)
+  local list = policy.fallbacks and policy.fallbacks[channel] or {}
+  local is_under = is_under_caps(rule, channel, units)
+  for i = 1, #list do is_under = is_under or is_under_caps(rule, list[i], units) end
+  return is_under
 end
 
 -- The place of the limit on exactly that channel; 0 where there is none.

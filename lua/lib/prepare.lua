@@ -76,7 +76,8 @@ local function expire_booking(slot)
       -- Its own partition gives the units back.
       line[L_HELD], line[L_EXPIRED], any = 0, line[L_EXPIRED] + units, true
     elseif units > 0 then
-      unhold(stock_of(line.place), line[PIN], units, line.user or booking.channel, line.day)
+      local stock, is_first = stock_of(line.place), not changed[line.place]
+      unhold(stock, line[PIN], units, line.user or booking.channel, line.day)
       touch_stock(line.place)
       line[L_HELD], line[L_EXPIRED] = 0, line[L_EXPIRED] + units
       if line[L_COMMITTED] == 0 then open_lines = open_lines - 1 end
@@ -84,7 +85,8 @@ local function expire_booking(slot)
       expired[n + 1], expired[n + 2], expired[n + 3], expired[n + 4] =
         ids[slot], i - 1, line.sku, units
       seq, any = seq + 1, true
-      if stocks[line.place][FLAGS] >= IS_MARKED then settle_low(line.place) end
+      -- What is not low by now is less so with every unit more. That a day has passed may make it low.
+      if is_first or has_bit(stock[FLAGS], IS_LOW) then settle_low(line.place) end
     end
   end
   if any then put_record(slot, encode_booking(booking)) end

@@ -136,6 +136,7 @@ local function hold(stock, pin, units, channel, day)
   stock[OPEN] = stock[OPEN] + units
   if stock.totals then policy.charge(stock, channel, units) end
   if day or pin > 0 then owe(stock, pin, units, day) end
+  if stock.timeline then dated().adjust(stock, pin, units, day) end
 end
 
 -- Held units go back.
@@ -145,4 +146,5 @@ local function unhold(stock, pin, units, channel, day)
   stock[VERSION] = stock[VERSION] + 1
   stock[HELD] = stock[HELD] - units
   owe(stock, pin, -units, day)
+  if stock.timeline then dated().adjust(stock, pin, -units, day) end
 end

@@ -1,7 +1,7 @@
 -- How many units of a SKU can be promised for a day: the same as in src/domain/calendar/timeline.rs,
 -- which says why. Moments are now, the first, and each day from today on on which something is due
 -- or promised; at each: `supply`, what is left `unpromised` of what the nodes can give away, `safety`,
--- and whether that `looks_ahead`, being less than what there is at the moment itself. What is asked for
+-- and how many nodes that `looks_ahead` at, being less than what there is at the moment itself. What is asked for
 -- one day after the other is summed up once: from each moment on, the least that is left `over_all`,
 -- `where` that is, and the least `beside` the safety stock.
 -- The least of each value and all that follow.
@@ -110,16 +110,21 @@ local function count_promises(line, stock, promises)
   end
 end
 
--- Adds what each node can give away.
+-- Adds what a node can give away; or takes it off again, with a sign below zero.
+local function add_node(line, course, sign)
+  local unpromised, looks_ahead, least = line.unpromised, line.looks_ahead, least_from(course)
+  for at = 1, #course do
+    unpromised[at] = unpromised[at] + sign * least[at]
+    if least[at] < course[at] then looks_ahead[at] = looks_ahead[at] + sign end
+  end
+end
+
 local function count_nodes(line, stock)
-  local unpromised = line.unpromised
+  for at = 1, #line.days do line.looks_ahead[at] = 0 end
   for i = SETTINGS + 1, #stock, N_FIELDS do
     local course = course_of(line, stock[i], stock[i + N_ON_HAND], stock[i + N_PINNED])
-    local least = least_from(course)
-    for at = 1, #course do
-      unpromised[at] = unpromised[at] + least[at]
-      if least[at] < course[at] then line.looks_ahead[at] = true end
-    end
+    line.courses[stock[i]] = course
+    add_node(line, course, 1)
   end
 end
 
@@ -141,7 +146,7 @@ function calendars.timeline(stock)
   local line = {
     version = stock[VERSION], settings = stock[SETTINGS], stock = stock, changes = {}, supply = {},
     unpromised = {}, safety = {}, kept = {}, looks_ahead = {}, over_all = {}, where = {}, beside = {},
-    nodes = {},
+    nodes = {}, courses = {}, refused = {},
   }
   line.days, line.places = days_of(calendar)
   count_supply(line, stock, calendar.inbound)
@@ -151,6 +156,29 @@ function calendars.timeline(stock)
   sum_up(line)
   stock.timeline = line
   return line
+end
+
+-- Brings a timeline up to date after so many units more were promised, or fewer: all else is as it was. A day
+-- that it does not know leaves it out of date.
+function calendars.adjust(stock, pin, units, day)
+  local line, at, node = stock.timeline, 1, pin - 1
+  if line.version + 1 ~= stock[VERSION] or line.settings ~= stock[SETTINGS] then return end
+  if day and day >= today then at = line.places[day] end
+  if not at or pin > 0 and not line.courses[node] then return end
+  if pin == 0 then
+    for i = at, #line.days do line.unpromised[i] = line.unpromised[i] - units end
+  else
+    if at > 1 then
+      add_change(line, node, 1, units)
+      add_change(line, node, at, -units)
+    end
+    local course = line.courses[node]
+    add_node(line, course, -1)
+    for i = at, #course do course[i] = course[i] - units end
+    add_node(line, course, 1)
+  end
+  sum_up(line)
+  line.version, line.nodes, line.refused = stock[VERSION], {}, {}
 end
 
 -- A node from each moment on: the `least` that it can give away, or lacks; and that beside what it keeps
@@ -182,7 +210,7 @@ end
 
 -- Why nothing more can be promised for a moment when what is unpromised is least at another one.
 local function reason(line, from, at)
-  if at > from or line.looks_ahead[at] then return BY_LATER end
+  if at > from or line.looks_ahead[at] > 0 then return BY_LATER end
   if line.supply[from] > line.supply[1] then return BY_INBOUND end
   return BY_STOCK
 end
@@ -209,10 +237,11 @@ function calendars.room(line, day, pin, beyond_safety)
   return room, limit
 end
 
--- Whether promises that can be kept here cannot be there: the same SKU after pins were moved.
+-- Whether promises that can be kept here cannot be there: the same SKU after pins were moved. One that was
+-- adjusted may have days more, on which nothing changes.
 function calendars.is_harmed(here, there)
   for at = 1, #here.days do
-    if there.unpromised[at] < min(here.unpromised[at], 0) then return true end
+    if there.unpromised[moment_of(there, here.days[at])] < min(here.unpromised[at], 0) then return true end
   end
   return false
 end

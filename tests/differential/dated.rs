@@ -214,7 +214,7 @@ fn scripts_keep_dated_supply_like_the_embedded_ledger_on_every_server() {
 }
 
 /// What is wrong, the text that is right, and what stands there instead.
-const FAULTS: [(&str, &str, &str); 14] = [
+const FAULTS: [(&str, &str, &str); 18] = [
     (
         "what is needed later is promised",
         "if left <= least then least, at_least = left, at end",
@@ -232,8 +232,8 @@ const FAULTS: [(&str, &str, &str); 14] = [
     ),
     (
         "a node gives away what it needs later",
-        "unpromised[at] = unpromised[at] + least[at]",
-        "unpromised[at] = unpromised[at] + course[at]",
+        "unpromised[at] = unpromised[at] + sign * least[at]",
+        "unpromised[at] = unpromised[at] + sign * course[at]",
     ),
     (
         "a pin takes nothing from what comes earlier",
@@ -242,8 +242,8 @@ const FAULTS: [(&str, &str, &str); 14] = [
     ),
     (
         "a line waits for the last day",
-        "if try(days[last]) then return room, day, nil, user end",
-        "try(days[last])",
+        "local best = first_with(units, 1, last)\n",
+        "local best = first_with(units, last, last)\n",
     ),
     (
         "what went back is promised for its day",
@@ -282,8 +282,28 @@ const FAULTS: [(&str, &str, &str); 14] = [
     ),
     (
         "nobody is told of a later day",
-        "units then next = days[i] break end",
-        "units then break end",
+        "local next = later and days[later]",
+        "local next = nil",
+    ),
+    (
+        "what was promised since counts for now alone",
+        "for i = at, #line.days do line.unpromised[i] = line.unpromised[i] - units end",
+        "line.unpromised[at] = line.unpromised[at] - units",
+    ),
+    (
+        "a node keeps what was pinned to it since",
+        "for i = at, #course do course[i] = course[i] - units end",
+        "",
+    ),
+    (
+        "a refusal outlives what it was for",
+        "line.version, line.nodes, line.refused = stock[VERSION], {}, {}",
+        "line.version, line.nodes = stock[VERSION], {}",
+    ),
+    (
+        "days are passed over on which the share of another would do",
+        "is_under = is_under or is_under_caps(rule, list[i], units)",
+        "is_under = is_under",
     ),
 ];
 

@@ -110,8 +110,8 @@ const FAULTS: [(&str, &str, &str); 33] = [
     ),
     (
         "what expires does not end that a SKU is low",
-        "then settle_low(line.place) end",
-        "then end",
+        "if is_first or has_bit(stock[FLAGS], IS_LOW) then settle_low(line.place) end",
+        "",
     ),
     (
         "fingerprints are ignored",

@@ -13,8 +13,9 @@ use super::wire::batch::batch;
 use super::wire::command::{Read, Table};
 use super::wire::command::{encode, encode_expire, encode_forget, encode_name, encode_read};
 use super::wire::reply::BatchReply;
-use crate::domain::command::{Command, Keyed};
+use crate::domain::command::{Command, Keyed, Lines};
 use crate::ledger::Position;
+use crate::limits::STORE_LINES_OF_DATED;
 use crate::telemetry::{Meters, Script};
 
 /// A command as bytes, and what it adds to a batch.
@@ -63,7 +64,7 @@ impl Packed {
 
     pub(super) fn command(keyed: &Keyed<'_>) -> Self {
         let (lines, script) = match &keyed.command {
-            Command::Reserve(reserve) => (reserve.lines.as_slice().len(), Script::Batch),
+            Command::Reserve(reserve) => (weight(&reserve.lines), Script::Batch),
             Command::Act(act) => {
                 let lines = act.lines.as_ref().map_or(1, |lines| lines.as_slice().len());
                 (lines, Script::Relief)
@@ -100,6 +101,13 @@ impl Packed {
     pub(super) fn expire() -> Self {
         Self::new(encode_expire(), 1, Script::Relief)
     }
+}
+
+/// How many lines those of a reservation count.
+pub(super) fn weight(lines: &Lines<'_>) -> usize {
+    let lines = lines.as_slice().iter();
+    let each = lines.map(|line| line.by.map_or(1, |_| STORE_LINES_OF_DATED));
+    each.sum()
 }
 
 /// The format of the scripts `batch` and `relief`.
@@ -167,5 +175,24 @@ impl Format for WireFormat {
 
     fn is_deferred(&self, reply: &BatchReply, at: usize) -> bool {
         reply.is_deferred(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::command::LineRequest;
+    use crate::domain::{Day, Sku, Units};
+
+    #[test]
+    fn a_line_that_may_be_had_later_counts_more() {
+        let line = |by| LineRequest {
+            sku: Sku::new("a").unwrap(),
+            node: None,
+            quantity: Units::new(1).unwrap(),
+            by,
+        };
+        let lines = Lines::try_new([line(None), line(Day::new(20_000))]).unwrap();
+        assert_eq!(weight(&lines), 1 + STORE_LINES_OF_DATED);
     }
 }

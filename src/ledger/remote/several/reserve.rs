@@ -2,6 +2,7 @@
 //! record becomes a reservation when all are. A refusal is decided at home as well; then what was
 //! placed is given back, at the latest by the deadline that all parts share.
 
+use super::super::format::weight;
 use super::super::wire::reply::{told, unrecorded};
 use super::super::wire::several::{
     Share, Step, booking, encode_entire, encode_place, encode_quote, encode_refuse,
@@ -165,7 +166,7 @@ impl RemoteLedger {
     ) -> Result<Option<Course>, LedgerError> {
         let is_home = placed.deadline.is_none();
         let bytes = encode_place(attempt.key, attempt.reserve, share, placed.deadline);
-        let lines = attempt.reserve.lines.as_slice().len();
+        let lines = weight(&attempt.reserve.lines);
         let stepped = self.step(share.partition, bytes, lines, Script::Batch);
         let (reply, at) = stepped.await.inspect_err(|error| {
             if !is_home && *error == LedgerError::Unknown {
