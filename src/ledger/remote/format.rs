@@ -186,13 +186,13 @@ mod tests {
 
     #[test]
     fn a_line_that_may_be_had_later_counts_more() {
-        let line = |by| LineRequest {
-            sku: Sku::new("a").unwrap(),
+        let line = |name, by| LineRequest {
+            sku: Sku::new(name).unwrap(),
             node: None,
             quantity: Units::new(1).unwrap(),
             by,
         };
-        let lines = Lines::try_new([line(None), line(Day::new(20_000))]).unwrap();
+        let lines = Lines::try_new([line("a", None), line("b", Day::new(20_000))]).unwrap();
         assert_eq!(weight(&lines), 1 + STORE_LINES_OF_DATED);
     }
 }
