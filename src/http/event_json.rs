@@ -239,12 +239,16 @@ fn write_move(json: &mut Json, step: Move, names: Names<'_>) {
     json.raw("}");
 }
 
+/// By which command, why, and by whom.
+fn write_why(json: &mut Json, key: CommandKey, reason: &str, operator: Option<&str>) {
+    command_id(json, key);
+    json.raw(r#","reason":"#).text(reason);
+    json.raw(r#","operator":"#).maybe_text(operator);
+}
+
 fn write_stock(json: &mut Json, found: &StockChanged<'_>, names: Names<'_>) {
-    command_id(json, found.key);
-    json.raw(r#","reason":"#).text(found.reason);
-    json.raw(r#","operator":"#)
-        .maybe_text(found.operator)
-        .raw(r#","items":["#);
+    write_why(json, found.key, found.reason, found.operator);
+    json.raw(r#","items":["#);
     for (at, item) in found.items.iter().enumerate() {
         json.comma(at == 0);
         write_item(json, item, names);
@@ -253,11 +257,8 @@ fn write_stock(json: &mut Json, found: &StockChanged<'_>, names: Names<'_>) {
 }
 
 fn write_shares(json: &mut Json, found: &SharesMoved<'_>, names: Names<'_>) {
-    command_id(json, found.key);
-    json.raw(r#","reason":"#).text(found.reason);
-    json.raw(r#","operator":"#)
-        .maybe_text(found.operator)
-        .raw(r#","items":["#);
+    write_why(json, found.key, found.reason, found.operator);
+    json.raw(r#","items":["#);
     for (at, item) in found.items.iter().enumerate() {
         json.comma(at == 0);
         let channels = (item.from, item.to);

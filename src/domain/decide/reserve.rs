@@ -152,6 +152,7 @@ impl Offer {
         let mut charged_to = None;
         if let (Some(claim), Some(own)) = (claim, bound)
             && found.0 < asked
+            && claim.may_be_lent()
         {
             // More than is there without the rule no share can give.
             let wanted = asked.min(room(None).0);

@@ -62,6 +62,11 @@ pub struct Lent {
 }
 
 impl Claim<'_> {
+    /// Whether the channel may use the share of any other.
+    pub fn may_be_lent(&self) -> bool {
+        !self.rule.fallbacks(self.channel).is_empty()
+    }
+
     /// Whose share does for that many units: its own, or else the first of its fallbacks' that does,
     /// or else the one with the most room, of which the first. `own` is what its own share leaves.
     #[cold]

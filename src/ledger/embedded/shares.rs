@@ -2,7 +2,6 @@
 
 use super::EmbeddedLedger;
 use super::scratch::Scratch;
-use super::stock_shard::shard_of;
 use crate::domain::Sku;
 use crate::domain::command::{CommandKey, MoveShares};
 use crate::domain::decide;
@@ -15,13 +14,12 @@ impl EmbeddedLedger {
         key: CommandKey,
         command: &MoveShares<'_>,
     ) -> Result<Answer, LedgerError> {
+        let skus: Vec<Sku<'_>> = command.items.iter().map(|item| item.sku).collect();
         let mut records = self.state.pool.records(&[key.id])?;
         if let Some(answer) = self.answered(&records, key) {
-            let skus: Vec<_> = command.items.iter().map(|item| item.sku).collect();
             return answer.map(|answer| answer.in_order_of(&skus));
         }
-        let shard = |sku: Sku<'_>| shard_of(self.state.hasher.sku(sku.as_str()));
-        let shards = command.items.iter().map(|item| shard(item.sku)).collect();
+        let shards = skus.iter().map(|sku| self.shard(*sku)).collect();
         let mut stock = self.state.pool.stock(shards)?;
         let _hold = self.state.pool.hold_timer();
         let now = self.now();
@@ -30,7 +28,7 @@ impl EmbeddedLedger {
         let verdict = decide::shares(
             &command.items,
             |sku| self.locked_stock(&stock, sku),
-            |sku| stock.shard(shard(sku))?.rule(sku.as_str(), now),
+            |sku| stock.shard(self.shard(sku))?.rule(sku.as_str(), now),
         );
         let windows = match verdict {
             Err(refusal) => return self.refuse(&mut records, key, now, refusal, scratch),
@@ -46,14 +44,10 @@ impl EmbeddedLedger {
                 window,
             })
             .collect();
-        for (moved, item) in items.iter().zip(&command.items) {
-            let shard = stock.shard_mut(shard(item.sku));
-            let shard = shard.ok_or(LedgerError::Unavailable)?;
-            let slot = shard.find(self.state.hasher.sku(moved.sku), moved.sku);
-            let entry = slot.and_then(|slot| shard.stocks.get_mut(slot));
-            let stock = &mut entry.ok_or(LedgerError::Unavailable)?.stock;
-            let done = stock.move_share(moved.from, moved.to, moved.units, moved.window);
-            done.map_err(|bad| self.broken(bad))?;
+        for (moved, sku) in items.iter().zip(skus) {
+            self.change_locked(&mut stock, sku, |stock| {
+                stock.move_share(moved.from, moved.to, moved.units, moved.window)
+            })?;
         }
         let body = Body::SharesMoved(SharesMoved {
             key,
