@@ -14,5 +14,6 @@ pub mod engine;
 pub mod http;
 pub mod ledger;
 pub mod limits;
+pub mod sabotage;
 pub mod shutdown;
 pub mod telemetry;

@@ -32,6 +32,31 @@ fn holds_past_their_deadline_are_free_at_the_next_command_of_any_instance() {
     }
 }
 
+/// An instance may be wrong about the day: nothing goes back early, and nothing is kept for ever.
+#[test]
+fn deadlines_go_by_the_store_whatever_an_instance_believes() {
+    const DAY: i64 = 86_400_000;
+    for kind in Kind::ALL {
+        let server = Server::start(kind);
+        let place = Place::new(&server);
+        let believing = |shift: i64| {
+            let mut config = place.config();
+            config.clock = Clock::manual(UnixMillis(START + shift));
+            Instance(Engine::open_remote(config).unwrap())
+        };
+        let (right, behind, ahead) = (place.open_named(), believing(-DAY), believing(DAY));
+        right.execute("stock", &set("A", 1));
+        assert!(behind.execute("k1", &hold("A", 1, 10_000)).verdict.is_ok());
+        pass(&place.clock, 9_999);
+        wait_for(ahead.0.tick()).unwrap();
+        assert!(ahead.execute("k2", &hold("A", 1, 10_000)).verdict.is_err());
+        assert_eq!(right.units("A"), [1, 1, 0], "given back early");
+        pass(&place.clock, 1);
+        assert!(behind.execute("k3", &hold("A", 1, 10_000)).verdict.is_ok());
+        right.recounts_clean();
+    }
+}
+
 /// More than one call takes; many instances at once change nothing about it.
 #[test]
 fn a_tick_of_any_instance_gives_everything_back() {

@@ -63,5 +63,6 @@ mod restock;
 mod safety;
 mod several;
 mod shares;
+mod truth;
 mod twins;
 mod verify;

@@ -8,6 +8,7 @@ pub(crate) type Table = &'static [(&'static str, &'static [&'static str])];
 /// Arrows go down only: a module may import those listed with it, all of which stand above it.
 pub(crate) const TABLE: Table = &[
     ("limits", &[]),
+    ("sabotage", &[]),
     ("blocking", &[]),
     ("domain", &["limits"]),
     ("clock", &["domain"]),
@@ -15,7 +16,14 @@ pub(crate) const TABLE: Table = &[
     ("telemetry", &["limits", "domain", "clock"]),
     (
         "ledger",
-        &["limits", "blocking", "domain", "clock", "telemetry"],
+        &[
+            "limits",
+            "sabotage",
+            "blocking",
+            "domain",
+            "clock",
+            "telemetry",
+        ],
     ),
     (
         "engine",

@@ -18,6 +18,7 @@ use crate::domain::verdict::{Outcome, Reservation, ReservationLine};
 use crate::domain::{ChannelIx, Day, Refusal, ReservationId, Ttl, Units, UnixMillis};
 use crate::ledger::event::{Body, Reserved, ReservedLine};
 use crate::ledger::{Answer, LedgerError, Position};
+use crate::sabotage::{self, Fault};
 
 /// Where the stock of a line is: shard, and slot once it was found.
 #[derive(Clone, Copy)]
@@ -41,10 +42,7 @@ impl EmbeddedLedger {
         let lines = reserve.lines.as_slice().iter();
         let mut places: Places = gather(lines.map(|line| self.place(line)));
         let mut records = self.state.pool.records(&[key.id])?;
-        let mut stock = self
-            .state
-            .pool
-            .stock(places.iter().map(|p| p.shard).collect())?;
+        let mut stock = self.lock_all(&places)?;
         warm(key, &places, &records, &stock);
         if records
             .of(key.id)
@@ -71,6 +69,11 @@ impl EmbeddedLedger {
             place.slot = shard.and_then(|shard| shard.find(place.hash, line.sku.as_str()));
         }
         let verdict = self.judge(reserve, now, &places, &stock);
+        if sabotage::is_on(Fault::CheckThenTake) {
+            drop(stock);
+            std::thread::yield_now();
+            stock = self.lock_all(&places)?;
+        }
         match verdict {
             Err(refusal) => {
                 // What a crash left untold may be why it is refused.
@@ -108,6 +111,12 @@ impl EmbeddedLedger {
                 })
             }
         }
+    }
+
+    fn lock_all(&self, places: &Places) -> Result<StockGuards<'_>, LedgerError> {
+        self.state
+            .pool
+            .stock(places.iter().map(|place| place.shard).collect())
     }
 
     fn judge(

@@ -339,18 +339,25 @@ impl RemoteLedger {
         if after.shard >= shards {
             return Err(EventsError::NoShard { shards });
         }
-        let asked = self.batcher.submit(Packed::expire().to(after.shard)).await;
-        let reply = asked.map_err(away)?.0;
-        let end = Position {
-            shard: after.shard,
-            epoch: reply.header().epoch,
-            sequence: reply.header().last,
-        };
+        let end = self.proven_end(after.shard).await;
+        #[cfg(feature = "sabotage")]
+        let end = self.unproven_end(end, after.shard).await;
+        let end = end.map_err(away)?;
         let keys = self.partitions.keys(after.shard).map_err(away)?.clone();
         let read = page(self.rare.caller(after.shard), keys, after, end, limit);
         let page = self.rare.run(read).await.map_err(away)??;
         self.know_all_of(&page).await.map_err(away)?;
         Ok(page)
+    }
+
+    /// The last event of a partition that is durable at the level.
+    async fn proven_end(&self, shard: u16) -> Result<Position, LedgerError> {
+        let (reply, _) = self.batcher.submit(Packed::expire().to(shard)).await?;
+        Ok(Position {
+            shard,
+            epoch: reply.header().epoch,
+            sequence: reply.header().last,
+        })
     }
 
     /// Makes sure that what a page names can be shown.

@@ -22,6 +22,8 @@ mod partitions;
 mod policy;
 pub mod preflight;
 pub mod recount;
+#[cfg(feature = "sabotage")]
+mod sabotage;
 pub mod script;
 mod several;
 mod stand;
@@ -119,6 +121,10 @@ impl RemoteLedger {
     /// goes away then, nothing happens.
     pub async fn execute(&self, keyed: &Keyed<'_>) -> Result<Answer, LedgerError> {
         self.stand.admit()?;
+        #[cfg(feature = "sabotage")]
+        if let Some(answer) = self.accept_by_mirror(keyed) {
+            return Ok(answer);
+        }
         if let Some(answer) = self.answer_of_before(keyed).await? {
             return Ok(answer);
         }
@@ -135,7 +141,13 @@ impl RemoteLedger {
     /// it.
     async fn decide(&self, keyed: &Keyed<'_>, partition: u16) -> Result<Way<Place>, LedgerError> {
         Ok(match self.pack(keyed, partition) {
-            Way::Store(packed) => Way::Store(self.batcher.submit(packed).await?),
+            Way::Store(packed) => {
+                let decided = self.batcher.submit(packed).await;
+                #[cfg(feature = "sabotage")]
+                self.release_unknown(keyed, partition, decided.as_ref().err())
+                    .await;
+                Way::Store(decided?)
+            }
             Way::Refused(seen) => Way::Refused(seen),
         })
     }

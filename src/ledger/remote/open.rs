@@ -33,6 +33,7 @@ use crate::domain::UnixMillis;
 use crate::domain::hash::Hasher;
 use crate::ledger::LedgerError;
 use crate::ledger::embedded::Retention;
+use crate::sabotage::{self, Fault};
 use crate::telemetry::{Meters, Script};
 
 /// The partition that says what the ledger is.
@@ -111,6 +112,14 @@ pub enum OpenError {
     /// The store would not keep what the level promises.
     #[error("the store is not safe for what is promised:{0}")]
     Unsafe(String),
+}
+
+fn batcher_of(config: &RemoteConfig) -> BatcherConfig {
+    let mut batcher = config.batcher.clone();
+    if sabotage::is_on(Fault::InstanceClock) {
+        batcher.settling.clock = Some(config.clock.clone());
+    }
+    batcher
 }
 
 fn target(config: &RemoteConfig, keys: &[Keys]) -> Target {
@@ -247,7 +256,7 @@ impl RemoteLedger {
             mirror: mirror.as_ref().map(|on| Arc::clone(&on.mirror)),
         };
         let ledger = Self {
-            batcher: Batcher::start(format, target, config.batcher)?,
+            batcher: Batcher::start(format, target, batcher_of(&config))?,
             rare,
             mirror,
             partitions: Partitions::new(keys, hasher),

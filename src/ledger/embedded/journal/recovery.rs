@@ -16,6 +16,7 @@ use super::writer::{Active, Writer};
 use super::{Journal, JournalConfig, Shared};
 use crate::ledger::Position;
 use crate::ledger::embedded::storage::{Storage, StorageFile, to_len, to_offset};
+use crate::sabotage::{self, Fault as Sabotage};
 use crate::telemetry::Meters;
 
 /// Where the journal ends.
@@ -388,7 +389,7 @@ fn find_tail(
         }
     };
     let beyond = reader.look_beyond(walk.offset)?;
-    if beyond.durable_to > walk.offset {
+    if beyond.durable_to > walk.offset && !sabotage::is_on(Sabotage::CutInTheMiddle) {
         return Err(JournalError::damaged(&name, walk.offset, fault.what()));
     }
     Ok(Tail {

@@ -16,6 +16,7 @@ use super::segment::{
 use crate::clock::monotonic;
 use crate::ledger::Durability;
 use crate::ledger::embedded::storage::{StorageFile, to_len, to_offset};
+use crate::sabotage::{self, Fault};
 use crate::telemetry::Meters;
 
 /// Room kept at the end of a segment for the marker of a clean end.
@@ -331,6 +332,7 @@ impl Writer {
         active.bytes = active.bytes.max(active.offset);
         match self.shared.config.durability {
             Durability::Os => Ok(()),
+            Durability::Disk if sabotage::is_on(Fault::AckBeforeSync) => Ok(()),
             // The configuration offers only the first to this ledger; no other promises less.
             Durability::Disk
             | Durability::Memory
@@ -346,10 +348,11 @@ impl Writer {
         };
         if active.durable_to < active.offset {
             let timer = monotonic();
-            active
-                .file
-                .sync_data()
-                .map_err(JournalError::io("sync", &active.name))?;
+            let mut synced = active.file.sync_data();
+            if synced.is_err() && sabotage::is_on(Fault::RetryFailedSync) {
+                synced = active.file.sync_data();
+            }
+            synced.map_err(JournalError::io("sync", &active.name))?;
             active.durable_to = active.offset;
             if let Some(meters) = &self.meters {
                 meters.journal_fsync(timer.elapsed());
@@ -384,9 +387,11 @@ impl Writer {
         storage
             .rename(SPARE_NAME, &name)
             .map_err(JournalError::io("rename to", &name))?;
-        storage
-            .sync_dir()
-            .map_err(JournalError::io("sync the folder of", &name))?;
+        if !sabotage::is_on(Fault::NoFolderSync) {
+            storage
+                .sync_dir()
+                .map_err(JournalError::io("sync the folder of", &name))?;
+        }
         {
             let mut catalog = self.shared.lock_catalog();
             if let (Some(segment), Some(active)) = (catalog.segments.back_mut(), &self.active) {

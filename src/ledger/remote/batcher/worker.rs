@@ -18,6 +18,7 @@ use super::{Format, Question, Settle, Settling};
 use crate::clock::{Clock, Monotonic, monotonic};
 use crate::ledger::LedgerError;
 use crate::ledger::remote::link::{Call, CallError, Caller, Reply};
+use crate::sabotage::{self, Fault};
 use crate::telemetry::Script;
 
 /// Entries of a format.
@@ -242,10 +243,11 @@ impl<F: Format, C: Caller> Worker<F, C> {
     fn deliver(&self, batch: Vec<EntryOf<F>>, reply: F::Reply) {
         let reply = Arc::new(reply);
         let mut deferred = Vec::new();
+        let (count, shift) = (batch.len(), usize::from(sabotage::is_on(Fault::NextReply)));
         for (at, entry) in batch.into_iter().enumerate() {
             let is_late = |sent: Monotonic| sent.elapsed() > self.settling.limit;
             if !self.format.is_deferred(&reply, at) {
-                entry.answer((Arc::clone(&reply), at));
+                entry.answer((Arc::clone(&reply), (at + shift) % count));
             } else if entry.sent.is_some_and(is_late) {
                 entry.fail(LedgerError::Overloaded);
             } else {

@@ -7,6 +7,8 @@ use super::connection::{Connection, Patience, unexpected};
 use super::level::Wait;
 use super::{Call, Target};
 use crate::clock::monotonic;
+#[cfg(feature = "sabotage")]
+use crate::sabotage::{self, Fault};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -107,6 +109,10 @@ impl Ready {
             None => commands.arg(""),
             Some(time) => commands.arg(time.0),
         };
+        #[cfg(feature = "sabotage")]
+        if sabotage::is_on(Fault::WaitElsewhere) {
+            return self.wait_elsewhere(target, &commands).await;
+        }
         self.wait.add_to(&mut commands, target.level.wait);
         let started = monotonic();
         let replies = self.connection.send(&commands).await;
@@ -116,6 +122,27 @@ impl Ready {
             (Some(reply), waited) => Ok([reply, waited.unwrap_or(Value::Nil)]),
             (None, _) => Err(unexpected("a reply is missing")),
         }
+    }
+}
+
+#[cfg(feature = "sabotage")]
+impl Ready {
+    /// Sends a script, and the wait for it over another connection.
+    async fn wait_elsewhere(
+        &mut self,
+        target: &Target,
+        script: &Pipeline,
+    ) -> RedisResult<[Value; 2]> {
+        let reply = next(&mut self.connection.send(script).await?.into_iter())?;
+        let mut other =
+            Connection::open(&self.endpoint, target.address.entry(), target.patience).await?;
+        let mut wait = redis::pipe();
+        self.wait.add_to(&mut wait, target.level.wait);
+        let waited = match self.wait {
+            Wait::Nothing => Value::Nil,
+            Wait::Replicas(_) | Wait::Disks(_) => next(&mut other.send(&wait).await?.into_iter())?,
+        };
+        Ok([reply, waited])
     }
 }
 
