@@ -6,6 +6,8 @@
 #![expect(clippy::unwrap_used, clippy::unreachable, reason = "test code")]
 #![expect(dead_code, reason = "the model tests use the rest of what they share")]
 
+mod cuts;
+mod deficits;
 mod past;
 #[path = "../support/mod.rs"]
 mod support;
