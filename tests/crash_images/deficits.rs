@@ -8,7 +8,7 @@ use holdfast::ledger::embedded::storage::sim::SimStorage;
 use holdfast::ledger::event::Cursor;
 
 use crate::cuts::{count, engine, folder, life, reserve, settled};
-use crate::support::deficits::Deficits;
+use crate::deficits_told::Deficits;
 use crate::support::driven::submit;
 use crate::support::script::{Script, units};
 

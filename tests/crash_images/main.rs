@@ -8,6 +8,8 @@
 
 mod cuts;
 mod deficits;
+#[path = "../support/deficits_told.rs"]
+mod deficits_told;
 mod past;
 #[path = "../support/mod.rs"]
 mod support;

@@ -16,11 +16,11 @@ use holdfast::ledger::remote::script::BATCH;
 use holdfast::ledger::remote::wire::command::{encode, encode_expire};
 
 use crate::batches::{give_names, keyed, put_policy as put_policy_of_history, run};
+use crate::deficits_told::Deficits;
 use crate::documents::random;
 use crate::partition::Partition;
 use crate::server::{Kind, Server};
 use crate::support::check::START;
-use crate::support::deficits::Deficits;
 use crate::support::driven::{id_of, open, put_policy, submit};
 use crate::support::history::{Maker, Step};
 use crate::support::memory::Memory;

@@ -11,10 +11,10 @@ use holdfast::domain::{NodeIx, UnixMillis};
 use holdfast::engine::Engine;
 use holdfast::ledger::event::{Body, Cursor, Event};
 
+use crate::deficits_told::Deficits;
 use crate::instance::{Instance, Place};
 use crate::server::{Kind, Server};
 use crate::support::check::START;
-use crate::support::deficits::Deficits;
 use crate::support::driven;
 use crate::support::history::{Maker, Step};
 use crate::support::memory::Memory;

@@ -23,12 +23,12 @@ use holdfast::ledger::{About, Answer, Consistency};
 
 use crate::alike::{compare_in_order, told};
 use crate::dated_commands::{DAY_MS, Maker, count};
+use crate::deficits_told::Deficits;
 use crate::instance::{Instance, Place};
 use crate::mirror::agrees;
 use crate::moving::{export, into_store};
 use crate::server::{Kind, Server};
 use crate::support::check::START;
-use crate::support::deficits::Deficits;
 use crate::support::driven;
 use crate::support::history::{NODES, SKUS};
 use crate::support::memory::Memory;
