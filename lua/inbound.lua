@@ -51,7 +51,7 @@ local function carry_out_inbound(kind, slot, fingerprint, drafts, items)
     touch_stock(at)
   end
   for i = 1, #items do
-    watch(items[i][1])
+    watch_supply(items[i][1])
     for k = 2, 10 do flat[#flat + 1] = items[i][k] end
   end
   return conclude(slot, fingerprint, ANSWER, { ARRIVED, kind, flat })

@@ -10,6 +10,7 @@ local META, NAMES = KEYS[1], KEYS[2]
 if redis.call('EXISTS', META) == 0 then
   redis.call('HSET', NAMES, 'n:main', '0', 'n', '1', 'c', ARGV[5])
   redis.call('HSET', META, 'ledger', ARGV[1], 'schema', ARGV[2], 'partitions', ARGV[3],
-    'seed', ARGV[4], 'epoch', '1', 'seq', '0', 'tip', '', 'now', '0', 'open', '0')
+    'seed', ARGV[4], 'epoch', '1', 'seq', '0', 'tip', '', 'now', '0', 'open', '0',
+    'short', '0', 'missing', '0')
 end
 return redis.call('HGETALL', META)

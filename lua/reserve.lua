@@ -164,7 +164,7 @@ local function lent_one(slot, made, place, pin, units, ttl, user)
   local moments = { pack_integers(MOMENTS, now, now, now + ttl, states_with(1, nil, users)) }
   put_record(slot, pack_integers(KIND_AND_SEQ, RESERVATION, seq) .. made .. skus[place]
     .. add_states(moments, function() return pin end, grants, nil, users))
-  if stocks[place][FLAGS] >= IS_MARKED then settle_low(place) end
+  if stocks[place][FLAGS] >= IS_SHORT then settle(place) end
   return add_grants({ PART }, grants, nil, users)
 end
 
@@ -215,7 +215,7 @@ local function reserve_ones(at)
       record_args[record_count + 1], record_args[record_count + 2] = ids[slot], record
       record_count = record_count + 2
       open_lines = open_lines + 1
-      if stock[FLAGS] >= IS_MARKED then settle_low(place) end
+      if stock[FLAGS] >= IS_SHORT then settle(place) end
     end
     slot = slot + 1
   end

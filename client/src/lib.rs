@@ -53,10 +53,12 @@
 mod acts;
 mod answer;
 mod board;
+mod campaigns;
 mod client;
 mod clock;
 mod config;
 mod connection;
+mod deficits;
 mod inbound;
 mod key;
 mod lane;
@@ -76,12 +78,18 @@ pub use answer::{
     Answer, Atp, AtpDate, AtpLimits, Error, EventPage, NodeStock, Problem, Reservation,
     ReservationLine, State, Stock, StockResult,
 };
+pub use campaigns::{Campaign, CampaignState, Campaigns, Preflight, PreflightFinding, Severity};
 pub use client::Client;
 pub use config::Config;
+pub use deficits::{
+    Deficit, DeficitOrder, DeficitPage, DeficitReleased, DeficitReleases, PromiseAtRisk,
+    ReleaseDeficit,
+};
 pub use inbound::{Inbound, InboundKind, InboundResult, PutInbound, Receipt};
 pub use key::IdempotencyKey;
 pub use policy::{
-    Author, ChannelShare, MoveShare, MovedShare, PolicyChange, PolicyPut, Share, SkuPolicy,
+    Author, ChannelShare, MoveShare, MovedShare, PolicyChange, PolicyDocument, PolicyPut,
+    PolicyVersion, ProposedMove, Rebalance, RebalanceBy, Share, SkuPolicy,
 };
 pub use refusal::{Excess, Limit, Refusal, Shortage, Stale};
 pub use request::{Line, Part, Reserve};

@@ -118,6 +118,94 @@ pub struct MovedShare {
     pub window: Option<Box<str>>,
 }
 
+/// A version of the policy.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct PolicyVersion {
+    /// Counts the versions from 1.
+    pub version: u64,
+    /// When it was put, RFC 3339.
+    pub at: Text,
+    /// By whom; may be empty.
+    pub operator: Text,
+    /// Why; may be empty.
+    pub reason: String,
+    /// Why the freeze of a campaign was overridden; empty where none was.
+    #[serde(rename = "override")]
+    pub over: String,
+}
+
+/// A version of the policy with what it says.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct PolicyDocument {
+    /// Which.
+    #[serde(flatten)]
+    pub version: PolicyVersion,
+    /// What it says, as JSON.
+    pub policy: Value,
+}
+
+/// By what the share that channels have left is shared out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum RebalanceBy {
+    /// Who sells more gets more.
+    #[default]
+    Use,
+    /// To each the same.
+    Even,
+}
+
+impl RebalanceBy {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Use => "use",
+            Self::Even => "even",
+        }
+    }
+}
+
+/// How share would be shared out anew. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Rebalance {
+    /// Of what.
+    pub sku: Text,
+    /// The version of the policy; 0: there is none.
+    pub version: u64,
+    /// Moment of the answer, RFC 3339.
+    pub as_of: Text,
+    /// What [`move_shares`](Client::move_shares) would have to do; nothing where all is as it would be.
+    pub items: Vec<ProposedMove>,
+}
+
+/// Share that would be moved.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ProposedMove {
+    /// Of what.
+    pub sku: Text,
+    /// Whose share would become smaller.
+    pub from: Text,
+    /// Whose share would become larger.
+    pub to: Text,
+    /// By how much.
+    pub units: u64,
+}
+
+impl ProposedMove {
+    /// The move that is proposed, to be made.
+    pub fn as_move(&self) -> MoveShare<'_> {
+        MoveShare {
+            sku: self.sku.as_str(),
+            from: self.from.as_str(),
+            to: self.to.as_str(),
+            units: self.units,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Versions {
+    versions: Vec<PolicyVersion>,
+}
+
 #[derive(Serialize)]
 struct RollbackBody<'a> {
     version: u64,
@@ -195,6 +283,25 @@ impl Client {
     /// The policy in force, as JSON; `None`: there is none.
     pub async fn policy(&self) -> Result<Option<Value>, Error> {
         self.look_up(&Path::new("/v1/policy")).await
+    }
+
+    /// The versions of the policy that are kept, newest first.
+    pub async fn policy_versions(&self) -> Result<Vec<PolicyVersion>, Error> {
+        let found: Versions = self.get(&Path::new("/v1/policy/versions")).await?;
+        Ok(found.versions)
+    }
+
+    /// One of them with what it says; `None`: it is not kept, or never was.
+    pub async fn policy_version(&self, version: u64) -> Result<Option<PolicyDocument>, Error> {
+        let path = Path::new("/v1/policy/versions/").value(&version.to_string());
+        self.look_up(&path).await
+    }
+
+    /// How the share that channels have left of a SKU would be shared out anew; `None`: there is no such
+    /// SKU. Changes nothing.
+    pub async fn rebalance(&self, sku: &str, by: RebalanceBy) -> Result<Option<Rebalance>, Error> {
+        let path = Path::new("/v1/skus/").value(sku).fixed("/rebalance");
+        self.look_up(&path.query("by", Some(by.word()))).await
     }
 
     /// What of the policy is in force for a SKU; `None`: there is no such SKU.

@@ -48,7 +48,7 @@ local stocks_put, gone = stock_args(), {}
 for slot in pairs(dropped) do gone[#gone + 1] = ids[slot] end
 if seq > before then tip = redis.sha1hex(tip .. redis.sha1hex(argument)) end
 local reply =
-  pack({ batch_id, epoch, now, before, tip, backlog and 1 or 0, policy_version, expired, lows,
+  pack({ batch_id, epoch, now, before, tip, backlog and 1 or 0, policy_version, expired, told,
     results })
 
 if seq > before then
@@ -68,6 +68,8 @@ write_due()
 put(RECORDS, record_args)
 if #gone > 0 then call('HDEL', RECORDS, unpack(gone)) end
 if swap_policy then swap_policy() end
+if more_short ~= 0 then call('HINCRBY', META, 'short', format('%d', more_short)) end
+if more_missing ~= 0 then call('HINCRBY', META, 'missing', format('%d', more_missing)) end
 call('HSET', META, 'seq', format('%d', seq), 'tip', tip, 'now', format('%d', now),
   'open', format('%d', open_lines))
 return reply

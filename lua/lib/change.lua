@@ -55,7 +55,7 @@ local function carry_out(kind, slot, fingerprint, drafts, items)
   end
   for i = 1, #items, 6 do
     local stock = stocks[items[i]]
-    watch(items[i])
+    watch_supply(items[i])
     flat[n + 1] = skus[items[i]]
     for k = 1, 5 do flat[n + 1 + k] = items[i + k] end
     flat[n + 7], flat[n + 8] = available_of(stock), stock[VERSION]

@@ -87,6 +87,7 @@ local function expire_booking(slot)
       seq, any = seq + 1, true
       -- What is not low by now is less so with every unit more. That a day has passed may make it low.
       if is_first or has_bit(stock[FLAGS], IS_LOW) then settle_low(line.place) end
+      settle_deficit(line.place)
     end
   end
   if any then put_record(slot, encode_booking(booking)) end

@@ -19,12 +19,13 @@ local function light_format(bytes)
   return found
 end
 
--- Brings the rest of a light stock into its places. Its calendar, where it has one, stays a text until it
--- is needed.
+-- Brings the rest of a light stock into its places. Behind the uses stands the deficit that the feed told
+-- of last, where it did of any. The calendar, where there is one, stays a text until it is needed.
 local function unfold(stock)
   local rest = stock[USES]
   local from = uses_bytes(rest) + 1
   stock[USES], stock[LOW], stock[KEPT] = sub(rest, 1, from - 1), '', ''
+  if has_bit(stock[FLAGS], IS_SHORT) then stock.short, from = unpack_integers('<I5', rest, from) end
   if stock[FLAGS] >= IS_DATED then stock.dated, from = unpack_integers('<I4c0', rest, from) end
   if has_bit(stock[FLAGS], IS_SPREAD) then
     stock[APART], from = unpack_integers('<I5', rest, from)
@@ -55,9 +56,10 @@ local function encode_stock(stock)
   if stock.charged then settle_uses(stock) end
   if not stock[SETTINGS] then return pack_integers(LIGHT_FORMAT .. 'c0', unpack(stock, 1, USES)) end
   local parts = { pack_integers(LIGHT_FORMAT .. 'c0', unpack(stock, 1, USES)) }
+  if stock.short then parts[2] = pack_integers('<I5', stock.short) end
   if stock[FLAGS] >= IS_DATED then
     local text = calendar_text(stock)
-    parts[2] = pack_integers('<I4c0', #text, text)
+    parts[#parts + 1] = pack_integers('<I4c0', #text, text)
   end
   parts[#parts + 1] = pack_integers('<I5c0c0I4', unpack(stock, APART, SETTINGS))
   for at = SETTINGS + 1, #stock, N_FIELDS do
@@ -100,6 +102,7 @@ local function copy(stock)
   local twin = {}
   for i = 1, #stock do twin[i] = stock[i] end
   if stock[FLAGS] >= IS_DATED then twin.dated = calendar_text(stock) end
+  twin.short = stock.short
   return twin
 end
 

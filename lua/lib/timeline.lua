@@ -246,6 +246,13 @@ function calendars.is_harmed(here, there)
   return false
 end
 
+-- Units of promises that cannot be kept as things stand.
+function calendars.deficit(line)
+  local at_nodes = 0
+  for _, course in pairs(line.courses) do at_nodes = at_nodes + max(-least_from(course)[1], 0) end
+  return max(-line.over_all[1], at_nodes)
+end
+
 -- The days on which what can be promised may grow, from today on.
 function calendars.days(line)
   if line.growing then return line.growing end

@@ -1,10 +1,7 @@
 -- Low-water marks: when a SKU is low, and what follows. The same as in src/domain/water.rs. A mark is a
 -- text, empty where there is none: what it is, what ends it, and how both are meant.
 local MARK_FORMAT, MARK_SHARE, RESUME_SHARE, SUSPENDS = '<I5I5B', 1, 4, 8
--- What the feed is to tell: sequence, SKU, 1 where it is low, what is available, and 1 where it takes no
--- new holds; five by five.
-local lows = {}
--- Places of SKUs that a command changed and that may have become low, or not be low any more.
+-- Places of SKUs that a command changed and that may stand otherwise now.
 local watched = {}
 
 local function is_low(stock, available, was_low)
@@ -28,17 +25,25 @@ local function settle_low(at)
   if low and suspends then flags = flags + IS_STOPPED end
   stock[FLAGS] = flags
   if low == was_low then return end
-  seq = seq + 1
-  local n = #lows
-  lows[n + 1], lows[n + 2], lows[n + 3], lows[n + 4], lows[n + 5] =
-    seq, skus[at], low and 1 or 0, available, is_suspended(stock) and 1 or 0
+  tell(at, low and IS_LOW_NOW or NOT_LOW_NOW, available, is_suspended(stock) and 1 or 0)
+end
+
+-- Decides anew how the SKU at a place of `skus` stands, once all of a command is done.
+local function settle(at)
+  settle_low(at)
+  settle_deficit(at)
 end
 
 local function watch(at)
-  if stocks[at][FLAGS] >= IS_MARKED then watched[#watched + 1] = at end
+  if stocks[at][FLAGS] >= IS_SHORT then watched[#watched + 1] = at end
+end
+
+-- The same where what is there, or announced, changed: that may make a deficit.
+local function watch_supply(at)
+  watched[#watched + 1], resupplied[at] = at, true
 end
 
 local function settle_watched()
-  for i = 1, #watched do settle_low(watched[i]) end
-  watched = {}
+  for i = 1, #watched do settle(watched[i]) end
+  watched, resupplied = {}, {}
 end

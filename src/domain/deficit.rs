@@ -19,6 +19,8 @@ pub struct Promise {
     pub reservation: ReservationId,
     /// Who sold.
     pub channel: ChannelIx,
+    /// Of whose share it is, where that is another channel.
+    pub charged_to: Option<ChannelIx>,
     /// When it was made.
     pub made: UnixMillis,
     /// The node that must ship; `None`: any.
@@ -181,6 +183,7 @@ mod tests {
         Promise {
             reservation: ReservationId(id),
             channel: ChannelIx(0),
+            charged_to: None,
             made: UnixMillis(made),
             pin: pin.map(NodeIx),
             day: None,

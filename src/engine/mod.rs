@@ -22,8 +22,8 @@ use crate::ledger::event::{Cursor, EventPage};
 use crate::ledger::export::{Walk, WalkError};
 use crate::ledger::port::Ledger;
 use crate::ledger::{
-    About, Answer, Availability, Consistency, EventsError, Health, LedgerError, Position, Recount,
-    StockView,
+    About, Answer, Availability, Consistency, EventsError, Gauges, Health, LedgerError, Position,
+    Recount, StockView,
 };
 use crate::telemetry::{Meters, Op, OutcomeKind};
 
@@ -255,7 +255,12 @@ impl Engine {
     pub async fn tick(&self) -> Result<(), LedgerError> {
         let Parts { ledger, meters, .. } = &*self.parts;
         ledger.tick().await?;
-        meters.reservations_active(ledger.open_lines()?);
+        let Gauges {
+            open_lines,
+            missing,
+        } = ledger.gauges()?;
+        meters.reservations_active(open_lines);
+        meters.deficits().stand(missing.skus, missing.units);
         let queued = ledger.health().queued_bytes;
         meters.queue_bytes(u64::try_from(queued).unwrap_or(u64::MAX));
         Ok(())

@@ -250,6 +250,9 @@ pub struct PromiseAtRisk {
     pub reservation_id: String,
     /// Who sold.
     pub channel: String,
+    /// The channel of whose share the line is, where that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charged_to: Option<String>,
     /// When it was made.
     #[schema(format = DateTime)]
     pub created_at: String,

@@ -9,8 +9,8 @@ use crate::http::names::Names;
 use crate::http::policy_json;
 use crate::http::render;
 use crate::ledger::event::{
-    Acted, ActedLine, Body, Event, InboundItem, InboundVerb, LowWaterTold, Reserved, SharesMoved,
-    StockChanged, StockItem, StockVerb, VerbKind,
+    Acted, ActedLine, Body, DeficitTold, Event, InboundItem, InboundVerb, LowWaterTold, Reserved,
+    SharesMoved, StockChanged, StockItem, StockVerb, VerbKind,
 };
 
 /// The event's name in the API.
@@ -42,6 +42,7 @@ pub const fn type_of(body: &Body<'_>) -> &'static str {
         Body::SharesMoved(_) => "shares.moved",
         Body::PolicyPut { .. } => "policy.put",
         Body::LowWater(_) => "sku.low_water",
+        Body::Deficit(_) => "sku.deficit",
         Body::Refused { .. } => "command.refused",
     }
 }
@@ -107,6 +108,7 @@ pub fn write(json: &mut Json, event: &Event<'_>, names: Names<'_>) {
             json.raw(r#","override":"#).text(over);
         }
         Body::LowWater(told) => write_low_water(json, told),
+        Body::Deficit(told) => write_deficit(json, told),
         Body::Refused { key, refusal } => {
             command_id(json, *key);
             json.raw(r#","code":"#).plain(refusal_kind(refusal).code);
@@ -131,6 +133,12 @@ fn write_low_water(json: &mut Json, told: &LowWaterTold<'_>) {
     json.raw(r#","low":"#).bool(told.low);
     json.raw(r#","available":"#).units(told.available);
     json.raw(r#","suspended":"#).bool(told.suspended);
+}
+
+fn write_deficit(json: &mut Json, told: &DeficitTold<'_>) {
+    json.raw(r#","sku":"#).plain(told.sku);
+    json.raw(r#","deficit":"#).units(told.deficit);
+    json.raw(r#","was":"#).units(told.was);
 }
 
 fn reservation_id(json: &mut Json, id: ReservationId) {

@@ -32,6 +32,7 @@ pub(super) fn verdict_of(at: UnixMillis, body: Body<'_>) -> Option<Verdict> {
         | Body::ChannelNamed { .. }
         | Body::Expired { .. }
         | Body::LowWater(_)
+        | Body::Deficit(_)
         | Body::PolicyPut { .. } => None,
         Body::Reserved(reserved) => Some(Ok(Outcome::Reservation(made(at, &reserved)))),
         Body::Acted(acted) => Some(Ok(Outcome::Reservation(moved(&acted)))),

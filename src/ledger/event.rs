@@ -90,6 +90,8 @@ pub enum Body<'a> {
     },
     /// A SKU became low, or is not any more; right after what it became so by.
     LowWater(LowWaterTold<'a>),
+    /// More or less of a SKU is promised beyond what there is; right after what made it so.
+    Deficit(DeficitTold<'a>),
     /// Dated supply was announced or received.
     InboundChanged(InboundChanged<'a>),
     /// A command was refused; kept so that its key gives the same answer again.
@@ -124,6 +126,17 @@ impl<'a> LowWaterTold<'a> {
             suspended: stock.is_suspended(),
         }
     }
+}
+
+/// See [`Body::Deficit`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeficitTold<'a> {
+    /// The SKU.
+    pub sku: &'a str,
+    /// Units that are promised beyond what there is; zero: none any more.
+    pub deficit: Units,
+    /// What was told before.
+    pub was: Units,
 }
 
 /// See [`Body::Reserved`].

@@ -176,6 +176,42 @@ pub struct Deficit {
     pub promises: Vec<Promise>,
 }
 
+/// What is promised beyond what there is, of so many SKUs, as far as the feed told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Missing {
+    /// SKUs with a deficit.
+    pub skus: u64,
+    /// Units of all of them.
+    pub units: u64,
+}
+
+impl Missing {
+    /// The deficit of a SKU is another one.
+    pub(in crate::ledger) fn note(&mut self, before: Units, after: Units) {
+        self.skus += u64::from(!after.is_zero());
+        self.skus -= u64::from(!before.is_zero());
+        self.units += after.get();
+        self.units -= before.get();
+    }
+}
+
+/// What a ledger counts as it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Gauges {
+    /// Reservation lines with held or committed units.
+    pub open_lines: u64,
+    /// What is promised beyond what there is.
+    pub missing: Missing,
+}
+
+impl std::ops::AddAssign for Gauges {
+    fn add_assign(&mut self, other: Self) {
+        self.open_lines += other.open_lines;
+        self.missing.skus += other.missing.skus;
+        self.missing.units += other.missing.units;
+    }
+}
+
 /// How new an answer must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Consistency {

@@ -8,8 +8,8 @@ use super::event::{Cursor, EventPage};
 use super::policy::{PolicyInForce, PolicyPut, PolicyVersion, PutPolicyError, SkuPolicy};
 use super::remote::RemoteLedger;
 use super::{
-    About, Answer, Availability, Consistency, Deficit, EventsError, Health, LedgerError, Position,
-    Recount, StockView, export,
+    About, Answer, Availability, Consistency, Deficit, EventsError, Gauges, Health, LedgerError,
+    Position, Recount, StockView, export,
 };
 use crate::blocking::wait_for;
 use crate::domain::command::{Keyed, Lines};
@@ -432,11 +432,11 @@ impl Ledger {
         }
     }
 
-    /// Reservation lines with held or committed units.
-    pub fn open_lines(&self) -> Result<u64, LedgerError> {
+    /// What is counted: reservation lines with open units, promises beyond what there is.
+    pub fn gauges(&self) -> Result<Gauges, LedgerError> {
         match self {
-            Self::Embedded(ledger) => ledger.open_lines(),
-            Self::Remote(ledger) => Ok(ledger.open_lines()),
+            Self::Embedded(ledger) => ledger.gauges(),
+            Self::Remote(ledger) => Ok(ledger.gauges()),
         }
     }
 

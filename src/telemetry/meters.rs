@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::bounds::{BATCH_BOUNDS, LATENCY_BOUNDS, LOCK_BOUNDS};
 use super::cells::{Counters, Histogram};
+use super::deficits::DeficitMeters;
 use super::labels::{LockKind, Op, OutcomeKind, Script, Store};
 use super::mirror::MirrorMeters;
 use super::route::{Route, RouteMeter, known_method};
@@ -77,6 +78,7 @@ struct Inner {
     expirations: Counters<1>,
     /// SKUs that became low, and that are not any more.
     low_water: Counters<2>,
+    deficits: DeficitMeters,
     oversold_units: AtomicU64,
     invariant_violations: AtomicU64,
     lost_commands: AtomicU64,
@@ -120,6 +122,7 @@ impl Meters {
             reservations_active: AtomicU64::new(0),
             expirations: Counters::new(),
             low_water: Counters::new(),
+            deficits: DeficitMeters::new(),
             oversold_units: AtomicU64::new(0),
             invariant_violations: AtomicU64::new(0),
             lost_commands: AtomicU64::new(0),
@@ -256,6 +259,11 @@ impl Meters {
         self.0.quarantined.fetch_sub(1, Relaxed);
     }
 
+    /// What is counted of promises beyond what there is.
+    pub fn deficits(&self) -> &DeficitMeters {
+        &self.0.deficits
+    }
+
     /// What is counted of the mirror of the remote store.
     pub fn mirror(&self) -> &MirrorMeters {
         &self.0.mirror
@@ -356,6 +364,7 @@ impl Meters {
         for (at, to) in ["normal", "low"].into_iter().enumerate() {
             page.value(name, &[("to", to)], self.0.low_water.get(at));
         }
+        self.0.deficits.render(page);
     }
 
     fn render_locks(&self, page: &mut Page) {

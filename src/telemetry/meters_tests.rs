@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::domain::Units;
 
 /// A page, read as strictly as the format is written down.
 struct Parsed {
@@ -111,6 +112,8 @@ fn busy_page() -> String {
     meters.reservations_active(7);
     meters.expirations(2);
     meters.low_water(true);
+    meters.deficits().told(Units::ZERO, Units::MAX);
+    meters.deficits().stand(1, 1);
     meters.oversold_units(0);
     meters.invariant_violations(0);
     meters.connection_opened();
@@ -134,6 +137,9 @@ fn every_promised_name_is_there_with_its_type() {
         ("holdfast_reservations_active", "gauge"),
         ("holdfast_expirations_total", "counter"),
         ("holdfast_low_water_total", "counter"),
+        ("holdfast_deficits_total", "counter"),
+        ("holdfast_deficit_skus", "gauge"),
+        ("holdfast_deficit_units", "gauge"),
         ("holdfast_mirror_lag_seconds", "gauge"),
         ("holdfast_oversold_units_total", "counter"),
         ("holdfast_invariant_violations_total", "counter"),

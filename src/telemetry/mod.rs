@@ -5,6 +5,7 @@
 
 mod bounds;
 pub mod cells;
+mod deficits;
 pub mod labels;
 pub mod logging;
 pub mod meters;
@@ -12,6 +13,7 @@ mod mirror;
 mod route;
 mod text;
 
+pub use deficits::DeficitMeters;
 pub use labels::{LockKind, MirrorAnswer, Op, OutcomeKind, Script, Store};
 pub use meters::Meters;
 pub use mirror::MirrorMeters;

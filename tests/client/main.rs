@@ -9,7 +9,9 @@
 
 mod adapter;
 mod calls;
+mod campaigns;
 mod crowd;
+mod deficits;
 mod inbound;
 mod policy;
 mod restart;

@@ -6,6 +6,10 @@
 #![expect(clippy::unwrap_used, clippy::unreachable, reason = "test code")]
 #![expect(dead_code, reason = "the model tests use the rest of what they share")]
 
+mod cuts;
+mod deficits;
+#[path = "../support/deficits_told.rs"]
+mod deficits_told;
 mod past;
 #[path = "../support/mod.rs"]
 mod support;

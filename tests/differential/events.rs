@@ -1,5 +1,6 @@
 //! The events of the scripts are those of the embedded ledger.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use holdfast::blocking::wait_for;
@@ -15,6 +16,7 @@ use holdfast::ledger::remote::script::BATCH;
 use holdfast::ledger::remote::wire::command::{encode, encode_expire};
 
 use crate::batches::{give_names, keyed, put_policy as put_policy_of_history, run};
+use crate::deficits_told::Deficits;
 use crate::documents::random;
 use crate::partition::Partition;
 use crate::server::{Kind, Server};
@@ -35,6 +37,7 @@ pub(crate) struct Told {
     commands: Vec<String>,
     expiries: Vec<String>,
     lows: Vec<String>,
+    deficits: Deficits,
 }
 
 /// What is told of a SKU. It becomes low by a command alone; what expires may end that, and how much
@@ -46,8 +49,12 @@ fn low_water(told: &LowWaterTold<'_>) -> String {
 
 impl Told {
     pub(crate) fn note(&mut self, event: &Event<'_>) {
+        self.deficits.note(&event.body);
         match &event.body {
-            Body::Opened { .. } | Body::NodeNamed { .. } | Body::ChannelNamed { .. } => {}
+            Body::Deficit(_)
+            | Body::Opened { .. }
+            | Body::NodeNamed { .. }
+            | Body::ChannelNamed { .. } => {}
             Body::Expired { .. } => self.expiries.push(format!("{:?}", event.body)),
             Body::LowWater(told) => self.lows.push(low_water(told)),
             Body::Reserved(_)
@@ -119,6 +126,14 @@ fn embedded(seed: u64, history: &[Step]) -> Told {
     }
     engine.wait_blocking(last).unwrap();
     let told = told_by(&engine);
+    let page = wait_for(engine.deficits("", 1_000, None)).unwrap();
+    let standing = page.touched.iter();
+    let standing = standing.map(|of| (of.sku.to_string(), of.stock.deficit));
+    assert_eq!(
+        told.deficits.standing(),
+        standing.collect(),
+        "what is told stands"
+    );
     engine.close().unwrap();
     told
 }
@@ -157,7 +172,7 @@ fn told_by_stream(partition: &mut Partition) -> Told {
 #[test]
 fn the_stream_tells_what_the_embedded_journal_tells() {
     for kind in Kind::ALL {
-        let server = Server::start(kind);
+        let (server, mut turns) = (Server::start(kind), [0; 2]);
         let mut partition = Partition::fresh(&server, BATCH, 0);
         for seed in 0..12 {
             let history = history(seed);
@@ -167,11 +182,62 @@ fn the_stream_tells_what_the_embedded_journal_tells() {
                 assert_eq!(told, expected, "{kind:?}, seed {seed}");
             }
             assert!(!expected.expiries.is_empty());
+            for (turns, told) in turns.iter_mut().zip(expected.deficits.turns()) {
+                *turns += told;
+            }
             assert!(
                 told == expected,
-                "{kind:?}, seed {seed}: expiries or length differ"
+                "{kind:?}, seed {seed}: expiries, what is told of SKUs, or length differ"
             );
         }
+        assert!(turns.iter().all(|times| *times > 0), "{turns:?}");
+    }
+}
+
+/// What is wrong with what is told of deficits, the text that is right, and what stands there instead.
+const FAULTS: [(&str, &str, &str); 5] = [
+    (
+        "a change of supply is not looked at",
+        "watched[#watched + 1], resupplied[at] = at, true",
+        "watched[#watched + 1] = at",
+    ),
+    (
+        "what single nodes lack is left out",
+        "max(stock[at + N_PINNED] - stock[at + N_ON_HAND], 0)",
+        "0",
+    ),
+    (
+        "what was told is forgotten",
+        "if stock.short then parts[2] = pack_integers('<I5', stock.short) end",
+        "if stock.short then parts[2] = pack_integers('<I5', 0) end",
+    ),
+    (
+        "what expires does not lessen it",
+        "settle_deficit(line.place)\n    end",
+        "end",
+    ),
+    ("an act does not lessen it", "    watch(line.place)\n", ""),
+];
+
+#[test]
+fn every_fault_in_what_is_told_of_deficits_is_noticed() {
+    let server = Server::start(Kind::Redis);
+    let histories: Vec<_> = (0..12).map(|seed| (seed, history(seed))).collect();
+    let expected: Vec<_> = { histories.iter() }
+        .map(|(seed, history)| embedded(*seed, history).deficits)
+        .collect();
+    for (what, right, wrong) in FAULTS {
+        assert!(BATCH.contains(right), "{what}: nothing to put it into");
+        let mut partition = Partition::fresh(&server, &BATCH.replace(right, wrong), 0);
+        let noticed = histories
+            .iter()
+            .zip(&expected)
+            .any(|((seed, history), expected)| {
+                // Where it is not even a feed, the reader panics.
+                let mut scripted = || scripted(&mut partition, *seed, history).deficits;
+                catch_unwind(AssertUnwindSafe(&mut scripted)).ok().as_ref() != Some(expected)
+            });
+        assert!(noticed, "{what}: went unnoticed");
     }
 }
 

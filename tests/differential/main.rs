@@ -18,6 +18,8 @@ mod support;
 
 #[path = "../support/dated.rs"]
 mod dated_commands;
+#[path = "../support/deficits_told.rs"]
+mod deficits_told;
 #[path = "../support/partition.rs"]
 mod partition;
 #[path = "../support/server.rs"]

@@ -144,3 +144,109 @@ fn a_receipt_or_a_command_ends_a_deficit_and_nothing_else_does() {
     assert_eq!(again["results"], json!([]));
     assert_eq!(state(&mut client, &second), (0, 5));
 }
+
+/// What the feed told of a SKU's deficit, with the type of the event before each.
+fn told(client: &mut Client, sku: &str) -> Vec<(String, u64, u64)> {
+    let page = client.get("/v1/events?limit=1000").expect(200);
+    let events = page["data"].as_array().unwrap();
+    let pairs = events.iter().zip(events.iter().skip(1));
+    let of_sku = pairs.filter(|(_, event)| event["type"] == "sku.deficit" && event["sku"] == sku);
+    of_sku
+        .map(|(cause, event)| {
+            assert_eq!(event["at"], cause["at"], "at the same moment");
+            let number = |name: &str| event[name].as_u64().unwrap();
+            let cause = cause["type"].as_str().unwrap().to_owned();
+            (cause, number("was"), number("deficit"))
+        })
+        .collect()
+}
+
+fn expect_told(client: &mut Client, sku: &str, expected: &[(&str, u64, u64)]) {
+    let expected = expected.iter();
+    let expected = expected.map(|(cause, was, now)| ((*cause).to_owned(), *was, *now));
+    assert_eq!(told(client, sku), expected.collect::<Vec<_>>());
+}
+
+#[test]
+fn the_feed_tells_when_a_deficit_begins_changes_and_ends() {
+    let server = Running::start();
+    let mut client = server.client();
+    count(&mut client, "stock", "a", 10);
+    let id = reserve(&mut client, "1", "a", 8);
+    count(&mut client, "loss", "a", 5);
+    count(&mut client, "nothing-new", "a", 5);
+    let less = json!({"lines": [{"sku": "a", "quantity": 1}]});
+    let release = format!("/v1/reservations/{id}/release");
+    post(&mut client, &release, "less", &less).expect(200);
+    let found = json!({"reason": "found", "items": [{"sku": "a", "delta": 3}]});
+    post(&mut client, "/v1/stock/adjustments", "found", &found).expect(200);
+    count(&mut client, "again", "a", 0);
+    post(&mut client, &release, "all", &json!({})).expect(200);
+    let expected = [
+        ("stock.set", 0, 3),
+        ("reservation.released", 3, 2),
+        ("stock.adjusted", 2, 0),
+        ("stock.set", 0, 7),
+        ("reservation.released", 7, 0),
+    ];
+    expect_told(&mut client, "a", &expected);
+
+    let metrics = client.get("/metrics");
+    let metrics = str::from_utf8(&metrics.body).unwrap().to_owned();
+    for to in ["deficit", "none"] {
+        let series = format!("holdfast_deficits_total{{to=\"{to}\"}} 2");
+        assert!(metrics.contains(&series), "{series}");
+    }
+}
+
+#[test]
+fn a_transfer_to_the_node_that_lacks_units_ends_a_deficit() {
+    let server = Running::start();
+    let mut client = server.client();
+    let at = |node: &str, on_hand: u64| json!({"reason": "count", "items": [{"sku": "a", "node": node, "on_hand": on_hand}]});
+    post(&mut client, "/v1/stock", "north", &at("north", 5)).expect(200);
+    post(&mut client, "/v1/stock", "south", &at("south", 5)).expect(200);
+    let lines = json!([{"sku": "a", "node": "north", "quantity": 4}]);
+    let body = json!({"channel": "shop", "lines": lines});
+    post(&mut client, "/v1/reservations", "1", &body).expect(201);
+    // Over all there are enough; at the node that must ship there are not.
+    post(&mut client, "/v1/stock", "loss", &at("north", 1)).expect(200);
+    let body = json!({"reason": "transfer",
+        "items": [{"sku": "a", "from": "south", "to": "north", "quantity": 3}]});
+    post(&mut client, "/v1/stock/transfers", "over", &body).expect(200);
+    let expected = [("stock.set", 0, 3), ("stock.transferred", 3, 0)];
+    expect_told(&mut client, "a", &expected);
+}
+
+#[test]
+fn announced_supply_that_is_cancelled_or_late_leaves_a_deficit() {
+    let server = Running::start();
+    let mut client = server.client();
+    count(&mut client, "stock", "a", 0);
+    let announce = |quantity: u64, due: &str| {
+        let item = json!({"id": "po", "sku": "a", "kind": "presale", "due": due,
+            "quantity": quantity});
+        json!({"items": [item]})
+    };
+    let (soon, late) = ("2026-11-20", "2026-12-20");
+    let put = |client: &mut Client, key: &str, quantity, due| {
+        post(client, "/v1/inbound", key, &announce(quantity, due)).expect(200);
+    };
+    put(&mut client, "put", 6, soon);
+    let lines = json!([{"sku": "a", "quantity": 5}]);
+    let body = json!({"channel": "shop", "by": soon, "lines": lines});
+    post(&mut client, "/v1/reservations", "1", &body).expect(201);
+    put(&mut client, "fewer", 3, soon);
+    put(&mut client, "late", 6, late);
+    put(&mut client, "in-time", 6, soon);
+    put(&mut client, "cancelled", 0, soon);
+    count(&mut client, "bought-elsewhere", "a", 5);
+    let expected = [
+        ("inbound.put", 0, 2),
+        ("inbound.put", 2, 5),
+        ("inbound.put", 5, 0),
+        ("inbound.put", 0, 5),
+        ("stock.set", 5, 0),
+    ];
+    expect_told(&mut client, "a", &expected);
+}

@@ -9,8 +9,9 @@ use holdfast::clock::Clock;
 use holdfast::domain::deficit::Order;
 use holdfast::domain::{NodeIx, UnixMillis};
 use holdfast::engine::Engine;
-use holdfast::ledger::event::{Body, Cursor};
+use holdfast::ledger::event::{Body, Cursor, Event};
 
+use crate::deficits_told::Deficits;
 use crate::instance::{Instance, Place};
 use crate::server::{Kind, Server};
 use crate::support::check::START;
@@ -23,45 +24,56 @@ const STEPS: usize = 600;
 
 /// All that happened, as text: what was done, in order, and apart from it what expired, of which
 /// each ledger has its own order within a moment.
+#[derive(Default)]
 pub(crate) struct Told {
     pub(crate) done: Vec<String>,
     pub(crate) expired: Vec<String>,
+    pub(crate) deficits: Deficits,
 }
 
-pub(crate) fn told(engine: &Engine) -> Told {
-    let mut told = Told {
-        done: Vec::new(),
-        expired: Vec::new(),
-    };
-    let mut after = Cursor::default();
-    loop {
-        let page = wait_for(engine.events(after, 100)).unwrap();
-        if page.records.is_empty() {
-            told.expired.sort();
-            return told;
+impl Told {
+    fn note(&mut self, event: &Event<'_>) {
+        self.deficits.note(&event.body);
+        let text = format!("{} {:?}", event.at.0, event.body);
+        match event.body {
+            // The one has openings; in the other the first node is there from the start.
+            Body::Opened { .. } | Body::Deficit(_) => {}
+            Body::NodeNamed { node, .. } if node == NodeIx::MAIN => {}
+            // What expires may end that a SKU is low.
+            Body::Expired { .. } | Body::LowWater(_) => self.expired.push(text),
+            Body::NodeNamed { .. }
+            | Body::ChannelNamed { .. }
+            | Body::Reserved(_)
+            | Body::Acted(_)
+            | Body::StockChanged(_)
+            | Body::InboundChanged(_)
+            | Body::SettingsPut { .. }
+            | Body::PolicyPut { .. }
+            | Body::SharesMoved(_)
+            | Body::Refused { .. } => self.done.push(text),
         }
-        for event in page.iter().map(Result::unwrap) {
-            let text = format!("{} {:?}", event.at.0, event.body);
-            match event.body {
-                // The one has openings; in the other the first node is there from the start.
-                Body::Opened { .. } => {}
-                Body::NodeNamed { node, .. } if node == NodeIx::MAIN => {}
-                // What expires may end that a SKU is low.
-                Body::Expired { .. } | Body::LowWater(_) => told.expired.push(text),
-                Body::NodeNamed { .. }
-                | Body::ChannelNamed { .. }
-                | Body::Reserved(_)
-                | Body::Acted(_)
-                | Body::StockChanged(_)
-                | Body::InboundChanged(_)
-                | Body::SettingsPut { .. }
-                | Body::PolicyPut { .. }
-                | Body::SharesMoved(_)
-                | Body::Refused { .. } => told.done.push(text),
-            }
-        }
-        after = page.next.into();
     }
+}
+
+/// All that so many partitions tell, one after the other.
+pub(crate) fn told(engine: &Engine, partitions: u16) -> Told {
+    let mut told = Told::default();
+    for shard in 0..partitions {
+        let mut after = Cursor {
+            shard,
+            ..Cursor::default()
+        };
+        loop {
+            let page = wait_for(engine.events(after, 100)).unwrap();
+            if page.records.is_empty() {
+                break;
+            }
+            page.iter().for_each(|event| told.note(&event.unwrap()));
+            after = page.next.into();
+        }
+    }
+    told.expired.sort();
+    told
 }
 
 fn same<T: PartialEq + Debug>(what: &str, embedded: &T, remote: &T) {
@@ -138,10 +150,16 @@ fn compare(server: &Server, seed: u64) -> usize {
             Step::Tick | Step::Restart | Step::Snapshot | Step::Compare => {}
         }
     }
-    let (ours, theirs) = (told(&embedded), told(&remote.0));
+    let (ours, theirs) = (told(&embedded, 1), told(&remote.0, 1));
     compare_in_order(&ours.done, &theirs.done);
     compare_in_order(&ours.expired, &theirs.expired);
+    same("deficits told", &ours.deficits, &theirs.deficits);
     let deficits = compare_deficits(&embedded, &remote.0);
+    same(
+        "deficits",
+        &ours.deficits.standing().len(),
+        &(deficits / Order::WORDS.len()),
+    );
     embedded.close().unwrap();
     deficits
 }

@@ -32,6 +32,9 @@ mod nodes;
 #[path = "../support/live.rs"]
 mod live;
 
+#[path = "../support/deficits_told.rs"]
+mod deficits_told;
+
 #[path = "../support/dated.rs"]
 mod dated_commands;
 

@@ -207,7 +207,7 @@ fn a_count_of_several_partitions_under_load_is_clean_and_finds_a_lost_part() {
             lose_a_part(&place, id);
             let lost = format!("reservation {}:", ReservationId(id));
             let found = count(counter);
-            finds_only(&found, &[&lost, "lines sum to", "open lines are"]);
+            finds_only(&found, &[&lost, "lines sum to", "counters are"]);
             let is_named = |sentence: &String| sentence.contains(&lost);
             assert!(found.violations.iter().any(is_named), "{found:?}");
         });
@@ -290,7 +290,7 @@ fn record(load: &Load<'_>) -> &'static [&'static str] {
     &[
         "sku quiet: held counter is 7, its lines sum to 0",
         "sku quiet channel 0: used are 7, lines sum to 0",
-        "open lines are",
+        "counters are",
     ]
 }
 

@@ -171,6 +171,7 @@ fn read_feed(engine: &Engine, feed: &mut Vec<Fed>) {
                 | Body::ChannelNamed { .. }
                 | Body::Expired { .. }
                 | Body::LowWater(_)
+                | Body::Deficit(_)
                 | Body::PolicyPut { .. } => None,
             };
             feed.push(Fed {

@@ -1,6 +1,6 @@
 //! What changes a stock. None of it asks whether it may.
 
-use super::{NodeStock, Stock};
+use super::{NodeStock, Rare, Stock};
 use crate::domain::calendar::{Calendar, Inbound};
 use crate::domain::ids::{ChannelIx, NodeIx};
 use crate::domain::line::{Inconsistent, Line, Move};
@@ -31,7 +31,7 @@ impl Stock {
             && !units.is_zero()
         {
             self.calendar_mut().settle(day, line.pin, units)?;
-            self.forget_empty_calendar();
+            self.forget_empty_rare();
         }
         Ok(())
     }
@@ -50,14 +50,18 @@ impl Stock {
         Ok(())
     }
 
-    fn calendar_mut(&mut self) -> &mut Calendar {
+    pub(super) fn rare_mut(&mut self) -> &mut Rare {
         let rest = self.rest.get_or_insert_default();
-        rest.calendar.get_or_insert_default()
+        rest.rare.get_or_insert_default()
     }
 
-    fn forget_empty_calendar(&mut self) {
+    fn calendar_mut(&mut self) -> &mut Calendar {
+        &mut self.rare_mut().calendar
+    }
+
+    pub(super) fn forget_empty_rare(&mut self) {
         if let Some(rest) = &mut self.rest {
-            rest.calendar.take_if(|calendar| calendar.is_empty());
+            rest.rare.take_if(|rare| **rare == Rare::default());
         }
     }
 
@@ -123,7 +127,7 @@ impl Stock {
     pub fn put_inbound(&mut self, entry: Inbound) -> Result<(), Inconsistent> {
         self.place(entry.node)?;
         self.calendar_mut().put(entry);
-        self.forget_empty_calendar();
+        self.forget_empty_rare();
         self.count_change()
     }
 

@@ -1,9 +1,11 @@
 //! Stock of one SKU over all its nodes, what is promised of it, and its settings.
 
 mod change;
+mod deficit;
 
 use smallvec::SmallVec;
 
+pub use self::deficit::Change;
 use super::calendar::Calendar;
 use super::day::Day;
 use super::ids::NodeIx;
@@ -71,7 +73,15 @@ struct Rest {
     settings: Settings,
     water: Water,
     uses: Uses,
-    calendar: Option<Box<Calendar>>,
+    rare: Option<Box<Rare>>,
+}
+
+/// What hardly any SKU has.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Rare {
+    calendar: Calendar,
+    /// The deficit that the feed told of last.
+    deficit_told: Units,
 }
 
 static NO_USES: Uses = Uses::EMPTY;
@@ -92,7 +102,7 @@ impl Stock {
             settings,
             water: Water::default(),
             uses,
-            calendar: None,
+            rare: None,
         };
         Self {
             nodes,
@@ -116,7 +126,7 @@ impl Stock {
     #[must_use]
     pub fn with_calendar(mut self, calendar: Calendar) -> Self {
         if !calendar.is_empty() {
-            self.rest.get_or_insert_default().calendar = Some(Box::new(calendar));
+            self.rare_mut().calendar = calendar;
         }
         self
     }
@@ -158,11 +168,11 @@ impl Stock {
 
     /// What is announced, and what is promised for days.
     pub fn calendar(&self) -> &Calendar {
-        let calendar = self
-            .rest
-            .as_deref()
-            .and_then(|rest| rest.calendar.as_deref());
-        calendar.unwrap_or(&NO_CALENDAR)
+        self.rare().map_or(&NO_CALENDAR, |rare| &rare.calendar)
+    }
+
+    fn rare(&self) -> Option<&Rare> {
+        self.rest.as_deref().and_then(|rest| rest.rare.as_deref())
     }
 
     /// Counts the changes of this stock.
@@ -227,17 +237,6 @@ impl Stock {
         self.on_hand()
             .left_after(self.safety())
             .left_after(self.promised())
-    }
-
-    /// Units by which promises exceed what there is for them, over all nodes or at single nodes.
-    /// Never caused by a hold; only by a count, a loss, a transfer out of band, or supply that was
-    /// announced and does not come as announced.
-    pub fn deficit(&self, today: Day) -> Units {
-        if let Some(timeline) = self.timeline(today) {
-            return timeline.deficit();
-        }
-        let at_nodes = self.sum(|n| n.pinned.left_after(n.on_hand));
-        self.promised().left_after(self.on_hand()).max(at_nodes)
     }
 
     /// How it stands to its mark.

@@ -161,6 +161,7 @@ fn promise(of: &AtRisk, engine: &Engine) -> PromiseAtRisk {
     PromiseAtRisk {
         reservation_id: promise.reservation.to_string(),
         channel: engine.channel_name(promise.channel).to_string(),
+        charged_to: { promise.charged_to }.map(|of| engine.channel_name(of).to_string()),
         created_at: rfc3339(promise.made),
         node: node_name(promise.pin, engine),
         held: promise.held.get(),

@@ -9,6 +9,7 @@ use super::scratch::Scratch;
 use crate::domain::command::{Act, CommandKey, Verb};
 use crate::domain::decide::{self, ActPlan, LineFacts};
 use crate::domain::line::Move;
+use crate::domain::stock::Change;
 use crate::domain::{Refusal, Stock, UnixMillis};
 use crate::ledger::event::{Acted, ActedLine, Body, VerbKind};
 use crate::ledger::{Answer, LedgerError};
@@ -91,8 +92,8 @@ impl EmbeddedLedger {
                 }
             }
         }
-        let owners = acting.owners(stock);
-        self.settle_water(stock, owners.into_iter(), acting.now, &mut scratch);
+        let owners = acting.owners(plan, stock);
+        self.settle_skus(stock, owners.into_iter(), acting.now, &mut scratch);
         let id = acting.act.id;
         let touched = records.of_mut(id.0).and_then(|shard| shard.get_mut(id.0));
         touched.ok_or(LedgerError::Unavailable)?.touch(acting.now);
@@ -118,6 +119,9 @@ impl EmbeddedLedger {
     }
 }
 
+/// Where the SKUs of lines are, and what an act changes of them.
+type Owners = SmallVec<[((usize, u32), Change); 2]>;
+
 /// An act and the lines it is about.
 struct Acting<'a, 'r> {
     act: &'a Act<'r>,
@@ -138,13 +142,19 @@ impl Acting<'_, '_> {
         Some((entry, shard.stocks.get(entry.stock)?))
     }
 
-    /// Shard and slot of the stock of each line.
-    fn owners(&self, stock: &StockGuards<'_>) -> SmallVec<[(usize, u32); 2]> {
-        let owner = |line: &LineRef| {
+    /// Shard and slot of the stock of each line, and whether it is changed.
+    fn owners(&self, plan: &ActPlan, stock: &StockGuards<'_>) -> Owners {
+        let owner = |(at, line): (usize, &LineRef)| {
             let (entry, _) = Self::entry(stock, line)?;
-            Some((usize::from(line.shard), entry.stock))
+            let is_moved = plan.moves.iter().any(|(moved, _)| *moved == at);
+            let change = if is_moved {
+                Change::Promises
+            } else {
+                Change::Nothing
+            };
+            Some(((usize::from(line.shard), entry.stock), change))
         };
-        self.refs.iter().filter_map(owner).collect()
+        self.refs.iter().enumerate().filter_map(owner).collect()
     }
 
     fn deadline(&self, stock: &StockGuards<'_>) -> UnixMillis {

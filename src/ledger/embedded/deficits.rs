@@ -116,6 +116,7 @@ fn promise(entry: &LineEntry) -> Option<Promise> {
     let promise = Promise {
         reservation: entry.reservation(),
         channel: entry.channel,
+        charged_to: line.charged_to,
         made: UnixMillis::default(),
         pin: line.pin,
         day: line.day,

@@ -207,9 +207,8 @@ impl State {
             return Err(twice(&sku.sku));
         }
         let slot = shard.find_or_make(hash, &sku.sku)?;
-        let entry = shard.stocks.get_mut(slot).ok_or(Inconsistent)?;
-        entry.stock = stock;
-        Ok(())
+        let taken = shard.change(slot, |of| *of = stock);
+        Ok(taken.ok_or(Inconsistent)?)
     }
 
     fn take_reservation(&self, epoch: u32, held: &export::Held) -> Result<(), OpenError> {

@@ -42,6 +42,7 @@ fn epoch_before(position: Position, record: &[u8]) -> Option<u32> {
         | Body::Acted(_)
         | Body::Expired { .. }
         | Body::LowWater(_)
+        | Body::Deficit(_)
         | Body::StockChanged(_)
         | Body::SettingsPut { .. }
         | Body::PolicyPut { .. }

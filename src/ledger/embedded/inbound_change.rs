@@ -8,6 +8,7 @@ use super::scratch::Scratch;
 use crate::domain::Day;
 use crate::domain::command::{CommandKey, InboundCommand};
 use crate::domain::decide::{self, Arrival};
+use crate::domain::stock::Change;
 use crate::ledger::event::{Body, InboundChanged, InboundItem, InboundVerb};
 use crate::ledger::{Answer, LedgerError};
 
@@ -41,7 +42,8 @@ impl EmbeddedLedger {
             .iter()
             .filter_map(|item| self.slot(&stock, item.sku));
         let changed: SmallVec<[_; 4]> = changed.collect();
-        self.settle_water(&mut stock, changed.into_iter(), now, &mut scratch);
+        let changed = changed.into_iter().map(|place| (place, Change::Supply));
+        self.settle_skus(&mut stock, changed, now, &mut scratch);
         let body = Body::InboundChanged(InboundChanged {
             key,
             verb: match command {

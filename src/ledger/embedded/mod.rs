@@ -49,6 +49,7 @@ use crate::clock::Clock;
 use crate::domain::command::{Command, CommandKey, Keyed};
 use crate::domain::hash::Hasher;
 use crate::domain::line::Inconsistent;
+use crate::domain::stock::Change;
 use crate::domain::verdict::Outcome;
 use crate::domain::{Day, Refusal, UnixMillis, Verdict};
 use crate::telemetry::Meters;
@@ -227,6 +228,10 @@ impl EmbeddedLedger {
                 scratch.push(now, &Body::LowWater(told));
                 self.meters.low_water(told.low);
             }
+            if let Some(told) = shard.settle_deficit(stock, Change::Promises, Day::of(now)) {
+                scratch.push(now, &Body::Deficit(told));
+                self.meters.deficits().told(told.was, told.deficit);
+            }
             expired += 1;
             if scratch.len() >= crate::limits::COMMAND_RECORD_BYTES_MAX {
                 scratch.commit(&self.journal);
@@ -236,21 +241,27 @@ impl EmbeddedLedger {
         Ok(())
     }
 
-    /// Decides anew whether the SKUs at these places, shard and slot, are low. What changes of that
-    /// follows the command's own record.
-    fn settle_water(
+    /// Decides anew whether the SKUs at these places, shard and slot, are low, and what is missing of
+    /// them after such a change. What is to be told of that follows the command's own record.
+    fn settle_skus(
         &self,
         stock: &mut StockGuards<'_>,
-        places: impl Iterator<Item = (usize, u32)>,
+        places: impl Iterator<Item = ((usize, u32), Change)>,
         now: UnixMillis,
         scratch: &mut Scratch,
     ) {
         let today = Day::of(now);
-        for (number, slot) in places {
-            let shard = stock.shard_mut(number);
-            if let Some(told) = shard.and_then(|shard| shard.settle_water(slot, today)) {
+        for ((number, slot), change) in places {
+            let Some(shard) = stock.shard_mut(number) else {
+                continue;
+            };
+            if let Some(told) = shard.settle_water(slot, today) {
                 scratch.push_after(now, &Body::LowWater(told));
                 self.meters.low_water(told.low);
+            }
+            if let Some(told) = shard.settle_deficit(slot, change, today) {
+                scratch.push_after(now, &Body::Deficit(told));
+                self.meters.deficits().told(told.was, told.deficit);
             }
         }
     }

@@ -5,32 +5,33 @@ use std::sync::atomic::Ordering;
 
 use super::EmbeddedLedger;
 use super::stock_shard::StockShard;
-use crate::domain::Day;
+use crate::domain::{Day, Units};
 use crate::ledger::sums::Sums;
-use crate::ledger::{LedgerError, Recount};
+use crate::ledger::{Gauges, LedgerError, Recount};
 use crate::limits::{RECORD_SHARDS, STOCK_SHARDS};
 
 /// Recounts one shard's stocks from its lines.
 pub(super) fn check_shard(shard: &StockShard, today: Day) -> Recount {
     let mut found = Recount::default();
     let mut sums: HashMap<u32, Sums> = HashMap::new();
-    let mut open_lines = 0;
+    let mut gauges = Gauges::default();
     for (_, entry) in shard.lines.iter() {
         let line = entry.line();
         if !line.open().is_zero() {
-            open_lines += 1;
+            gauges.open_lines += 1;
             sums.entry(entry.stock)
                 .or_default()
                 .add(&line, entry.channel);
         }
     }
-    if shard.open_lines != open_lines {
-        let counter = shard.open_lines;
-        found.violation(|| format!("open lines counter is {counter}, there are {open_lines}"));
-    }
     for (slot, entry) in shard.stocks.iter() {
+        gauges.missing.note(Units::ZERO, entry.stock.deficit_told());
         let sums = sums.remove(&slot).unwrap_or_default();
         sums.judge(entry.sku(), Some(&entry.stock), today, &mut found);
+    }
+    if shard.gauges != gauges {
+        let counters = shard.gauges;
+        found.violation(|| format!("counters are {counters:?}, there are {gauges:?}"));
     }
     found
 }

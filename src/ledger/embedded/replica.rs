@@ -162,6 +162,7 @@ impl Replica {
             | Body::StockChanged(_)
             | Body::SettingsPut { .. }
             | Body::LowWater(_)
+            | Body::Deficit(_)
             | Body::SharesMoved(_)
             | Body::InboundChanged(_)
             | Body::Refused { .. } => Ok(self.state.replay_event(event, &mut progress.0)?),
@@ -265,8 +266,8 @@ impl Replica {
             .awaited()
             .is_some_and(|awaited| awaited.stocks.remove(&(number, slot)));
         if known.is_none() || was_awaited {
-            let entry = shard.stocks.get_mut(slot).ok_or(Inconsistent)?;
-            entry.stock = read;
+            let put = shard.change(slot, |stock| *stock = read);
+            put.ok_or(Inconsistent)?;
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use crate::domain::decide;
 use crate::domain::decide::Grants;
 use crate::domain::line::Inconsistent;
 use crate::domain::policy::Claim;
+use crate::domain::stock::Change;
 use crate::domain::verdict::{Outcome, Reservation, ReservationLine};
 use crate::domain::{ChannelIx, Day, Refusal, ReservationId, Ttl, Units, UnixMillis};
 use crate::ledger::event::{Body, Reserved, ReservedLine};
@@ -77,7 +78,8 @@ impl EmbeddedLedger {
         match verdict {
             Err(refusal) => {
                 // What a crash left untold may be why it is refused.
-                self.settle_places(&mut stock, &places, now, &mut scratch);
+                let places = (&places, Change::Nothing);
+                self.settle_places(&mut stock, places, now, &mut scratch);
                 let refused = self.refuse(&mut records, key, now, refusal, scratch);
                 refused.map(|answer| Answer {
                     told_after: self.position(stock.changed()),
@@ -147,16 +149,17 @@ impl EmbeddedLedger {
         decide::reserve(lines, reserve.allow_partial, today, stock_of, claim_of)
     }
 
-    /// Decides anew which of these SKUs are low.
+    /// Decides anew how these SKUs stand.
     fn settle_places(
         &self,
         stock: &mut StockGuards<'_>,
-        places: &Places,
+        (places, change): (&Places, Change),
         now: UnixMillis,
         scratch: &mut Scratch,
     ) {
-        let slots = { places.iter() }.filter_map(|place| Some((place.shard, place.slot?)));
-        self.settle_water(stock, slots, now, scratch);
+        let slots =
+            { places.iter() }.filter_map(|place| Some(((place.shard, place.slot?), change)));
+        self.settle_skus(stock, slots, now, scratch);
     }
 
     /// The shard of a line; its slot is found under the locks.
@@ -178,7 +181,8 @@ impl EmbeddedLedger {
         mut scratch: Scratch,
     ) -> Result<Position, LedgerError> {
         let refs = self.place_lines(making, stock)?;
-        self.settle_places(stock, making.places, making.now, &mut scratch);
+        let places = (making.places, Change::Promises);
+        self.settle_places(stock, places, making.now, &mut scratch);
         let body = making.body();
         scratch.push(making.now, &Body::Reserved(body));
         let sequence = scratch.commit(&self.journal);

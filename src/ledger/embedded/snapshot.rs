@@ -135,6 +135,7 @@ fn put_stock(w: &mut Writer<'_>, watermark: u64, shard: &StockShard) {
         let stock = &entry.stock;
         put_settings(w, stock.settings());
         put_water(w, stock.water());
+        w.units(stock.deficit_told());
         w.units(stock.held());
         w.units(stock.committed());
         w.number(stock.version());
@@ -236,7 +237,7 @@ pub(super) fn get_stock<'a, E: From<BadRecord>>(
     for _ in 0..r.count()? {
         let sku = r.text()?;
         let settings = get_settings(&mut r)?;
-        let water = get_water(&mut r)?;
+        let (water, deficit_told) = (get_water(&mut r)?, r.units()?);
         let (held, committed, version) = (r.units()?, r.units()?, r.number()?);
         let mut nodes: SmallVec<[NodeStock; 1]> = SmallVec::new();
         for _ in 0..r.count()? {
@@ -253,7 +254,7 @@ pub(super) fn get_stock<'a, E: From<BadRecord>>(
         let parts = parts.with_calendar(get_calendar(&mut r)?);
         stock(StoredStock {
             sku,
-            stock: parts.with_water(water),
+            stock: parts.with_water(water).with_deficit_told(deficit_told),
         })?;
     }
     for _ in 0..r.count()? {

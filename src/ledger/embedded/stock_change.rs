@@ -11,6 +11,7 @@ use super::stock_shard::shard_of;
 use crate::domain::command::{CommandKey, PutSettings, StockChange, StockCommand};
 use crate::domain::decide::{self, Place};
 use crate::domain::line::Inconsistent;
+use crate::domain::stock::Change;
 use crate::domain::{Day, Sku, Stock, Units};
 use crate::ledger::event::{Body, StockChanged, StockItem, StockVerb};
 use crate::ledger::{Answer, LedgerError};
@@ -56,7 +57,8 @@ impl EmbeddedLedger {
             .iter()
             .filter_map(|place| self.slot(&stock, place.sku));
         let changed: SmallVec<[_; 4]> = changed.collect();
-        self.settle_water(&mut stock, changed.into_iter(), now, &mut scratch);
+        let changed = changed.into_iter().map(|place| (place, Change::Supply));
+        self.settle_skus(&mut stock, changed, now, &mut scratch);
         let body = StockChanged {
             key,
             verb: verb(&command.change),
@@ -102,8 +104,10 @@ impl EmbeddedLedger {
             stock.put_settings(after.clone());
             Ok(())
         })?;
-        let slot = self.slot(&stock, sku);
-        self.settle_water(&mut stock, slot.into_iter(), now, &mut scratch);
+        let slot = self
+            .slot(&stock, sku)
+            .map(|place| (place, Change::Promises));
+        self.settle_skus(&mut stock, slot.into_iter(), now, &mut scratch);
         let body = Body::SettingsPut {
             key,
             sku: sku.as_str(),

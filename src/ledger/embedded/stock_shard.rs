@@ -11,8 +11,10 @@ use super::packed::{PackedLine, PackedPlace, PackedTerm, halves, joined};
 use super::slab::Slab;
 use crate::domain::line::{Inconsistent, Move};
 use crate::domain::policy::{InForce, Policy};
+use crate::domain::stock::Change;
 use crate::domain::{ChannelIx, Charge, Day, Line, ReservationId, Stock, Units, UnixMillis};
-use crate::ledger::event::LowWaterTold;
+use crate::ledger::Gauges;
+use crate::ledger::event::{DeficitTold, LowWaterTold};
 use crate::ledger::policy::PolicyInForce;
 use crate::limits::STOCK_SHARDS;
 
@@ -151,9 +153,9 @@ pub(super) struct StockShard {
     pub(super) stocks: Slab<StockEntry>,
     pub(super) lines: Slab<LineEntry>,
     due: DueQueue,
-    /// Lines with held or committed units. Kept here, where a command has written anyway, and not
-    /// for the whole pool, where all threads would write to it.
-    pub(super) open_lines: u64,
+    /// Lines with held or committed units, and what the feed told of deficits. Kept here, where a
+    /// command has written anyway, and not for the whole pool, where all threads would write to it.
+    pub(super) gauges: Gauges,
     /// Sequence of the last command that changed anything here since the start. Expiries do not
     /// count: after a crash, time makes the lost ones again.
     pub(super) changed: u64,
@@ -218,10 +220,37 @@ impl StockShard {
         }
     }
 
+    /// Decides anew what is missing of the SKU at a slot; the same, where the feed is to tell of it.
+    pub(super) fn settle_deficit(
+        &mut self,
+        slot: u32,
+        change: Change,
+        today: Day,
+    ) -> Option<DeficitTold<'_>> {
+        let stock = self.stock(slot)?;
+        let (was, deficit) = (stock.deficit_told(), stock.untold_deficit(change, today)?);
+        self.change(slot, |stock| stock.put_deficit_told(deficit))?;
+        let sku = self.stocks.get(slot)?.sku();
+        Some(DeficitTold { sku, deficit, was })
+    }
+
+    /// Changes what is known of the SKU at a slot; `None`: there is none.
+    pub(super) fn change<T>(
+        &mut self,
+        slot: u32,
+        change: impl FnOnce(&mut Stock) -> T,
+    ) -> Option<T> {
+        let stock = &mut self.stocks.get_mut(slot)?.stock;
+        let before = stock.deficit_told();
+        let done = change(stock);
+        self.gauges.missing.note(before, stock.deficit_told());
+        Some(done)
+    }
+
     /// Counts a line as it was and as it is.
     fn count_open(&mut self, before: &Line, after: &Line) {
-        self.open_lines += u64::from(!after.open().is_zero());
-        self.open_lines -= u64::from(!before.open().is_zero());
+        self.gauges.open_lines += u64::from(!after.open().is_zero());
+        self.gauges.open_lines -= u64::from(!before.open().is_zero());
     }
 
     /// Adds a line and takes its held units. Returns the line's slot.
@@ -247,7 +276,7 @@ impl StockShard {
         let deadline = entry.deadline();
         let slot = self.lines.insert(entry).ok_or(Inconsistent)?;
         self.due.push(deadline, slot);
-        self.open_lines += u64::from(!units.is_zero());
+        self.gauges.open_lines += u64::from(!units.is_zero());
         Ok(slot)
     }
 

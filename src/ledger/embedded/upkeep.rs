@@ -10,7 +10,7 @@ use super::record_shard::{Kept, Record, RecordShard};
 use super::scratch::Scratch;
 use super::{EmbeddedLedger, Retention, State};
 use crate::domain::{Day, UnixMillis};
-use crate::ledger::LedgerError;
+use crate::ledger::{Gauges, LedgerError};
 use crate::limits::{RECORD_SHARDS, STOCK_SHARDS};
 
 /// Record slots looked at per shard and pass, so that no lock is held long.
@@ -84,12 +84,13 @@ impl EmbeddedLedger {
         Ok(())
     }
 
-    /// Reservation lines with held or committed units.
-    pub fn open_lines(&self) -> Result<u64, LedgerError> {
-        let shard = |number| self.state.pool.stock_shard(number);
-        (0..STOCK_SHARDS)
-            .map(|number| shard(number).map(|shard| shard.open_lines))
-            .sum()
+    /// What is counted, over all shards.
+    pub fn gauges(&self) -> Result<Gauges, LedgerError> {
+        let mut gauges = Gauges::default();
+        for number in 0..STOCK_SHARDS {
+            gauges += self.state.pool.stock_shard(number)?.gauges;
+        }
+        Ok(gauges)
     }
 }
 

@@ -83,6 +83,8 @@ pub struct Sku {
     pub low_water: Option<Mark>,
     /// It is low.
     pub low: bool,
+    /// The deficit that the feed told of last.
+    pub deficit_told: u64,
     /// Counts the changes of the settings.
     pub settings_version: u32,
     /// What each node has.
@@ -144,6 +146,7 @@ impl Sku {
             suspended: settings.selling == Selling::Suspended,
             low_water: settings.low_water.map(Mark::new),
             low: stock.is_low(),
+            deficit_told: stock.deficit_told().get(),
             settings_version: settings.version,
             nodes: stock.nodes().iter().map(node).collect(),
             window_ms: stock.uses().window().0,
@@ -207,6 +210,7 @@ impl Sku {
         // The feed of the ledger that it comes to begins anew.
         let (low, told) = (self.low, self.low);
         let stock = stock.with_water(Water { low, told });
+        let stock = stock.with_deficit_told(units(self.deficit_told)?);
         let stock = stock.with_calendar(dated::calendar(&self.inbound, &self.promises)?);
         Some(stock).filter(Stock::fits).ok_or(BadItem("a stock"))
     }
@@ -441,6 +445,7 @@ const fn key_of(body: &Body<'_>) -> Option<CommandKey> {
         | Body::ChannelNamed { .. }
         | Body::Expired { .. }
         | Body::LowWater(_)
+        | Body::Deficit(_)
         | Body::PolicyPut { .. }
         | Body::Reserved(_) => None,
     }

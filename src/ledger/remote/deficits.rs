@@ -100,6 +100,7 @@ fn add_promises(found: &mut [Deficit], held: &Held) -> Result<(), LedgerError> {
         let promise = Promise {
             reservation: held.id(),
             channel: held.channel(),
+            charged_to: state.charged_to,
             made: UnixMillis(held.created_ms),
             pin: state.pin,
             day: state.day,

@@ -402,6 +402,7 @@ impl RemoteLedger {
             | Body::ChannelNamed { .. }
             | Body::Expired { .. }
             | Body::LowWater(_)
+            | Body::Deficit(_)
             | Body::PolicyPut { .. }
             | Body::Refused { .. } => false,
         }

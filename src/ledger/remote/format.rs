@@ -15,6 +15,7 @@ use super::wire::command::{encode, encode_expire, encode_forget, encode_name, en
 use super::wire::reply::BatchReply;
 use crate::domain::command::{Command, Keyed, Lines};
 use crate::ledger::Position;
+use crate::ledger::event::Body;
 use crate::limits::STORE_LINES_OF_DATED;
 use crate::telemetry::{Meters, Script};
 
@@ -142,8 +143,12 @@ impl Format for WireFormat {
         let reply = reply.of(asked.partition);
         // Once for all commands of the batch.
         self.meters.expirations(reply.expirations());
-        for (_, told) in reply.lows()? {
-            self.meters.low_water(told.low);
+        for (_, body) in reply.told()? {
+            if let Body::LowWater(told) = body {
+                self.meters.low_water(told.low);
+            } else if let Body::Deficit(told) = body {
+                self.meters.deficits().told(told.was, told.deficit);
+            }
         }
         Ok(reply)
     }

@@ -49,7 +49,9 @@ use self::stand::Stand;
 use self::wire::command::Read;
 use self::wire::reply::{BatchReply, Item};
 use super::policy::SkuPolicy;
-use super::{About, Answer, Availability, Consistency, Health, LedgerError, Position, StockView};
+use super::{
+    About, Answer, Availability, Consistency, Gauges, Health, LedgerError, Position, StockView,
+};
 use crate::clock::Clock;
 use crate::domain::command::{Command, Keyed};
 use crate::domain::hash::Hasher;
@@ -428,9 +430,9 @@ impl RemoteLedger {
         self.partitions.hasher()
     }
 
-    /// Reservation lines with held or committed units, when they were last counted.
-    pub fn open_lines(&self) -> u64 {
-        self.stand.open_lines()
+    /// What the partitions count, when it was last looked at.
+    pub fn gauges(&self) -> Gauges {
+        self.stand.gauges()
     }
 
     /// Gives this thread's commands a queue and connections of their own. To be called on the

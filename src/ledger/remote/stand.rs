@@ -1,12 +1,12 @@
 //! Where the ledger stands, as far as this instance has seen.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::history::History;
 use super::link::{Level, Target, Why};
 use super::preflight::{Expected, Facts, Finding, HISTORY, Report, Severity, judge};
-use crate::ledger::{Health, LedgerError, Position};
+use crate::ledger::{Gauges, Health, LedgerError, Missing, Position};
 
 /// What was seen last. See the module's documentation.
 #[derive(Debug)]
@@ -20,7 +20,8 @@ pub(super) struct Stand {
     is_unsafe: AtomicBool,
     /// A partition lacks what was acknowledged. It refuses by itself; the others go on.
     is_stopped: AtomicBool,
-    open_lines: AtomicU64,
+    /// LOCK: while they are copied.
+    gauges: Mutex<Gauges>,
     /// Rounds of upkeep one after the other in which the store could not be used.
     away: AtomicU32,
 }
@@ -38,7 +39,10 @@ impl Stand {
             told: Mutex::new(Vec::new()),
             is_stopped: AtomicBool::new(false),
             is_unsafe: AtomicBool::new(false),
-            open_lines: AtomicU64::new(0),
+            gauges: Mutex::new(Gauges {
+                open_lines: 0,
+                missing: Missing { skus: 0, units: 0 },
+            }),
             away: AtomicU32::new(0),
         }
     }
@@ -111,12 +115,12 @@ impl Stand {
         history.map(History::position).unwrap_or_default()
     }
 
-    pub(super) fn open_lines(&self) -> u64 {
-        self.open_lines.load(Ordering::Relaxed)
+    pub(super) fn gauges(&self) -> Gauges {
+        *self.gauges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn count_open_lines(&self, lines: u64) {
-        self.open_lines.store(lines, Ordering::Relaxed);
+    pub(super) fn put_gauges(&self, gauges: Gauges) {
+        *self.gauges.lock().unwrap_or_else(PoisonError::into_inner) = gauges;
     }
 }
 

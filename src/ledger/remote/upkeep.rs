@@ -11,7 +11,7 @@ use super::format::Packed;
 use super::wire::record::{Kept, Record};
 use super::{RemoteLedger, senseless};
 use crate::domain::UnixMillis;
-use crate::ledger::LedgerError;
+use crate::ledger::{Gauges, LedgerError};
 
 /// Calls of one round that give back what is past its deadline; the next round goes on.
 const EXPIRE_CALLS: usize = 16;
@@ -99,13 +99,13 @@ impl RemoteLedger {
     }
 
     async fn look_at_counters(&self) -> Result<(), LedgerError> {
-        let mut lines: u64 = 0;
+        let mut gauges = Gauges::default();
         for (partition, keys) in self.partitions.numbered() {
             let (caller, meta) = (self.rare.caller(partition), keys.meta().to_owned());
             let read = async move { read_meta(&caller, &meta).await };
             match self.rare.run(read).await? {
                 Ok(meta) => {
-                    lines += meta.open_lines;
+                    gauges += meta.gauges;
                     self.trim(partition, keys, &meta).await?;
                 }
                 Err(error) => {
@@ -114,7 +114,7 @@ impl RemoteLedger {
                 }
             }
         }
-        self.stand.count_open_lines(lines);
+        self.stand.put_gauges(gauges);
         Ok(())
     }
 

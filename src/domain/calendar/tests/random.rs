@@ -168,6 +168,7 @@ fn as_few_promises_as_can_be_go_without() {
             .map(|(id, (by, pin, open))| Promise {
                 reservation: ReservationId(id),
                 channel: ChannelIx(0),
+                charged_to: None,
                 made: UnixMillis(i64::try_from(rng.below(5)).unwrap()),
                 pin: pin.map(NodeIx),
                 day: by.map(day),

@@ -21,7 +21,8 @@ use self::settings::{get_flag, put_flag};
 pub(super) use self::settings::{get_settings, get_water, put_settings, put_water};
 use super::super::Position;
 use super::super::event::{
-    Acted, ActedLine, Body, Event, EventPage, LowWaterTold, Reserved, ReservedLine, VerbKind,
+    Acted, ActedLine, Body, DeficitTold, Event, EventPage, LowWaterTold, Reserved, ReservedLine,
+    VerbKind,
 };
 use crate::domain::command::CommandKey;
 use crate::domain::line::Move;
@@ -104,6 +105,7 @@ const fn kind(body: &Body<'_>) -> u8 {
         Body::SharesMoved(_) => 14,
         Body::InboundChanged(_) => 12,
         Body::LowWater(_) => 13,
+        Body::Deficit(_) => 15,
     }
 }
 
@@ -152,6 +154,11 @@ fn put_body(w: &mut Writer<'_>, body: &Body<'_>) {
             put_flag(w, told.low);
             w.units(told.available);
             put_flag(w, told.suspended);
+        }
+        Body::Deficit(told) => {
+            w.text(told.sku);
+            w.units(told.deficit);
+            w.units(told.was);
         }
         Body::Refused { key, refusal } => {
             put_key(w, *key);
@@ -212,6 +219,11 @@ fn get_body<'a>(kind: u8, r: &mut Reader<'a>) -> Result<Body<'a>, BadRecord> {
             low: get_flag(r)?,
             available: r.units()?,
             suspended: get_flag(r)?,
+        }),
+        15 => Body::Deficit(DeficitTold {
+            sku: r.text()?,
+            deficit: r.units()?,
+            was: r.units()?,
         }),
         14 => Body::SharesMoved(shares::get(r)?),
         10 => Body::PolicyPut {

@@ -87,9 +87,7 @@ impl State {
             |stored| {
                 let hash = self.hasher.sku(stored.sku);
                 let slot = stock.find_or_make(hash, stored.sku)?;
-                if let Some(entry) = stock.stocks.get_mut(slot) {
-                    entry.stock = stored.stock;
-                }
+                stock.change(slot, |stock| *stock = stored.stock);
                 slots.push(slot);
                 Ok::<(), OpenError>(())
             },

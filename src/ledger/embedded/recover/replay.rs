@@ -78,6 +78,10 @@ impl State {
                 stock.put_water_told(told.low);
                 Ok(())
             }),
+            Body::Deficit(told) => self.replay_stock(sequence, told.sku, loading, |stock| {
+                stock.put_deficit_told(told.deficit);
+                Ok(())
+            }),
             Body::InboundChanged(changed) => {
                 self.keep_event(event, changed.key, loading)?;
                 for item in &changed.items {
@@ -374,8 +378,7 @@ impl State {
         if loading.awaits(number, slot) {
             return Ok(());
         }
-        let entry = shard.stocks.get_mut(slot).ok_or(Inconsistent)?;
-        change(&mut entry.stock)
+        shard.change(slot, change).ok_or(Inconsistent)?
     }
 
     /// Decides anew whether these SKUs are low, now that all of an event was done.

@@ -6,13 +6,13 @@ use smallvec::SmallVec;
 
 use crate::domain::line::{Inconsistent, Move};
 use crate::domain::{ChannelIx, Charge, Day, Line, ReservationId, Stock, Units, UnixMillis};
-use crate::ledger::Recount;
 use crate::ledger::event::{Acted, Body, Event, Reserved, StockItem};
 use crate::ledger::remote::script::Meta;
 use crate::ledger::remote::several::Parts;
 use crate::ledger::remote::wire::Malformed;
 use crate::ledger::remote::wire::record::{self, Booking, Kept, Record};
 use crate::ledger::sums::Sums;
+use crate::ledger::{Gauges, Recount};
 
 /// A reservation with open units.
 #[derive(Debug)]
@@ -201,6 +201,12 @@ impl Copy {
                 }
                 Ok(())
             }
+            Body::Deficit(told) => {
+                if let Some(stock) = self.changing(told.sku) {
+                    stock.put_deficit_told(told.deficit);
+                }
+                Ok(())
+            }
             Body::SharesMoved(moved) => moved.items.iter().try_for_each(|item| {
                 let stock = self.changing(item.sku);
                 stock.map_or(Ok(()), |stock| {
@@ -351,22 +357,24 @@ impl Copy {
     pub(super) fn finish(mut self, meta: &Meta) -> (Recount, Parts) {
         let today = Day::of(UnixMillis(meta.now));
         let mut sums: HashMap<u32, Sums> = HashMap::new();
-        let mut open_lines = 0;
+        let mut gauges = Gauges::default();
         for open in self.open.values() {
             for OpenLine { place, line, .. } in &open.lines {
-                open_lines += u64::from(!line.open().is_zero());
+                gauges.open_lines += u64::from(!line.open().is_zero());
                 let sums = sums.entry(*place).or_default();
                 sums.add(line, open.channel);
             }
         }
         for (place, named) in (0_u32..).zip(&self.skus) {
+            let told = named.stock.as_ref().map(Stock::deficit_told);
+            gauges.missing.note(Units::ZERO, told.unwrap_or_default());
             let sums = sums.remove(&place).unwrap_or_default();
             sums.judge(&named.sku, named.stock.as_ref(), today, &mut self.found);
         }
-        if open_lines != meta.open_lines {
-            let told = meta.open_lines;
+        if gauges != meta.gauges {
+            let told = meta.gauges;
             self.found
-                .violation(|| format!("open lines are {told}, counted are {open_lines}"));
+                .violation(|| format!("counters are {told:?}, counted are {gauges:?}"));
         }
         let whole = self.open.values().filter(|open| !open.is_part).count();
         self.found.open = u64::try_from(whole).unwrap_or(u64::MAX);

@@ -11,10 +11,11 @@ use std::collections::HashMap;
 
 pub use constants::inlined;
 
+use crate::ledger::{Gauges, Missing};
 use crate::limits::CHANNELS_MAX;
 
 /// Version of the stored layout; part of every key.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// The text of a file under `lua/`.
 macro_rules! lua {
@@ -62,7 +63,7 @@ macro_rules! script {
             "local policy, swap_policy\nif policy_version > 0 then policy = {}; (function()\n",
             files!("lib/rule" "lib/policy"),
             "end)() end\n",
-            files!("lib/room" "lib/water" "lib/records"),
+            files!("lib/room" "lib/deficit" "lib/water" "lib/records"),
             "local calendars\ndated = function()\nif calendars then return calendars end\ncalendars = {}\n",
             files!("lib/calendar" "lib/timeline" "lib/offers"),
             "return calendars\nend\n",
@@ -272,8 +273,8 @@ pub struct Meta {
     pub tip: String,
     /// The latest moment anything was decided at.
     pub now: i64,
-    /// Reservation lines with held or committed units.
-    pub open_lines: u64,
+    /// What it counts.
+    pub gauges: Gauges,
     /// The latest decision of the ledger that it came from, where some keys lead to ids that they do
     /// not name.
     pub moved: Option<i64>,
@@ -326,7 +327,13 @@ impl Meta {
             base_tip: fields.get("base_tip").cloned().unwrap_or_default(),
             tip: fields.get("tip").ok_or(BadMeta::Damaged("tip"))?.clone(),
             now: number(fields, "now")?,
-            open_lines: number(fields, "open")?,
+            gauges: Gauges {
+                open_lines: number(fields, "open")?,
+                missing: Missing {
+                    skus: number(fields, "short")?,
+                    units: number(fields, "missing")?,
+                },
+            },
             moved: match fields.get("moved") {
                 Some(_) => Some(number(fields, "moved")?),
                 None => None,

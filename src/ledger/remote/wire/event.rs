@@ -103,8 +103,8 @@ pub fn events<'a>(argument: &'a [u8], reply: &'a BatchReply) -> Result<Vec<Event
         at: header.now,
         body,
     };
-    let lows = reply.lows()?;
-    let is_free = |sequence: &u64| lows.iter().all(|(at, _)| at != sequence);
+    let told = reply.told()?;
+    let is_free = |sequence: &u64| told.iter().all(|(at, _)| at != sequence);
     let expired = reply.expired()?.into_iter();
     let mut events: Vec<Event<'_>> = { (header.before + 1..).filter(is_free) }
         .zip(expired)
@@ -117,11 +117,8 @@ pub fn events<'a>(argument: &'a [u8], reply: &'a BatchReply) -> Result<Vec<Event
             .flatten();
         events.extend((before + 1..).zip(bodies).map(|(at, body)| event(at, body)));
     }
-    if !lows.is_empty() {
-        let told = lows
-            .into_iter()
-            .map(|(at, told)| event(at, Body::LowWater(told)));
-        events.extend(told);
+    if !told.is_empty() {
+        events.extend(told.into_iter().map(|(at, body)| event(at, body)));
         events.sort_by_key(|event| event.position.sequence);
     }
     Ok(events)

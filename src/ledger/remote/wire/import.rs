@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::command::{CHANNEL_LETTER, NODE_LETTER, reference_field};
 use super::pack::Writer;
 use super::{kept, policy};
-use crate::domain::UnixMillis;
 use crate::domain::command::CommandKey;
+use crate::domain::{Units, UnixMillis};
+use crate::ledger::Gauges;
 use crate::ledger::export::{Answer, BadItem, Head, Held, Line, Name, Sku};
 use crate::ledger::names::DEFAULT_NODE;
 use crate::ledger::policy::PolicyVersion;
@@ -61,7 +62,7 @@ pub struct Counts {
     signposts: u64,
     nodes: u64,
     channels: u64,
-    open_lines: u64,
+    gauges: Gauges,
     /// When the ledger made its latest decision.
     at: UnixMillis,
 }
@@ -84,7 +85,12 @@ impl Part {
 
     /// Adds a SKU.
     pub fn sku(&mut self, sku: &Sku, counts: &mut Counts) -> Result<(), BadItem> {
-        let bytes = kept::stock(&sku.stock()?);
+        let stock = sku.stock()?;
+        let bytes = kept::stock(&stock);
+        counts
+            .gauges
+            .missing
+            .note(Units::ZERO, stock.deficit_told());
         self.bytes += sku.sku.len() + bytes.len();
         self.stock.text(sku.sku.as_bytes());
         self.stock.text(&bytes);
@@ -123,7 +129,7 @@ impl Part {
         let here: Vec<&Line> = here
             .filter_map(|(line, is_elsewhere)| (!is_elsewhere).then_some(line))
             .collect();
-        counts.open_lines += open(&here)?;
+        counts.gauges.open_lines += open(&here)?;
         self.due(held, &held.lines);
         if let Some(reference) = &held.reference {
             self.references
@@ -149,7 +155,7 @@ impl Part {
         lines: &[&Line],
         counts: &mut Counts,
     ) -> Result<(), BadItem> {
-        counts.open_lines += open(lines)?;
+        counts.gauges.open_lines += open(lines)?;
         self.due(held, lines.iter().copied());
         self.record(held.id().0, &kept::elsewhere(held, lines)?, counts);
         Ok(())
@@ -286,7 +292,9 @@ impl Counts {
             ("base_epoch", head.epoch.to_string()),
             ("tip", String::new()),
             ("now", head.now_ms.max(0).to_string()),
-            ("open", self.open_lines.to_string()),
+            ("open", self.gauges.open_lines.to_string()),
+            ("short", self.gauges.missing.skus.to_string()),
+            ("missing", self.gauges.missing.units.to_string()),
         ];
         if made.policy > 0 {
             fields.push(("policy", made.policy.to_string()));

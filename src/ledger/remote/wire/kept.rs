@@ -10,7 +10,8 @@ use super::inbound;
 use super::node_safety;
 use super::pack::Writer;
 use super::record::{
-    DATED, IS_DATED, IS_LOW, IS_MARKED, IS_SHARE, IS_SPREAD, IS_STOPPED, IS_SUSPENDED, LENT,
+    DATED, IS_DATED, IS_LOW, IS_MARKED, IS_SHARE, IS_SHORT, IS_SPREAD, IS_STOPPED, IS_SUSPENDED,
+    LENT,
 };
 use super::refusal;
 use super::result::{ACTED, CHANGED, MOVED, SETTLED, SHARED};
@@ -103,9 +104,15 @@ pub(super) fn stock(stock: &Stock) -> Vec<u8> {
     out.units(stock.on_hand());
     let is_dated = !stock.calendar().is_empty();
     let dated = if is_dated { IS_DATED } else { 0 };
-    out.put(1, flags + water_flags(stock) + dated);
+    let deficit_told = stock.deficit_told();
+    let is_short = !deficit_told.is_zero();
+    let short = if is_short { IS_SHORT } else { 0 };
+    out.put(1, flags + water_flags(stock) + short + dated);
     out.amount(safety);
     put_uses(&mut out, stock.uses());
+    if is_short {
+        out.units(deficit_told);
+    }
     if is_dated {
         out.0.extend(calendar::packed(stock.calendar()));
     }
@@ -362,7 +369,8 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
         | Body::PolicyPut { .. }
         | Body::Reserved(_)
         | Body::Expired { .. }
-        | Body::LowWater(_) => return None,
+        | Body::LowWater(_)
+        | Body::Deficit(_) => return None,
     };
     let mut out = Integers(head(kind, event.position.sequence, key.fingerprint));
     out.moment(event.at);

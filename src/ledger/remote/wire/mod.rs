@@ -24,6 +24,7 @@ pub mod reply;
 mod result;
 pub mod several;
 mod ties;
+mod told;
 mod water;
 
 /// Bytes that are not what the scripts write.

@@ -91,11 +91,12 @@ pub(super) fn pin(raw: u64) -> Result<Option<NodeIx>, Malformed> {
 /// What the flags of a stock say: see `lua/lib/fields.lua`.
 pub(super) const IS_SHARE: u64 = 1;
 pub(super) const IS_SPREAD: u64 = 2;
-pub(super) const IS_MARKED: u64 = 4;
-pub(super) const IS_LOW: u64 = 8;
-pub(super) const IS_SUSPENDED: u64 = 16;
-pub(super) const IS_STOPPED: u64 = 32;
-pub(super) const IS_DATED: u64 = 64;
+pub(super) const IS_SHORT: u64 = 4;
+pub(super) const IS_MARKED: u64 = 8;
+pub(super) const IS_LOW: u64 = 16;
+pub(super) const IS_SUSPENDED: u64 = 32;
+pub(super) const IS_STOPPED: u64 = 64;
+pub(super) const IS_DATED: u64 = 128;
 
 /// Settings: safety stock and flags, low-water mark, that of single nodes, version.
 pub(super) fn settings(
@@ -131,6 +132,7 @@ pub fn stock(bytes: &[u8]) -> Result<Stock, Malformed> {
     let (flags, safety) = (from.next::<1>()?, from.amount()?);
     let front = (from.index()?, from.units()?);
     let uses = uses(&mut from, front)?;
+    let deficit_told = (flags & IS_SHORT > 0).then(|| from.units()).transpose()?;
     let calendar = if flags & IS_DATED > 0 {
         calendar::take(&mut from)?
     } else {
@@ -157,6 +159,7 @@ pub fn stock(bytes: &[u8]) -> Result<Stock, Malformed> {
     let stock = Stock::from_parts(nodes, held, committed, settings, uses, version);
     let low = flags & IS_LOW > 0;
     let stock = stock.with_water(Water { low, told: low });
+    let stock = stock.with_deficit_told(deficit_told.unwrap_or_default());
     let stock = stock.with_calendar(calendar);
     if stock.on_hand() == on_hand && stock.unavailable() == unavailable {
         Ok(stock)

@@ -7,12 +7,12 @@ use super::command::{CHANNEL_LETTER, NODE_LETTER, Table};
 use super::pack::{Reader, id};
 use super::record::{self, Booking, Kept, Made, Record};
 use super::result::{Asked, List, Outcome, Shown, body};
-use super::water;
+use super::told;
 use crate::domain::command::{Command, CommandKey, Keyed};
 use crate::domain::decide::Grant;
 use crate::domain::{ChannelIx, Refusal, Reservation, ReservationId, Stock, UnixMillis, Verdict};
 use crate::ledger::answer::verdict_of;
-use crate::ledger::event::{Body, LowWaterTold, Reserved, ReservedLine};
+use crate::ledger::event::{Body, Reserved, ReservedLine};
 use crate::ledger::{Answer, Position};
 
 /// A reply that fits its batch. The results are read one by one, by those who wait for them.
@@ -25,8 +25,8 @@ pub struct BatchReply {
     results: Vec<(usize, u64)>,
     /// Where the list of what expired begins.
     expired: usize,
-    /// Where the list of what is told of low-water marks begins.
-    lows: usize,
+    /// Where the list of what is told of SKUs begins.
+    told: usize,
     /// Whose order its positions are in.
     partition: u16,
 }
@@ -97,11 +97,12 @@ impl BatchReply {
         let expired = whole - reader.0.len();
         let lines = reader.array()?;
         reader.skip_many(lines)?;
-        let lows = whole - reader.0.len();
-        let mut taken = water::told(&mut reader)?.into_iter().peekable();
-        // What is told of low-water marks stands among the others, right after its cause.
+        let told = whole - reader.0.len();
+        let taken = told::all(&mut reader)?.into_iter().map(|(at, _)| at);
+        let mut taken = taken.collect::<Vec<u64>>().into_iter().peekable();
+        // What is told of SKUs stands among the others, right after its cause.
         let mut past = |mut last: u64| {
-            while taken.next_if(|(at, _)| *at == last + 1).is_some() {
+            while taken.next_if(|at| *at == last + 1).is_some() {
                 last += 1;
             }
             last
@@ -136,7 +137,7 @@ impl BatchReply {
             header,
             results,
             expired,
-            lows,
+            told,
             partition: 0,
         })
     }
@@ -163,9 +164,9 @@ impl BatchReply {
             .map_or(0, |lines| u64::try_from(lines.len()).unwrap_or(u64::MAX))
     }
 
-    /// SKUs that became low or are not any more, with the sequences of their events.
-    pub fn lows(&self) -> Result<Vec<(u64, LowWaterTold<'_>)>, Malformed> {
-        water::told(&mut Reader(self.bytes.get(self.lows..).ok_or(Malformed)?))
+    /// How SKUs stand otherwise than before, with the sequences of these events.
+    pub fn told(&self) -> Result<Vec<(u64, Body<'_>)>, Malformed> {
+        told::all(&mut Reader(self.bytes.get(self.told..).ok_or(Malformed)?))
     }
 
     /// Number of results.

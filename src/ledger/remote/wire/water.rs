@@ -1,10 +1,7 @@
-//! Low-water marks as the scripts keep them, and what they tell of them: see `lua/lib/water.lua`.
+//! Low-water marks as the scripts keep them: see `lua/lib/water.lua`.
 
 use super::Malformed;
-use super::pack::Reader;
-use super::refusal::units;
 use crate::domain::{Level, LowWater, Units, WhileLow};
-use crate::ledger::event::LowWaterTold;
 
 /// How the mark and what ends it are meant.
 const MARK_SHARE: u8 = 1;
@@ -72,25 +69,6 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<Option<LowWater>, Malformed> {
             WhileLow::Sell
         },
     }))
-}
-
-/// Values of what is told of a SKU.
-const TOLD_VALUES: usize = 5;
-
-/// What a batch tells: with the sequence of each.
-pub(super) fn told<'a>(reader: &mut Reader<'a>) -> Result<Vec<(u64, LowWaterTold<'a>)>, Malformed> {
-    let count = reader.array()? / TOLD_VALUES;
-    let one = |_| {
-        let sequence = reader.narrow()?;
-        let told = LowWaterTold {
-            sku: reader.text()?,
-            low: reader.int()? == 1,
-            available: units(reader)?,
-            suspended: reader.int()? == 1,
-        };
-        Ok((sequence, told))
-    };
-    (0..count).map(one).collect()
 }
 
 #[cfg(test)]
