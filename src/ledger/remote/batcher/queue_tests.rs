@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::limits::{STORE_BATCHES_IN_FLIGHT_OF_MANY, STORE_BATCHES_LIMPING_MAX};
+use crate::sync::AtomicU64;
+use crate::sync::explored::{Body, block_on, explore, schedules};
 
 impl Settle for u32 {}
 
@@ -230,4 +232,69 @@ fn only_so_many_batches_limp_at_all_nodes_and_none_at_a_single_server() {
     queue_of_many.limps_no_more(nodes[0].as_ref().unwrap());
     assert!(queue_of_many.limp(0).is_some());
     assert_eq!(queue(9, 9, LONG).limp(0), None);
+}
+
+/// Everybody who pushes is answered once, whoever takes it, and whether it is put back meanwhile;
+/// all workers end.
+#[test]
+fn every_command_is_answered_in_every_schedule() {
+    explore(schedules(4_000), || {
+        let queue = Arc::new(queue(1_000, usize::MAX, LONG));
+        let pushing = Arc::new(AtomicU64::new(0));
+        let has_put_back = Arc::new(AtomicBool::new(false));
+        let ours = Arc::clone(&queue);
+        let push = move || {
+            for number in 0..2 {
+                let (entry, waiter) = entry(number, 1, 1);
+                ours.push(entry);
+                assert!(block_on(waiter).unwrap().is_ok());
+            }
+            if pushing.fetch_add(1, Ordering::SeqCst) == 1 {
+                ours.close();
+            }
+        };
+        let work = move || {
+            loop {
+                let batch = block_on(queue.next_batch());
+                if batch.is_empty() {
+                    return queue.pass_on();
+                }
+                if has_put_back.swap(true, Ordering::SeqCst) {
+                    batch
+                        .into_iter()
+                        .for_each(|entry| entry.answer((Arc::new(()), 0)));
+                } else {
+                    queue.put_back(batch);
+                }
+                queue.settled();
+            }
+        };
+        let bodies: [Body; 4] = [
+            Box::new(push.clone()),
+            Box::new(push),
+            Box::new(work.clone()),
+            Box::new(work),
+        ];
+        bodies.into()
+    });
+}
+
+#[test]
+fn nobody_is_forgotten_in_a_queue_that_is_given_up() {
+    explore(schedules(2_000), || {
+        let queue = Arc::new(queue(1, usize::MAX, LONG));
+        let ours = Arc::clone(&queue);
+        let push = move || {
+            let (entry, waiter) = entry(0, 1, 1);
+            ours.push(entry);
+            let told = block_on(waiter).unwrap();
+            let why = told.err().unwrap();
+            assert!(matches!(
+                why,
+                LedgerError::Unavailable | LedgerError::Overloaded
+            ));
+        };
+        let give_up = move || queue.abandon();
+        vec![Box::new(push.clone()), Box::new(push), Box::new(give_up)]
+    });
 }
