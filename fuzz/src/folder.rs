@@ -11,7 +11,7 @@ use holdfast::engine::Engine;
 use holdfast::ledger::Position;
 use holdfast::ledger::embedded::storage::Storage;
 use holdfast::ledger::embedded::storage::sim::{Files, SimStorage};
-use holdfast::ledger::event::Cursor;
+use holdfast::ledger::event::{Cursor, EventPage};
 
 use super::dated_commands;
 use super::support::check::START;
@@ -97,7 +97,7 @@ fn read(sim: &SimStorage) -> Option<(u64, u64)> {
     let start = Cursor::default();
     for event in wait_for(engine.events(start, 1_000))
         .iter()
-        .flat_map(|page| page.iter())
+        .flat_map(EventPage::iter)
     {
         assert!(event.unwrap().position > Position::default());
     }

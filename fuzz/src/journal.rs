@@ -46,9 +46,9 @@ fn read(sim: &SimStorage) -> Option<(JournalRecovery, u64)> {
 static WHOLE: LazyLock<Files> = LazyLock::new(|| {
     let sim = SimStorage::new();
     let (journal, mut writer) = open(&sim).unwrap().start_stepped().unwrap();
-    for len in 0..120_u32 {
-        let mut bytes = len.to_le_bytes().to_vec();
-        bytes.resize(4 + len as usize, 7);
+    for len in 0..120_u8 {
+        let mut bytes = u32::from(len).to_le_bytes().to_vec();
+        bytes.resize(4 + usize::from(len), 7);
         journal.append(&bytes, 1);
         writer.step().unwrap();
     }

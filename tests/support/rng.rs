@@ -1,6 +1,6 @@
 //! A small seeded generator of random numbers: the same seed gives the same history anywhere.
 
-use std::vec;
+use std::collections::VecDeque;
 
 /// xorshift64*, after Vigna; good enough to choose commands, and nothing to depend on.
 #[derive(Debug, Clone)]
@@ -11,13 +11,13 @@ enum Source {
     /// The state of the generator.
     Seed(u64),
     /// Bytes from elsewhere, as a fuzzer has them; zeros after their end.
-    Tape(vec::IntoIter<u8>),
+    Tape(VecDeque<u8>),
 }
 
 /// Numbers that bytes decide: each takes as few of them as it needs.
 impl From<&[u8]> for Rng {
     fn from(tape: &[u8]) -> Self {
-        Self(Source::Tape(tape.to_vec().into_iter()))
+        Self(Source::Tape(tape.iter().copied().collect()))
     }
 }
 
@@ -73,9 +73,9 @@ impl Rng {
 }
 
 /// A number of as many bytes as this one has.
-fn taken(bytes: &mut vec::IntoIter<u8>, last: u64) -> u64 {
+fn taken(bytes: &mut VecDeque<u8>, last: u64) -> u64 {
     let count = (u64::BITS - last.leading_zeros()).div_ceil(8);
     (0..count).fold(0, |sum, _| {
-        (sum << 8) | u64::from(bytes.next().unwrap_or(0))
+        (sum << 8) | u64::from(bytes.pop_front().unwrap_or(0))
     })
 }

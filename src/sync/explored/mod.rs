@@ -14,6 +14,15 @@ use std::sync::{LockResult, PoisonError, TryLockError};
 pub(crate) use plan::{Body, block_on, explore, schedules};
 use plan::{Turn, point};
 
+/// Others may go before a use of a primitive, and after it: what follows may be the use of something
+/// that is not one of these.
+fn around<T>(done: impl FnOnce() -> T) -> T {
+    point();
+    let result = done();
+    point();
+    result
+}
+
 macro_rules! atomic {
     ($($name:ident $of:ty: $($extra:ident)*;)*) => {
         $(
@@ -26,19 +35,16 @@ macro_rules! atomic {
                 }
 
                 pub(crate) fn load(&self, order: Ordering) -> $of {
-                    point();
-                    self.0.load(order)
+                    around(|| self.0.load(order))
                 }
 
                 pub(crate) fn store(&self, value: $of, order: Ordering) {
-                    point();
-                    self.0.store(value, order);
+                    around(|| self.0.store(value, order));
                 }
 
                 $(
                     pub(crate) fn $extra(&self, value: $of, order: Ordering) -> $of {
-                        point();
-                        self.0.$extra(value, order)
+                        around(|| self.0.$extra(value, order))
                     }
                 )*
             }
@@ -114,6 +120,7 @@ impl<T> MutexGuard<'_, T> {
 impl<T> Drop for MutexGuard<'_, T> {
     fn drop(&mut self) {
         self.unlock();
+        point();
     }
 }
 

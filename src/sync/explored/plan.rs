@@ -394,7 +394,8 @@ mod tests {
                 count.store(before + 1, Ordering::SeqCst);
                 assert!(count.load(Ordering::SeqCst) == before + 1, "lost");
             };
-            vec![Box::new(add.clone()) as Body, Box::new(add)]
+            let bodies: [Body; 2] = [Box::new(add.clone()), Box::new(add)];
+            bodies.into()
         };
         assert!(explored(100, threads).unwrap_err().contains("lost"));
     }
