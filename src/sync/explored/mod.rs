@@ -11,7 +11,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::Ordering;
 use std::sync::{LockResult, PoisonError, TryLockError};
 
-pub(crate) use plan::{Body, block_on, explore, schedules};
+pub(crate) use plan::{Body, awaited, explore, schedules};
 use plan::{Turn, point};
 
 /// Others may go before a use of a primitive, and after it: what follows may be the use of something

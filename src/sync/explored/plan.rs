@@ -332,7 +332,7 @@ impl Wake for Bell {
 }
 
 /// Waits for a future on a thread of an exploration.
-pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn awaited<T>(future: impl Future<Output = T>) -> T {
     let turn = Turn::current().unwrap();
     let bell = Arc::new(Bell {
         turn: turn.clone(),

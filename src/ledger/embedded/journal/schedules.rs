@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use super::*;
 use crate::ledger::embedded::storage::sim::SimStorage;
-use crate::sync::explored::{Body, block_on, explore, schedules};
+use crate::sync::explored::{Body, awaited, explore, schedules};
 
 /// A journal that ends with the last who has it, and its writer's thread.
 fn journal() -> (Arc<Journal>, Body) {
@@ -34,7 +34,7 @@ fn append(journal: &Journal) -> u64 {
 
 /// Waits without a lane.
 fn wait(journal: &Journal, sequence: u64) -> Result<(), LedgerError> {
-    let outcome = block_on(journal.wait(sequence));
+    let outcome = awaited(journal.wait(sequence));
     assert!(
         outcome.is_err() || journal.durable() >= sequence,
         "told too early"
@@ -84,7 +84,7 @@ fn a_lane_is_told_beside_those_who_have_none() {
             for _ in 0..2 {
                 append(&journal);
                 let last = append(&journal);
-                block_on(wait_in_lane(&journal, pump.as_mut(), last));
+                awaited(wait_in_lane(&journal, pump.as_mut(), last));
             }
         };
         let beside = move || assert_eq!(wait(&other, append(&other)), Ok(()));
@@ -101,7 +101,7 @@ fn who_waits_in_a_lane_that_is_given_up_is_told_all_the_same() {
             let lane = journal.lane();
             let mut wait = pin!(journal.wait(append(&journal)));
             let mut lane = Some(lane);
-            block_on(poll_fn(|context| {
+            awaited(poll_fn(|context| {
                 let outcome = wait.as_mut().poll(context);
                 lane.take();
                 outcome

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::limits::{STORE_BATCHES_IN_FLIGHT_OF_MANY, STORE_BATCHES_LIMPING_MAX};
-use crate::sync::explored::{Body, block_on, explore, schedules};
+use crate::sync::explored::{Body, awaited, explore, schedules};
 
 impl Settle for u32 {}
 
@@ -246,7 +246,7 @@ fn every_command_is_answered_in_every_schedule() {
             for number in 0..3 {
                 let (entry, waiter) = entry(number, 1, 1);
                 pushing.push(entry);
-                let told = block_on(waiter).unwrap().map(drop);
+                let told = awaited(waiter).unwrap().map(drop);
                 is_closed |= told.is_err();
                 let expected = if is_closed {
                     Err(LedgerError::Unavailable)
@@ -258,7 +258,7 @@ fn every_command_is_answered_in_every_schedule() {
         };
         let work = move || {
             loop {
-                let batch = block_on(queue.next_batch());
+                let batch = awaited(queue.next_batch());
                 if batch.is_empty() {
                     return queue.pass_on();
                 }
@@ -289,7 +289,7 @@ fn no_schedule_forgets_anybody_in_a_queue_that_is_given_up() {
         let push = move || {
             let (entry, waiter) = entry(0, 1, 1);
             ours.push(entry);
-            let told = block_on(waiter).unwrap();
+            let told = awaited(waiter).unwrap();
             let why = told.err().unwrap();
             assert!(matches!(
                 why,
