@@ -16,4 +16,5 @@ pub mod ledger;
 pub mod limits;
 pub mod sabotage;
 pub mod shutdown;
+mod sync;
 pub mod telemetry;

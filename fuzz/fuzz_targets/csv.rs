@@ -1,29 +1,5 @@
-//! Stock files: any bytes give rows that the ledger's own types accept, or a reason.
-
 #![no_main]
 
-use holdfast::cli::args::Mode;
-use holdfast::cli::import::parse::{Format, stock};
-use holdfast::domain::Sku;
-use holdfast::domain::ids::check_name;
-use holdfast::limits::UNITS_MAX;
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|bytes: &[u8]| {
-    let Some((choice, file)) = bytes.split_first() else { return };
-    let format = if choice & 1 == 0 { Format::Csv } else { Format::Ndjson };
-    let mode = if choice & 2 == 0 { Mode::Set } else { Mode::Adjust };
-    let Ok(parsed) = stock(file, format, "main", mode) else { return };
-    let lines = file.iter().filter(|byte| **byte == b'\n').count() + 1;
-    assert!(parsed.rows.len() + parsed.rejects.len() <= file.len());
-    for row in &parsed.rows {
-        assert!(Sku::new(&row.sku).is_ok() && check_name(&row.node).is_ok());
-        assert!(row.quantity.unsigned_abs() <= UNITS_MAX);
-        assert!(mode == Mode::Adjust || row.quantity >= 0);
-        assert!((1..=lines).contains(&usize::try_from(row.line).unwrap()));
-    }
-    for reject in &parsed.rejects {
-        assert!(!reject.reason.is_empty());
-        assert!((1..=lines).contains(&usize::try_from(reject.line).unwrap()));
-    }
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    holdfast_fuzz::csv::check(bytes);
 });

@@ -29,7 +29,7 @@ use super::script::Script;
 
 /// An engine that never makes a snapshot by itself, and keeps everything for ever unless told
 /// otherwise.
-pub(crate) fn open(storage: Arc<dyn Storage>, clock: Clock, keeping: Option<Keeping>) -> Engine {
+pub(crate) fn config(clock: Clock, keeping: Option<Keeping>) -> EngineConfig {
     let keeping = keeping.unwrap_or(Keeping {
         answers: i64::MAX / 4,
         refusals: i64::MAX / 4,
@@ -46,7 +46,12 @@ pub(crate) fn open(storage: Arc<dyn Storage>, clock: Clock, keeping: Option<Keep
         records_max: 100_000_000,
     };
     config.snapshot_every = u64::MAX;
-    let engine = Engine::open_on(storage, config).unwrap();
+    config
+}
+
+/// Such an engine, which knows the names of histories.
+pub(crate) fn open(storage: Arc<dyn Storage>, clock: Clock, keeping: Option<Keeping>) -> Engine {
+    let engine = Engine::open_on(storage, config(clock, keeping)).unwrap();
     give_names(&engine);
     engine
 }

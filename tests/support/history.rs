@@ -68,10 +68,10 @@ pub(crate) struct Maker {
     pub(crate) prefix: String,
 }
 
-impl Maker {
-    pub(crate) fn new(seed: u64) -> Self {
+impl From<Rng> for Maker {
+    fn from(rng: Rng) -> Self {
         Self {
-            rng: Rng::new(seed),
+            rng,
             sent: Vec::new(),
             reserves: Vec::new(),
             restart_every: 600,
@@ -82,6 +82,12 @@ impl Maker {
             share_moves: 0,
             prefix: String::new(),
         }
+    }
+}
+
+impl Maker {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self::from(Rng::new(seed))
     }
 
     /// A whole history, stock first.

@@ -1,8 +1,25 @@
 //! A small seeded generator of random numbers: the same seed gives the same history anywhere.
 
+use std::collections::VecDeque;
+
 /// xorshift64*, after Vigna; good enough to choose commands, and nothing to depend on.
 #[derive(Debug, Clone)]
-pub(crate) struct Rng(u64);
+pub(crate) struct Rng(Source);
+
+#[derive(Debug, Clone)]
+enum Source {
+    /// The state of the generator.
+    Seed(u64),
+    /// Bytes from elsewhere, as a fuzzer has them; zeros after their end.
+    Tape(VecDeque<u8>),
+}
+
+/// Numbers that bytes decide: each takes as few of them as it needs.
+impl From<&[u8]> for Rng {
+    fn from(tape: &[u8]) -> Self {
+        Self(Source::Tape(tape.iter().copied().collect()))
+    }
+}
 
 impl Rng {
     pub(crate) fn new(seed: u64) -> Self {
@@ -10,19 +27,28 @@ impl Rng {
         let mut x = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
         x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        Self((x ^ (x >> 31)) | 1)
+        Self(Source::Seed((x ^ (x >> 31)) | 1))
     }
 
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+        match &mut self.0 {
+            Source::Seed(state) => {
+                *state ^= *state >> 12;
+                *state ^= *state << 25;
+                *state ^= *state >> 27;
+                state.wrapping_mul(0x2545_f491_4f6c_dd1d)
+            }
+            Source::Tape(bytes) => taken(bytes, u64::MAX),
+        }
     }
 
     /// A number under `end`, which is not 0.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
-        (self.next() >> 11) % end
+        match &mut self.0 {
+            // The higher bits are the better ones.
+            Source::Seed(_) => (self.next() >> 11) % end,
+            Source::Tape(bytes) => taken(bytes, end - 1) % end,
+        }
     }
 
     /// A number in `first..=last`.
@@ -44,4 +70,12 @@ impl Rng {
     pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.index(from.len())]
     }
+}
+
+/// A number of as many bytes as this one has.
+fn taken(bytes: &mut VecDeque<u8>, last: u64) -> u64 {
+    let count = (u64::BITS - last.leading_zeros()).div_ceil(8);
+    (0..count).fold(0, |sum, _| {
+        (sum << 8) | u64::from(bytes.pop_front().unwrap_or(0))
+    })
 }

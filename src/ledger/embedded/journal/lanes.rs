@@ -7,14 +7,15 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use crate::clock::{Monotonic, monotonic};
+use crate::sync::{AtomicU64, Mutex, MutexGuard};
 
 /// `lowest` of a lane that nobody waits in.
 const NOBODY: u64 = u64::MAX;

@@ -16,6 +16,8 @@ mod lanes;
 mod queue;
 mod reader;
 mod recovery;
+#[cfg(test)]
+mod schedules;
 mod segment;
 mod shared;
 #[cfg(test)]

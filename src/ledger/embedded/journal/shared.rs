@@ -1,7 +1,7 @@
 //! What the journal's handle and its threads share.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use crossbeam::utils::CachePadded;
 use tokio::sync::watch;
@@ -12,6 +12,7 @@ use super::queue::Queue;
 use super::segment::{Catalog, LedgerId};
 use crate::ledger::LedgerError;
 use crate::ledger::embedded::storage::Storage;
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard};
 
 /// What every append writes: by itself, so that a thread which appends takes nothing from the others
 /// that they only read.

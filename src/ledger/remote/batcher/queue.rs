@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
@@ -13,6 +13,7 @@ use crate::clock::{Monotonic, monotonic};
 use crate::ledger::LedgerError;
 use crate::ledger::remote::link::Endpoint;
 use crate::limits::{STORE_BATCH_BYTES_MAX, STORE_BATCH_COMMANDS_MAX, STORE_BATCH_LINES_MAX};
+use crate::sync::{AtomicBool, Mutex, MutexGuard};
 use crate::telemetry::Script;
 
 /// A reply that all commands of a batch share, and the place of one of them in it.

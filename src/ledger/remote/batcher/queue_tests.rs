@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::limits::{STORE_BATCHES_IN_FLIGHT_OF_MANY, STORE_BATCHES_LIMPING_MAX};
+use crate::sync::explored::{Body, awaited, explore, schedules};
 
 impl Settle for u32 {}
 
@@ -230,4 +231,72 @@ fn only_so_many_batches_limp_at_all_nodes_and_none_at_a_single_server() {
     queue_of_many.limps_no_more(nodes[0].as_ref().unwrap());
     assert!(queue_of_many.limp(0).is_some());
     assert_eq!(queue(9, 9, LONG).limp(0), None);
+}
+
+/// Everybody who pushes is answered once, whoever takes it, whether it is put back meanwhile, and
+/// whenever the queue is closed; all workers end.
+#[test]
+fn every_command_is_answered_in_every_schedule() {
+    explore(schedules(4_000), || {
+        let queue = Arc::new(queue(1_000, usize::MAX, LONG));
+        let has_put_back = Arc::new(AtomicBool::new(false));
+        let (pushing, closing) = (Arc::clone(&queue), Arc::clone(&queue));
+        let push = move || {
+            let mut is_closed = false;
+            for number in 0..3 {
+                let (entry, waiter) = entry(number, 1, 1);
+                pushing.push(entry);
+                let told = awaited(waiter).unwrap().map(drop);
+                is_closed |= told.is_err();
+                let expected = if is_closed {
+                    Err(LedgerError::Unavailable)
+                } else {
+                    Ok(())
+                };
+                assert_eq!(told, expected);
+            }
+        };
+        let work = move || {
+            loop {
+                let batch = awaited(queue.next_batch());
+                if batch.is_empty() {
+                    return queue.pass_on();
+                }
+                if has_put_back.swap(true, Ordering::SeqCst) {
+                    { batch.into_iter() }.for_each(|entry| entry.answer((Arc::new(()), 0)));
+                } else {
+                    queue.put_back(batch);
+                }
+                queue.settled();
+            }
+        };
+        let close = move || closing.close();
+        let bodies: [Body; 4] = [
+            Box::new(push),
+            Box::new(work.clone()),
+            Box::new(work),
+            Box::new(close),
+        ];
+        bodies.into()
+    });
+}
+
+#[test]
+fn no_schedule_forgets_anybody_in_a_queue_that_is_given_up() {
+    explore(schedules(2_000), || {
+        let queue = Arc::new(queue(1, usize::MAX, LONG));
+        let ours = Arc::clone(&queue);
+        let push = move || {
+            let (entry, waiter) = entry(0, 1, 1);
+            ours.push(entry);
+            let told = awaited(waiter).unwrap();
+            let why = told.err().unwrap();
+            assert!(matches!(
+                why,
+                LedgerError::Unavailable | LedgerError::Overloaded
+            ));
+        };
+        let give_up = move || queue.abandon();
+        vec![Box::new(push.clone()), Box::new(push), Box::new(give_up)]
+    });
 }

@@ -15,6 +15,7 @@ use super::result::{Asked, List, Outcome, Shown, body};
 use crate::domain::command::CommandKey;
 use crate::domain::{ChannelIx, NodeIx, Ttl, UnixMillis};
 use crate::ledger::event::{Body, Event, Reserved};
+use crate::limits::STORE_BATCH_COMMANDS_MAX;
 
 /// An entry of the stream of events.
 #[derive(Debug, Clone)]
@@ -61,7 +62,7 @@ impl Entry {
     pub fn parse(argument: Bytes, reply: Bytes) -> Result<Self, Malformed> {
         Ok(Self {
             argument,
-            reply: BatchReply::read(reply)?,
+            reply: BatchReply::read(reply, STORE_BATCH_COMMANDS_MAX)?,
         })
     }
 

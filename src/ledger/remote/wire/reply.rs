@@ -73,7 +73,7 @@ pub type NamedIndexes = Vec<(Table, String, u16)>;
 impl BatchReply {
     /// Checks the reply to a batch of that many commands with this id.
     pub fn parse(bytes: Bytes, batch_id: &[u8; 16], commands: usize) -> Result<Self, Malformed> {
-        let reply = Self::read(bytes)?;
+        let reply = Self::read(bytes, commands)?;
         let mut reader = Reader(&reply.bytes);
         reader.skip_many(1)?;
         let mine = Reader(&reply.bytes);
@@ -83,8 +83,9 @@ impl BatchReply {
             .ok_or(Malformed)
     }
 
-    /// A reply as the stream of events keeps it.
-    pub(super) fn read(bytes: Bytes) -> Result<Self, Malformed> {
+    /// A reply as the stream of events keeps it, to so many commands at most: a few bytes may stand
+    /// for many grants.
+    pub(super) fn read(bytes: Bytes, commands_max: usize) -> Result<Self, Malformed> {
         let whole = bytes.len();
         let mut reader = after_head(Reader(&bytes))?;
         reader.skip()?;
@@ -115,7 +116,11 @@ impl BatchReply {
         for _ in 0..reader.array()? {
             let start = whole - reader.0.len();
             let events = Outcome::read(reader)?.events();
-            for _ in 0..alike(&mut reader)? {
+            let alike = usize::from(alike(&mut reader)?);
+            if results.len() + alike > commands_max {
+                return Err(Malformed);
+            }
+            for _ in 0..alike {
                 results.push((start, last));
                 last = past(last + events);
             }
