@@ -63,6 +63,37 @@ impl NodeSafety {
     }
 }
 
+/// What the policy says for SKUs whose own settings leave it to the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// Units to keep back.
+    pub safety: Option<Safety>,
+    /// When a SKU is low, and what then.
+    pub low_water: Option<LowWater>,
+}
+
+impl Terms {
+    /// Nothing.
+    pub const NONE: Self = Self {
+        safety: None,
+        low_water: None,
+    };
+
+    /// These; where they say nothing, those.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            safety: self.safety.or(other.safety),
+            low_water: self.low_water.or(other.low_water),
+        }
+    }
+
+    /// Whether they say nothing.
+    pub const fn is_none(&self) -> bool {
+        self.safety.is_none() && self.low_water.is_none()
+    }
+}
+
 /// Settings of one SKU.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {

@@ -108,6 +108,7 @@ fn after(rng: &mut Rng, from: UnixMillis) -> UnixMillis {
 /// Half of the windows that repeat began long ago, so that one ends soon.
 fn rule(rng: &mut Rng, channels: &[Entry], scope: &Scope, dated: bool, at: usize) -> Rule {
     let mut rule = Rule {
+        terms: holdfast::domain::Terms::NONE,
         id: format!("r{at}"),
         scope: scope.clone(),
         from: None,
@@ -131,6 +132,7 @@ fn rule(rng: &mut Rng, channels: &[Entry], scope: &Scope, dated: bool, at: usize
 fn campaign(rng: &mut Rng, channels: &[Entry]) -> Campaign {
     let from = moment(rng);
     Campaign {
+        terms: holdfast::domain::Terms::NONE,
         name: "sale".to_owned(),
         from,
         until: after(rng, from),

@@ -118,6 +118,7 @@ fn rule(rng: &mut Rng, scope: &Scope, from: Option<i64>) -> Rule {
         }
     }
     Rule {
+        terms: holdfast::domain::Terms::NONE,
         id: String::new(),
         scope: scope.clone(),
         from: from.map(UnixMillis),

@@ -17,6 +17,7 @@ mod parts;
 pub mod preflight;
 mod rebalance;
 mod room;
+mod terms;
 #[cfg(test)]
 pub(super) mod tests;
 mod tree;
@@ -33,4 +34,5 @@ pub use limits::{EntryLimit, Kept, LeastCap, Limits};
 pub use parts::{Dated, Parts, Schedule};
 pub use rebalance::{Holding, Holdings, ShareStep, Weight, rebalance};
 pub use room::{Bound, Claim, Standing, Supply};
+pub use terms::TermsInTime;
 pub use tree::Place;

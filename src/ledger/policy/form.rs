@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::campaign_form::{CampaignForm, ChangeSetForm};
 use super::deficit_form::DeficitsForm;
+use super::terms_form::{LevelForm, MarkForm, terms};
 use crate::domain::percent::Percent;
 use crate::domain::policy::{
     Against, Amount, Document, Entry, Every, LimitOn, Protection, Rule, Scope, Selector, Set, Tag,
@@ -209,7 +210,12 @@ struct RuleFields {
     until: Option<Moment>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     every: Option<EveryForm>,
-    limits: Vec<LimitForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    limits: Option<Vec<LimitForm>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    safety_stock: Option<LevelForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    low_water: Option<MarkForm>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -226,19 +232,25 @@ impl TryFrom<RuleFields> for RuleForm {
             (None, None, true) => Scope::Default,
             (_, _, _) => return Err("a rule has one of sku, set and \"default\": true"),
         };
+        let terms = terms(fields.safety_stock, fields.low_water);
+        if fields.limits.is_none() && terms.is_none() {
+            return Err("a rule has limits, safety_stock or low_water");
+        }
         Ok(Self(Rule {
             id: fields.id,
             scope,
             from: fields.from.map(|Moment(at)| at),
             until: fields.until.map(|Moment(at)| at),
             every: fields.every.map(Into::into),
-            limits: all(fields.limits),
+            limits: all(fields.limits.unwrap_or_default()),
+            terms,
         }))
     }
 }
 
 impl From<RuleForm> for RuleFields {
     fn from(RuleForm(rule): RuleForm) -> Self {
+        let says_limits = rule.says_limits();
         let (sku, set, default) = match rule.scope {
             Scope::Sku(sku) => (Some(sku), None, false),
             Scope::Set(set) => (None, Some(set), false),
@@ -252,7 +264,9 @@ impl From<RuleForm> for RuleFields {
             from: rule.from.map(Moment),
             until: rule.until.map(Moment),
             every: rule.every.map(Into::into),
-            limits: all(rule.limits),
+            limits: says_limits.then(|| all(rule.limits)),
+            safety_stock: rule.terms.safety.map(LevelForm),
+            low_water: rule.terms.low_water.map(MarkForm),
         }
     }
 }
@@ -417,7 +431,7 @@ fn amount_fields(amount: Amount) -> (Option<PercentForm>, Option<UnitsForm>) {
     }
 }
 
-struct PercentForm(Percent);
+pub(super) struct PercentForm(pub(super) Percent);
 
 impl<'de> Deserialize<'de> for PercentForm {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {

@@ -6,6 +6,7 @@ pub mod diff;
 mod form;
 mod history;
 mod shape;
+mod terms_form;
 #[cfg(test)]
 mod tests;
 pub mod text;
