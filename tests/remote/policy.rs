@@ -283,6 +283,7 @@ fn a_live_channel_gets_at_most_its_cap_over_three_instances() {
 /// Nothing is sold but what is frozen from that moment on.
 fn frozen_from(from: i64) -> Document {
     let campaign = Campaign {
+        terms: holdfast::domain::Terms::NONE,
         name: "drop".to_owned(),
         from: UnixMillis(from),
         until: UnixMillis(from + 60_000),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::campaign::{self, CampaignTerms};
 use super::check::{self, Fault};
-use super::classes::Classes;
+use super::classes::{ClassIx, Classes};
 use super::document::{Document, Every, Period, Rule, Scope};
 use super::fallback::Fallbacks;
 use super::layer::Layer;
@@ -154,10 +154,20 @@ impl Policy {
         named.map_or("", |named| &named.name)
     }
 
+    /// The class of a SKU.
+    pub fn class_of(&self, sku: &str) -> ClassIx {
+        self.classes.number_of(sku)
+    }
+
     /// The rule in force: that of a campaign, or of a change set, or an ordinary one; in each layer
     /// of the most specific scope that has one at that moment.
     pub fn in_force(&self, sku: &str, now: UnixMillis) -> Option<InForce<'_>> {
-        let class = self.classes.of(sku)?;
+        self.in_force_in(self.class_of(sku), now)
+    }
+
+    /// The same for the SKUs of a class.
+    pub fn in_force_in(&self, class: ClassIx, now: UnixMillis) -> Option<InForce<'_>> {
+        let class = self.classes.get(class)?;
         let campaign = self.running(class, now).and_then(|of| of.rule(now));
         let (id, window, limits) = campaign.or_else(|| {
             let mut scopes = class.scopes.iter();
@@ -221,7 +231,7 @@ fn layer<'d>(
     for (scope, at) in known {
         if let Some(rules) = scopes.get_mut(at) {
             rules.dated.sort_by_key(|rule| rule.from);
-            rules.terms.sort_by_key(TermsInTime::is_always);
+            rules.terms.sort_by_key(TermsInTime::order);
         }
         layer.add_scope(document, scope, u32::try_from(at).unwrap_or(u32::MAX));
     }

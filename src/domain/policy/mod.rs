@@ -24,6 +24,7 @@ mod tree;
 
 pub use campaign::{CampaignState, CampaignTerms};
 pub use check::Fault;
+pub use classes::ClassIx;
 pub use compile::{EntryIx, InForce, Policy};
 pub use document::{
     Against, Amount, Campaign, ChangeSet, Document, Entry, Every, Expected, Items, LimitOn, Period,

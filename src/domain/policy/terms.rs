@@ -1,8 +1,8 @@
 //! What a policy says of SKUs beside limits: each of it by itself, and of those who say it whoever
 //! comes first.
 
-use super::classes::Class;
-use super::compile::Policy;
+use super::classes::{Class, ClassIx};
+use super::compile::{Policy, ScopeRules};
 use super::document::Period;
 use crate::domain::settings::Terms;
 use crate::domain::time::UnixMillis;
@@ -25,12 +25,26 @@ impl TermsInTime {
         (!terms.is_none()).then_some(Self { from, until, terms })
     }
 
-    pub(super) fn is_always(&self) -> bool {
-        (self.from, self.until) == ALWAYS
+    /// Those with a period first, as they follow each other.
+    pub(super) fn order(&self) -> (bool, UnixMillis) {
+        (self.is_always(), self.from)
     }
 
-    fn at(&self, now: UnixMillis) -> Option<Terms> {
-        (self.from <= now && now < self.until).then_some(self.terms)
+    fn is_always(&self) -> bool {
+        (self.from, self.until) == ALWAYS
+    }
+}
+
+impl ScopeRules {
+    /// What is said at a moment, first by the rule with a period.
+    fn terms_at(&self, now: UnixMillis) -> Terms {
+        let has_begun = |of: &TermsInTime| !of.is_always() && of.from <= now;
+        let begun = self.terms.partition_point(has_begun);
+        let dated = begun.checked_sub(1).and_then(|at| self.terms.get(at));
+        let dated = dated.filter(|of| now < of.until);
+        let always = self.terms.last().filter(|of| of.is_always());
+        let said = dated.into_iter().chain(always).map(|of| of.terms);
+        said.fold(Terms::NONE, Terms::or)
     }
 }
 
@@ -43,11 +57,25 @@ impl Policy {
         if !self.has_terms {
             return Terms::NONE;
         }
-        let Some(class) = self.classes.of(sku) else {
+        self.terms_in(self.class_of(sku), now)
+    }
+
+    /// Whether it says anything of any SKU beside limits.
+    pub const fn has_terms(&self) -> bool {
+        self.has_terms
+    }
+
+    /// What is said of the SKUs of a class.
+    pub fn terms_in(&self, class: ClassIx, now: UnixMillis) -> Terms {
+        let Some(class) = self.classes.get(class) else {
             return Terms::NONE;
         };
-        let in_force = self.terms_of(class).filter_map(|of| of.at(now));
-        in_force.fold(Terms::NONE, Terms::or)
+        let campaign = self.running(class, now).map(|of| of.terms);
+        let scopes = class.scopes.iter().filter_map(|scope| {
+            let scope = usize::try_from(*scope).ok()?;
+            Some(self.scopes.get(scope)?.terms_at(now))
+        });
+        scopes.fold(campaign.unwrap_or_default(), Terms::or)
     }
 
     /// All that is ever said of the SKUs of a class, first whatever goes first.

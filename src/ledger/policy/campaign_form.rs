@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::form::{EveryForm, LimitForm, Moment, RuleForm, UnitsForm, all};
+use super::form::{EveryForm, LimitForm, RuleForm, all};
 use super::terms_form::{LevelForm, MarkForm, terms};
+use super::value_form::{Moment, UnitsForm};
 use crate::domain::policy::{Campaign, ChangeSet, Expected, Items};
 
 #[derive(Serialize, Deserialize)]

@@ -10,6 +10,7 @@ mod terms_form;
 #[cfg(test)]
 mod tests;
 pub mod text;
+mod value_form;
 
 use std::sync::Arc;
 

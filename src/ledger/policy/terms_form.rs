@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::form::{PercentForm, UnitsForm};
+use super::value_form::{PercentForm, UnitsForm};
 use crate::domain::percent::Percent;
 use crate::domain::{Level, LowWater, Terms, WhileLow};
 

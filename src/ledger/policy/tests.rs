@@ -26,7 +26,7 @@ fn examples(page: &str) -> Vec<&str> {
 #[test]
 fn every_example_of_the_manual_is_read() {
     let of_policy = examples(include_str!("../../../docs/POLICY.md"));
-    assert_eq!(of_policy.len(), 4);
+    assert_eq!(of_policy.len(), 5);
     for text in of_policy {
         assert!(parse(text).is_ok(), "{text}");
     }
