@@ -122,6 +122,7 @@ fn limits() -> Policy {
         }),
     });
     let rule = Rule {
+        terms: holdfast::domain::Terms::NONE,
         id: "everything".to_owned(),
         scope: Scope::Default,
         from: None,

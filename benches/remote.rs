@@ -141,6 +141,7 @@ fn put_policy(partition: &mut Partition) {
         }),
     };
     let rule = Rule {
+        terms: holdfast::domain::Terms::NONE,
         id: "all".to_owned(),
         scope: Scope::Default,
         from: None,

@@ -46,6 +46,7 @@ end
 -- Puts the drafts in force; of each item, one after the other, what is told of it.
 local function carry_out_inbound(kind, slot, fingerprint, drafts, items)
   local flat = {}
+  for i = 1, policy and #items or 0 do note_new(items[i][1], drafts[items[i][1]]) end
   for at, draft in pairs(drafts) do
     stocks[at] = draft
     touch_stock(at)
@@ -63,6 +64,7 @@ local function inbound(item, width)
     local past = first + width * cmds[at + 3]
     local record = records[slot]
     if record then return past, answered(record, fingerprint) end
+    look_at(first, past - 1, width)
     local drafts, items = {}, {}
     for i = first, past - 1, width do
       local refusal = item(drafts, items, i)

@@ -72,9 +72,8 @@ local function place(at)
   if flags >= LATER then flags, bys, past = flags - LATER, past - 1, past + cmds[at + 6] end
   local before = placed_before(slot, made, deadline)
   if before then return past, before end
-  for i = first, last, 3 do
-    if not stock_of(cmds[i]) then return past, { UNRECORDED, UNKNOWN_SKU, skus[cmds[i]] } end
-  end
+  local unknown = look_at(first, last, 3)
+  if unknown then return past, unknown end
   local channel = channel_of(made)
   local grants, days, users, short, _, waits = grants_of(channel, first, last, bys)
   if backlog and (short or waits) then return past, DEFERRED end
@@ -105,9 +104,8 @@ local function quote(at, is_later)
   local last, bys = first + 3 * count - 1, nil
   local past = last + 1
   if is_later then bys, past = last, past + count end
-  for i = first, last, 3 do
-    if not stock_of(cmds[i]) then return past, { UNRECORDED, UNKNOWN_SKU, skus[cmds[i]] } end
-  end
+  local unknown = look_at(first, last, 3)
+  if unknown then return past, unknown end
   local _, _, _, short = grants_of(channel, first, last, bys)
   if not short then return past, { VALUE, 1 } end
   if backlog then return past, DEFERRED end

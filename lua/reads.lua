@@ -1,8 +1,10 @@
 -- Reads: they see what the commands before them did.
 
--- SKU's place: the stock as it is stored, empty where it is unknown.
+-- SKU's place: the stock as it is stored, by what the policy says at this moment; empty where it is unknown.
 local function read_stock(at)
-  local stock = stock_of(cmds[at + 1])
+  local place = cmds[at + 1]
+  local stock = stock_of(place)
+  if stock and policy then stock = in_terms(place, stock) end
   return at + 2, { VALUE, stock and encode_stock(stock) or '' }
 end
 

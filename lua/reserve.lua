@@ -131,9 +131,8 @@ local function reserve(at)
   if flags >= LATER then flags, bys, past = flags - LATER, last, past + count end
   local record = records[slot]
   if record then return past, answered(record, sub(made, 1, 8)) end
-  for i = first, last, 3 do
-    if not stock_of(cmds[i]) then return past, { UNRECORDED, UNKNOWN_SKU, skus[cmds[i]] } end
-  end
+  local unknown = look_at(first, last, 3)
+  if unknown then return past, unknown end
   local channel = name == '' and channel_of(made) or channel_named(name)
   local grants, days, users, short, sum, waits = grants_of(channel, first, last, bys)
   if short and (backlog or flags == 0 or sum == 0) then return past, short_of(slot, made, short) end
@@ -186,6 +185,7 @@ local function reserve_ones(at)
       other = { UNRECORDED, UNKNOWN_SKU, skus[place] }
     else
       local room, limit, user
+      if policy then note_terms(place) end
       if has_supply(stock) then
         room, limit, user = dated().offer(place, pin, channel, units)
       else

@@ -93,7 +93,9 @@ pub use policy::{
 };
 pub use refusal::{Excess, Limit, Refusal, Shortage, Stale};
 pub use request::{Line, Part, Reserve};
-pub use settings::{Level, LowWater, NodeLevel, Selling, Settings, WhileLow};
+pub use settings::{
+    Level, LowWater, NodeLevel, OwnLowWater, OwnSettings, Selling, Setting, Settings, WhileLow,
+};
 pub use stock::{
     AdjustStock, AtpQuery, Precondition, Reason, SetStock, SettingsChange, TransferStock,
 };

@@ -1,6 +1,6 @@
 //! Settings of a SKU, as they are read and changed.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Text;
 
@@ -52,6 +52,85 @@ pub struct LowWater {
     pub then: WhileLow,
 }
 
+/// A setting that a SKU has by itself, or leaves to the policy.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Setting<T> {
+    /// This, whatever the policy says.
+    Own(T),
+    /// As the policy says; nothing where it says nothing.
+    AsPolicy,
+}
+
+impl<T: Serialize> Serialize for Setting<T> {
+    fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Own(value) => value.serialize(output),
+            Self::AsPolicy => output.serialize_none(),
+        }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Setting<T> {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let found = Option::<T>::deserialize(input)?;
+        Ok(found.map_or(Self::AsPolicy, Self::Own))
+    }
+}
+
+/// When a SKU is low by its own settings.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum OwnLowWater {
+    /// Never, whatever the policy says.
+    Never,
+    /// Then.
+    At(LowWater),
+}
+
+/// As it is written: false, or the mark.
+#[derive(Deserialize, Serialize)]
+#[serde(untagged)]
+enum MarkOrFalse {
+    Flag(bool),
+    At(LowWater),
+}
+
+impl Serialize for OwnLowWater {
+    fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
+        let written = match *self {
+            Self::Never => MarkOrFalse::Flag(false),
+            Self::At(mark) => MarkOrFalse::At(mark),
+        };
+        written.serialize(output)
+    }
+}
+
+impl<'de> Deserialize<'de> for OwnLowWater {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        Ok(match MarkOrFalse::deserialize(input)? {
+            MarkOrFalse::Flag(_) => Self::Never,
+            MarkOrFalse::At(mark) => Self::At(mark),
+        })
+    }
+}
+
+/// Which settings a SKU has by itself.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct OwnSettings {
+    /// What is kept back.
+    pub safety_stock: Setting<Level>,
+    /// When it is low.
+    pub low_water: Setting<OwnLowWater>,
+}
+
+impl Default for OwnSettings {
+    fn default() -> Self {
+        Self {
+            safety_stock: Setting::AsPolicy,
+            low_water: Setting::AsPolicy,
+        }
+    }
+}
+
 /// What a SKU does while it is low.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -62,7 +141,7 @@ pub enum WhileLow {
     Suspend,
 }
 
-/// Settings of one SKU.
+/// Settings of one SKU as they are in force, by itself or by the policy.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Settings {
     /// Which SKU.
@@ -77,6 +156,9 @@ pub struct Settings {
     /// When it is low, and what then.
     #[serde(default)]
     pub low_water: Option<LowWater>,
+    /// Which of them are its own.
+    #[serde(default)]
+    pub own: OwnSettings,
     /// Counts the changes of the settings: the next change's
     /// [`Precondition::Version`](crate::Precondition::Version).
     pub version: u32,

@@ -7,7 +7,7 @@ use crate::answer::{Answer, Atp, AtpResult, Error, Problem, Results, Stock, Stoc
 use crate::client::{Client, to_json};
 use crate::key::IdempotencyKey;
 use crate::path::Path;
-use crate::settings::{Level, LowWater, NodeLevel, Selling, Settings};
+use crate::settings::{Level, NodeLevel, OwnLowWater, Selling, Setting, Settings};
 use crate::shared::Call;
 
 /// A stock count to record: absolute figures.
@@ -115,16 +115,16 @@ pub(crate) struct ReasonedBody<'a, T> {
 pub struct SettingsChange {
     /// What to keep back.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub safety_stock: Option<Level>,
+    pub safety_stock: Option<Setting<Level>>,
     /// What to keep back at single nodes, in place of all that was; an empty list: at none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_safety: Option<Vec<NodeLevel>>,
     /// On sale, or suspended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selling: Option<Selling>,
-    /// When it is low, and what then; `Some(None)` clears the mark.
+    /// When it is low, and what then.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub low_water: Option<Option<LowWater>>,
+    pub low_water: Option<Setting<OwnLowWater>>,
 }
 
 /// Which settings a change may replace.

@@ -29,7 +29,7 @@ pub(crate) static SMALL: LazyLock<Files> = LazyLock::new(|| {
     let clock = Clock::manual(UnixMillis(START));
     let engine = Engine::open_on(Arc::new(sim.clone()), config(clock.clone(), None)).unwrap();
     give_names(&engine);
-    put_policy(&engine, &policies::random(&mut Rng::new(3))).unwrap();
+    put_policy(&engine, &policies::random(&mut Rng::new(3), true)).unwrap();
     let mut maker = dated_commands::Maker {
         rng: Rng::new(5),
         now: START,

@@ -85,6 +85,10 @@ local function do_moves(booking, moves)
     if policy and kind == SHIP_FROM then window = policy.window(line.place) end
     if window ~= 0 then windows[#windows + 1], windows[#windows + 2] = moves[i], window end
     local user = line.user or booking.channel
+    if policy then
+      stock_of(line.place)
+      note_terms(line.place)
+    end
     do_move(line, stock_of(line.place), kind, moves[i + 2], moves[i + 3], user, window)
     touch_stock(line.place)
     watch(line.place)

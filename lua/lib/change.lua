@@ -17,12 +17,6 @@ local function stale_items(first, last, width, where)
   if #stale > 2 then return stale end
 end
 
-local function unknown_item(first, last, width)
-  for i = first, last, width do
-    if not stock_of(cmds[i]) then return { UNRECORDED, UNKNOWN_SKU, skus[cmds[i]] } end
-  end
-end
-
 -- The stock as it is after the items so far; never the one in force.
 local function draft_of(drafts, at)
   local draft = drafts[at]
@@ -49,6 +43,7 @@ end
 -- after, what is available and the version after the whole command.
 local function carry_out(kind, slot, fingerprint, drafts, items)
   local flat, n = {}, 0
+  for i = 1, policy and #items or 0, 6 do note_new(items[i], drafts[items[i]]) end
   for at, draft in pairs(drafts) do
     stocks[at] = draft
     touch_stock(at)
@@ -73,8 +68,8 @@ local function change_stock(at)
   local last = first + change.width * cmds[at + 5] - 1
   local record = records[slot]
   if record then return last + 1, answered(record, fingerprint) end
-  local unknown = change.known_only and unknown_item(first, last, change.width)
-  if unknown then return last + 1, unknown end
+  local unknown = look_at(first, last, change.width)
+  if unknown and change.known_only then return last + 1, unknown end
   local refusal = change.expects and stale_items(first, last, change.width, change.expects)
   local drafts, items = {}, {}
   for i = first, last, change.width do

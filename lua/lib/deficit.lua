@@ -2,9 +2,11 @@
 -- src/domain/stock/deficit.rs. The deficit that it told of last is kept with the stock where there is one.
 
 -- What the feed is to tell: sequence, SKU, and of its low-water mark that it is low or not, what is
--- available, and 1 where it takes no new holds; of its deficit what it is and was. Five by five.
+-- available, and 1 where it takes no new holds; of its deficit what it is and was; of what the policy says
+-- of it beside limits the safety stock as twice the units or twice the share and one more, or -1, and the
+-- low-water mark as a text, where it has none of its own. Five by five.
 local told = {}
-local NOT_LOW_NOW, IS_LOW_NOW, DEFICIT_NOW = 0, 1, 2
+local NOT_LOW_NOW, IS_LOW_NOW, DEFICIT_NOW, TERMS_NOW = 0, 1, 2, 3
 -- Of how many SKUs more, or fewer, the feed told of a deficit last, and of how many units in all.
 local more_short, more_missing = 0, 0
 -- Places of SKUs whose supply the command changed.

@@ -119,7 +119,7 @@ local function offer_of(at, stock, pin, taken, channel, units, by, by_share)
   if by_share then return earliest(at, stock, pin, taken, channel, units, by, by_share) end
   local line = calendars.timeline(stock)
   if line.refused_by ~= stock.sums then line.refused = {} end
-  local asked = pack_integers('<BI2I6I2I6I2', stock[FLAGS], pin, taken, channel, units, by)
+  local asked = pack_integers('<I2I2I6I2I6I2', stock[FLAGS], pin, taken, channel, units, by)
   local known = line.refused[asked]
   if known then return known.room, known.day, known.limit, known.user end
   local room, day, limit, user = earliest(at, stock, pin, taken, channel, units, by)

@@ -4,23 +4,31 @@
 -- its schedules; `/r` and a schedule to the limits of its rule without a period or an empty text, then of
 -- each with one, in order: from, until, length of a window or 0, limits; `/l` and their number to
 -- the limits, with sums: see `rule.lua`; `/f` and a class to the campaigns that forbid edits, of each from, until
--- and its name; `/h` to number and rank of each channel in two bytes each, the class of all
+-- and its name; `/t` and a class to what is said beside limits, of each, first whatever goes first, from, until,
+-- the safety stock as twice the units or twice the share and one more, or -1, and the low-water mark as a text or
+-- false; `/h` to number and rank of each channel in two bytes each, the class of all
 -- others, the lengths of the prefixes, longest first, channels, each with a list of those whose shares it
--- may use when its own does not do, and how many SKUs are by themselves; `/token` to what names the
+-- may use when its own does not do, how many SKUs are by themselves, and 1 where anything is said beside limits; `/token` to what names the
 -- bringing of it.
 local POLICY =
   KEYS[9]
 local NOWHERE, LAST = 65535, 65535
 local seats, rest, lengths, listed, classes
-local of_prefix, rules, bound, numbers, ranks = {}, {}, {}, {}, {}
+local of_prefix, rules, bound, numbers, ranks, said = {}, {}, {}, {}, {}, {}
 
-local function look_up()
-  local lists
-  seats, rest, lengths, lists, listed = unpack(cmsgpack.unpack(call('HGET', POLICY, '/h')))
+local function read_head()
+  local lists, has_terms
+  seats, rest, lengths, lists, listed, has_terms =
+    unpack(cmsgpack.unpack(call('HGET', POLICY, '/h')))
   for i = 1, #lists, 2 do
     policy.fallbacks = policy.fallbacks or {}
     policy.fallbacks[lists[i]] = lists[i + 1]
   end
+  policy.has_terms = has_terms == 1
+end
+
+local function look_up()
+  if not seats then read_head() end
   classes = listed > 0 and fetch(POLICY, skus, 1) or {}
 end
 
@@ -50,6 +58,32 @@ local function class_of(at)
   end
   classes[at] = class or rest
   return classes[at]
+end
+
+-- What is said at this moment of the SKUs of a class: units to keep back and whether they are a share,
+-- and the low-water mark; each by the first that says it.
+local function said_of(class)
+  local packed, amount, mark = call('HGET', POLICY, '/t' .. class), -1, false
+  local all = packed and cmsgpack.unpack(packed) or {}
+  for i = 1, #all, 4 do
+    if all[i] <= now and now < all[i + 1] then
+      if amount < 0 then amount = all[i + 2] end
+      mark = mark or all[i + 3]
+    end
+  end
+  -- No share is nothing.
+  amount = max(amount, 0)
+  if amount < 2 then amount = 0 end
+  return { floor(amount / 2), amount % 2 == 1, mark or '' }
+end
+
+-- What the policy says of the SKU at a place beside limits, as above; nil where it says nothing of any SKU.
+function policy.terms(at)
+  if not seats then read_head() end
+  if not policy.has_terms then return nil end
+  local class = class_of(at)
+  said[class] = said[class] or said_of(class)
+  return said[class]
 end
 
 -- The limits in force and the beginning of the window; nil where the schedule has no rule now.

@@ -77,6 +77,7 @@ local function expire_booking(slot)
       line[L_HELD], line[L_EXPIRED], any = 0, line[L_EXPIRED] + units, true
     elseif units > 0 then
       local stock, is_first = stock_of(line.place), not changed[line.place]
+      if policy then note_terms(line.place) end
       unhold(stock, line[PIN], units, line.user or booking.channel, line.day)
       touch_stock(line.place)
       line[L_HELD], line[L_EXPIRED] = 0, line[L_EXPIRED] + units

@@ -57,7 +57,7 @@ local function room_of(at, stock, pin, taken, channel, units, by_share)
     end
   end
   local room, limit = max(stock[ON_HAND] - stock[HELD] - stock[COMMITTED] - taken, 0), BY_STOCK
-  if stock[SAFETY] > 0 or flags > IS_SHARE then
+  if stock[SAFETY] > 0 or flags >= IS_SPREAD then
     local above = max(room - safety_of(stock), 0)
     if above < room then room, limit = above, BY_SAFETY end
   end

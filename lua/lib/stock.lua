@@ -4,7 +4,7 @@ local stocks, changed, changed_order = {}, {}, {}
 -- As they are stored: no wider than what a field may hold, since the store goes through every byte
 -- of a text that it hands over. The fields before APART come first, for reservations without a pin
 -- need no others: to them a stock is light, with all that follows as one text in the place of USES.
-local LIGHT_FORMAT, LIGHT_BYTES = '<I6I5I5I5BI5I2I5', 34
+local LIGHT_FORMAT, LIGHT_BYTES = '<I6I5I5I5I2I5I2I5', 35
 local REST_FORMAT, REST_OF_MARKED, NODE_FORMAT, NODE_BYTES = '<I5I4', '<I5c11I4', 'I2I5I5I5I4', 21
 local MARK_BYTES, KEPT_BYTES = 11, 8
 local light_formats = {}

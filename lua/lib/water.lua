@@ -3,6 +3,8 @@
 local MARK_FORMAT, MARK_SHARE, RESUME_SHARE, SUSPENDS = '<I5I5B', 1, 4, 8
 -- Places of SKUs that a command changed and that may stand otherwise now.
 local watched = {}
+-- Places of SKUs that the command makes. That they are low while there is nothing is not told.
+local born = {}
 
 local function is_low(stock, available, was_low)
   local mark, resume, how = unpack_integers(MARK_FORMAT, stock[LOW])
@@ -11,20 +13,32 @@ local function is_low(stock, available, was_low)
   return available <= mark or was_low and available < resume, how >= SUSPENDS
 end
 
--- Decides anew whether the SKU at a place of `skus` is low, once all of a command is done.
-local function settle_low(at)
-  local stock = stock_of(at)
-  local flags, has_mark = stock[FLAGS], stock[LOW] ~= ''
-  local was_low, low, suspends = has_bit(flags, IS_LOW), false, false
-  if not has_mark and not was_low then return end
+local function put_flag(stock, flag, is_set)
+  local flags = stock[FLAGS]
+  if has_bit(flags, flag) == is_set then return end
+  stock[FLAGS] = is_set and flags + flag or flags - flag
+end
+
+-- Decides anew whether a stock is low: whether it is and what is available then; nil where it was not and
+-- has no mark.
+local function decide_low(stock)
+  local has_mark, was_low = stock[LOW] ~= '', has_bit(stock[FLAGS], IS_LOW)
+  local low, suspends = false, false
+  if not has_mark and not was_low then return nil end
   local available = available_of(stock)
   if has_mark then low, suspends = is_low(stock, available, was_low) end
-  if has_bit(flags, IS_STOPPED) then flags = flags - IS_STOPPED end
-  if was_low then flags = flags - IS_LOW end
-  if low then flags = flags + IS_LOW end
-  if low and suspends then flags = flags + IS_STOPPED end
-  stock[FLAGS] = flags
-  if low == was_low then return end
+  put_flag(stock, IS_STOPPED, low and suspends)
+  put_flag(stock, IS_LOW, low)
+  return low, available
+end
+
+-- The same for the SKU at a place of `skus`, once all of a command is done; tells of it.
+local function settle_low(at)
+  local stock = stock_of(at)
+  local was_told = has_bit(stock[FLAGS], IS_LOW) and not born[at]
+  local low, available = decide_low(stock)
+  born[at] = nil
+  if (low or false) == was_told then return end
   tell(at, low and IS_LOW_NOW or NOT_LOW_NOW, available, is_suspended(stock) and 1 or 0)
 end
 

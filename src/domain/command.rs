@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use super::calendar::InboundKind;
 use super::day::Day;
 use super::ids::{ChannelIx, NodeIx, ReservationId, Sku};
+use super::settings::Setting;
 use super::time::{HoldTtl, Ttl};
 use super::units::Units;
 use super::water::LowWater;
@@ -374,13 +375,13 @@ pub struct PutSettings<'a> {
     /// Which SKU.
     pub sku: Sku<'a>,
     /// Units to keep back.
-    pub safety: Option<super::stock::Safety>,
+    pub safety: Option<Setting<super::stock::Safety>>,
     /// Units to keep back at single nodes, in place of all that were.
     pub node_safety: Option<&'a super::stock::NodeSafety>,
     /// On sale, or suspended.
     pub selling: Option<super::stock::Selling>,
-    /// When it is low, and what then; `Some(None)` clears the mark.
-    pub low_water: Option<Option<LowWater>>,
+    /// When it is low, and what then; an own `None`: never.
+    pub low_water: Option<Setting<Option<LowWater>>>,
     /// Refuse unless the settings' version is this.
     pub if_version: Option<u32>,
     /// Why the freeze of a campaign is overridden; `None`: it is not.

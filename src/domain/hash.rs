@@ -11,6 +11,7 @@ use super::command::{
     PutSettings, ReceiveInbound, Reserve, SetItem, StockChange, StockCommand, TransferItem, Verb,
 };
 use super::ids::{ChannelIx, NodeIx};
+use super::settings::Setting;
 use super::stock::Selling;
 use super::units::Units;
 use super::water::{Level, LowWater, WhileLow};
@@ -166,10 +167,21 @@ impl Fingerprint {
         }
     }
 
-    #[expect(clippy::option_option, reason = "as the command has it")]
-    fn low_water(&mut self, put: Option<Option<LowWater>>) {
-        self.tag(u8::from(put.is_some()));
-        let Some(found) = put.flatten() else {
+    fn safety(&mut self, put: Option<Setting<Level>>) {
+        match put {
+            None => self.maybe_level(None),
+            Some(Setting::Own(level)) => self.maybe_level(Some(level)),
+            Some(Setting::AsPolicy) => self.tag(3),
+        }
+    }
+
+    fn low_water(&mut self, put: Option<Setting<Option<LowWater>>>) {
+        self.tag(match put {
+            None => 0,
+            Some(Setting::Own(_)) => 1,
+            Some(Setting::AsPolicy) => 2,
+        });
+        let Some(Setting::Own(Some(found))) = put else {
             self.maybe_level(None);
             return;
         };
@@ -340,7 +352,7 @@ impl Fingerprint {
     fn settings(&mut self, put: &PutSettings<'_>) {
         self.tag(4);
         self.text(put.sku.as_str());
-        self.maybe_level(put.safety);
+        self.safety(put.safety);
         self.tag(match put.selling {
             None => 0,
             Some(Selling::On) => 1,

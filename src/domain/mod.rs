@@ -34,6 +34,7 @@ pub use command::{Command, CommandKey};
 pub use day::Day;
 pub use ids::{ChannelIx, NodeIx, ReservationId, Sku};
 pub use line::{Line, LineState};
+pub use settings::{Own, Setting, Terms};
 pub use stock::{NodeSafety, Settings, Stock};
 pub use time::{HoldTtl, Ttl, UnixMillis};
 pub use units::Units;

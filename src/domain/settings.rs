@@ -63,7 +63,68 @@ impl NodeSafety {
     }
 }
 
-/// Settings of one SKU.
+/// A setting of a SKU that it may have by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setting<T> {
+    /// This, whatever the policy says.
+    Own(T),
+    /// As the policy says; nothing where it says nothing.
+    AsPolicy,
+}
+
+/// Which settings a SKU has by itself; the others are left to the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Own {
+    /// Units to keep back.
+    pub safety: bool,
+    /// When it is low.
+    pub low_water: bool,
+}
+
+/// What the policy says for SKUs whose own settings leave it to the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// Units to keep back.
+    pub safety: Option<Safety>,
+    /// When a SKU is low, and what then.
+    pub low_water: Option<LowWater>,
+}
+
+impl Terms {
+    /// Nothing.
+    pub const NONE: Self = Self {
+        safety: None,
+        low_water: None,
+    };
+
+    /// These; where they say nothing, those.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            safety: self.safety.or(other.safety),
+            low_water: self.low_water.or(other.low_water),
+        }
+    }
+
+    /// Units to keep back: none where they say nothing.
+    fn kept(&self) -> Safety {
+        match self.safety {
+            None | Some(Level::Percent(0)) => NOTHING,
+            Some(level) => level,
+        }
+    }
+
+    /// Whether they say nothing.
+    pub const fn is_none(&self) -> bool {
+        self.safety.is_none() && self.low_water.is_none()
+    }
+}
+
+/// Nothing is kept back.
+const NOTHING: Safety = Safety::Units(Units::ZERO);
+
+/// Settings of one SKU as they are in force. What the policy says is noted in them with every command
+/// that touches the SKU, so that nobody who reads them needs the policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Units to keep back.
@@ -75,23 +136,104 @@ pub struct Settings {
     pub selling: Selling,
     /// When it is low, and what then.
     pub low_water: Option<LowWater>,
-    /// Counts the changes of these settings; the entity tag of the API.
+    /// Which of them are the SKU's own.
+    pub own: Own,
+    /// Counts the changes of its own settings; the entity tag of the API.
     pub version: u32,
 }
 
 impl Settings {
     /// Those of a SKU that was never given any.
     pub const DEFAULT: &'static Self = &Self {
-        safety: Safety::Units(Units::ZERO),
+        safety: NOTHING,
         node_safety: NodeSafety::NONE,
         selling: Selling::On,
         low_water: None,
+        own: Own {
+            safety: false,
+            low_water: false,
+        },
         version: 0,
     };
+
+    /// What of them the policy said.
+    pub fn terms(&self) -> Terms {
+        let safety = Some(self.safety).filter(|of| *of != NOTHING);
+        Terms {
+            safety: safety.filter(|_| !self.own.safety),
+            low_water: self.low_water.filter(|_| !self.own.low_water),
+        }
+    }
+
+    /// Whether what the policy says is noted in them.
+    pub fn follow(&self, terms: &Terms) -> bool {
+        (self.own.safety || self.safety == terms.kept())
+            && (self.own.low_water || self.low_water == terms.low_water)
+    }
+
+    /// Notes what the policy says.
+    pub fn note(&mut self, terms: &Terms) {
+        if !self.own.safety {
+            self.safety = terms.kept();
+        }
+        if !self.own.low_water {
+            self.low_water = terms.low_water;
+        }
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self::DEFAULT.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn units(n: u64) -> Level {
+        Level::Units(Units::new(n).unwrap())
+    }
+
+    #[test]
+    fn what_a_sku_has_by_itself_no_policy_changes() {
+        let said = Terms {
+            safety: Some(units(5)),
+            low_water: Some(LowWater::at(units(2))),
+        };
+        let mut settings = Settings {
+            own: Own {
+                safety: true,
+                low_water: false,
+            },
+            ..Settings::default()
+        };
+        assert!(!settings.follow(&said));
+        settings.note(&said);
+        assert!(settings.follow(&said));
+        assert_eq!(
+            (settings.safety, settings.low_water),
+            (NOTHING, said.low_water)
+        );
+        let noted = Terms {
+            safety: None,
+            ..said
+        };
+        assert_eq!(settings.terms(), noted, "only what the policy said");
+        settings.note(&Terms::NONE);
+        assert_eq!(settings.terms(), Terms::NONE);
+    }
+
+    #[test]
+    fn to_keep_no_share_back_is_to_keep_nothing_back() {
+        let mut settings = Settings::default();
+        let said = Terms {
+            safety: Some(Level::Percent(0)),
+            low_water: None,
+        };
+        assert!(settings.follow(&said));
+        settings.note(&said);
+        assert_eq!(settings, Settings::default());
     }
 }

@@ -108,12 +108,15 @@ impl Engine {
         let known: Vec<NodeIx> = known.into_iter().filter_map(|(_, node)| node).collect();
         let unknown: Vec<_> = unknown.into_iter().map(|(name, _)| name).collect();
         let now = self.now();
+        let today = Day::of(now);
         let mut skus = Vec::with_capacity(sold.len());
         for sku in &sold {
             let named = Sku::new(sku).or(Err(LedgerError::Unavailable))?;
             let stock = self.parts.ledger.whole_stock(named).await?;
             let places = (!campaign.nodes.is_empty()).then_some(&*known);
-            let stock = stock.map(|stock| facts(&stock, places, now));
+            // As it will be by what this policy says, not the one in force.
+            let terms = policy.terms(sku, now.max(campaign.from));
+            let stock = stock.map(|stock| facts(&stock.in_terms(&terms, today), places, now));
             skus.push(SkuFacts { sku, stock });
         }
         let channels: Vec<_> = channels

@@ -6,7 +6,9 @@ use utoipa::ToSchema;
 
 pub use super::atp_answers::{Atp, AtpDate, AtpLimits, AtpMissing, AtpResult, AtpResults};
 use super::policy_answers::PolicyFault;
-pub use crate::http::settings_answer::{LevelSetting, LowWaterSetting, NodeLevelSetting, Settings};
+pub use crate::http::settings_answer::{
+    LevelSetting, LowWaterSetting, NodeLevelSetting, OwnLowWater, OwnSettings, Settings,
+};
 
 /// A promise of units to one caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

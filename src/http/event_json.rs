@@ -41,6 +41,7 @@ pub const fn type_of(body: &Body<'_>) -> &'static str {
         Body::SettingsPut { .. } => "sku.settings_changed",
         Body::SharesMoved(_) => "shares.moved",
         Body::PolicyPut { .. } => "policy.put",
+        Body::TermsNoted(_) => "sku.terms_changed",
         Body::LowWater(_) => "sku.low_water",
         Body::Deficit(_) => "sku.deficit",
         Body::Refused { .. } => "command.refused",
@@ -106,6 +107,10 @@ pub fn write(json: &mut Json, event: &Event<'_>, names: Names<'_>) {
             json.raw(r#","operator":"#).text(operator);
             json.raw(r#","reason":"#).text(reason);
             json.raw(r#","override":"#).text(over);
+        }
+        Body::TermsNoted(noted) => {
+            json.raw(r#","sku":"#).plain(noted.sku).raw(",");
+            render::terms_members(json, &noted.terms);
         }
         Body::LowWater(told) => write_low_water(json, told),
         Body::Deficit(told) => write_deficit(json, told),

@@ -7,7 +7,8 @@ use crate::domain::verdict::{
     Excess, InboundResult, ReservationLine, Shortage, Stale, StockResult,
 };
 use crate::domain::{
-    Day, Inbound, Level, Line, LowWater, NodeIx, Outcome, Refusal, Reservation, Settings, WhileLow,
+    Day, Inbound, Level, Line, LowWater, NodeIx, Outcome, Refusal, Reservation, Settings, Terms,
+    WhileLow,
 };
 use crate::http::json::Json;
 use crate::http::names::Names;
@@ -152,9 +153,45 @@ pub fn settings_members(json: &mut Json, found: &Settings, names: Names<'_>) {
     json.raw(r#"],"selling":"#)
         .plain(selling_word(found.selling))
         .raw(r#","low_water":"#);
-    match &found.low_water {
-        Some(mark) => low_water(json, mark),
-        None => drop(json.raw("null")),
+    mark(json, found.low_water, "null");
+    own_settings(json, found);
+}
+
+/// What of the settings is the SKU's own, as it was put.
+fn own_settings(json: &mut Json, found: &Settings) {
+    json.raw(r#","own":{"safety_stock":"#);
+    safety(json, Some(found.safety).filter(|_| found.own.safety));
+    json.raw(r#","low_water":"#);
+    if found.own.low_water {
+        mark(json, found.low_water, "false");
+    } else {
+        json.raw("null");
+    }
+    json.raw("}");
+}
+
+/// What the policy says of a SKU, members without braces.
+pub fn terms_members(json: &mut Json, found: &Terms) {
+    json.raw(r#""safety_stock":"#);
+    safety(json, found.safety);
+    json.raw(r#","low_water":"#);
+    mark(json, found.low_water, "null");
+}
+
+fn safety(json: &mut Json, found: Option<Level>) {
+    let Some(found) = found else {
+        json.raw("null");
+        return;
+    };
+    json.raw("{");
+    level(json, found);
+    json.raw("}");
+}
+
+fn mark(json: &mut Json, found: Option<LowWater>, none: &str) {
+    match found {
+        Some(mark) => low_water(json, &mark),
+        None => drop(json.raw(none)),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{
-    Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+    Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
 };
 use utoipa::ToSchema;
 
@@ -72,9 +72,11 @@ pub struct LowWaterBody<'a> {
     pub then: Option<Text<'a>>,
 }
 
-/// A mark: a number of units, or an object.
+/// A mark: a number of units, an object, or false.
 #[derive(Debug)]
 pub enum MarkBody<'a> {
+    /// Never low, whatever the policy says.
+    Never,
     /// So many units.
     Bare(Num),
     /// With all about it.
@@ -88,7 +90,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for MarkBody<'a> {
             type Value = MarkBody<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number or an object")
+                f.write_str("a number, an object or false")
+            }
+
+            fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {
+                if value {
+                    return Err(E::invalid_type(Unexpected::Bool(value), &self));
+                }
+                Ok(MarkBody::Never)
             }
 
             fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
@@ -117,9 +126,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for MarkBody<'a> {
 #[serde(deny_unknown_fields)]
 #[schema(as = SettingsRequest)]
 pub struct SettingsBody<'a> {
-    /// Units to keep back.
+    /// Units to keep back, whatever the policy says; null: as it says.
+    #[serde(default)]
     #[schema(value_type = Option<LevelBody>)]
-    pub safety_stock: Option<Object<LevelBody>>,
+    pub safety_stock: Given<Object<LevelBody>>,
     /// Units to keep back at single nodes, in place of all that were; an empty list: at none.
     #[serde(borrow)]
     #[schema(value_type = Option<Vec<NodeLevelBody<'static>>>, max_items = 256)]
@@ -128,7 +138,8 @@ pub struct SettingsBody<'a> {
     #[serde(borrow)]
     #[schema(value_type = Option<String>)]
     pub selling: Option<Text<'a>>,
-    /// When the SKU is low, and what then; a number means so many units, null clears the mark.
+    /// When the SKU is low, and what then, whatever the policy says; a number means so many units,
+    /// false never. Null: as the policy says.
     #[serde(borrow, default)]
     #[schema(value_type = Option<LowWaterBody<'static>>)]
     pub low_water: Given<MarkBody<'a>>,

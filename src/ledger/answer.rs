@@ -31,6 +31,7 @@ pub(super) fn verdict_of(at: UnixMillis, body: Body<'_>) -> Option<Verdict> {
         | Body::NodeNamed { .. }
         | Body::ChannelNamed { .. }
         | Body::Expired { .. }
+        | Body::TermsNoted(_)
         | Body::LowWater(_)
         | Body::Deficit(_)
         | Body::PolicyPut { .. } => None,

@@ -6,7 +6,7 @@ use super::Position;
 use crate::domain::command::CommandKey;
 use crate::domain::line::Move;
 use crate::domain::{
-    ChannelIx, Day, Inbound, Line, NodeIx, Refusal, ReservationId, Settings, Stock, Units,
+    ChannelIx, Day, Inbound, Line, NodeIx, Refusal, ReservationId, Settings, Stock, Terms, Units,
     UnixMillis,
 };
 
@@ -88,6 +88,8 @@ pub enum Body<'a> {
         /// The document as canonical JSON.
         text: &'a str,
     },
+    /// What the policy says of a SKU beside limits is another than before.
+    TermsNoted(TermsNoted<'a>),
     /// A SKU became low, or is not any more; right after what it became so by.
     LowWater(LowWaterTold<'a>),
     /// More or less of a SKU is promised beyond what there is; right after what made it so.
@@ -101,6 +103,15 @@ pub enum Body<'a> {
         /// The refusal.
         refusal: Refusal,
     },
+}
+
+/// See [`Body::TermsNoted`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TermsNoted<'a> {
+    /// The SKU.
+    pub sku: &'a str,
+    /// What is in force by the policy, where the SKU has no setting of its own.
+    pub terms: Terms,
 }
 
 /// See [`Body::LowWater`].

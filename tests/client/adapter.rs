@@ -3,8 +3,8 @@
 
 use holdfast_client::{
     AdjustStock, Answer, AtpQuery, Client, Error, IdempotencyKey, Level, Limit, Line, LowWater,
-    NodeLevel, Part, Precondition, Reason, Reserve, Return, Selling, SetStock, SettingsChange,
-    Ship, TransferStock, WhileLow,
+    NodeLevel, OwnLowWater, OwnSettings, Part, Precondition, Reason, Reserve, Return, Selling,
+    SetStock, Setting, SettingsChange, Ship, TransferStock, WhileLow,
 };
 use tempfile::TempDir;
 
@@ -39,7 +39,7 @@ async fn settings_are_read_and_changed_by_version() {
     let (_server, client, _folder) = start();
     assert_eq!(client.settings("A").await, Ok(None));
     let first = SettingsChange {
-        safety_stock: Some(Level::Units(3)),
+        safety_stock: Some(Setting::Own(Level::Units(3))),
         ..SettingsChange::default()
     };
     let made = done(client.put_settings("A", Precondition::New, &first).await);
@@ -56,10 +56,10 @@ async fn settings_are_read_and_changed_by_version() {
         level,
     });
     let second = SettingsChange {
-        safety_stock: Some(Level::Percent(12.5)),
+        safety_stock: Some(Setting::Own(Level::Percent(12.5))),
         node_safety: Some(node_safety.to_vec()),
         selling: Some(Selling::Suspended),
-        low_water: Some(Some(MARK)),
+        low_water: Some(Setting::Own(OwnLowWater::At(MARK))),
     };
     let version = Precondition::Version(made.version);
     let changed = done(client.put_settings("A", version, &second).await);
@@ -73,10 +73,15 @@ async fn settings_are_read_and_changed_by_version() {
     let refusal = refused(late, "version_mismatch");
     assert_eq!(refusal.version, Some(changed.version));
     let clear = SettingsChange {
-        low_water: Some(None),
+        low_water: Some(Setting::Own(OwnLowWater::Never)),
         ..SettingsChange::default()
     };
     let cleared = done(client.put_settings("A", Precondition::Any, &clear).await);
+    let own = OwnSettings {
+        safety_stock: Setting::Own(Level::Percent(12.5)),
+        low_water: Setting::Own(OwnLowWater::Never),
+    };
+    assert_eq!(cleared.own, own);
     assert_eq!(
         (cleared.low_water, cleared.selling),
         (None, Selling::Suspended)
@@ -87,7 +92,7 @@ async fn settings_are_read_and_changed_by_version() {
 async fn changes_of_settings_are_settled_by_their_key() {
     let (_server, client, _folder) = start();
     let change = SettingsChange {
-        safety_stock: Some(Level::Percent(5.0)),
+        safety_stock: Some(Setting::Own(Level::Percent(5.0))),
         ..SettingsChange::default()
     };
     let (good, bad) = (key("good"), key("bad"));

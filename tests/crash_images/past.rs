@@ -93,7 +93,7 @@ impl Past {
             poisoned: false,
         };
         let mut maker = Maker::new(seed);
-        (maker.policies, maker.share_moves) = (true, 8);
+        (maker.policies, maker.terms, maker.share_moves) = (true, true, 8);
         let history = maker.history(90);
         // Twice, so that there is a start on what the first life left.
         for half in history.chunks(history.len().div_ceil(2)) {

@@ -2,7 +2,7 @@
 
 use holdfast::blocking::wait_for;
 use holdfast::domain::command::Verb;
-use holdfast::domain::{Level, LowWater, Sku, WhileLow};
+use holdfast::domain::{Level, LowWater, Setting, Sku, WhileLow};
 use holdfast::engine::Engine;
 use holdfast::ledger::event::{Body, Cursor};
 
@@ -22,7 +22,7 @@ fn scripts() -> [Script; 6] {
         safety: None,
         node_safety: None,
         selling: None,
-        low_water: Some(Some(mark)),
+        low_water: Some(Setting::Own(Some(mark))),
         if_version: None,
     };
     let release = Script::Act {

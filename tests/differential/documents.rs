@@ -8,7 +8,7 @@ use holdfast::domain::{ChannelIx, UnixMillis};
 
 use crate::support::check::START;
 use crate::support::history::{CHANNEL_NAMES, GROUP_NAMES, SKUS, entry_names};
-use crate::support::policies::fallbacks;
+use crate::support::policies::{fallbacks, random_terms};
 use crate::support::rng::Rng;
 use crate::support::script::units;
 
@@ -108,6 +108,7 @@ fn after(rng: &mut Rng, from: UnixMillis) -> UnixMillis {
 /// Half of the windows that repeat began long ago, so that one ends soon.
 fn rule(rng: &mut Rng, channels: &[Entry], scope: &Scope, dated: bool, at: usize) -> Rule {
     let mut rule = Rule {
+        terms: random_terms(rng),
         id: format!("r{at}"),
         scope: scope.clone(),
         from: None,
@@ -131,6 +132,7 @@ fn rule(rng: &mut Rng, channels: &[Entry], scope: &Scope, dated: bool, at: usize
 fn campaign(rng: &mut Rng, channels: &[Entry]) -> Campaign {
     let from = moment(rng);
     Campaign {
+        terms: random_terms(rng),
         name: "sale".to_owned(),
         from,
         until: after(rng, from),

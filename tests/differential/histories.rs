@@ -49,6 +49,7 @@ fn run_many(kind: Kind, first_seed: u64, commands: usize) -> Coverage {
         let mut maker = Maker::new(seed);
         // Every other pair: a store without a policy must not know of any.
         maker.policies = seed % 4 >= 2;
+        maker.terms = seed % 8 >= 6;
         maker.share_moves = if maker.policies { 8 } else { 1 };
         let history = maker.history(1_500);
         let seen = check(&mut partition, seed, &history);

@@ -7,7 +7,7 @@ use crate::support::history::Maker;
 use holdfast::ledger::remote::script::BATCH;
 
 /// What is wrong, the text that is right, and what stands there instead.
-const FAULTS: [(&str, &str, &str); 33] = [
+const FAULTS: [(&str, &str, &str); 38] = [
     (
         "one unit too many is promised",
         "if room < units or user then return false end",
@@ -100,8 +100,8 @@ const FAULTS: [(&str, &str, &str); 33] = [
     ),
     (
         "a SKU is suspended for good",
-        "if has_bit(flags, IS_STOPPED) then flags = flags - IS_STOPPED end",
-        "",
+        "put_flag(stock, IS_STOPPED, low and suspends)",
+        "if low and suspends then put_flag(stock, IS_STOPPED, true) end",
     ),
     (
         "an act does not make a SKU low",
@@ -112,6 +112,31 @@ const FAULTS: [(&str, &str, &str); 33] = [
         "what expires does not end that a SKU is low",
         "if is_first or has_bit(stock[FLAGS], IS_LOW) then settle_low(line.place) end",
         "",
+    ),
+    (
+        "what the policy says is not noted before a command looks at it",
+        "elseif policy then\n      note_terms(at)",
+        "elseif false then",
+    ),
+    (
+        "a reservation alone is judged by what the policy said before",
+        "if policy then note_terms(place) end\n      if has_supply",
+        "if has_supply",
+    ),
+    (
+        "the policy goes before a safety stock of the SKU's own",
+        "if not has_bit(flags, OWN_SAFETY)\n    and (stock[SAFETY]",
+        "if (stock[SAFETY]",
+    ),
+    (
+        "what the policy says for a time it says for good",
+        "if all[i] <= now and now < all[i + 1] then",
+        "if all[i] <= now then",
+    ),
+    (
+        "a new SKU does without what the policy says",
+        "if stocks[at] or not follow(at, stock) then return end",
+        "if true then return end",
     ),
     (
         "fingerprints are ignored",
@@ -185,6 +210,7 @@ fn every_fault_of_a_script_is_noticed() {
         let noticed = (0..200).any(|seed| {
             let mut maker = Maker::new(seed);
             maker.policies = seed % 2 == 1;
+            maker.terms = seed % 4 == 3;
             maker.share_moves = if maker.policies { 8 } else { 0 };
             let history = maker.history(600);
             check(&mut partition, seed, &history).is_err()

@@ -18,8 +18,8 @@ const OPENING: i64 = 400;
 /// How often a fault is made in each round.
 const TIMES: usize = 5;
 
-const META: &str = "hf3:{0}:meta";
-const RECORDS: &str = "hf3:{0}:records";
+const META: &str = "hf4:{0}:meta";
+const RECORDS: &str = "hf4:{0}:records";
 
 /// A store, and a replica where the level needs one.
 struct Stores {
@@ -178,7 +178,7 @@ fn a_full_primary_with_a_replica_does_the_same() {
 /// The control: what was promised since then is forgotten, and the judge must say so.
 #[test]
 fn promises_that_a_store_forgets_are_noticed() {
-    const COPY: &str = "hf3:{0}:copy";
+    const COPY: &str = "hf4:{0}:copy";
     for kind in Kind::ALL {
         let keep = |stores: &Stores| stores.primary.tell(&["COPY", RECORDS, COPY]);
         let forget = |stores: &Stores| {

@@ -68,7 +68,7 @@ fn decide(partition: &mut Partition) -> Vec<u128> {
     });
     let channels = entry_names().map(|name| (Table::Channels, name.to_owned()));
     partition.name(START, &nodes.chain(channels).collect::<Vec<_>>());
-    let document = policies::random(&mut Rng::new(3));
+    let document = policies::random(&mut Rng::new(3), true);
     let index = |name: &str| {
         let at = entry_names().position(|known| known == name)?;
         u16::try_from(at).ok().map(ChannelIx)

@@ -24,3 +24,4 @@ mod stock;
 mod strict;
 mod stuck;
 mod support;
+mod terms;

@@ -194,6 +194,7 @@ fn every_fault_is_noticed_and_shrunk() {
         let report = (0..400).find_map(|seed| {
             let mut maker = Maker::new(seed);
             maker.policies = bug.is_of_policies();
+            maker.terms = bug == Bug::TermsForgotten;
             maker.share_moves = if maker.policies { 8 } else { 0 };
             let history = maker.history(600);
             check(seed, &history, || Played::new(Model::with_bug(bug))).err()

@@ -23,6 +23,7 @@ fn run(seeds: impl Iterator<Item = u64>, commands: usize) -> Coverage {
         let mut maker = Maker::new(seed);
         // Every other pair: a ledger without a policy must not know of any.
         maker.policies = seed % 4 >= 2;
+        maker.terms = seed % 4 == 3;
         maker.share_moves = 4;
         let history = maker.history(steps(seed));
         let seen = check(seed, &history, || Driven::new(seed, None));

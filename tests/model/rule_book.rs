@@ -12,6 +12,7 @@ fn rule_book_agrees_with_the_model() {
         let steps = if seed % 8 == 0 { 4_000 } else { 500 };
         let mut maker = Maker::new(seed);
         maker.policies = seed % 2 == 1;
+        maker.terms = seed % 4 == 3;
         maker.share_moves = 4;
         let history = with_ticks(maker.history(steps));
         if let Err(report) = check(seed, &history, Book::new) {

@@ -4,7 +4,7 @@ use holdfast::blocking::wait_for;
 use holdfast::domain::command::{Command, PutSettings};
 use holdfast::domain::stock::Safety;
 use holdfast::domain::{
-    Frozen, HoldTtl, Outcome, Refusal, Settings, Sku, Ttl, UnixMillis, Verdict,
+    Frozen, HoldTtl, Outcome, Refusal, Setting, Settings, Sku, Ttl, UnixMillis, Verdict,
 };
 use holdfast::engine::preflight::Bounds;
 use holdfast::ledger::event::{Body, Cursor};
@@ -127,7 +127,7 @@ fn policy_is_not_edited_while_it_is_frozen_unless_a_reason_is_given() {
 fn set_safety(desk: &Desk, key: &str, sku: &str, over: Option<&str>) -> Result<Settings, Refusal> {
     let put = PutSettings {
         sku: Sku::new(sku).unwrap(),
-        safety: Some(Safety::Units(units(7))),
+        safety: Some(Setting::Own(Safety::Units(units(7)))),
         node_safety: None,
         selling: None,
         low_water: None,

@@ -39,8 +39,10 @@ impl Told {
             // The one has openings; in the other the first node is there from the start.
             Body::Opened { .. } | Body::Deficit(_) => {}
             Body::NodeNamed { node, .. } if node == NodeIx::MAIN => {}
-            // What expires may end that a SKU is low.
-            Body::Expired { .. } | Body::LowWater(_) => self.expired.push(text),
+            // What expires may end that a SKU is low, and what the policy says of it is noted then.
+            Body::Expired { .. } | Body::LowWater(_) | Body::TermsNoted(_) => {
+                self.expired.push(text);
+            }
             Body::NodeNamed { .. }
             | Body::ChannelNamed { .. }
             | Body::Reserved(_)
@@ -131,6 +133,7 @@ fn compare(server: &Server, seed: u64) -> usize {
     let mut maker = Maker::new(seed);
     maker.backwards = false;
     (maker.policies, maker.share_moves) = (seed % 2 == 1, 6);
+    maker.terms = seed % 4 == 3;
     let mut now = START;
     for step in maker.history(STEPS) {
         match step {

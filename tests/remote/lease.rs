@@ -178,8 +178,8 @@ fn instances_trim_the_stream_together_and_keep_what_readers_may_want() {
 }
 
 const NAMESPACE: &str = "lease";
-const META: &str = "lease3:{0}:meta";
-const EVENTS: &str = "lease3:{0}:events";
+const META: &str = "lease4:{0}:meta";
+const EVENTS: &str = "lease4:{0}:events";
 
 /// A ledger in a store, with many events.
 fn filled_at(store: &Store, durability: Durability, retain_events: u64) -> Instance {

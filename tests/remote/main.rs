@@ -66,6 +66,7 @@ mod restock;
 mod safety;
 mod several;
 mod shares;
+mod terms;
 mod truth;
 mod twins;
 mod verify;

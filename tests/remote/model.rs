@@ -142,6 +142,7 @@ fn run(kind: Kind, commands: usize) -> Coverage {
         let mut maker = Maker::new(seed);
         maker.backwards = false;
         maker.policies = seed % 2 == 1;
+        maker.terms = seed % 4 == 3;
         maker.share_moves = if maker.policies { 8 } else { 1 };
         let history = maker.history(800);
         let seen = check(seed, &history, || Pair::new(&server));

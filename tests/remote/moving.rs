@@ -159,7 +159,7 @@ fn moves_there_and_back(server: &Server, seed: u64) {
     };
     let mut maker = Maker::new(seed);
     maker.backwards = false;
-    (maker.policies, maker.share_moves) = (true, 8);
+    (maker.policies, maker.terms, maker.share_moves) = (true, true, 8);
     let mut history = maker.history(STEPS);
     let rest = history.split_off(STEPS / 2);
     history.into_iter().for_each(|step| copies.step(step));

@@ -206,7 +206,7 @@ fn moves_everywhere(server: &Server, seed: u64) {
     let mut maker = Maker::new(seed);
     maker.backwards = false;
     maker.in_parts = true;
-    (maker.policies, maker.share_moves) = (true, 8);
+    (maker.policies, maker.terms, maker.share_moves) = (true, true, 8);
     let mut history = maker.history(STEPS);
     let rest = history.split_off(STEPS / 2);
     history
@@ -269,7 +269,7 @@ fn a_ledger_in_a_folder_moves_into_partitions() {
     let mut maker = Maker::new(3);
     maker.backwards = false;
     maker.in_parts = true;
-    (maker.policies, maker.share_moves) = (true, 8);
+    (maker.policies, maker.terms, maker.share_moves) = (true, true, 8);
     let mut history = maker.history(STEPS);
     let rest = history.split_off(STEPS / 2);
     history

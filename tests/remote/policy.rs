@@ -28,6 +28,7 @@ fn capped(most: u64) -> Document {
         protection: None,
     };
     let rule = Rule {
+        terms: holdfast::domain::Terms::NONE,
         id: "all".to_owned(),
         scope: Scope::Default,
         from: None,
@@ -282,6 +283,7 @@ fn a_live_channel_gets_at_most_its_cap_over_three_instances() {
 /// Nothing is sold but what is frozen from that moment on.
 fn frozen_from(from: i64) -> Document {
     let campaign = Campaign {
+        terms: holdfast::domain::Terms::NONE,
         name: "drop".to_owned(),
         from: UnixMillis(from),
         until: UnixMillis(from + 60_000),

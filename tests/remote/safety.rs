@@ -185,7 +185,7 @@ fn a_ledger_of_an_older_schema_is_refused_by_its_number() {
         let OpenError::Unusable(text) = Place::refusal(config.clone()) else {
             panic!("the older ledger is not noticed");
         };
-        assert_eq!(text, "the ledger has schema 1, this program needs 3");
+        assert_eq!(text, "the ledger has schema 1, this program needs 4");
     }
     let keys: u64 = place.ask(&["EXISTS", place.keys().meta()]);
     assert_eq!(keys, 0, "none is made beside it");

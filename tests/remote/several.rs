@@ -184,6 +184,7 @@ fn run(partitions: u16, commands: usize) -> Coverage {
         let mut maker = Maker::new(seed);
         maker.backwards = false;
         maker.policies = seed % 2 == 1;
+        maker.terms = seed % 4 == 3;
         maker.share_moves = if maker.policies { 8 } else { 1 };
         maker.in_parts = true;
         let history = maker.history(400);

@@ -1,5 +1,6 @@
 //! The rule book alone, under the simplest ledger there could be: one thread, no files.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use holdfast::domain::command::{
@@ -13,8 +14,8 @@ use holdfast::domain::verdict::{
     MovedShare, Outcome, Refusal, ReservationLine, StockResult, Verdict,
 };
 use holdfast::domain::{
-    ChannelIx, Charge, Day, Line, NodeIx, Reservation, ReservationId, Settings, Sku, Stock, Units,
-    UnixMillis,
+    ChannelIx, Charge, Day, Line, NodeIx, Reservation, ReservationId, Settings, Sku, Stock, Terms,
+    Units, UnixMillis,
 };
 use holdfast::ledger::{Answer, Availability, Position, StockView};
 
@@ -77,6 +78,33 @@ impl Book {
                 stock.put_water_told(low);
             }
         }
+    }
+
+    fn terms(&self, sku: &str) -> Terms {
+        let policy = self.policy.as_ref();
+        policy.map_or(Terms::NONE, |of| of.terms(sku, UnixMillis(self.now())))
+    }
+
+    /// Notes what the policy says of a SKU now.
+    fn note_terms(&mut self, sku: &str) {
+        let terms = self.terms(sku);
+        let today = Day::of(UnixMillis(self.now));
+        let stock = self.stocks.entry(sku.to_owned()).or_default();
+        if !stock.follows(&terms) {
+            stock.note_terms(&terms, today);
+        }
+    }
+
+    fn note_all_terms(&mut self) {
+        let skus: Vec<String> = self.stocks.keys().cloned().collect();
+        skus.iter().for_each(|sku| self.note_terms(sku));
+    }
+
+    /// A stock as it will be once that is noted.
+    fn stock_now(&self, sku: &str) -> Option<Cow<'_, Stock>> {
+        let today = Day::of(UnixMillis(self.now()));
+        let stock = self.stocks.get(sku)?;
+        Some(stock.in_terms(&self.terms(sku), today))
     }
 
     fn rule(&self, sku: &str) -> Option<InForce<'_>> {
@@ -168,6 +196,7 @@ impl Book {
         let stock_of = |sku: Sku<'_>| self.stocks.get(sku.as_str());
         let places = decide::stock(&command.change, today, stock_of)?;
         for place in &places {
+            self.note_terms(place.sku.as_str());
             let stock = self
                 .stocks
                 .entry(place.sku.as_str().to_owned())
@@ -216,7 +245,8 @@ impl Book {
 
     fn settings_command(&mut self, put: &PutSettings<'_>) -> Verdict {
         let current = self.stocks.get(put.sku.as_str()).map(Stock::settings);
-        let settings = decide::settings(put, current, None, UnixMillis(0))?.after;
+        let (policy, now) = (self.policy.as_ref(), UnixMillis(self.now));
+        let settings = decide::settings(put, current, policy, now)?.after;
         self.stocks
             .entry(put.sku.as_str().to_owned())
             .or_default()
@@ -273,6 +303,7 @@ impl Subject for Book {
                 }
             };
         }
+        self.note_all_terms();
         self.expire();
         let verdict = self.decide(key, &command);
         self.settle_water();
@@ -328,18 +359,18 @@ impl Subject for Book {
 
     fn stock(&self, sku: &str) -> Option<StockView> {
         let today = Day::of(UnixMillis(self.now()));
-        let stock = self.stocks.get(sku);
-        stock.map(|stock| StockView::of(stock, today))
+        let stock = self.stock_now(sku);
+        stock.map(|stock| StockView::of(&stock, today))
     }
 
     fn settings(&self, sku: &str) -> Option<Settings> {
-        self.stocks.get(sku).map(Stock::settings).cloned()
+        self.stock_now(sku).map(|stock| stock.settings().clone())
     }
 
     fn availability(&self, sku: &str, node: Option<u16>) -> Option<Availability> {
-        let stock = self.stocks.get(sku)?;
+        let stock = self.stock_now(sku)?;
         let now = UnixMillis(self.now());
-        Some(Availability::of(stock, node.map(NodeIx), now))
+        Some(Availability::of(&stock, node.map(NodeIx), now))
     }
 
     fn reservation(&self, id: u128) -> Option<Reservation> {

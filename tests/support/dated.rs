@@ -10,8 +10,8 @@ use holdfast::domain::command::{
 use holdfast::domain::policy::Document;
 use holdfast::domain::stock::{Safety, Selling};
 use holdfast::domain::{
-    ChannelIx, Day, HoldTtl, InboundKind, Level, LowWater, NodeIx, NodeSafety, ReservationId, Sku,
-    Ttl, Units, UnixMillis, WhileLow,
+    ChannelIx, Day, HoldTtl, InboundKind, Level, LowWater, NodeIx, NodeSafety, ReservationId,
+    Setting, Sku, Ttl, Units, UnixMillis, WhileLow,
 };
 
 use crate::support::history::{CHANNEL_NAMES, NODES, SKUS};
@@ -226,15 +226,15 @@ impl Maker {
 
     /// A policy, mostly without faults.
     pub(crate) fn policy(&mut self) -> Document {
-        policies::random(&mut self.rng)
+        policies::random(&mut self.rng, false)
     }
 
     fn settings(&mut self) -> Command<'static> {
         let safety = match self.rng.below(4) {
-            0 => Some(Safety::Units(units(self.rng.below(3)))),
-            1 => Some(Safety::Percent(
+            0 => Some(Setting::Own(Safety::Units(units(self.rng.below(3))))),
+            1 => Some(Setting::Own(Safety::Percent(
                 u16::try_from(self.rng.below(3_000)).unwrap(),
-            )),
+            ))),
             _ => None,
         };
         let selling = match self.rng.below(8) {
@@ -266,7 +266,7 @@ impl Maker {
             safety,
             node_safety,
             selling,
-            low_water: mark,
+            low_water: mark.map(Setting::Own),
             if_version: None,
             over: None,
         })

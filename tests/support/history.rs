@@ -3,7 +3,7 @@
 use holdfast::domain::command::Verb;
 use holdfast::domain::policy::Document;
 use holdfast::domain::stock::{Safety, Selling};
-use holdfast::domain::{Level, LowWater, NodeIx, NodeSafety, Ttl, WhileLow};
+use holdfast::domain::{Level, LowWater, NodeIx, NodeSafety, Setting, Ttl, WhileLow};
 
 use super::policies;
 use super::rng::Rng;
@@ -45,6 +45,7 @@ pub(crate) fn entry_names() -> impl Iterator<Item = &'static str> + Clone {
 const MAX: u64 = 1_000_000_000_000;
 
 /// Makes histories from a seed.
+#[expect(clippy::struct_excessive_bools, reason = "each is chosen by itself")]
 pub(crate) struct Maker {
     rng: Rng,
     /// What was sent before: to send it again, or to act on what it made.
@@ -62,6 +63,9 @@ pub(crate) struct Maker {
     pub(crate) in_parts: bool,
     /// Whether policies are put.
     pub(crate) policies: bool,
+    /// Whether policies say safety stocks and low-water marks. When they are noted is not for the model
+    /// to know, so nothing may depend on how a SKU became low.
+    pub(crate) terms: bool,
     /// Of a hundred commands, those that move share between channels.
     pub(crate) share_moves: u64,
     /// Prefix of the keys.
@@ -79,6 +83,7 @@ impl From<Rng> for Maker {
             backwards: true,
             in_parts: false,
             policies: false,
+            terms: false,
             share_moves: 0,
             prefix: String::new(),
         }
@@ -109,7 +114,7 @@ impl Maker {
             };
         }
         if self.policies && self.rng.below(25) == 0 {
-            return Step::Policy(policies::random(&mut self.rng));
+            return Step::Policy(policies::random(&mut self.rng, self.terms));
         }
         if self.rng.below(self.compare_every) == 0 {
             return Step::Compare;
@@ -406,7 +411,7 @@ impl Maker {
 
     fn low_water(&mut self) -> LowWater {
         let mark = self.level(0, 6, 4_000);
-        let resume = !self.in_parts && self.rng.percent(60);
+        let resume = !self.in_parts && !self.terms && self.rng.percent(60);
         LowWater {
             mark,
             resume: resume.then(|| self.level(5, 12, 9_000)),
@@ -454,12 +459,13 @@ impl Maker {
 
     fn settings(&mut self) -> Script {
         let safety = match self.rng.below(6) {
-            0 => Some(Safety::Units(units(0))),
-            1 => Some(Safety::Units(units(self.rng.between(1, 5)))),
-            2 => Some(Safety::Percent(
+            0 => Some(Setting::Own(Safety::Units(units(0)))),
+            1 => Some(Setting::Own(Safety::Units(units(self.rng.between(1, 5))))),
+            2 => Some(Setting::Own(Safety::Percent(
                 u16::try_from(self.rng.between(0, 10_000)).unwrap(),
-            )),
-            3 => Some(Safety::Percent(500)),
+            ))),
+            3 => Some(Setting::Own(Safety::Percent(500))),
+            4 => Some(Setting::AsPolicy),
             _ => None,
         };
         let node_safety = self.rng.percent(25).then(|| self.node_safety());
@@ -469,8 +475,9 @@ impl Maker {
             _ => None,
         };
         let low_water = match self.rng.below(6) {
-            0 => Some(None),
-            1..=3 => Some(Some(self.low_water())),
+            0 => Some(Setting::Own(None)),
+            1..=3 => Some(Setting::Own(Some(self.low_water()))),
+            4 => Some(Setting::AsPolicy),
             _ => None,
         };
         let if_version = self

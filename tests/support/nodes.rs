@@ -123,7 +123,7 @@ impl Nodes {
     /// Units of work that a node has done for the ledger: the last sequences of its partitions.
     pub(crate) fn work_of(&self, node: usize) -> u64 {
         let node = &self.nodes[node];
-        let metas: Vec<String> = node.ask(&["KEYS", "hf3:*:meta"]).unwrap();
+        let metas: Vec<String> = node.ask(&["KEYS", "hf4:*:meta"]).unwrap();
         // One that is a replica by now does not tell.
         let sequence = |meta: &String| {
             let told = node.ask::<Option<u64>>(&["HGET", meta, "seq"]);
@@ -136,7 +136,7 @@ impl Nodes {
     pub(crate) fn records(&self) -> Vec<(u128, Vec<u8>)> {
         let mut all = Vec::new();
         for node in &self.nodes {
-            let keys: Vec<String> = node.ask(&["KEYS", "hf3:*:records"]).unwrap();
+            let keys: Vec<String> = node.ask(&["KEYS", "hf4:*:records"]).unwrap();
             for key in keys {
                 // A replica does not tell.
                 let records: Vec<(Vec<u8>, Vec<u8>)> =
@@ -167,7 +167,7 @@ impl Nodes {
     /// The node that serves the stock of a SKU.
     pub(crate) fn holder(&self, sku: &str) -> usize {
         let has = |node: &Store| {
-            let stocks: Vec<String> = node.ask(&["KEYS", "hf3:*:stock"]).unwrap();
+            let stocks: Vec<String> = node.ask(&["KEYS", "hf4:*:stock"]).unwrap();
             // A replica does not tell.
             let is_there = |key: &String| node.ask(&["HEXISTS", key, sku]).unwrap_or(false);
             stocks.iter().any(is_there)

@@ -1,16 +1,17 @@
 //! Random policies for histories: few entries, small limits, periods that begin and end soon.
 
 use holdfast::domain::policy::{
-    Against, Amount, Document, Entry, Every, LimitOn, Protection, Rule, Scope, Selector, Set,
+    Against, Amount, Campaign, ChangeSet, Document, Entry, Every, Items, LimitOn, Protection, Rule,
+    Scope, Selector, Set,
 };
-use holdfast::domain::{Units, UnixMillis};
+use holdfast::domain::{Level, LowWater, Terms, Units, UnixMillis, WhileLow};
 
 use super::check::START;
 use super::history::{CHANNEL_NAMES, GROUP_NAMES, SKUS};
 use super::rng::Rng;
 
-/// A document, mostly without faults.
-pub(crate) fn random(rng: &mut Rng) -> Document {
+/// A document, mostly without faults; with `terms` it says safety stocks and low-water marks too.
+pub(crate) fn random(rng: &mut Rng, terms: bool) -> Document {
     let mut document = Document {
         channels: channels(rng),
         ..Document::default()
@@ -31,10 +32,101 @@ pub(crate) fn random(rng: &mut Rng) -> Document {
             document.rules.push(rule(rng, &scope, Some(from)));
         }
     }
+    if terms {
+        say_terms(rng, &mut document);
+    }
     for (at, rule) in document.rules.iter_mut().enumerate() {
         rule.id = format!("rule-{at}");
     }
     document
+}
+
+/// Has the rules of a document say more than limits, and puts a change set and a campaign in that
+/// say nothing else.
+fn say_terms(rng: &mut Rng, document: &mut Document) {
+    for rule in &mut document.rules {
+        rule.terms = random_terms(rng);
+        if !rule.terms.is_none() && rng.percent(40) {
+            rule.limits.clear();
+        }
+    }
+    let mut scopes = vec![Scope::Default, Scope::Sku(rng.pick(&SKUS).to_owned())];
+    scopes.extend(document.sets.iter().map(|set| Scope::Set(set.name.clone())));
+    if rng.percent(50) {
+        let (from, until) = period(rng);
+        let said = |scope: &Scope| Rule {
+            terms: random_terms(rng),
+            ..empty_rule(scope.clone())
+        };
+        let mut rules: Vec<Rule> = scopes.iter().map(said).collect();
+        rules.retain(|rule| !rule.terms.is_none());
+        for (at, rule) in rules.iter_mut().enumerate() {
+            rule.id = format!("change-{at}");
+        }
+        document.change_sets.push(ChangeSet {
+            name: "changes".to_owned(),
+            from,
+            until: Some(until),
+            rules,
+        });
+    }
+    if rng.percent(50) {
+        let (from, until) = period(rng);
+        document.campaigns.push(Campaign {
+            name: "campaign".to_owned(),
+            from,
+            until,
+            items: Items::Skus(vec![SKUS[rng.index(SKUS.len())].to_owned()]),
+            limits: Vec::new(),
+            terms: random_terms(rng),
+            every: None,
+            hold_seconds: None,
+            payment_seconds: None,
+            nodes: Vec::new(),
+            expected: Vec::new(),
+            freeze: false,
+        });
+    }
+}
+
+fn period(rng: &mut Rng) -> (UnixMillis, UnixMillis) {
+    let from = START + i64::try_from(rng.below(400_000)).unwrap() - 200_000;
+    let length = i64::try_from(rng.between(1, 200_000)).unwrap();
+    (UnixMillis(from), UnixMillis(from + length))
+}
+
+/// Few units, and no resume: see `Maker::terms`.
+pub(crate) fn random_terms(rng: &mut Rng) -> Terms {
+    let safety = rng.percent(50).then(|| level(rng, 3_000, 4));
+    let low_water = rng.percent(40).then(|| LowWater {
+        mark: level(rng, 4_000, 5),
+        resume: None,
+        then: if rng.percent(40) {
+            WhileLow::Suspend
+        } else {
+            WhileLow::Sell
+        },
+    });
+    Terms { safety, low_water }
+}
+
+fn level(rng: &mut Rng, points: u64, most: u64) -> Level {
+    match amount(rng, points, most) {
+        Amount::Percent(points) => Level::Percent(points),
+        Amount::Units(units) => Level::Units(units),
+    }
+}
+
+fn empty_rule(scope: Scope) -> Rule {
+    Rule {
+        id: String::new(),
+        scope,
+        from: None,
+        until: None,
+        every: None,
+        limits: Vec::new(),
+        terms: Terms::NONE,
+    }
 }
 
 fn channels(rng: &mut Rng) -> Vec<Entry> {
@@ -118,12 +210,11 @@ fn rule(rng: &mut Rng, scope: &Scope, from: Option<i64>) -> Rule {
         }
     }
     Rule {
-        id: String::new(),
-        scope: scope.clone(),
         from: from.map(UnixMillis),
         until,
         every: every.then_some(Every::Day),
         limits,
+        ..empty_rule(scope.clone())
     }
 }
 

@@ -8,7 +8,7 @@ use holdfast::domain::command::{
 };
 use holdfast::domain::stock::{Safety, Selling};
 use holdfast::domain::{
-    ChannelIx, HoldTtl, LowWater, NodeIx, NodeSafety, ReservationId, Sku, Ttl, Units,
+    ChannelIx, HoldTtl, LowWater, NodeIx, NodeSafety, ReservationId, Setting, Sku, Ttl, Units,
 };
 
 use super::history::CHANNEL_NAMES;
@@ -89,13 +89,12 @@ pub(crate) enum Script {
     Shares {
         items: Vec<ShareAsk>,
     },
-    #[expect(clippy::option_option, reason = "as the command has it")]
     Settings {
         sku: String,
-        safety: Option<Safety>,
+        safety: Option<Setting<Safety>>,
         node_safety: Option<NodeSafety>,
         selling: Option<Selling>,
-        low_water: Option<Option<LowWater>>,
+        low_water: Option<Setting<Option<LowWater>>>,
         if_version: Option<u32>,
     },
 }

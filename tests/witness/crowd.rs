@@ -170,6 +170,7 @@ fn read_feed(engine: &Engine, feed: &mut Vec<Fed>) {
                 | Body::NodeNamed { .. }
                 | Body::ChannelNamed { .. }
                 | Body::Expired { .. }
+                | Body::TermsNoted(_)
                 | Body::LowWater(_)
                 | Body::Deficit(_)
                 | Body::PolicyPut { .. } => None,

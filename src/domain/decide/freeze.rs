@@ -42,6 +42,7 @@ mod tests {
     /// Frozen for SKU `S` from 10 to 20.
     fn policy() -> Policy {
         let campaign = Campaign {
+            terms: crate::domain::Terms::NONE,
             name: "drop".into(),
             from: UnixMillis(10),
             until: UnixMillis(20),

@@ -27,6 +27,7 @@ pub use stock::{Place, stock};
 
 use super::command::PutSettings;
 use super::policy::Policy;
+use super::settings::Setting;
 use super::stock::Settings;
 use super::time::UnixMillis;
 use super::verdict::Refusal;
@@ -58,13 +59,24 @@ pub fn settings(
         });
     }
     let is_overridden = freeze::settings_edit(policy, put, now).map_err(Refusal::Frozen)?;
-    let after = Settings {
-        safety: put.safety.unwrap_or(before.safety),
+    let mut after = Settings {
         node_safety: put.node_safety.unwrap_or(&before.node_safety).clone(),
         selling: put.selling.unwrap_or(before.selling),
-        low_water: put.low_water.unwrap_or(before.low_water),
         version: before.version.saturating_add(1),
+        ..before.clone()
     };
+    match put.safety {
+        Some(Setting::Own(safety)) => (after.safety, after.own.safety) = (safety, true),
+        Some(Setting::AsPolicy) => after.own.safety = false,
+        None => {}
+    }
+    match put.low_water {
+        Some(Setting::Own(mark)) => (after.low_water, after.own.low_water) = (mark, true),
+        Some(Setting::AsPolicy) => after.own.low_water = false,
+        None => {}
+    }
+    let terms = policy.map(|policy| policy.terms(put.sku.as_str(), now));
+    after.note(&terms.unwrap_or_default());
     Ok(SettingsPlan {
         after,
         is_overridden,

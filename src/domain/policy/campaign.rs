@@ -6,6 +6,7 @@ use super::document::{Campaign, Document, Every};
 use super::layer::Layer;
 use super::limits::Limits;
 use super::tree::Tree;
+use crate::domain::settings::Terms;
 use crate::domain::time::{Ttl, UnixMillis};
 
 /// Where a campaign stands.
@@ -61,6 +62,8 @@ pub struct CampaignTerms {
     pub hold: Option<Ttl>,
     /// Whether nothing that it rests on may be edited meanwhile.
     pub freeze: bool,
+    /// What it says beside limits.
+    pub(super) terms: Terms,
     every: Option<Every>,
     limits: Option<Limits>,
 }
@@ -150,6 +153,7 @@ pub(super) fn compile<'d>(
             .hold_seconds
             .and_then(|seconds| Ttl::from_millis(seconds.checked_mul(1_000)?)),
         freeze: campaign.freeze,
+        terms: campaign.terms,
         every: campaign.every,
         limits: (!campaign.limits.is_empty()).then(|| Limits::new(&campaign.limits, tree)),
     });

@@ -14,6 +14,10 @@ pub(super) struct Class {
     pub(super) campaigns: Arc<[u32]>,
 }
 
+/// The number of a class in its policy: whoever has it need not look for the SKU again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClassIx(u32);
+
 /// The class of every SKU.
 #[derive(Debug)]
 pub(super) struct Classes {
@@ -82,12 +86,22 @@ impl Classes {
 
     /// The class of a SKU.
     pub(super) fn of(&self, sku: &str) -> Option<&Class> {
+        self.get(self.number_of(sku))
+    }
+
+    /// The class with a number.
+    pub(super) fn get(&self, ClassIx(number): ClassIx) -> Option<&Class> {
+        self.all.get(usize::try_from(number).ok()?)
+    }
+
+    /// The number of a SKU's class.
+    pub(super) fn number_of(&self, sku: &str) -> ClassIx {
         let prefixed = || {
             let mut prefixes = self.lengths.iter().filter_map(|length| sku.get(..*length));
             prefixes.find_map(|prefix| self.prefixes.get(prefix))
         };
-        let number = self.listed.get(sku).or_else(prefixed).unwrap_or(&self.rest);
-        self.all.get(usize::try_from(*number).ok()?)
+        let number = self.listed.get(sku).or_else(prefixed);
+        ClassIx(*number.unwrap_or(&self.rest))
     }
 }
 

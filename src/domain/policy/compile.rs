@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use super::campaign::{self, CampaignTerms};
 use super::check::{self, Fault};
-use super::classes::Classes;
+use super::classes::{ClassIx, Classes};
 use super::document::{Document, Every, Period, Rule, Scope};
 use super::fallback::Fallbacks;
 use super::layer::Layer;
 use super::limits::Limits;
+use super::terms::TermsInTime;
 use super::tree::{LAST, Place, Tree};
 use crate::domain::ids::ChannelIx;
 use crate::domain::time::UnixMillis;
@@ -24,6 +25,8 @@ pub struct Policy {
     pub(super) scopes: Box<[ScopeRules]>,
     /// In order of time.
     pub(super) campaigns: Box<[CampaignTerms]>,
+    /// Whether any of them, or any rule, says more than limits.
+    pub(super) has_terms: bool,
     pub(super) classes: Classes,
 }
 
@@ -41,6 +44,8 @@ pub(super) struct ScopeRules {
     /// In order of their periods, which do not overlap.
     pub dated: Vec<RuleInTime>,
     pub always: Option<Always>,
+    /// What they say beside limits.
+    pub terms: Vec<TermsInTime>,
 }
 
 #[derive(Debug)]
@@ -130,7 +135,10 @@ impl Policy {
         let rules = layer(document, &tree, rules, &mut scopes);
         let (campaigns, sold) = campaign::compile(document, &tree);
         let entries = entries(document, &tree, &channel_index);
+        let has_terms = scopes.iter().any(|of: &ScopeRules| !of.terms.is_empty())
+            || campaigns.iter().any(|of| !of.terms.is_none());
         Ok(Self {
+            has_terms,
             fallbacks: Fallbacks::new(document, &tree, &channel_index),
             numbers: numbers(&entries),
             entries,
@@ -146,10 +154,20 @@ impl Policy {
         named.map_or("", |named| &named.name)
     }
 
+    /// The class of a SKU.
+    pub fn class_of(&self, sku: &str) -> ClassIx {
+        self.classes.number_of(sku)
+    }
+
     /// The rule in force: that of a campaign, or of a change set, or an ordinary one; in each layer
     /// of the most specific scope that has one at that moment.
     pub fn in_force(&self, sku: &str, now: UnixMillis) -> Option<InForce<'_>> {
-        let class = self.classes.of(sku)?;
+        self.in_force_in(self.class_of(sku), now)
+    }
+
+    /// The same for the SKUs of a class.
+    pub fn in_force_in(&self, class: ClassIx, now: UnixMillis) -> Option<InForce<'_>> {
+        let class = self.classes.get(class)?;
         let campaign = self.running(class, now).and_then(|of| of.rule(now));
         let (id, window, limits) = campaign.or_else(|| {
             let mut scopes = class.scopes.iter();
@@ -213,6 +231,7 @@ fn layer<'d>(
     for (scope, at) in known {
         if let Some(rules) = scopes.get_mut(at) {
             rules.dated.sort_by_key(|rule| rule.from);
+            rules.terms.sort_by_key(TermsInTime::order);
         }
         layer.add_scope(document, scope, u32::try_from(at).unwrap_or(u32::MAX));
     }
@@ -221,6 +240,10 @@ fn layer<'d>(
 
 impl ScopeRules {
     fn add(&mut self, rule: &Rule, period: Option<Period>, tree: &Tree<'_>) {
+        self.terms.extend(TermsInTime::of(rule.terms, period));
+        if !rule.says_limits() {
+            return;
+        }
         let limits = Limits::new(&rule.limits, tree);
         let id = rule.id.as_str().into();
         match period {

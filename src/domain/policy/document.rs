@@ -1,6 +1,7 @@
 //! The policy as its author writes it: names and amounts, nothing resolved, nothing checked.
 
 use crate::domain::deficit::Order;
+use crate::domain::settings::Terms;
 use crate::domain::time::UnixMillis;
 use crate::domain::units::Units;
 
@@ -108,6 +109,8 @@ pub struct Rule {
     pub every: Option<Every>,
     /// The limits.
     pub limits: Vec<LimitOn>,
+    /// What it says for SKUs whose own settings leave it to the policy.
+    pub terms: Terms,
 }
 
 /// Rules that go before the ordinary ones from one moment to another. Before and afterwards it is as
@@ -137,6 +140,8 @@ pub struct Campaign {
     pub items: Items,
     /// The limits. Without any, those that are in force anyway.
     pub limits: Vec<LimitOn>,
+    /// What it says for SKUs whose own settings leave it to the policy.
+    pub terms: Terms,
     /// How often a new window begins inside the campaign.
     pub every: Option<Every>,
     /// How long a hold lives whose caller names no time.
@@ -244,6 +249,12 @@ pub enum Against {
 }
 
 impl Rule {
+    /// Whether it says what channels may take. One without limits says that there are none, unless
+    /// it is there for something else.
+    pub fn says_limits(&self) -> bool {
+        !self.limits.is_empty() || self.terms.is_none()
+    }
+
     /// Its period; `None`: always.
     pub fn period(&self) -> Option<Period> {
         let until = self.until.unwrap_or(END_OF_TIME);

@@ -17,12 +17,14 @@ mod parts;
 pub mod preflight;
 mod rebalance;
 mod room;
+mod terms;
 #[cfg(test)]
 pub(super) mod tests;
 mod tree;
 
 pub use campaign::{CampaignState, CampaignTerms};
 pub use check::Fault;
+pub use classes::ClassIx;
 pub use compile::{EntryIx, InForce, Policy};
 pub use document::{
     Against, Amount, Campaign, ChangeSet, Document, Entry, Every, Expected, Items, LimitOn, Period,
@@ -33,4 +35,5 @@ pub use limits::{EntryLimit, Kept, LeastCap, Limits};
 pub use parts::{Dated, Parts, Schedule};
 pub use rebalance::{Holding, Holdings, ShareStep, Weight, rebalance};
 pub use room::{Bound, Claim, Standing, Supply};
+pub use terms::TermsInTime;
 pub use tree::Place;

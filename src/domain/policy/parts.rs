@@ -7,6 +7,7 @@ use super::campaign::CampaignTerms;
 use super::compile::Policy;
 use super::document::Every;
 use super::limits::Limits;
+use super::terms::TermsInTime;
 use crate::domain::ids::ChannelIx;
 use crate::domain::time::UnixMillis;
 
@@ -23,6 +24,8 @@ pub struct Parts<'p> {
     pub schedules: Vec<Schedule>,
     /// Of each class its schedules; the rule in force is that of the first that has one.
     pub classes: Vec<Vec<usize>>,
+    /// Of each class what is said beside limits; see [`Policy::terms`].
+    pub terms: Vec<Vec<TermsInTime>>,
     /// Of each class the campaigns that forbid edits, in order of time.
     pub frozen: Vec<Vec<&'p CampaignTerms>>,
     /// The SKUs that are listed, with their classes.
@@ -70,6 +73,7 @@ impl Policy {
             limits: Vec::new(),
             schedules: Vec::new(),
             classes: Vec::new(),
+            terms: Vec::new(),
             frozen: Vec::new(),
             skus: self.classes.listed().collect(),
             prefixes: self.classes.prefixes().collect(),
@@ -135,6 +139,7 @@ impl Policy {
                 let number = usize::try_from(*number).ok()?;
                 self.campaigns.get(number)
             });
+            parts.terms.push(self.terms_of(class).collect());
             parts.frozen.push(terms.filter(|of| of.freeze).collect());
             let scopes = class.scopes.iter().map(|scope| usize::try_from(*scope));
             let scopes = scopes.filter_map(Result::ok);

@@ -3,6 +3,8 @@
 mod change;
 mod deficit;
 
+use std::borrow::Cow;
+
 use smallvec::SmallVec;
 
 pub use self::deficit::Change;
@@ -10,6 +12,7 @@ use super::calendar::Calendar;
 use super::day::Day;
 use super::ids::NodeIx;
 use super::policy::{Bound, Supply};
+use super::settings::Terms;
 pub use super::settings::{NodeSafety, Safety, Selling, Settings};
 use super::units::Units;
 use super::uses::Uses;
@@ -271,6 +274,28 @@ impl Stock {
         let water = &mut self.rest.get_or_insert_default().water;
         water.low = is_low;
         water.low != water.told
+    }
+
+    /// Whether what the policy says of it is noted in its settings.
+    pub fn follows(&self, terms: &Terms) -> bool {
+        self.settings().follow(terms)
+    }
+
+    /// Notes what the policy says of it from now on, and decides anew whether it is low; see
+    /// [`Self::settle_water`].
+    pub fn note_terms(&mut self, terms: &Terms, today: Day) -> bool {
+        self.rest.get_or_insert_default().settings.note(terms);
+        self.settle_water(today)
+    }
+
+    /// As it will be once that is noted.
+    pub fn in_terms(&self, terms: &Terms, today: Day) -> Cow<'_, Self> {
+        if self.follows(terms) {
+            return Cow::Borrowed(self);
+        }
+        let mut stock = self.clone();
+        stock.note_terms(terms, today);
+        Cow::Owned(stock)
     }
 
     /// The feed tells that it is low, or is not.

@@ -8,7 +8,7 @@ use hyper::HeaderMap;
 
 use crate::domain::command::{Command, PutSettings};
 use crate::domain::stock::{Safety, Selling};
-use crate::domain::{Level, LowWater, NodeSafety, WhileLow};
+use crate::domain::{Level, LowWater, NodeSafety, Setting, WhileLow};
 use crate::http::app::{App, Reply};
 use crate::http::catalog;
 use crate::http::dto::{Given, Num, Text};
@@ -17,7 +17,7 @@ use crate::http::json::Json;
 use crate::http::list::Object;
 use crate::http::request::{self, IfMatch};
 use crate::http::routes::stock::{path_sku, unknown_sku};
-use crate::http::settings_dto::{LevelBody, MarkBody, NodeLevelBody, SettingsBody};
+use crate::http::settings_dto::{LevelBody, LowWaterBody, MarkBody, NodeLevelBody, SettingsBody};
 use crate::http::{parse, render, request_ids};
 use crate::limits::TEXT_BYTES_MAX;
 
@@ -97,15 +97,30 @@ fn while_low(issues: &mut Issues, word: &Text<'_>) -> Option<WhileLow> {
     }
 }
 
+/// A setting that a SKU may have by itself; `None`: it stays, or there is a mistake in it.
+fn setting<T, S>(given: Given<T>, read: impl FnOnce(T) -> Option<S>) -> Option<Setting<S>> {
+    match given {
+        Given::Absent => None,
+        Given::Null => Some(Setting::AsPolicy),
+        Given::Value(value) => read(value).map(Setting::Own),
+    }
+}
+
 /// `None` after a mistake.
-fn low_water(issues: &mut Issues, body: &MarkBody<'_>) -> Option<LowWater> {
-    let body = match body {
+#[expect(clippy::option_option, reason = "no mark is a setting as well")]
+fn mark(issues: &mut Issues, body: &MarkBody<'_>) -> Option<Option<LowWater>> {
+    match body {
+        MarkBody::Never => Some(None),
         MarkBody::Bare(units) => {
-            let mark = parse::units(issues, format_args!("/low_water"), Some(*units), 0);
-            return mark.map(|units| LowWater::at(Level::Units(units)));
+            let mark = parse::units(issues, format_args!("/low_water"), Some(*units), 0)?;
+            Some(Some(LowWater::at(Level::Units(mark))))
         }
-        MarkBody::Whole(body) => body,
-    };
+        MarkBody::Whole(body) => low_water(issues, body).map(Some),
+    }
+}
+
+/// `None` after a mistake.
+fn low_water(issues: &mut Issues, body: &LowWaterBody<'_>) -> Option<LowWater> {
     let mark = level(issues, "/low_water", body.units, body.percent);
     let resume = body
         .resume
@@ -148,20 +163,16 @@ pub async fn put(app: &App, sku: &str, headers: &HeaderMap, body: &[u8]) -> Resu
     let precondition = request::if_match(headers)?;
     let body: SettingsBody<'_> = parse::json(body)?;
     let mut issues = Issues::default();
-    let safety = body
-        .safety_stock
-        .and_then(|Object(found)| safety(&mut issues, found));
+    let safety = setting(body.safety_stock, |Object(found)| {
+        safety(&mut issues, found)
+    });
     let at_nodes = body.node_safety.as_ref();
     let at_nodes = at_nodes.map(|found| node_levels(&mut issues, found));
     let selling = body
         .selling
         .as_ref()
         .and_then(|word| selling(&mut issues, word));
-    let mark = match &body.low_water {
-        Given::Absent => None,
-        Given::Null => Some(None),
-        Given::Value(value) => Some(low_water(&mut issues, value)),
-    };
+    let mark = setting(body.low_water, |found| mark(&mut issues, &found));
     let over = body.over.as_ref();
     let over = parse::bounded(&mut issues, format_args!("/override"), over, TEXT_BYTES_MAX);
     issues.check()?;

@@ -80,6 +80,10 @@ impl EmbeddedLedger {
             let shard = stock
                 .shard_mut(usize::from(line.shard))
                 .ok_or(LedgerError::Unavailable)?;
+            let owner = shard.lines.get(line.slot).map(|entry| entry.stock);
+            if let Some(owner) = owner {
+                self.note_terms(shard, owner, acting.now, &mut scratch);
+            }
             let window = shard.window_of(line.slot, acting.now);
             shard
                 .step(line.slot, *step, window)

@@ -41,6 +41,7 @@ fn epoch_before(position: Position, record: &[u8]) -> Option<u32> {
         | Body::Reserved(_)
         | Body::Acted(_)
         | Body::Expired { .. }
+        | Body::TermsNoted(_)
         | Body::LowWater(_)
         | Body::Deficit(_)
         | Body::StockChanged(_)

@@ -31,11 +31,15 @@ impl EmbeddedLedger {
         let now = self.now();
         let mut scratch = Scratch::new();
         self.expire(&mut stock, now, &mut scratch)?;
+        self.note_terms_of(&mut stock, &skus, now, &mut scratch);
         let verdict = decide::inbound(command, Day::of(now), |sku| self.locked_stock(&stock, sku));
         let arrivals = match verdict {
             Err(refusal) => return self.refuse(&mut records, key, now, refusal, scratch),
             Ok(arrivals) => arrivals,
         };
+        for arrival in &arrivals {
+            self.note_terms_of_new(&mut stock, arrival.sku, now, &mut scratch)?;
+        }
         let items = arrivals.iter().map(|item| self.arrive(&mut stock, item));
         let items = items.collect::<Result<_, _>>()?;
         let changed = arrivals

@@ -41,6 +41,7 @@ use self::journal::Journal;
 use self::pool::{Pool, RecordGuards, StockGuards};
 use self::record_shard::{Kept, Record};
 use self::scratch::Scratch;
+use self::stock_shard::{StockShard, shard_of};
 use super::answer::verdict_of;
 use super::event::Body;
 use super::names::Names;
@@ -49,9 +50,10 @@ use crate::clock::Clock;
 use crate::domain::command::{Command, CommandKey, Keyed};
 use crate::domain::hash::Hasher;
 use crate::domain::line::Inconsistent;
+use crate::domain::policy::ClassIx;
 use crate::domain::stock::Change;
 use crate::domain::verdict::Outcome;
-use crate::domain::{Day, Refusal, UnixMillis, Verdict};
+use crate::domain::{Day, Refusal, Sku, UnixMillis, Verdict};
 use crate::telemetry::Meters;
 
 /// How long and how much the ledger remembers.
@@ -197,23 +199,26 @@ impl EmbeddedLedger {
 
     fn expire_shard(
         &self,
-        shard: &mut stock_shard::StockShard,
+        shard: &mut StockShard,
         now: UnixMillis,
         most: u64,
         scratch: &mut Scratch,
     ) -> Result<(), LedgerError> {
         let mut expired = 0;
         while expired < most {
-            let next = shard.expire_next(now).map_err(|bad| self.broken(bad))?;
-            let Some(expiry) = next else { break };
-            let Some(entry) = shard.lines.get(expiry.slot) else {
+            let Some(due) = shard.next_due(now) else {
+                break;
+            };
+            let (stock, units) = (due.stock, due.units);
+            self.note_terms(shard, stock, now, scratch);
+            shard.expire(&due).map_err(|bad| self.broken(bad))?;
+            let Some(entry) = shard.lines.get(due.slot) else {
                 continue;
             };
-            let stock = entry.stock;
             let Some(owner) = shard.stocks.get(stock) else {
                 continue;
             };
-            let (sku, units) = (owner.sku(), expiry.units);
+            let sku = owner.sku();
             let (id, line) = (entry.reservation(), entry.number());
             scratch.push(
                 now,
@@ -238,6 +243,70 @@ impl EmbeddedLedger {
             }
         }
         self.meters.expirations(expired);
+        Ok(())
+    }
+
+    /// Notes what the policy says of the SKU at a slot now. Every command does so with what it is
+    /// about before it looks at it. The class of the SKU, if it was looked for.
+    fn note_terms(
+        &self,
+        shard: &mut StockShard,
+        slot: u32,
+        now: UnixMillis,
+        scratch: &mut Scratch,
+    ) -> Option<ClassIx> {
+        let class = shard.class_with_terms(slot);
+        let noted = shard.note_terms(slot, class, now);
+        let Some(noted) = noted else {
+            return class;
+        };
+        scratch.push(now, &Body::TermsNoted(noted));
+        if let Some(told) = shard.settle_water(slot, Day::of(now)) {
+            scratch.push(now, &Body::LowWater(told));
+            self.meters.low_water(told.low);
+        }
+        class
+    }
+
+    /// The same of these SKUs, as far as they are known.
+    fn note_terms_of(
+        &self,
+        stock: &mut StockGuards<'_>,
+        skus: &[Sku<'_>],
+        now: UnixMillis,
+        scratch: &mut Scratch,
+    ) {
+        for sku in skus {
+            let hash = self.state.hasher.sku(sku.as_str());
+            if let Some(shard) = stock.shard_mut(shard_of(hash))
+                && let Some(slot) = shard.find(hash, sku.as_str())
+            {
+                self.note_terms(shard, slot, now, scratch);
+            }
+        }
+    }
+
+    /// The same of a SKU that the command makes, if it is not known yet. That it is low without
+    /// any stock is told of once the command is done, if it is so then.
+    fn note_terms_of_new(
+        &self,
+        stock: &mut StockGuards<'_>,
+        sku: Sku<'_>,
+        now: UnixMillis,
+        scratch: &mut Scratch,
+    ) -> Result<(), LedgerError> {
+        let hash = self.state.hasher.sku(sku.as_str());
+        let shard = stock.shard_mut(shard_of(hash));
+        let shard = shard.ok_or(LedgerError::Unavailable)?;
+        if shard.find(hash, sku.as_str()).is_some() {
+            return Ok(());
+        }
+        let slot = shard.find_or_make(hash, sku.as_str());
+        let slot = slot.map_err(|bad| self.broken(bad))?;
+        let class = shard.class_with_terms(slot);
+        if let Some(noted) = shard.note_terms(slot, class, now) {
+            scratch.push(now, &Body::TermsNoted(noted));
+        }
         Ok(())
     }
 

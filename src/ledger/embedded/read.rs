@@ -33,9 +33,9 @@ impl EmbeddedLedger {
             scratch.commit(&self.journal);
         }
         let slot = shard.find(hash, sku.as_str());
-        Ok(slot
-            .and_then(|slot| shard.stock(slot))
-            .map(|stock| read(stock, now, &shard)))
+        // By what the policy says now, as the next command will note it.
+        let stock = slot.and_then(|slot| shard.stock_now(slot, now));
+        Ok(stock.map(|stock| read(&stock, now, &shard)))
     }
 
     /// Stock of a SKU; `None`: unknown.

@@ -161,6 +161,7 @@ impl Replica {
             | Body::Acted(_)
             | Body::StockChanged(_)
             | Body::SettingsPut { .. }
+            | Body::TermsNoted(_)
             | Body::LowWater(_)
             | Body::Deficit(_)
             | Body::SharesMoved(_)
@@ -316,15 +317,15 @@ impl Replica {
             return Ok(None);
         }
         let slot = shard.find(hash, sku.as_str());
-        let stock = slot.and_then(|slot| shard.stock(slot));
+        let stock = slot.and_then(|slot| shard.stock_now(slot, by));
         let rule = about.channel.and_then(|_| shard.rule(sku.as_str(), by));
         let claim = about.channel.zip(rule);
         let claim = claim.map(|(channel, rule)| Claim { channel, rule });
-        Ok(stock.map(|stock| Availability::for_claim(stock, about.node, claim, by)))
+        Ok(stock.map(|stock| Availability::for_claim(&stock, about.node, claim, by)))
     }
 
     /// Why a new reservation is refused for want of units; `None`: it is not, or that cannot be
-    /// known here.
+    /// known here: the ledger may not have noted yet what the policy says by now.
     pub(in crate::ledger) fn refusal(
         &self,
         reserve: &Reserve<'_>,
@@ -340,10 +341,18 @@ impl Replica {
         if stock.iter_mut().any(|(_, shard)| shard.has_overdue(by)) {
             return Ok(None);
         }
-        let stock_of = |at: usize| {
+        let place_of = |at: usize| {
             let (line, hash) = (lines.get(at)?, *hashes.get(at)?);
             let shard = stock.shard(shard_of(hash))?;
-            shard.stock(shard.find(hash, line.sku.as_str())?)
+            Some((shard, shard.find(hash, line.sku.as_str())?))
+        };
+        let mut places = (0..lines.len()).filter_map(place_of);
+        if places.any(|(shard, slot)| !shard.has_noted_terms(slot, by)) {
+            return Ok(None);
+        }
+        let stock_of = |at: usize| {
+            let (shard, slot) = place_of(at)?;
+            shard.stock(slot)
         };
         let claim_of = |at: usize| {
             let shard = stock.shard(shard_of(*hashes.get(at)?))?;

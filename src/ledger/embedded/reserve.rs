@@ -13,7 +13,7 @@ use crate::domain::command::{CommandKey, LineRequest, Reserve};
 use crate::domain::decide;
 use crate::domain::decide::Grants;
 use crate::domain::line::Inconsistent;
-use crate::domain::policy::Claim;
+use crate::domain::policy::{Claim, ClassIx};
 use crate::domain::stock::Change;
 use crate::domain::verdict::{Outcome, Reservation, ReservationLine};
 use crate::domain::{ChannelIx, Day, Refusal, ReservationId, Ttl, Units, UnixMillis};
@@ -27,6 +27,8 @@ struct Place {
     hash: u64,
     shard: usize,
     slot: Option<u32>,
+    /// Of the SKU in the policy, where that was looked for already.
+    class: Option<ClassIx>,
 }
 
 type Places = SmallVec<[Place; 2]>;
@@ -65,10 +67,7 @@ impl EmbeddedLedger {
         let now = self.moment(read);
         let mut scratch = Scratch::new();
         self.expire(&mut stock, now, &mut scratch)?;
-        for (place, line) in places.iter_mut().zip(reserve.lines.as_slice()) {
-            let shard = stock.shard(place.shard);
-            place.slot = shard.and_then(|shard| shard.find(place.hash, line.sku.as_str()));
-        }
+        self.find(&mut places, reserve, &mut stock, now, &mut scratch);
         let verdict = self.judge(reserve, now, &places, &stock);
         if sabotage::is_on(Fault::CheckThenTake) {
             drop(stock);
@@ -115,6 +114,26 @@ impl EmbeddedLedger {
         }
     }
 
+    /// Finds the stocks of the lines, and notes what the policy says of them.
+    fn find(
+        &self,
+        places: &mut Places,
+        reserve: &Reserve<'_>,
+        stock: &mut StockGuards<'_>,
+        now: UnixMillis,
+        scratch: &mut Scratch,
+    ) {
+        for (place, line) in places.iter_mut().zip(reserve.lines.as_slice()) {
+            let Some(shard) = stock.shard_mut(place.shard) else {
+                continue;
+            };
+            place.slot = shard.find(place.hash, line.sku.as_str());
+            if let Some(slot) = place.slot {
+                place.class = self.note_terms(shard, slot, now, scratch);
+            }
+        }
+    }
+
     fn lock_all(&self, places: &Places) -> Result<StockGuards<'_>, LedgerError> {
         self.state
             .pool
@@ -139,7 +158,10 @@ impl EmbeddedLedger {
         };
         let claim_of = |at| {
             let (shard, _) = shard_of(at)?;
-            let rule = shard.rule(lines.as_slice().get(at)?.sku.as_str(), now)?;
+            let rule = match places.get(at)?.class {
+                Some(class) => shard.policy()?.in_force_in(class, now)?,
+                None => shard.rule(lines.as_slice().get(at)?.sku.as_str(), now)?,
+            };
             let named = reserve.channel.index;
             let channel = named.or_else(|| self.find_channel(reserve.channel.name));
             let channel = channel.unwrap_or(ChannelIx::UNNAMED);
@@ -169,6 +191,7 @@ impl EmbeddedLedger {
             hash,
             shard: shard_of(hash),
             slot: None,
+            class: None,
         }
     }
 

@@ -35,6 +35,7 @@ impl EmbeddedLedger {
         let now = self.now();
         let mut scratch = Scratch::new();
         self.expire(&mut stock, now, &mut scratch)?;
+        self.note_terms_of(&mut stock, &skus, now, &mut scratch);
         let verdict = decide::stock(&command.change, Day::of(now), |sku| {
             self.locked_stock(&stock, sku)
         });
@@ -43,6 +44,7 @@ impl EmbeddedLedger {
             Ok(places) => places,
         };
         for place in &places {
+            self.note_terms_of_new(&mut stock, place.sku, now, &mut scratch)?;
             let is_count = matches!(command.change, StockChange::Set(_));
             self.change_locked(&mut stock, place.sku, |stock| {
                 let node = place.before.node;
@@ -90,6 +92,7 @@ impl EmbeddedLedger {
         let now = self.now();
         let mut scratch = Scratch::new();
         self.expire(&mut stock, now, &mut scratch)?;
+        self.note_terms_of(&mut stock, &[sku], now, &mut scratch);
         let before = self.locked_stock(&stock, sku).map(Stock::settings);
         let policy = stock
             .shard(self.shard(sku))

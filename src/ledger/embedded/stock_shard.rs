@@ -3,6 +3,7 @@
 //! Stock and lines of a SKU are in one shard, under one lock, so that a deadline that passed is
 //! honoured by whoever touches the SKU next, without asking anyone else.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::due::DueQueue;
@@ -10,11 +11,11 @@ use super::index::Index;
 use super::packed::{PackedLine, PackedPlace, PackedTerm, halves, joined};
 use super::slab::Slab;
 use crate::domain::line::{Inconsistent, Move};
-use crate::domain::policy::{InForce, Policy};
+use crate::domain::policy::{ClassIx, InForce, Policy};
 use crate::domain::stock::Change;
-use crate::domain::{ChannelIx, Charge, Day, Line, ReservationId, Stock, Units, UnixMillis};
+use crate::domain::{ChannelIx, Charge, Day, Line, ReservationId, Stock, Terms, Units, UnixMillis};
 use crate::ledger::Gauges;
-use crate::ledger::event::{DeficitTold, LowWaterTold};
+use crate::ledger::event::{DeficitTold, LowWaterTold, TermsNoted};
 use crate::ledger::policy::PolicyInForce;
 use crate::limits::STOCK_SHARDS;
 
@@ -140,9 +141,11 @@ impl LineEntry {
     }
 }
 
-/// Units of a line that expired.
+/// Units of a line that expires.
 pub(super) struct Expiry {
     pub(super) slot: u32,
+    /// The slot of its stock.
+    pub(super) stock: u32,
     pub(super) units: Units,
 }
 
@@ -199,6 +202,52 @@ impl StockShard {
     /// The stock at a slot.
     pub(super) fn stock(&self, slot: u32) -> Option<&Stock> {
         self.stocks.get(slot).map(|e| &e.stock)
+    }
+
+    /// The class of the SKU at a slot, where the policy says anything beside limits.
+    #[inline]
+    pub(super) fn class_with_terms(&self, slot: u32) -> Option<ClassIx> {
+        let policy = self.policy().filter(|policy| policy.has_terms())?;
+        Some(policy.class_of(self.stocks.get(slot)?.sku()))
+    }
+
+    /// Notes what the policy says of the SKU at a slot, which is of [that](Self::class_with_terms)
+    /// class, where that is another than before, and decides anew whether it is low; what is noted
+    /// then.
+    #[inline]
+    pub(super) fn note_terms(
+        &mut self,
+        slot: u32,
+        class: Option<ClassIx>,
+        now: UnixMillis,
+    ) -> Option<TermsNoted<'_>> {
+        let policy = &self.policy.as_deref()?.policy;
+        let entry = self.stocks.get_mut(slot)?;
+        let terms = class.map_or(Terms::NONE, |class| policy.terms_in(class, now));
+        if entry.stock.follows(&terms) {
+            return None;
+        }
+        entry.stock.note_terms(&terms, Day::of(now));
+        Some(TermsNoted {
+            sku: entry.sku(),
+            terms: entry.stock.settings().terms(),
+        })
+    }
+
+    /// Whether what the policy says now of the SKU at a slot is noted.
+    pub(super) fn has_noted_terms(&self, slot: u32, now: UnixMillis) -> bool {
+        matches!(self.stock_now(slot, now), Some(Cow::Borrowed(_)))
+    }
+
+    /// The stock at a slot by what the policy says now, which may not be noted yet.
+    pub(super) fn stock_now(&self, slot: u32, now: UnixMillis) -> Option<Cow<'_, Stock>> {
+        let stock = self.stock(slot)?;
+        let Some(policy) = self.policy() else {
+            return Some(Cow::Borrowed(stock));
+        };
+        let class = self.class_with_terms(slot);
+        let terms = class.map_or(Terms::NONE, |class| policy.terms_in(class, now));
+        Some(stock.in_terms(&terms, Day::of(now)))
     }
 
     /// Decides anew whether the SKU at a slot is low; how it stands, where the feed is to tell of it.
@@ -359,7 +408,7 @@ impl StockShard {
         }
     }
 
-    /// Whether [`Self::expire_next`] has anything to look at.
+    /// Whether [`Self::next_due`] has anything to look at.
     pub(super) fn has_due(&self, now: UnixMillis) -> bool {
         self.due
             .first()
@@ -378,23 +427,27 @@ impl StockShard {
         false
     }
 
-    /// Expires the next line whose deadline has passed; `None` when there is none left.
+    /// The next line whose deadline has passed, and what it holds; `None` when there is none left.
+    /// Whoever asks [expires](Self::expire) it.
     ///
     /// The queue may hold entries of lines that were confirmed, released, extended or replaced
     /// since: the line itself says what is due.
-    pub(super) fn expire_next(&mut self, now: UnixMillis) -> Result<Option<Expiry>, Inconsistent> {
+    pub(super) fn next_due(&mut self, now: UnixMillis) -> Option<Expiry> {
         while let Some(slot) = self.due.pop_due(now) {
             let Some(entry) = self.lines.get(slot) else {
                 continue;
             };
-            let units = entry.line().held;
-            if units.is_zero() || !entry.deadline().is_due(now) {
-                continue;
+            let (stock, units) = (entry.stock, entry.line().held);
+            if !units.is_zero() && entry.deadline().is_due(now) {
+                return Some(Expiry { slot, stock, units });
             }
-            self.step(slot, Move::Expire(units), ANY_WINDOW)?;
-            return Ok(Some(Expiry { slot, units }));
         }
-        Ok(None)
+        None
+    }
+
+    /// Gives back what a line holds past its deadline.
+    pub(super) fn expire(&mut self, due: &Expiry) -> Result<(), Inconsistent> {
+        self.step(due.slot, Move::Expire(due.units), ANY_WINDOW)
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Head, Item, Tally, hex};
 use crate::limits::POLICY_BYTES_MAX;
 
 const FORMAT: &str = "holdfast ledger";
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// Longest line: a reservation has bounds, and so have the nodes of a SKU. The longest is a policy,
 /// each character of whose text may have to be escaped.
@@ -281,11 +281,11 @@ mod tests {
     #[test]
     fn another_version_is_named() {
         let text = String::from_utf8(written()).unwrap();
-        for other in [2, 3, 5] {
-            let other_text = text.replace("\"version\":4", &format!("\"version\":{other}"));
+        for other in [3, 4, 6] {
+            let other_text = text.replace("\"version\":5", &format!("\"version\":{other}"));
             let refused = read(other_text.as_bytes()).unwrap_err();
             assert!(matches!(refused, FileError::Version(found) if found == other));
-            let said = format!("the export has format version {other}, this program knows 4");
+            let said = format!("the export has format version {other}, this program knows 5");
             assert_eq!(refused.to_string(), said);
         }
     }

@@ -6,7 +6,7 @@ use super::Policy;
 use super::dated::{self, Announced, Promised};
 use super::hex::{self, CommandId, Print};
 use super::uses::Use;
-use super::water::{Mark, NodeLevel};
+use super::water::{Mark, NodeLevel, OwnSettings};
 use crate::domain::command::CommandKey;
 use crate::domain::stock::{NodeStock, Safety, Selling};
 use crate::domain::verdict::Reservation;
@@ -85,7 +85,9 @@ pub struct Sku {
     pub low: bool,
     /// The deficit that the feed told of last.
     pub deficit_told: u64,
-    /// Counts the changes of the settings.
+    /// Which settings are its own, and not what the policy said.
+    pub own: OwnSettings,
+    /// Counts the changes of its own settings.
     pub settings_version: u32,
     /// What each node has.
     pub nodes: Vec<Node>,
@@ -147,6 +149,7 @@ impl Sku {
             low_water: settings.low_water.map(Mark::new),
             low: stock.is_low(),
             deficit_told: stock.deficit_told().get(),
+            own: OwnSettings::new(settings.own),
             settings_version: settings.version,
             nodes: stock.nodes().iter().map(node).collect(),
             window_ms: stock.uses().window().0,
@@ -184,6 +187,7 @@ impl Sku {
             node_safety: NodeLevel::read(&self.node_safety)?,
             selling,
             low_water: self.low_water.map(Mark::read).transpose()?,
+            own: self.own.read(),
             version: self.settings_version,
         };
         let node = |node: &Node| {
@@ -444,6 +448,7 @@ const fn key_of(body: &Body<'_>) -> Option<CommandKey> {
         | Body::NodeNamed { .. }
         | Body::ChannelNamed { .. }
         | Body::Expired { .. }
+        | Body::TermsNoted(_)
         | Body::LowWater(_)
         | Body::Deficit(_)
         | Body::PolicyPut { .. }

@@ -23,7 +23,7 @@ pub use self::policy::Policy;
 pub use self::tally::Tally;
 pub use self::uses::Use;
 pub use self::walk::{Page, Place, Walk, WalkError};
-pub use self::water::{Amount, Mark};
+pub use self::water::{Amount, Mark, OwnSettings};
 
 /// What is exported, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

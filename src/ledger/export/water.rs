@@ -1,9 +1,10 @@
-//! Safety stock of single nodes, and the low-water mark of a SKU, as they stand in an export.
+//! Safety stock of single nodes, the low-water mark of a SKU, and whose its settings are, as they stand
+//! in an export.
 
 use serde::{Deserialize, Serialize};
 
 use super::item::{BadItem, units};
-use crate::domain::{Level, LowWater, NodeIx, NodeSafety, WhileLow};
+use crate::domain::{Level, LowWater, NodeIx, NodeSafety, Own, WhileLow};
 
 /// Units, or a share of what is on hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +52,32 @@ pub struct Mark {
     pub resume: Option<Amount>,
     /// It takes no new holds while it is low.
     pub suspends: bool,
+}
+
+/// Which settings are a SKU's own, and not what the policy said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnSettings {
+    /// What is kept back.
+    pub safety: bool,
+    /// When it is low.
+    pub low_water: bool,
+}
+
+impl OwnSettings {
+    pub(super) const fn new(found: Own) -> Self {
+        Self {
+            safety: found.safety,
+            low_water: found.low_water,
+        }
+    }
+
+    pub(super) const fn read(self) -> Own {
+        Own {
+            safety: self.safety,
+            low_water: self.low_water,
+        }
+    }
 }
 
 impl Amount {

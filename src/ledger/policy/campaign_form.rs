@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::form::{EveryForm, LimitForm, Moment, RuleForm, UnitsForm, all};
+use super::form::{EveryForm, LimitForm, RuleForm, all};
+use super::terms_form::{LevelForm, MarkForm, terms};
+use super::value_form::{Moment, UnitsForm};
 use crate::domain::policy::{Campaign, ChangeSet, Expected, Items};
 
 #[derive(Serialize, Deserialize)]
@@ -50,6 +52,10 @@ struct CampaignFields {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     limits: Vec<LimitForm>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    safety_stock: Option<LevelForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    low_water: Option<MarkForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     every: Option<EveryForm>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hold_seconds: Option<u32>,
@@ -82,6 +88,7 @@ impl TryFrom<CampaignFields> for CampaignForm {
             until: fields.until.0,
             items,
             limits: all(fields.limits),
+            terms: terms(fields.safety_stock, fields.low_water),
             every: fields.every.map(Into::into),
             hold_seconds: fields.hold_seconds,
             payment_seconds: fields.payment_seconds,
@@ -105,6 +112,8 @@ impl From<CampaignForm> for CampaignFields {
             skus,
             set,
             limits: all(campaign.limits),
+            safety_stock: campaign.terms.safety.map(LevelForm),
+            low_water: campaign.terms.low_water.map(MarkForm),
             every: campaign.every.map(Into::into),
             hold_seconds: campaign.hold_seconds,
             payment_seconds: campaign.payment_seconds,

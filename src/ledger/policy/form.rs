@@ -1,19 +1,15 @@
 //! The shape of a policy's JSON. The rule book's types know no wire format; these are nothing else.
 
-use std::fmt;
-
-use serde::de::{Error, Unexpected, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::campaign_form::{CampaignForm, ChangeSetForm};
 use super::deficit_form::DeficitsForm;
+use super::terms_form::{LevelForm, MarkForm, terms};
+use super::value_form::{Moment, PercentForm, UnitsForm};
 use crate::domain::percent::Percent;
 use crate::domain::policy::{
     Against, Amount, Document, Entry, Every, LimitOn, Protection, Rule, Scope, Selector, Set, Tag,
 };
-use crate::domain::{Units, UnixMillis};
-use crate::ledger::time_text;
-use crate::limits::UNITS_MAX;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -209,7 +205,12 @@ struct RuleFields {
     until: Option<Moment>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     every: Option<EveryForm>,
-    limits: Vec<LimitForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    limits: Option<Vec<LimitForm>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    safety_stock: Option<LevelForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    low_water: Option<MarkForm>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -226,19 +227,25 @@ impl TryFrom<RuleFields> for RuleForm {
             (None, None, true) => Scope::Default,
             (_, _, _) => return Err("a rule has one of sku, set and \"default\": true"),
         };
+        let terms = terms(fields.safety_stock, fields.low_water);
+        if fields.limits.is_none() && terms.is_none() {
+            return Err("a rule has limits, safety_stock or low_water");
+        }
         Ok(Self(Rule {
             id: fields.id,
             scope,
             from: fields.from.map(|Moment(at)| at),
             until: fields.until.map(|Moment(at)| at),
             every: fields.every.map(Into::into),
-            limits: all(fields.limits),
+            limits: all(fields.limits.unwrap_or_default()),
+            terms,
         }))
     }
 }
 
 impl From<RuleForm> for RuleFields {
     fn from(RuleForm(rule): RuleForm) -> Self {
+        let says_limits = rule.says_limits();
         let (sku, set, default) = match rule.scope {
             Scope::Sku(sku) => (Some(sku), None, false),
             Scope::Set(set) => (None, Some(set), false),
@@ -252,7 +259,9 @@ impl From<RuleForm> for RuleFields {
             from: rule.from.map(Moment),
             until: rule.until.map(Moment),
             every: rule.every.map(Into::into),
-            limits: all(rule.limits),
+            limits: says_limits.then(|| all(rule.limits)),
+            safety_stock: rule.terms.safety.map(LevelForm),
+            low_water: rule.terms.low_water.map(MarkForm),
         }
     }
 }
@@ -414,84 +423,5 @@ fn amount_fields(amount: Amount) -> (Option<PercentForm>, Option<UnitsForm>) {
     match amount {
         Amount::Percent(points) => (Some(PercentForm(Percent(points))), None),
         Amount::Units(units) => (None, Some(UnitsForm(units))),
-    }
-}
-
-struct PercentForm(Percent);
-
-impl<'de> Deserialize<'de> for PercentForm {
-    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        struct PercentVisitor;
-        impl Visitor<'_> for PercentVisitor {
-            type Value = PercentForm;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a percentage with at most two decimals")
-            }
-
-            fn visit_u64<E: Error>(self, value: u64) -> Result<PercentForm, E> {
-                let found = Percent::whole(value).map(PercentForm);
-                found.ok_or_else(|| E::invalid_value(Unexpected::Unsigned(value), &self))
-            }
-
-            fn visit_f64<E: Error>(self, value: f64) -> Result<PercentForm, E> {
-                let found = Percent::parse(&value.to_string()).map(PercentForm);
-                found.ok_or_else(|| E::invalid_value(Unexpected::Float(value), &self))
-            }
-        }
-        input.deserialize_any(PercentVisitor)
-    }
-}
-
-impl Serialize for PercentForm {
-    fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
-        let Percent(points) = self.0;
-        if points.is_multiple_of(100) {
-            output.serialize_u16(points / 100)
-        } else {
-            // The binary fraction nearest to it, whose shortest decimal form is what is meant.
-            output.serialize_f64(f64::from(points) / 100.0)
-        }
-    }
-}
-
-pub(super) struct UnitsForm(pub(super) Units);
-
-impl<'de> Deserialize<'de> for UnitsForm {
-    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        let found = Units::new(u64::deserialize(input)?).map(Self);
-        found.ok_or_else(|| D::Error::custom(format_args!("more than {UNITS_MAX} units")))
-    }
-}
-
-impl Serialize for UnitsForm {
-    fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
-        output.serialize_u64(self.0.get())
-    }
-}
-
-/// A moment of the years 1970 to 9999, which are those that the text of an answer can say.
-pub(super) struct Moment(pub(super) UnixMillis);
-
-impl<'de> Deserialize<'de> for Moment {
-    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(input)?;
-        let sayable = |at: &UnixMillis| {
-            let text = time_text::to_text(*at);
-            str::from_utf8(&text).ok().and_then(time_text::parse) == Some(*at)
-        };
-        let found = time_text::parse(&text).filter(sayable).map(Self);
-        found.ok_or_else(|| D::Error::custom("must be a moment like 2026-06-01T18:00:00Z"))
-    }
-}
-
-impl Serialize for Moment {
-    fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
-        let text = time_text::to_text(self.0);
-        let text = str::from_utf8(&text).unwrap_or_default();
-        match text.strip_suffix(".000Z") {
-            Some(to_the_second) => output.collect_str(&format_args!("{to_the_second}Z")),
-            None => output.serialize_str(text),
-        }
     }
 }

@@ -6,9 +6,11 @@ pub mod diff;
 mod form;
 mod history;
 mod shape;
+mod terms_form;
 #[cfg(test)]
 mod tests;
 pub mod text;
+mod value_form;
 
 use std::sync::Arc;
 

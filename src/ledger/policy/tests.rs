@@ -6,7 +6,7 @@ use crate::domain::policy::{
     Against, Amount, Campaign, ChangeSet, Document, Entry, Every, Expected, Items, LimitOn,
     Protection, Rule, Scope, Selector, Set, Tag,
 };
-use crate::domain::{Units, UnixMillis};
+use crate::domain::{Level, LowWater, Terms, Units, UnixMillis, WhileLow};
 
 /// The document that `docs/POLICY.md` begins with.
 fn documented() -> &'static str {
@@ -26,7 +26,7 @@ fn examples(page: &str) -> Vec<&str> {
 #[test]
 fn every_example_of_the_manual_is_read() {
     let of_policy = examples(include_str!("../../../docs/POLICY.md"));
-    assert_eq!(of_policy.len(), 4);
+    assert_eq!(of_policy.len(), 5);
     for text in of_policy {
         assert!(parse(text).is_ok(), "{text}");
     }
@@ -181,6 +181,7 @@ fn only(cap: Amount) -> Document {
         until: None,
         every: None,
         limits: vec![limit],
+        terms: Terms::NONE,
     };
     Document {
         rules: vec![rule],
@@ -233,6 +234,24 @@ impl Random {
         }
     }
 
+    fn level(&mut self) -> Level {
+        match self.amount() {
+            Amount::Percent(share) => Level::Percent(share),
+            Amount::Units(units) => Level::Units(units),
+        }
+    }
+
+    fn terms(&mut self) -> Terms {
+        Terms {
+            safety: self.maybe(Self::level),
+            low_water: self.maybe(|of| LowWater {
+                mark: of.level(),
+                resume: of.maybe(Self::level),
+                then: of.maybe(|_| WhileLow::Sell).unwrap_or(WhileLow::Suspend),
+            }),
+        }
+    }
+
     fn limit(&mut self) -> LimitOn {
         LimitOn {
             channel: self.text(),
@@ -256,6 +275,7 @@ impl Random {
             until: self.maybe(Self::moment),
             every: self.maybe(|of| of.maybe(|_| Every::Day).unwrap_or(Every::Week)),
             limits: self.few(Self::limit),
+            terms: self.terms(),
         }
     }
 
@@ -284,6 +304,7 @@ impl Random {
                 _ => Items::Set(self.text()),
             },
             limits: self.few(Self::limit),
+            terms: self.terms(),
             every: self.maybe(|_| Every::Day),
             hold_seconds: self.maybe(Self::seconds),
             payment_seconds: self.maybe(Self::seconds),

@@ -401,6 +401,7 @@ impl RemoteLedger {
             | Body::NodeNamed { .. }
             | Body::ChannelNamed { .. }
             | Body::Expired { .. }
+            | Body::TermsNoted(_)
             | Body::LowWater(_)
             | Body::Deficit(_)
             | Body::PolicyPut { .. }

@@ -33,6 +33,8 @@ pub(crate) enum Bug {
     NothingKept,
     /// What is of another channel's share counts as the seller's own.
     ChargedToSeller,
+    /// Safety stocks and low-water marks of the policy are for nobody.
+    TermsForgotten,
 }
 
 impl Bug {
@@ -40,11 +42,14 @@ impl Bug {
     pub(crate) fn is_of_policies(self) -> bool {
         matches!(
             self,
-            Self::ShippedUncounted | Self::NothingKept | Self::ChargedToSeller
+            Self::ShippedUncounted
+                | Self::NothingKept
+                | Self::ChargedToSeller
+                | Self::TermsForgotten
         )
     }
 
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::DeadlineOneLater,
         Self::ContentIgnored,
         Self::LinesApart,
@@ -60,5 +65,6 @@ impl Bug {
         Self::ShippedUncounted,
         Self::NothingKept,
         Self::ChargedToSeller,
+        Self::TermsForgotten,
     ];
 }

@@ -9,6 +9,7 @@ mod bug;
 mod policy;
 mod reserve;
 mod stock;
+mod terms;
 mod view;
 mod water;
 
@@ -18,7 +19,7 @@ pub(crate) use bug::Bug;
 use holdfast::domain::policy::Document;
 use holdfast::domain::stock::{Safety, Selling};
 use holdfast::domain::verdict::{Refusal, Verdict};
-use holdfast::domain::{Level, NodeSafety, Settings, Units};
+use holdfast::domain::{Level, NodeSafety, Own, Settings, Units};
 
 use super::script::Script;
 
@@ -68,6 +69,7 @@ impl Item {
             node_safety: NodeSafety::default(),
             selling: Selling::On,
             low_water: None,
+            own: Own::default(),
             version: 0,
         };
         Self {
@@ -232,6 +234,7 @@ impl Model {
     }
 
     fn decide(&mut self, now: i64, key: &str, id: u128, script: &Script) -> Verdict {
+        self.look_up_terms(now);
         match script {
             Script::Reserve { .. } => self.reserve(now, key, id, script),
             Script::Act {
@@ -333,6 +336,7 @@ impl Model {
         for sku in skus {
             self.expire(now, &sku);
         }
+        self.look_up_terms(now);
     }
 }
 

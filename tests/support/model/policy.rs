@@ -54,8 +54,8 @@ fn name(channel: u16) -> &'static str {
     entry_names().nth(usize::from(channel)).unwrap()
 }
 
-/// The rule in force for a SKU, and the beginning of its window.
-fn rule<'d>(document: &'d Document, sku: &str, now: i64) -> Option<(&'d Rule, i64)> {
+/// Whatever rules may be for that a SKU belongs to, most specific first.
+pub(super) fn scopes(document: &Document, sku: &str) -> Vec<Scope> {
     let lists = document.sets.iter().filter(|set| match &set.selector {
         Selector::Prefix(_) => false,
         Selector::Skus(skus) => skus.iter().any(|one| one == sku),
@@ -78,12 +78,18 @@ fn rule<'d>(document: &'d Document, sku: &str, now: i64) -> Option<(&'d Rule, i6
     scopes.extend(named.map(|set| Scope::Set(set.name.clone())));
     scopes.push(Scope::Default);
     scopes
-        .iter()
-        .find_map(|scope| rule_of(document, scope, now))
+}
+
+/// The rule in force for a SKU, and the beginning of its window.
+fn rule<'d>(document: &'d Document, sku: &str, now: i64) -> Option<(&'d Rule, i64)> {
+    let scopes = scopes(document, sku);
+    let mut scopes = scopes.iter();
+    scopes.find_map(|scope| rule_of(document, scope, now))
 }
 
 fn rule_of<'d>(document: &'d Document, scope: &Scope, now: i64) -> Option<(&'d Rule, i64)> {
-    let mut rules = document.rules.iter().filter(|rule| rule.scope == *scope);
+    let rules = document.rules.iter();
+    let mut rules = rules.filter(|rule| rule.scope == *scope && rule.says_limits());
     let dated = rules.clone().find_map(|rule| {
         let from = rule.from?.0;
         let until = rule.until.map_or(i64::MAX, |until| until.0);

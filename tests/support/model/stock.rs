@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use holdfast::domain::NodeIx;
 use holdfast::domain::verdict::{Limit, Outcome, Refusal, Shortage, Stale, StockResult, Verdict};
+use holdfast::domain::{NodeIx, Setting};
 
 use super::super::script::{AdjustAsk, MoveAsk, Script, SetAsk};
 use super::{Bug, Item, Model, Place, UNITS_MAX, units};
@@ -191,7 +191,7 @@ impl Model {
             item.moves += 1;
         }
         for (sku, ..) in &draft.writes {
-            self.settle_water(sku);
+            self.look_up_terms_of(sku, now);
         }
         let named = draft.named.iter().map(|at| &draft.writes[*at]);
         let result = |(sku, node, place): &(String, u16, Place)| StockResult {
@@ -227,23 +227,31 @@ impl Model {
                 actual: settings.version,
             });
         }
-        settings.safety = safety.unwrap_or(settings.safety);
+        if let Some(safety) = safety {
+            settings.own.safety = *safety != Setting::AsPolicy;
+            if let Setting::Own(level) = safety {
+                settings.safety = *level;
+            }
+        }
         if let Some(nodes) = node_safety {
             settings.node_safety = nodes.clone();
         }
         settings.selling = selling.unwrap_or(settings.selling);
         if let Some(mark) = low_water {
-            settings.low_water = *mark;
+            settings.own.low_water = *mark != Setting::AsPolicy;
+            if let Setting::Own(mark) = mark {
+                settings.low_water = *mark;
+            }
         }
         settings.version += 1;
         self.items
             .entry(sku.clone())
             .or_insert_with(Item::new)
-            .settings = settings.clone();
-        self.settle_water(sku);
+            .settings = settings;
+        self.look_up_terms_of(sku, now);
         Ok(Outcome::Settings {
             sku: sku.as_str().into(),
-            settings,
+            settings: self.items[sku].settings.clone(),
         })
     }
 }

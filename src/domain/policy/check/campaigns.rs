@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{Faults, limits, overlaps};
+use super::{Faults, limits, overlaps, terms};
 use crate::domain::policy::document::{Campaign, Document, Items};
 use crate::domain::policy::layer::Layer;
 use crate::domain::policy::tree::Tree;
@@ -22,6 +22,7 @@ pub(super) fn check(document: &Document, tree: &Tree<'_>, faults: &mut Faults) {
         faults.period(&path, (campaign.from, campaign.until), campaign.every);
         items(&path, document, &campaign.items, faults);
         limits::check(&path, &campaign.limits, tree, faults);
+        terms::check(&path, &campaign.terms, faults);
         times(&path, campaign, faults);
         nodes(&path, &campaign.nodes, faults);
         expected(&path, document, campaign, tree, faults);

@@ -5,6 +5,7 @@ mod channels;
 mod limits;
 mod rules;
 mod skus;
+mod terms;
 
 use std::collections::HashSet;
 use std::fmt::Display;

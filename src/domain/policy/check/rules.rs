@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Faults, limits, overlaps};
+use super::{Faults, limits, overlaps, terms};
 use crate::domain::policy::document::{ChangeSet, Document, Period, Rule, Scope};
 use crate::domain::policy::tree::Tree;
 use crate::limits::{POLICY_CHANGE_SETS_MAX, POLICY_RULES_MAX};
@@ -59,7 +59,9 @@ fn each(list: &str, document: &Document, rules: &[Rule], tree: &Tree<'_>, faults
             }
             Scope::Set(_) | Scope::Default => {}
         }
-        limits::check(&format!("{list}[{at}]"), &rule.limits, tree, faults);
+        let path = format!("{list}[{at}]");
+        limits::check(&path, &rule.limits, tree, faults);
+        terms::check(&path, &rule.terms, faults);
     }
 }
 

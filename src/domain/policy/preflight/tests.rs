@@ -41,6 +41,7 @@ fn clean() -> Document {
         fallback: None,
     };
     let campaign = Campaign {
+        terms: crate::domain::Terms::NONE,
         name: "drop".into(),
         from: UnixMillis(100),
         until: UnixMillis(200),
@@ -161,6 +162,7 @@ type Mistake = (
 
 fn change_set(case: &mut Case, scope: Scope) {
     let rule = Rule {
+        terms: crate::domain::Terms::NONE,
         id: "r".into(),
         scope,
         from: None,

@@ -11,9 +11,11 @@ mod oracle;
 mod plenty;
 mod resolution;
 mod selling;
+mod terms;
 
 use super::*;
 use crate::domain::ids::ChannelIx;
+use crate::domain::settings::Terms;
 use crate::domain::time::UnixMillis;
 use crate::domain::units::Units;
 use crate::domain::uses::{ChannelUse, Uses};
@@ -54,6 +56,7 @@ fn entry(name: &str, parent: Option<&str>, rank: Option<u16>) -> Entry {
 /// A rule without a period and without limits.
 fn rule(id: &str, scope: Scope) -> Rule {
     Rule {
+        terms: Terms::NONE,
         id: id.into(),
         scope,
         from: None,
@@ -66,6 +69,7 @@ fn rule(id: &str, scope: Scope) -> Rule {
 /// A campaign without terms.
 fn campaign(name: &str, (from, until): (i64, i64), items: Items) -> Campaign {
     Campaign {
+        terms: Terms::NONE,
         name: name.into(),
         from: UnixMillis(from),
         until: UnixMillis(until),

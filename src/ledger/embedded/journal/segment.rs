@@ -30,7 +30,7 @@ pub(super) const FRAMES_START: u64 = 4_096;
 pub(super) const SPARE_NAME: &str = "spare";
 
 const MAGIC: [u8; 8] = *b"HOLDFSEG";
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 const HEADER_BYTES: usize = 68;
 
 /// Names the ledger, so that segments of two ledgers are never mixed.

@@ -17,12 +17,12 @@ mod tests;
 use smallvec::SmallVec;
 
 use self::bytes::{Reader, Writer};
-use self::settings::{get_flag, put_flag};
+use self::settings::{get_flag, get_terms, put_flag, put_terms};
 pub(super) use self::settings::{get_settings, get_water, put_settings, put_water};
 use super::super::Position;
 use super::super::event::{
     Acted, ActedLine, Body, DeficitTold, Event, EventPage, LowWaterTold, Reserved, ReservedLine,
-    VerbKind,
+    TermsNoted, VerbKind,
 };
 use crate::domain::command::CommandKey;
 use crate::domain::line::Move;
@@ -106,6 +106,7 @@ const fn kind(body: &Body<'_>) -> u8 {
         Body::InboundChanged(_) => 12,
         Body::LowWater(_) => 13,
         Body::Deficit(_) => 15,
+        Body::TermsNoted(_) => 16,
     }
 }
 
@@ -148,6 +149,10 @@ fn put_body(w: &mut Writer<'_>, body: &Body<'_>) {
             if !over.is_empty() {
                 w.text(over);
             }
+        }
+        Body::TermsNoted(noted) => {
+            w.text(noted.sku);
+            put_terms(w, &noted.terms);
         }
         Body::LowWater(told) => {
             w.text(told.sku);
@@ -225,6 +230,10 @@ fn get_body<'a>(kind: u8, r: &mut Reader<'a>) -> Result<Body<'a>, BadRecord> {
             deficit: r.units()?,
             was: r.units()?,
         }),
+        16 => Body::TermsNoted(TermsNoted {
+            sku: r.text()?,
+            terms: get_terms(r)?,
+        }),
         14 => Body::SharesMoved(shares::get(r)?),
         10 => Body::PolicyPut {
             version: r.number()?,
@@ -274,18 +283,18 @@ pub(super) fn get_day(r: &mut Reader<'_>) -> Result<Option<Day>, BadRecord> {
     Ok(Day::new(r.narrow()?))
 }
 
-/// Values of a day in [`put_terms`].
+/// Values of a day in [`put_promise`].
 const DAYS: u64 = 1 << 16;
 
 /// Writes the day of a promise as [`put_day`] does, with the channel that it is charged to as its
 /// index plus one above that: 0 where that is the reservation's.
-fn put_terms(w: &mut Writer<'_>, day: Option<Day>, charged_to: Option<ChannelIx>) {
+fn put_promise(w: &mut Writer<'_>, day: Option<Day>, charged_to: Option<ChannelIx>) {
     let day = day.map_or(0, |day| u64::from(day.get()));
     let channel = charged_to.map_or(0, |channel| u64::from(channel.0) + 1);
     w.number(channel * DAYS + day);
 }
 
-fn get_terms(r: &mut Reader<'_>) -> Result<(Option<Day>, Option<ChannelIx>), BadRecord> {
+fn get_promise(r: &mut Reader<'_>) -> Result<(Option<Day>, Option<ChannelIx>), BadRecord> {
     let terms: u64 = r.narrow()?;
     let low = |number: u64| u16::try_from(number).or(Err(BadRecord));
     let channel = (terms / DAYS).checked_sub(1).map(low).transpose()?;
@@ -302,7 +311,7 @@ fn put_reserved(w: &mut Writer<'_>, reserved: &Reserved<'_>) {
     for line in &reserved.lines {
         w.text(line.sku);
         put_pin(w, line.pin);
-        put_terms(w, line.day, line.charged_to);
+        put_promise(w, line.day, line.charged_to);
         w.units(line.requested);
         w.units(line.held);
     }
@@ -318,7 +327,7 @@ fn get_reserved<'a>(r: &mut Reader<'a>) -> Result<Reserved<'a>, BadRecord> {
     let mut lines = SmallVec::new();
     for _ in 0..count {
         let (sku, pin) = (r.text()?, get_pin(r)?);
-        let (day, charged_to) = get_terms(r)?;
+        let (day, charged_to) = get_promise(r)?;
         lines.push(ReservedLine {
             sku,
             pin,
@@ -340,7 +349,7 @@ fn get_reserved<'a>(r: &mut Reader<'a>) -> Result<Reserved<'a>, BadRecord> {
 
 pub(super) fn put_line(w: &mut Writer<'_>, line: &Line) {
     put_pin(w, line.pin);
-    put_terms(w, line.day, line.charged_to);
+    put_promise(w, line.day, line.charged_to);
     for units in [
         line.held,
         line.committed,
@@ -355,7 +364,7 @@ pub(super) fn put_line(w: &mut Writer<'_>, line: &Line) {
 
 pub(super) fn get_line(r: &mut Reader<'_>) -> Result<Line, BadRecord> {
     let pin = get_pin(r)?;
-    let (day, charged_to) = get_terms(r)?;
+    let (day, charged_to) = get_promise(r)?;
     Ok(Line {
         pin,
         day,

@@ -3,7 +3,7 @@
 use super::BadRecord;
 use super::bytes::{Reader, Writer};
 use crate::domain::stock::Selling;
-use crate::domain::{Level, LowWater, NodeIx, NodeSafety, Settings, Water, WhileLow};
+use crate::domain::{Level, LowWater, NodeIx, NodeSafety, Own, Settings, Terms, Water, WhileLow};
 
 pub(super) fn put_flag(w: &mut Writer<'_>, flag: bool) {
     w.byte(u8::from(flag));
@@ -103,6 +103,8 @@ pub(in super::super) fn put_settings(w: &mut Writer<'_>, settings: &Settings) {
         Selling::Suspended => 2,
     });
     put_low_water(w, settings.low_water);
+    put_flag(w, settings.own.safety);
+    put_flag(w, settings.own.low_water);
     w.number(u64::from(settings.version));
 }
 
@@ -119,6 +121,23 @@ pub(in super::super) fn get_settings(r: &mut Reader<'_>) -> Result<Settings, Bad
         node_safety,
         selling,
         low_water: get_low_water(r)?,
+        own: Own {
+            safety: get_flag(r)?,
+            low_water: get_flag(r)?,
+        },
         version: r.narrow()?,
+    })
+}
+
+/// What the policy says of a SKU beside limits.
+pub(super) fn put_terms(w: &mut Writer<'_>, terms: &Terms) {
+    put_level(w, terms.safety);
+    put_low_water(w, terms.low_water);
+}
+
+pub(super) fn get_terms(r: &mut Reader<'_>) -> Result<Terms, BadRecord> {
+    Ok(Terms {
+        safety: get_level(r)?,
+        low_water: get_low_water(r)?,
     })
 }

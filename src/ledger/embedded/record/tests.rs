@@ -6,7 +6,9 @@ use super::*;
 use crate::domain::policy::Amount;
 use crate::domain::stock::{Safety, Selling};
 use crate::domain::verdict::{BoundBy, Excess, Frozen, Limit, Refusal, Shortage, Stale};
-use crate::domain::{Inbound, InboundKind, Level, LowWater, NodeSafety, Settings, Units, WhileLow};
+use crate::domain::{
+    Inbound, InboundKind, Level, LowWater, NodeSafety, Own, Settings, Terms, Units, WhileLow,
+};
 use crate::ledger::event::{
     InboundChanged, InboundItem, InboundVerb, ShareMove, SharesMoved, StockChanged, StockItem,
     StockVerb,
@@ -273,6 +275,13 @@ fn bodies() -> Vec<Body<'static>> {
         },
         reserved(),
         acted(),
+        Body::TermsNoted(TermsNoted {
+            sku: "a",
+            terms: Terms {
+                safety: Some(Level::Percent(50)),
+                low_water: Some(LowWater::at(Level::Units(units(3)))),
+            },
+        }),
         Body::LowWater(LowWaterTold {
             sku: "a",
             low: true,
@@ -321,6 +330,10 @@ fn settings_put() -> [Body<'static>; 2] {
             resume: Some(Level::Percent(1_000)),
             then: WhileLow::Suspend,
         }),
+        own: Own {
+            safety: true,
+            low_water: false,
+        },
         version: 3,
     };
     let put = |before, after, over| Body::SettingsPut {

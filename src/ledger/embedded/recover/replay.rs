@@ -74,6 +74,10 @@ impl State {
                     .try_for_each(|item| self.replay_share(sequence, item, loading))
             }
             Body::PolicyPut { .. } => self.replay_policy(event.at, &event.body),
+            Body::TermsNoted(noted) => self.replay_stock(sequence, noted.sku, loading, |stock| {
+                stock.note_terms(&noted.terms, Day::of(event.at));
+                Ok(())
+            }),
             Body::LowWater(told) => self.replay_stock(sequence, told.sku, loading, |stock| {
                 stock.put_water_told(told.low);
                 Ok(())

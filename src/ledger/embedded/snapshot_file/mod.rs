@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::storage::{Storage, StorageFile, to_len, to_offset};
 
 const MAGIC: [u8; 8] = *b"HOLDSNAP";
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 const HEADER_BYTES: usize = 32;
 const SECTION_BYTES: usize = 24;
 const TEMPORARY_NAME: &str = "snapshot.tmp";

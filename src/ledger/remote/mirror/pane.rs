@@ -92,14 +92,11 @@ impl Pane {
         })
     }
 
-    /// What may be promised of a SKU; `None`: the store knows.
+    /// What may be promised of a SKU; `None`: the store knows. What it may keep back, and whether it is
+    /// low, the policy says for everybody.
     pub(super) fn availability(&self, sku: Sku<'_>, about: About) -> Option<Availability> {
-        let seen = self.look(|by| {
-            if about.channel.is_none() {
-                return self.replica.availability(sku, about, by).ok()?;
-            }
-            self.by_its_policy(|| self.replica.availability(sku, about, by).ok()?)
-        })?;
+        let seen = self
+            .look(|by| self.by_its_policy(|| self.replica.availability(sku, about, by).ok()?))?;
         Some(Availability {
             as_of: seen.as_of,
             ..seen.value

@@ -207,6 +207,12 @@ impl Copy {
                 }
                 Ok(())
             }
+            Body::TermsNoted(noted) => {
+                if let Some(stock) = self.changing(noted.sku) {
+                    stock.note_terms(&noted.terms, Day::of(event.at));
+                }
+                Ok(())
+            }
             Body::SharesMoved(moved) => moved.items.iter().try_for_each(|item| {
                 let stock = self.changing(item.sku);
                 stock.map_or(Ok(()), |stock| {

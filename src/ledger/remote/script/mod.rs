@@ -15,7 +15,7 @@ use crate::ledger::{Gauges, Missing};
 use crate::limits::CHANNELS_MAX;
 
 /// Version of the stored layout; part of every key.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 /// The text of a file under `lua/`.
 macro_rules! lua {
@@ -63,7 +63,7 @@ macro_rules! script {
             "local policy, swap_policy\nif policy_version > 0 then policy = {}; (function()\n",
             files!("lib/rule" "lib/policy"),
             "end)() end\n",
-            files!("lib/room" "lib/deficit" "lib/water" "lib/records"),
+            files!("lib/room" "lib/deficit" "lib/water" "lib/terms" "lib/records"),
             "local calendars\ndated = function()\nif calendars then return calendars end\ncalendars = {}\n",
             files!("lib/calendar" "lib/timeline" "lib/offers"),
             "return calendars\nend\n",

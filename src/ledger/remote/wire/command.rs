@@ -11,7 +11,7 @@ use crate::domain::command::{
     SetItem, StockChange, StockCommand, TransferItem, Verb,
 };
 use crate::domain::stock::{Safety, Selling};
-use crate::domain::{ChannelIx, NodeIx, ReservationId, Sku, Units};
+use crate::domain::{ChannelIx, NodeIx, ReservationId, Setting, Sku, Units};
 use crate::limits::{CHANNELS_MAX, NODES_MAX, UNITS_MAX};
 
 pub(super) const RESERVE: u64 = 1;
@@ -364,8 +364,9 @@ fn put_settings(w: &mut Writer, key: CommandKey, put: &PutSettings<'_>) {
     w.ext(EXT_SKU, put.sku.as_str().as_bytes());
     let (safety, share) = match put.safety {
         None => (-1, 0),
-        Some(Safety::Units(units)) => (units.get().cast_signed(), 0),
-        Some(Safety::Percent(basis_points)) => (i64::from(basis_points), 1),
+        Some(Setting::AsPolicy) => (-2, 0),
+        Some(Setting::Own(Safety::Units(units))) => (units.get().cast_signed(), 0),
+        Some(Setting::Own(Safety::Percent(basis_points))) => (i64::from(basis_points), 1),
     };
     w.int(safety);
     w.uint(share);
@@ -376,7 +377,8 @@ fn put_settings(w: &mut Writer, key: CommandKey, put: &PutSettings<'_>) {
     });
     match put.low_water {
         None => w.flag(false),
-        Some(low_water) => w.bytes(&water::pack(low_water)),
+        Some(Setting::AsPolicy) => w.flag(true),
+        Some(Setting::Own(low_water)) => w.bytes(&water::pack(low_water)),
     }
     w.int(put.if_version.map_or(-1, i64::from));
     w.bytes(put.over.unwrap_or_default().as_bytes());

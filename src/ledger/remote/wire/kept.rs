@@ -9,19 +9,14 @@ use super::grant;
 use super::inbound;
 use super::node_safety;
 use super::pack::Writer;
-use super::record::{
-    DATED, IS_DATED, IS_LOW, IS_MARKED, IS_SHARE, IS_SHORT, IS_SPREAD, IS_STOPPED, IS_SUSPENDED,
-    LENT,
-};
+use super::record::{DATED, LENT};
 use super::refusal;
 use super::result::{ACTED, CHANGED, MOVED, SETTLED, SHARED};
+use super::settings::{IS_DATED, IS_SHORT, packed, water_flags};
 use super::water;
 use crate::domain::command::CommandKey;
 use crate::domain::line::Move;
-use crate::domain::stock::{Safety, Selling};
-use crate::domain::{
-    self, ChannelIx, ChannelUse, NodeIx, Settings, Stock, Ttl, Units, UnixMillis, Uses, WhileLow,
-};
+use crate::domain::{self, ChannelIx, ChannelUse, NodeIx, Stock, Ttl, Units, UnixMillis, Uses};
 use crate::ledger::event::{Acted, Body, Event, SharesMoved, StockChanged, StockVerb, VerbKind};
 use crate::ledger::export::{BadItem, Held, Line};
 
@@ -71,32 +66,9 @@ impl Integers {
     }
 }
 
-/// Safety stock, and those flags that are settings.
-fn settings(settings: &Settings) -> (u64, u64) {
-    let (safety, is_share) = match settings.safety {
-        Safety::Units(units) => (units.get(), 0),
-        Safety::Percent(points) => (u64::from(points), IS_SHARE),
-    };
-    let suspended = match settings.selling {
-        Selling::On => 0,
-        Selling::Suspended => IS_SUSPENDED,
-    };
-    let marked = settings.low_water.map_or(0, |_| IS_MARKED);
-    let is_spread = !settings.node_safety.nodes().is_empty();
-    let spread = if is_spread { IS_SPREAD } else { 0 };
-    (safety, is_share + spread + marked + suspended)
-}
-
-/// Those that say how it stands to its mark.
-fn water_flags(stock: &Stock) -> u64 {
-    let mark = stock.settings().low_water.filter(|_| stock.is_low());
-    let stops = mark.is_some_and(|mark| mark.then == WhileLow::Suspend);
-    (if stock.is_low() { IS_LOW } else { 0 }) + (if stops { IS_STOPPED } else { 0 })
-}
-
 /// The stock of a SKU.
 pub(super) fn stock(stock: &Stock) -> Vec<u8> {
-    let (safety, flags) = settings(stock.settings());
+    let (safety, flags) = packed(stock.settings());
     let mut out = Integers::default();
     out.counter(stock.version());
     out.units(stock.held());
@@ -107,7 +79,7 @@ pub(super) fn stock(stock: &Stock) -> Vec<u8> {
     let deficit_told = stock.deficit_told();
     let is_short = !deficit_told.is_zero();
     let short = if is_short { IS_SHORT } else { 0 };
-    out.put(1, flags + water_flags(stock) + short + dated);
+    out.put(2, flags + water_flags(stock) + short + dated);
     out.amount(safety);
     put_uses(&mut out, stock.uses());
     if is_short {
@@ -348,7 +320,7 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
             w.int(SETTLED);
             w.bytes(sku.as_bytes());
             for found in [before, after] {
-                let (safety, flags) = settings(found);
+                let (safety, flags) = packed(found);
                 w.array(5);
                 w.uint(safety);
                 w.uint(flags);
@@ -369,6 +341,7 @@ pub(super) fn answer(key: CommandKey, event: &Event<'_>) -> Option<Vec<u8>> {
         | Body::PolicyPut { .. }
         | Body::Reserved(_)
         | Body::Expired { .. }
+        | Body::TermsNoted(_)
         | Body::LowWater(_)
         | Body::Deficit(_) => return None,
     };

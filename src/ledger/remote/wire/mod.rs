@@ -22,6 +22,7 @@ pub mod record;
 mod refusal;
 pub mod reply;
 mod result;
+mod settings;
 pub mod several;
 mod ties;
 mod told;

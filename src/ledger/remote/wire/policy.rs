@@ -6,8 +6,10 @@ use super::command::PUT_POLICY;
 use super::pack::{Reader, Writer};
 use super::reply::BatchReply;
 use super::result::Outcome;
+use super::water;
 use crate::domain::policy::{
     Against, Amount, CampaignTerms, EntryLimit, Every, Limits, Parts, Policy, Protection, Schedule,
+    TermsInTime,
 };
 use crate::domain::{Units, UnixMillis};
 use crate::ledger::policy::PolicyVersion;
@@ -43,6 +45,10 @@ pub fn fields(policy: &Policy) -> Vec<Field> {
     let frozen = { parts.frozen.iter().enumerate() }
         .filter(|(_, of)| !of.is_empty())
         .map(|(number, of)| (numbered('f', number), frozen(of)));
+    let said = { parts.terms.iter().enumerate() }
+        .filter(|(_, of)| !of.is_empty())
+        .map(|(number, of)| (numbered('t', number), said(of)));
+    let classes = classes.chain(said);
     let named = skus.chain(prefixes).chain(classes).chain(frozen);
     let all = std::iter::once(head).chain(named);
     all.chain(schedules).chain(rules).collect()
@@ -55,7 +61,7 @@ fn head(parts: &Parts<'_>) -> Vec<u8> {
     };
     let seats: Vec<u8> = parts.channels.iter().flat_map(seat).collect();
     let mut w = Writer::default();
-    w.array(5);
+    w.array(6);
     w.bytes(&seats);
     w.bytes(parts.rest.to_string().as_bytes());
     w.array(parts.lengths.len());
@@ -67,6 +73,25 @@ fn head(parts: &Parts<'_>) -> Vec<u8> {
         list.iter().for_each(|of| w.uint(u64::from(of.0)));
     }
     w.count(parts.skus.len());
+    let has_terms = parts.terms.iter().any(|of| !of.is_empty());
+    w.uint(u64::from(has_terms));
+    w.0
+}
+
+/// From when until when what is said beside limits, whatever goes first first.
+fn said(terms: &[TermsInTime]) -> Vec<u8> {
+    let mut w = Writer::default();
+    w.array(4 * terms.len());
+    for of in terms {
+        let (safety, mark) = water::said(&of.terms);
+        w.int(of.from.0.max(-EXACT_MAX));
+        w.int(of.until.0.min(EXACT_MAX));
+        w.int(safety);
+        match mark {
+            Some(mark) => w.bytes(&mark),
+            None => w.flag(false),
+        }
+    }
     w.0
 }
 

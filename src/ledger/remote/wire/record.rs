@@ -7,14 +7,15 @@ use super::calendar;
 use super::node_safety;
 use super::pack::Reader;
 use super::result::moved;
+use super::settings::{IS_DATED, IS_LOW, IS_MARKED, IS_SHORT, IS_SPREAD, settings};
 pub use super::ties::{Phase, Ties};
-use super::water::{self, MARK_BYTES};
+use super::water::MARK_BYTES;
 use crate::domain::calendar::Calendar;
-use crate::domain::stock::{NodeStock, Safety, Selling};
+use crate::domain::stock::NodeStock;
 use crate::domain::verdict::{Reservation, ReservationLine};
 use crate::domain::{
-    ChannelIx, ChannelUse, Day, Line, NodeIx, NodeSafety, ReservationId, Settings, Stock, Ttl,
-    Units, UnixMillis, Uses, Water,
+    ChannelIx, ChannelUse, Day, Line, NodeIx, NodeSafety, ReservationId, Stock, Ttl, Units,
+    UnixMillis, Uses, Water,
 };
 use crate::ledger::event::{Reserved, ReservedLine};
 
@@ -88,48 +89,13 @@ pub(super) fn pin(raw: u64) -> Result<Option<NodeIx>, Malformed> {
     node.map(|node| node.map(NodeIx)).or(Err(Malformed))
 }
 
-/// What the flags of a stock say: see `lua/lib/fields.lua`.
-pub(super) const IS_SHARE: u64 = 1;
-pub(super) const IS_SPREAD: u64 = 2;
-pub(super) const IS_SHORT: u64 = 4;
-pub(super) const IS_MARKED: u64 = 8;
-pub(super) const IS_LOW: u64 = 16;
-pub(super) const IS_SUSPENDED: u64 = 32;
-pub(super) const IS_STOPPED: u64 = 64;
-pub(super) const IS_DATED: u64 = 128;
-
-/// Settings: safety stock and flags, low-water mark, that of single nodes, version.
-pub(super) fn settings(
-    (safety, flags): (u64, u64),
-    low: &[u8],
-    node_safety: NodeSafety,
-    version: u64,
-) -> Result<Settings, Malformed> {
-    let safety = if flags & IS_SHARE > 0 {
-        Safety::Percent(u16::try_from(safety).or(Err(Malformed))?)
-    } else {
-        Safety::Units(Units::new(safety).ok_or(Malformed)?)
-    };
-    Ok(Settings {
-        safety,
-        node_safety,
-        selling: if flags & IS_SUSPENDED > 0 {
-            Selling::Suspended
-        } else {
-            Selling::On
-        },
-        low_water: water::unpack(low)?,
-        version: u32::try_from(version).or(Err(Malformed))?,
-    })
-}
-
 /// The stock of a SKU.
 pub fn stock(bytes: &[u8]) -> Result<Stock, Malformed> {
     let mut from = Integers(bytes);
     let version = from.counter()?;
     let (held, committed) = (from.units()?, from.units()?);
     let on_hand = from.units()?;
-    let (flags, safety) = (from.next::<1>()?, from.amount()?);
+    let (flags, safety) = (from.next::<2>()?, from.amount()?);
     let front = (from.index()?, from.units()?);
     let uses = uses(&mut from, front)?;
     let deficit_told = (flags & IS_SHORT > 0).then(|| from.units()).transpose()?;

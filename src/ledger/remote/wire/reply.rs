@@ -101,14 +101,15 @@ impl BatchReply {
         let told = whole - reader.0.len();
         let taken = told::all(&mut reader)?.into_iter().map(|(at, _)| at);
         let mut taken = taken.collect::<Vec<u64>>().into_iter().peekable();
-        // What is told of SKUs stands among the others, right after its cause.
+        // What is told of SKUs stands among the others: what the policy says of one before the command
+        // that looks at it, anything else right after its cause.
         let mut past = |mut last: u64| {
             while taken.next_if(|at| *at == last + 1).is_some() {
                 last += 1;
             }
             last
         };
-        let mut last = before;
+        let mut last = past(before);
         for _ in 0..lines / EXPIRED_VALUES {
             last = past(last + 1);
         }

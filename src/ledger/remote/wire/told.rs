@@ -3,7 +3,8 @@
 use super::Malformed;
 use super::pack::Reader;
 use super::refusal::units;
-use crate::ledger::event::{Body, DeficitTold, LowWaterTold};
+use super::water;
+use crate::ledger::event::{Body, DeficitTold, LowWaterTold, TermsNoted};
 
 /// Values of what is told of a SKU.
 const VALUES: usize = 5;
@@ -12,6 +13,7 @@ const VALUES: usize = 5;
 const NORMAL: i64 = 0;
 const LOW: i64 = 1;
 const DEFICIT: i64 = 2;
+const TERMS: i64 = 3;
 
 /// What a batch tells: with the sequence of each.
 pub(super) fn all<'a>(reader: &mut Reader<'a>) -> Result<Vec<(u64, Body<'a>)>, Malformed> {
@@ -34,6 +36,11 @@ fn one<'a>(reader: &mut Reader<'a>) -> Result<(u64, Body<'a>), Malformed> {
             deficit: units(reader)?,
             was: units(reader)?,
         }),
+        TERMS => {
+            let (safety, mark) = (reader.int()?, reader.bytes()?);
+            let terms = water::terms(safety, mark)?;
+            Body::TermsNoted(TermsNoted { sku, terms })
+        }
         _ => return Err(Malformed),
     };
     Ok((sequence, body))

@@ -1,7 +1,7 @@
 //! Low-water marks as the scripts keep them: see `lua/lib/water.lua`.
 
 use super::Malformed;
-use crate::domain::{Level, LowWater, Units, WhileLow};
+use crate::domain::{Level, LowWater, Terms, Units, WhileLow};
 
 /// How the mark and what ends it are meant.
 const MARK_SHARE: u8 = 1;
@@ -69,6 +69,26 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<Option<LowWater>, Malformed> {
             WhileLow::Sell
         },
     }))
+}
+
+/// What the scripts tell of what the policy says, in numbers as [`said`] gives them.
+pub(super) fn terms(safety: i64, mark: &[u8]) -> Result<Terms, Malformed> {
+    let safety = u64::try_from(safety).ok();
+    let safety = safety.map(|number| level(number / 2, number % 2 == 1));
+    Ok(Terms {
+        safety: safety.transpose()?,
+        low_water: unpack(mark)?,
+    })
+}
+
+/// What the policy says as the scripts take it: twice the units, or twice the share and one more, -1
+/// for nothing; and the mark, of which none is `None`.
+pub(super) fn said(terms: &Terms) -> (i64, Option<Vec<u8>>) {
+    let safety = terms.safety.map_or(-1, |level| {
+        let (number, is_share) = number(level);
+        number.cast_signed() * 2 + i64::from(is_share)
+    });
+    (safety, terms.low_water.map(|mark| pack(Some(mark))))
 }
 
 #[cfg(test)]
