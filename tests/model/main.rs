@@ -17,7 +17,11 @@ mod support;
 #[path = "../support/promises.rs"]
 mod promises;
 
+#[path = "../support/proved.rs"]
+mod proved;
+
 mod asleep;
 mod dated;
 mod engine;
+mod proof;
 mod rule_book;
