@@ -46,6 +46,8 @@ pub(crate) fn proved(engine: &Engine, range: &Range) -> (Proof, Vec<u8>) {
 pub(crate) fn rejected(refusal: &Refusal) -> &Rejection {
     match refusal {
         Refusal::Rejected(rejection) => rejection,
-        other => panic!("{other}"),
+        other @ (Refusal::Unreadable(_) | Refusal::Other | Refusal::Version(_)) => {
+            panic!("{other}")
+        }
     }
 }

@@ -12,6 +12,7 @@ mod record;
 mod room;
 mod shard;
 mod stock;
+mod supply;
 
 use std::fmt;
 use std::io::{self, BufRead};
@@ -51,7 +52,7 @@ pub struct Rejection {
     pub line: u64,
     /// The shard whose records are told there.
     pub shard: Option<u16>,
-    /// The number of the record there, or of the one before.
+    /// The number of the record there; of the last one before where no record is there.
     pub sequence: Option<u64>,
     /// What is there.
     pub found: String,
@@ -139,6 +140,7 @@ pub fn verify(from: impl BufRead) -> Result<Proof, Refusal> {
             is_known(chain.text())?;
         }
         let number = chain.line;
+        course.is_record = chain.text().starts_with(br#"{"record""#);
         let judged = match chain.checked() {
             Ok(text) => course.line(text),
             Err(fault) => Err(fault),
@@ -149,6 +151,7 @@ pub fn verify(from: impl BufRead) -> Result<Proof, Refusal> {
         At::Ended(end) => Ok(course.proof(end, chain.tip())),
         At::Start => Err(Refusal::Other),
         At::Head | At::Opening | At::Records | At::Closing => {
+            course.is_record = false;
             let fault = Fault::new("the file ends", "more lines, the last of them `end`");
             Err(course.reject(chain.line, fault))
         }
@@ -183,6 +186,8 @@ enum At {
 #[derive(Default)]
 struct Course {
     at: At,
+    /// Whether the line that was read last is a record, or was one.
+    is_record: bool,
     head: Option<Head>,
     names: AllNames,
     shard: Option<Shard>,
@@ -344,11 +349,10 @@ impl Course {
 
     fn reject(&self, line: u64, fault: Fault) -> Refusal {
         let stands = self.shard.as_ref().map(|shard| shard.stands);
-        let is_record = matches!(self.at, At::Records);
         Refusal::Rejected(Box::new(Rejection {
             line,
             shard: stands.map(|stands| stands.shard),
-            sequence: stands.map(|stands| stands.sequence + u64::from(is_record)),
+            sequence: stands.map(|stands| stands.sequence + u64::from(self.is_record)),
             found: fault.found,
             expected: fault.expected,
         }))

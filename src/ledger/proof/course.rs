@@ -192,20 +192,20 @@ impl<'l, W: Write> Course<'l, W> {
             return Ok(());
         }
         self.opened = Some(shard);
-        self.stands_so(Line::Opening(stands(shard, stand)), stand)?;
+        self.stands_so(&Line::Opening(stands(shard, stand)), stand)?;
         Ok(())
     }
 
     fn close(&mut self, shard: u16, stand: Stand) -> Result<(), ProveError> {
         self.open(shard, &stand)?;
-        self.reservations += self.stands_so(Line::Closing(stands(shard, &stand)), &stand)?;
+        self.reservations += self.stands_so(&Line::Closing(stands(shard, &stand)), &stand)?;
         self.stands.push(stand);
         Ok(())
     }
 
     /// Writes how a shard stands; returns how many reservations do.
-    fn stands_so(&mut self, head: Line<'_>, stand: &Stand) -> Result<u64, ProveError> {
-        self.writer.put(&head)?;
+    fn stands_so(&mut self, head: &Line<'_>, stand: &Stand) -> Result<u64, ProveError> {
+        self.writer.put(head)?;
         if let Some((version, text)) = &stand.policy {
             let version = *version;
             self.writer.put(&Line::Policy(Policy { version, text }))?;

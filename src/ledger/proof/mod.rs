@@ -96,6 +96,10 @@ pub enum ProveError {
 pub async fn write(ledger: &Ledger, range: &Range, to: impl Write) -> Result<Proof, ProveError> {
     let name = name_of(ledger);
     let stand = ledger.export_stand().await?;
+    // Whose last changes may be in memory alone: events are told when they are durable.
+    ledger
+        .wait(stand.iter().copied().max().unwrap_or_default())
+        .await?;
     let mut course = Course::begin(ledger, *range, to, &name).await?;
     for shard in 0..ledger.shards() {
         course.shard(shard).await?;

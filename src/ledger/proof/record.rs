@@ -7,7 +7,7 @@ use super::shape::{
 };
 use super::stand::{Known, Stand};
 use crate::domain::{self, ChannelIx, NodeIx, ReservationId, UnixMillis, line};
-use crate::ledger::event::{Body, Event};
+use crate::ledger::event::{self, Body, Event};
 use crate::ledger::port::Ledger;
 
 /// Names of nodes and channels.
@@ -64,10 +64,7 @@ impl Names<'_> {
     }
 
     /// A SKU as it stands. What is not there is left out, so that it stands so in one way only.
-    pub(super) fn sku<'a>(self, sku: &'a str, stock: &'a domain::Stock) -> Line<'a>
-    where
-        Self: 'a,
-    {
+    pub(super) fn sku<'a>(self, sku: &'a str, stock: &'a domain::Stock) -> Line<'a> {
         let node = |place: &domain::stock::NodeStock| Node {
             node: self.node(place.node),
             on_hand: place.on_hand.get(),
@@ -129,32 +126,8 @@ impl Names<'_> {
 
     fn what<'a>(self, event: &'a Event<'_>, stand: &Stand) -> Result<What<'a>, ProveError> {
         Ok(match &event.body {
-            Body::Reserved(made) => What::Reserved {
-                id: made.id.to_string(),
-                channel: self.channel(made.channel),
-                deadline: deadline(event.at, made.ttl_ms),
-                lines: { made.lines.iter() }
-                    .map(|line| Reserved {
-                        sku: line.sku,
-                        terms: self.terms(&line.empty()),
-                        held: line.held.get(),
-                    })
-                    .collect(),
-            },
-            Body::Acted(acted) => What::Acted {
-                id: acted.id.to_string(),
-                command: command(acted.key),
-                deadline: acted.deadline.0,
-                lines: { acted.lines.iter().enumerate() }
-                    .filter(|(_, line)| !line.moves.is_empty())
-                    .map(|(number, line)| Acted {
-                        line: number,
-                        sku: line.sku,
-                        moves: line.moves.iter().map(|step| self.step(*step)).collect(),
-                        units: States::new(&line.after),
-                    })
-                    .collect(),
-            },
+            Body::Reserved(made) => self.reserved(made, event.at),
+            Body::Acted(acted) => self.acted(acted),
             Body::Expired {
                 id,
                 line,
@@ -170,30 +143,8 @@ impl Names<'_> {
                     units: units.get(),
                 }
             }
-            Body::StockChanged(changed) => What::Stock {
-                command: command(changed.key),
-                items: { changed.items.iter() }
-                    .map(|item| Stock {
-                        sku: item.sku,
-                        node: self.node(item.node),
-                        on_hand_before: item.on_hand_before.get(),
-                        on_hand: item.on_hand.get(),
-                        unavailable_before: item.unavailable_before.get(),
-                        unavailable: item.unavailable.get(),
-                    })
-                    .collect(),
-            },
-            Body::InboundChanged(changed) => What::Inbound {
-                command: command(changed.key),
-                items: { changed.items.iter() }
-                    .map(|item| Inbound {
-                        sku: item.sku,
-                        entry: self.announced(&item.entry),
-                        received: item.received.get(),
-                        on_hand: item.on_hand.get(),
-                    })
-                    .collect(),
-            },
+            Body::StockChanged(changed) => self.stock(changed),
+            Body::InboundChanged(changed) => self.inbound(changed),
             Body::SettingsPut {
                 key, sku, after, ..
             } => What::Settings {
@@ -214,8 +165,63 @@ impl Names<'_> {
             | Body::Refused { .. } => What::Nothing {},
         })
     }
-}
 
-fn deadline(at: UnixMillis, ttl_ms: u32) -> i64 {
-    at.0.saturating_add(i64::from(ttl_ms))
+    fn reserved<'a>(self, made: &'a event::Reserved<'_>, at: UnixMillis) -> What<'a> {
+        let line = |line: &'a event::ReservedLine<'_>| Reserved {
+            sku: line.sku,
+            terms: self.terms(&line.empty()),
+            held: line.held.get(),
+        };
+        What::Reserved {
+            id: made.id.to_string(),
+            channel: self.channel(made.channel),
+            deadline: at.0.saturating_add(i64::from(made.ttl_ms)),
+            lines: made.lines.iter().map(line).collect(),
+        }
+    }
+
+    fn acted<'a>(self, acted: &'a event::Acted<'_>) -> What<'a> {
+        let line = |(number, line): (usize, &'a event::ActedLine<'_>)| Acted {
+            line: number,
+            sku: line.sku,
+            moves: line.moves.iter().map(|step| self.step(*step)).collect(),
+            units: States::new(&line.after),
+        };
+        let lines = acted.lines.iter().enumerate();
+        let moved = lines.filter(|(_, line)| !line.moves.is_empty());
+        What::Acted {
+            id: acted.id.to_string(),
+            command: command(acted.key),
+            deadline: acted.deadline.0,
+            lines: moved.map(line).collect(),
+        }
+    }
+
+    fn stock<'a>(self, changed: &'a event::StockChanged<'_>) -> What<'a> {
+        let item = |item: &'a event::StockItem<'_>| Stock {
+            sku: item.sku,
+            node: self.node(item.node),
+            on_hand_before: item.on_hand_before.get(),
+            on_hand: item.on_hand.get(),
+            unavailable_before: item.unavailable_before.get(),
+            unavailable: item.unavailable.get(),
+        };
+        What::Stock {
+            command: command(changed.key),
+            items: changed.items.iter().map(item).collect(),
+        }
+    }
+
+    fn inbound<'a>(self, changed: &'a event::InboundChanged<'_>) -> What<'a> {
+        let item = |item: &'a event::InboundItem<'_>| Inbound {
+            sku: item.sku,
+            entry: self.announced(&item.entry),
+            received: item.received.get(),
+            on_hand: item.on_hand.get(),
+        };
+        What::Inbound {
+            command: command(changed.key),
+            items: changed.items.iter().map(item).collect(),
+        }
+    }
 }

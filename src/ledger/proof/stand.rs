@@ -170,7 +170,11 @@ impl Stand {
     }
 
     fn act(&mut self, at: UnixMillis, acted: &Acted<'_>) -> Result<(), Inconsistent> {
-        let known = self.reservations.get_mut(&acted.id.0).ok_or(Inconsistent)?;
+        let Some(known) = self.reservations.get_mut(&acted.id.0) else {
+            // What was done before, and is forgotten here, may be asked for again.
+            let moves_nothing = acted.lines.iter().all(|line| line.moves.is_empty());
+            return moves_nothing.then_some(()).ok_or(Inconsistent);
+        };
         if known.lines.len() != acted.lines.len() {
             return Err(Inconsistent);
         }
