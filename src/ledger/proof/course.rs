@@ -242,14 +242,24 @@ impl<'l, W: Write> Course<'l, W> {
     }
 
     async fn compare_with(&self, mut walk: Walk<'_>) -> Result<(), ProveError> {
+        let mut found = 0;
         while let Some(items) = walk.next().await? {
             for item in &items {
                 if let Item::Sku(sku) = item {
                     self.compare_sku(sku)?;
+                    found += 1;
                 }
             }
         }
-        Ok(())
+        match self.skus() {
+            known if known == found => Ok(()),
+            known => Err(ProveError::Differs(format!("{found} SKUs, not {known}"))),
+        }
+    }
+
+    /// SKUs that stand at the end.
+    fn skus(&self) -> usize {
+        self.stands.iter().map(|stand| stand.skus.len()).sum()
     }
 
     fn compare_sku(&self, found: &crate::ledger::export::Sku) -> Result<(), ProveError> {
@@ -261,8 +271,7 @@ impl<'l, W: Write> Course<'l, W> {
     }
 
     pub(super) fn finish(mut self) -> Result<Proved, ProveError> {
-        let skus: usize = self.stands.iter().map(|stand| stand.skus.len()).sum();
-        let skus = u64::try_from(skus).unwrap_or(u64::MAX);
+        let skus = u64::try_from(self.skus()).unwrap_or(u64::MAX);
         let (records, reservations) = (self.records, self.reservations);
         let lines = self.writer.lines();
         self.writer.put(&Line::End(End {
