@@ -56,6 +56,7 @@ fn dispatch(action: &Action) -> Result<(), Failure> {
         Action::Verify(arguments) => cli::verify::run(arguments),
         Action::Import(arguments) => cli::import::run(arguments),
         Action::Export(arguments) => cli::export::run(arguments),
+        Action::Prove(command) => cli::prove::run(command),
         Action::Replay(arguments) => replay::run(arguments, |opened, config| {
             Ok(Box::new(Background::start(opened, config)?))
         }),

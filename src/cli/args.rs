@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use super::prove::ProveCommand;
 use crate::config::Flags;
 
 /// Inventory and available-to-promise engine: one stock, many channels, no oversell.
@@ -30,6 +31,8 @@ pub enum Action {
     Import(Import),
     /// Write the whole ledger into a file that `import --ledger` reads
     Export(Export),
+    /// Write what happened into a file that `holdfast-verify` checks without this program
+    Prove(ProveCommand),
     /// Reserve the orders of a trace one by one and report what was accepted
     Replay(Replay),
     /// Find what would go wrong in a campaign; exit 0 clean, 6 on any finding

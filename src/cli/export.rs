@@ -1,14 +1,13 @@
 //! `holdfast export`: the whole ledger into a file.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::{BufWriter, Write};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::args::Export;
-use super::{Exit, Failure, advice, load_config, open, whole};
+use super::draft::Draft;
+use super::{Failure, load_config, open, whole};
 use crate::blocking::wait_for;
 use crate::engine::Engine;
 use crate::ledger::export::file::{FileError, Writer};
@@ -27,62 +26,14 @@ pub fn run(arguments: &Export) -> Result<(), Failure> {
     whole::summary(is_json, &arguments.to, head.sequence, &tally)
 }
 
-/// A file that gets its name when it is whole.
-struct Draft<'p> {
-    name: &'p Path,
-    path: PathBuf,
-    file: File,
-    is_finished: bool,
-}
-
-impl<'p> Draft<'p> {
-    fn create(name: &'p Path) -> Result<Self, Failure> {
-        let mut path = name.as_os_str().to_owned();
-        path.push(".part");
-        let path = PathBuf::from(path);
-        if name.exists() {
-            let found = format!("{} is there already", name.display());
-            return Err(Failure::new(
-                Exit::Usage,
-                advice::joined(found, "choose another name"),
-            ));
-        }
-        let file = File::create(&path).map_err(|error| refused(&path, &error))?;
-        Ok(Self {
-            name,
-            path,
-            file,
-            is_finished: false,
-        })
-    }
-
-    fn finish(mut self) -> Result<(), Failure> {
-        let synced = self.file.sync_all();
-        let named = synced.and_then(|()| fs::rename(&self.path, self.name));
-        named.map_err(|error| refused(self.name, &error))?;
-        self.is_finished = true;
-        Ok(())
-    }
-}
-
-impl Drop for Draft<'_> {
-    fn drop(&mut self) {
-        if !self.is_finished {
-            // Nobody could do anything with a part; if it stays, its name says what it is.
-            drop(fs::remove_file(&self.path));
-        }
-    }
-}
-
-fn refused(path: &Path, error: &io::Error) -> Failure {
-    let found = format!("cannot write {}: {error}", path.display());
-    Failure::new(Exit::Failed, advice::joined(found, advice::on_file(error)))
-}
-
 fn write(engine: &Engine, draft: &Draft<'_>) -> Result<(Head, Tally), Failure> {
-    let failed = |error: FileError| whole::about(&draft.path, &error);
-    let file = BufWriter::new(&draft.file);
-    if draft.name.extension().is_some_and(|ending| ending == "gz") {
+    let failed = |error: FileError| whole::about(draft.path(), &error);
+    let file = BufWriter::new(draft.file());
+    if draft
+        .name()
+        .extension()
+        .is_some_and(|ending| ending == "gz")
+    {
         let mut packed = GzEncoder::new(file, Compression::default());
         let written = copy(engine, &mut packed, failed)?;
         let ended = packed.finish().and_then(|mut file| file.flush());

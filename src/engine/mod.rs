@@ -9,6 +9,7 @@ mod open;
 mod policy;
 pub mod preflight;
 
+use std::io::Write;
 use std::sync::Arc;
 
 pub use self::deficits::{Failure, TakenBack, Touched, TouchedPage};
@@ -21,6 +22,7 @@ use crate::domain::{Outcome, Refusal, Reservation, ReservationId, Settings, Sku,
 use crate::ledger::event::{Cursor, EventPage};
 use crate::ledger::export::{Walk, WalkError};
 use crate::ledger::port::Ledger;
+use crate::ledger::proof::{self, Proof, ProveError};
 use crate::ledger::{
     About, Answer, Availability, Consistency, EventsError, Gauges, Health, LedgerError, Position,
     Recount, StockView,
@@ -233,6 +235,12 @@ impl Engine {
     /// Reads everything that an export holds. May take long, and block for as long.
     pub async fn walk(&self) -> Result<Walk<'_>, WalkError> {
         Walk::begin(&self.parts.ledger).await
+    }
+
+    /// Writes the history of a range as a file that can be checked without the ledger. May take long,
+    /// and block for as long.
+    pub async fn prove(&self, range: &proof::Range, to: impl Write) -> Result<Proof, ProveError> {
+        proof::write(&self.parts.ledger, range, to).await
     }
 
     /// Now, by the ledger's clock.

@@ -9,44 +9,9 @@ use crate::http::names::Names;
 use crate::http::policy_json;
 use crate::http::render;
 use crate::ledger::event::{
-    Acted, ActedLine, Body, DeficitTold, Event, InboundItem, InboundVerb, LowWaterTold, Reserved,
-    SharesMoved, StockChanged, StockItem, StockVerb, VerbKind,
+    Acted, ActedLine, Body, DeficitTold, Event, InboundItem, LowWaterTold, Reserved, SharesMoved,
+    StockChanged, StockItem,
 };
-
-/// The event's name in the API.
-pub const fn type_of(body: &Body<'_>) -> &'static str {
-    match body {
-        Body::Opened { .. } => "ledger.opened",
-        Body::NodeNamed { .. } => "node.named",
-        Body::ChannelNamed { .. } => "channel.named",
-        Body::Reserved(_) => "reservation.created",
-        Body::Acted(acted) => match acted.verb {
-            VerbKind::Confirm => "reservation.confirmed",
-            VerbKind::Release => "reservation.released",
-            VerbKind::Extend => "reservation.extended",
-            VerbKind::Ship => "reservation.shipped",
-            VerbKind::Return => "reservation.returned",
-            VerbKind::Transfer => "reservation.transferred",
-        },
-        Body::Expired { .. } => "reservation.expired",
-        Body::StockChanged(changed) => match changed.verb {
-            StockVerb::Set => "stock.set",
-            StockVerb::Adjust => "stock.adjusted",
-            StockVerb::Transfer => "stock.transferred",
-        },
-        Body::InboundChanged(changed) => match changed.verb {
-            InboundVerb::Put => "inbound.put",
-            InboundVerb::Receive => "inbound.received",
-        },
-        Body::SettingsPut { .. } => "sku.settings_changed",
-        Body::SharesMoved(_) => "shares.moved",
-        Body::PolicyPut { .. } => "policy.put",
-        Body::TermsNoted(_) => "sku.terms_changed",
-        Body::LowWater(_) => "sku.low_water",
-        Body::Deficit(_) => "sku.deficit",
-        Body::Refused { .. } => "command.refused",
-    }
-}
 
 /// Writes one event.
 pub fn write(json: &mut Json, event: &Event<'_>, names: Names<'_>) {
@@ -129,7 +94,7 @@ fn write_head(json: &mut Json, event: &Event<'_>) {
     json.raw(".").number(event.position.epoch);
     json.raw(".").number(event.position.sequence);
     json.raw(r#"","sequence":"#).number(event.position.sequence);
-    json.raw(r#","type":"#).plain(type_of(&event.body));
+    json.raw(r#","type":"#).plain(event.body.kind());
     json.raw(r#","at":"#).time(event.at);
 }
 

@@ -6,6 +6,7 @@ mod import;
 mod inspect;
 mod policy;
 mod preflight;
+mod prove;
 mod replay;
 mod serve;
 mod support;

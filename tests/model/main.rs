@@ -10,6 +10,7 @@
     clippy::panic,
     reason = "test code"
 )]
+#![expect(clippy::print_stdout, reason = "what was measured is shown on request")]
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -17,7 +18,15 @@ mod support;
 #[path = "../support/promises.rs"]
 mod promises;
 
+#[path = "../support/proved.rs"]
+mod proved;
+
+#[path = "../support/forged.rs"]
+mod forged;
+
 mod asleep;
 mod dated;
 mod engine;
+mod forgeries;
+mod proof;
 mod rule_book;

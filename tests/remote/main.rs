@@ -41,6 +41,9 @@ mod dated_commands;
 #[path = "../support/promises.rs"]
 mod promises;
 
+#[path = "../support/proved.rs"]
+mod proved;
+
 mod alike;
 mod cluster;
 mod crowd;
@@ -62,6 +65,7 @@ mod moving_parts;
 mod panes;
 mod policy;
 mod program;
+mod proof;
 mod restock;
 mod safety;
 mod several;

@@ -24,14 +24,14 @@ use crate::support::history::{CHANNEL_NAMES, Maker};
 use crate::support::rng::Rng;
 use crate::support::script::Script;
 
-struct Pair<'s> {
+pub(crate) struct Pair<'s> {
     place: Place<'s>,
     instances: [Instance; 2],
     turn: Cell<usize>,
 }
 
 impl<'s> Pair<'s> {
-    fn new(server: &'s Server) -> Self {
+    pub(crate) fn new(server: &'s Server) -> Self {
         let place = Place::new(server);
         let instances = [place.open_named(), place.open()];
         Self {
@@ -42,7 +42,7 @@ impl<'s> Pair<'s> {
     }
 
     /// The instance whose turn it is.
-    fn next(&self) -> &Instance {
+    pub(crate) fn next(&self) -> &Instance {
         let turn = 1 - self.turn.get();
         self.turn.set(turn);
         &self.instances[turn]

@@ -23,7 +23,7 @@ use crate::support::history::{CHANNEL_NAMES, Maker};
 use crate::support::script::{Ask, Script};
 
 /// Two instances that take turns over one ledger.
-struct Spread<'s> {
+pub(crate) struct Spread<'s> {
     place: Place<'s>,
     partitions: u16,
     instances: [Instance; 2],
@@ -33,7 +33,7 @@ struct Spread<'s> {
 }
 
 impl<'s> Spread<'s> {
-    fn new(server: &'s Server, partitions: u16) -> Self {
+    pub(crate) fn new(server: &'s Server, partitions: u16) -> Self {
         let mut place = Place::new(server);
         place.partitions = Some(partitions);
         let instances = [place.open_named(), place.open()];
@@ -47,7 +47,7 @@ impl<'s> Spread<'s> {
     }
 
     /// The instance whose turn it is.
-    fn next(&self) -> &Instance {
+    pub(crate) fn next(&self) -> &Instance {
         let turn = 1 - self.turn.get();
         self.turn.set(turn);
         &self.instances[turn]

@@ -141,6 +141,12 @@ impl Driven {
     }
 }
 
+impl AsRef<Engine> for Driven {
+    fn as_ref(&self) -> &Engine {
+        &self.engine
+    }
+}
+
 fn sku(text: &str) -> Sku<'_> {
     Sku::new(text).unwrap()
 }

@@ -164,6 +164,26 @@ pub(crate) fn table_is_acyclic(table: Table) -> Vec<String> {
     complaints
 }
 
+/// What checks proofs shares nothing with what writes them.
+pub(crate) fn independence(sources: &[Source]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for source in sources.iter().filter(|s| s.is_under("verify")) {
+        let is_manifest = source.path == "verify/Cargo.toml";
+        let lines = source.text.lines().map(str::trim);
+        let asked = lines.filter(|line| is_manifest && line.starts_with("holdfast"));
+        complaints.extend(asked.map(|line| format!("{}: {line}", source.path)));
+        if source.is_rust() && has_word(&source.code(), "holdfast") {
+            complaints.push(format!("{}: names `holdfast`", source.path));
+        }
+        for way in ["../src", "../../src", "../client", "../../client"] {
+            if source.text.contains(way) {
+                complaints.push(format!("{}: leads to {way}", source.path));
+            }
+        }
+    }
+    complaints
+}
+
 /// The rule book computes; it does not act.
 pub(crate) fn purity(sources: &[Source]) -> Vec<String> {
     let mut complaints = Vec::new();

@@ -128,6 +128,26 @@ fn the_rule_book_is_pure() {
 }
 
 #[test]
+fn what_checks_proofs_shares_nothing_with_what_writes_them() {
+    assert_clean(&imports::independence(&Repository::read().sources));
+    for (path, text) in [
+        (
+            "verify/Cargo.toml",
+            "[dependencies]\nholdfast = { path = \"..\" }",
+        ),
+        ("verify/src/x.rs", "use holdfast::domain::Stock;"),
+        (
+            "verify/tests/x.rs",
+            "#[path = \"../../src/domain/line.rs\"]\nmod line;",
+        ),
+    ] {
+        assert_complains(&imports::independence(&snippet(path, text)), path);
+    }
+    let own = "use holdfast_verify::verify; // holdfast\nconst A: &str = \"holdfast proof\";";
+    assert_clean(&imports::independence(&snippet("verify/src/x.rs", own)));
+}
+
+#[test]
 fn every_source_file_is_part_of_the_crate() {
     assert_clean(&imports::dead_files(&Repository::read().sources));
     let orphan = [

@@ -2,11 +2,18 @@
 //!
 //! `HOLDFAST_WITNESS_OPERATIONS` says how many calls.
 
-#![expect(clippy::unwrap_used, clippy::unreachable, reason = "test code")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::unreachable,
+    clippy::panic,
+    reason = "test code"
+)]
 #![expect(dead_code, reason = "the model tests use the rest of what they share")]
 
 mod crowd;
 mod mutants;
+#[path = "../support/proved.rs"]
+mod proved;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../support/witness.rs"]

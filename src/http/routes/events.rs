@@ -258,9 +258,7 @@ fn write_frames(app: &App, page: &EventPage) -> Result<Written, Problem> {
         let event = event.map_err(damaged)?;
         text.raw("id: ");
         write_position(&mut text, event.position);
-        text.raw("\nevent: ")
-            .raw(event_json::type_of(&event.body))
-            .raw("\ndata: ");
+        text.raw("\nevent: ").raw(event.body.kind()).raw("\ndata: ");
         event_json::write(&mut text, &event, app.names());
         text.raw("\n\n");
     }

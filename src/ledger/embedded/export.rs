@@ -46,77 +46,18 @@ impl EmbeddedLedger {
     /// Part of what an export holds: names, then a shard each.
     pub fn export_page(&self, place: Place) -> Result<Page, LedgerError> {
         Ok(match place {
-            Place::Names => (self.names_of_export(), Some(Place::Skus(0, 0))),
+            Place::Names => (self.state.names_of_export(), Some(Place::Skus(0, 0))),
             Place::Skus(_, shard) => {
                 let next = Some(shard + 1).filter(|next| at(*next) < STOCK_SHARDS);
                 let next = next.map_or(Place::Records(0, 0), |next| Place::Skus(0, next));
-                (self.skus_of_export(at(shard))?, Some(next))
+                (self.state.skus_of_export(at(shard))?, Some(next))
             }
             Place::Records(_, shard) => {
                 let next = Some(shard + 1).filter(|next| at(*next) < RECORD_SHARDS);
                 let next = next.map(|next| Place::Records(0, next));
-                (self.records_of_export(at(shard))?, next)
+                (self.state.records_of_export(at(shard))?, next)
             }
         })
-    }
-
-    fn names_of_export(&self) -> Vec<Item> {
-        let mut items = Vec::new();
-        let tables: [(_, fn(Name) -> Item); 2] = [
-            (&self.state.nodes, Item::Node),
-            (&self.state.channels, Item::Channel),
-        ];
-        for (table, item) in tables {
-            let names = super::unpoisoned(table.read());
-            let named = (0_u16..).zip(names.iter()).map(|(index, name)| Name {
-                index,
-                name: name.to_owned(),
-            });
-            items.extend(named.map(item));
-        }
-        let versions = self.state.policy.versions();
-        let versions = versions.iter().rev().map(export::Policy::new);
-        items.extend(versions.map(Item::Policy));
-        items
-    }
-
-    fn skus_of_export(&self, shard: usize) -> Result<Vec<Item>, LedgerError> {
-        let shard = self.state.pool.stock_shard(shard)?;
-        let stocks = shard.stocks.iter();
-        Ok(stocks
-            .map(|(_, entry)| Item::Sku(export::Sku::new(entry.sku(), &entry.stock)))
-            .collect())
-    }
-
-    fn records_of_export(&self, shard: usize) -> Result<Vec<Item>, LedgerError> {
-        let shard = self.state.pool.record_shard(shard)?;
-        let records = shard.records.iter();
-        records
-            .map(|(_, record)| self.record_of_export(record))
-            .collect()
-    }
-
-    fn record_of_export(&self, record: &Record) -> Result<Item, LedgerError> {
-        let Position { sequence, .. } = record.position();
-        match record.kept() {
-            Kept::Reservation(head) => {
-                let view = self.state.view(record, &head)?;
-                let making = export::Making {
-                    fingerprint: record.fingerprint,
-                    sequence,
-                    ttl: head.ttl,
-                    touched: head.touched,
-                };
-                let pins = head.lines.iter().map(|line| line.made_at());
-                Ok(Item::Reservation(export::Held::new(making, &view, pins)))
-            }
-            Kept::Event(bytes) => {
-                let event = record::decode(record.position(), bytes);
-                let event = event.or(Err(LedgerError::Unavailable))?;
-                let answer = export::Answer::new(sequence, event.at, event.body);
-                answer.map(Item::Answer).ok_or(LedgerError::Unavailable)
-            }
-        }
     }
 
     /// Makes a ledger in an empty storage. Its identity is written last: what a broken import
@@ -183,6 +124,63 @@ fn at(shard: u64) -> usize {
 }
 
 impl State {
+    pub(super) fn names_of_export(&self) -> Vec<Item> {
+        let mut items = Vec::new();
+        let tables: [(_, fn(Name) -> Item); 2] =
+            [(&self.nodes, Item::Node), (&self.channels, Item::Channel)];
+        for (table, item) in tables {
+            let names = super::unpoisoned(table.read());
+            let named = (0_u16..).zip(names.iter()).map(|(index, name)| Name {
+                index,
+                name: name.to_owned(),
+            });
+            items.extend(named.map(item));
+        }
+        let versions = self.policy.versions();
+        let versions = versions.iter().rev().map(export::Policy::new);
+        items.extend(versions.map(Item::Policy));
+        items
+    }
+
+    pub(super) fn skus_of_export(&self, shard: usize) -> Result<Vec<Item>, LedgerError> {
+        let shard = self.pool.stock_shard(shard)?;
+        let stocks = shard.stocks.iter();
+        Ok(stocks
+            .map(|(_, entry)| Item::Sku(export::Sku::new(entry.sku(), &entry.stock)))
+            .collect())
+    }
+
+    pub(super) fn records_of_export(&self, shard: usize) -> Result<Vec<Item>, LedgerError> {
+        let shard = self.pool.record_shard(shard)?;
+        let records = shard.records.iter();
+        records
+            .map(|(_, record)| self.record_of_export(record))
+            .collect()
+    }
+
+    fn record_of_export(&self, record: &Record) -> Result<Item, LedgerError> {
+        let Position { sequence, .. } = record.position();
+        match record.kept() {
+            Kept::Reservation(head) => {
+                let view = self.view(record, &head)?;
+                let making = export::Making {
+                    fingerprint: record.fingerprint,
+                    sequence,
+                    ttl: head.ttl,
+                    touched: head.touched,
+                };
+                let pins = head.lines.iter().map(|line| line.made_at());
+                Ok(Item::Reservation(export::Held::new(making, &view, pins)))
+            }
+            Kept::Event(bytes) => {
+                let event = record::decode(record.position(), bytes);
+                let event = event.or(Err(LedgerError::Unavailable))?;
+                let answer = export::Answer::new(sequence, event.at, event.body);
+                answer.map(Item::Answer).ok_or(LedgerError::Unavailable)
+            }
+        }
+    }
+
     fn take_item(&self, epoch: u32, item: &Item) -> Result<(), OpenError> {
         match item {
             Item::Node(name) => take_name(&self.nodes, name),

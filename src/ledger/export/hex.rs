@@ -49,12 +49,11 @@ impl TryFrom<String> for CommandId {
 }
 
 /// Bytes as hexadecimal digits.
-pub(super) fn text(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
+pub(in crate::ledger) fn text(bytes: &[u8]) -> String {
+    let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    halves
+        .filter_map(|half| char::from_digit(half.into(), 16))
+        .collect()
 }
 
 /// The bytes of such a text.

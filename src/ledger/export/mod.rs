@@ -6,7 +6,7 @@
 
 mod dated;
 pub mod file;
-mod hex;
+pub(in crate::ledger) mod hex;
 mod item;
 mod policy;
 mod tally;

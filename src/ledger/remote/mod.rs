@@ -406,6 +406,11 @@ impl RemoteLedger {
         Ok(answer)
     }
 
+    /// How many partitions it has.
+    pub fn shards(&self) -> u16 {
+        self.partitions.count()
+    }
+
     /// The last change of a partition that any answer spoke of.
     pub fn durable(&self, partition: u16) -> Position {
         self.stand.position(partition)

@@ -4,7 +4,10 @@
 //! found must equal that: state and journal check each other.
 
 mod load;
+mod past;
 mod replay;
+
+pub use self::past::Past;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
