@@ -10,7 +10,7 @@ use crate::http::policy_json;
 use crate::http::render;
 use crate::ledger::event::{
     Acted, ActedLine, Body, DeficitTold, Event, InboundItem, LowWaterTold, Reserved, SharesMoved,
-    StockChanged, StockItem,
+    StockChanged, StockItem, TermsNoted,
 };
 
 /// Writes one event.
@@ -73,10 +73,7 @@ pub fn write(json: &mut Json, event: &Event<'_>, names: Names<'_>) {
             json.raw(r#","reason":"#).text(reason);
             json.raw(r#","override":"#).text(over);
         }
-        Body::TermsNoted(noted) => {
-            json.raw(r#","sku":"#).plain(noted.sku).raw(",");
-            render::terms_members(json, &noted.terms);
-        }
+        Body::TermsNoted(noted) => write_terms(json, noted),
         Body::LowWater(told) => write_low_water(json, told),
         Body::Deficit(told) => write_deficit(json, told),
         Body::Refused { key, refusal } => {
@@ -96,6 +93,11 @@ fn write_head(json: &mut Json, event: &Event<'_>) {
     json.raw(r#"","sequence":"#).number(event.position.sequence);
     json.raw(r#","type":"#).plain(event.body.kind());
     json.raw(r#","at":"#).time(event.at);
+}
+
+fn write_terms(json: &mut Json, noted: &TermsNoted<'_>) {
+    json.raw(r#","sku":"#).plain(noted.sku);
+    render::terms_members(json.raw(","), &noted.terms);
 }
 
 fn write_low_water(json: &mut Json, told: &LowWaterTold<'_>) {

@@ -110,6 +110,13 @@ const fn kind(body: &Body<'_>) -> u8 {
     }
 }
 
+fn put_low_water(w: &mut Writer<'_>, told: &LowWaterTold<'_>) {
+    w.text(told.sku);
+    put_flag(w, told.low);
+    w.units(told.available);
+    put_flag(w, told.suspended);
+}
+
 fn put_body(w: &mut Writer<'_>, body: &Body<'_>) {
     match body {
         Body::Opened { before } => w.number(u64::from(*before)),
@@ -154,12 +161,7 @@ fn put_body(w: &mut Writer<'_>, body: &Body<'_>) {
             w.text(noted.sku);
             put_terms(w, &noted.terms);
         }
-        Body::LowWater(told) => {
-            w.text(told.sku);
-            put_flag(w, told.low);
-            w.units(told.available);
-            put_flag(w, told.suspended);
-        }
+        Body::LowWater(told) => put_low_water(w, told),
         Body::Deficit(told) => {
             w.text(told.sku);
             w.units(told.deficit);

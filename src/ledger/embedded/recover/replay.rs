@@ -68,10 +68,8 @@ impl State {
             }
             Body::SharesMoved(moved) => {
                 self.keep_event(event, moved.key, loading)?;
-                moved
-                    .items
-                    .iter()
-                    .try_for_each(|item| self.replay_share(sequence, item, loading))
+                let mut items = moved.items.iter();
+                items.try_for_each(|item| self.replay_share(sequence, item, loading))
             }
             Body::PolicyPut { .. } => self.replay_policy(event.at, &event.body),
             Body::TermsNoted(noted) => self.replay_stock(sequence, noted.sku, loading, |stock| {
