@@ -19,7 +19,7 @@ mod output;
 mod overlay;
 pub mod policy;
 pub mod preflight;
-mod probe;
+pub(crate) mod probe;
 pub mod replay;
 mod target;
 pub mod verify;
