@@ -157,6 +157,16 @@ pub const RECORD_BYTES_MAX: usize = POLICY_BYTES_MAX + 64 * 1024;
 /// Largest journal frame: what one group commit writes at most.
 pub const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Most commands that wait for a store, of each thread.
+pub const QUEUE_COMMANDS_MAX: usize = 16 * 1024;
+
+/// Most bytes of them.
+pub const QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A command that has waited longer, in milliseconds, is not sent to a store any more: its caller has
+/// given up, or will have when the answer comes.
+pub const QUEUE_AGE_MS_MAX: u64 = 1_000;
+
 /// Most commands of one batch for the remote store. While it runs nobody else is served there.
 pub const STORE_BATCH_COMMANDS_MAX: usize = 256;
 

@@ -14,6 +14,8 @@ use crate::support::{Answer, Running};
 pub(crate) enum Above {
     /// A problem of this status and code, as the function shows.
     Problem(u16, &'static str, fn() -> Over),
+    /// The same, as this test of the queue before a store shows.
+    Shown(u16, &'static str, &'static str),
     /// No caller sees it; the document says what it is for.
     Unseen,
 }
@@ -21,7 +23,7 @@ pub(crate) enum Above {
 /// The answer to one above a limit, and the server that gave it.
 pub(crate) struct Over(pub(crate) Running, pub(crate) Answer);
 
-use Above::{Problem, Unseen};
+use Above::{Problem, Shown, Unseen};
 
 macro_rules! rows {
     ($($name:ident: $above:expr,)*) => {
@@ -39,6 +41,8 @@ fn value(limit: impl TryInto<u64>) -> u64 {
 fn constants() -> Vec<(&'static str, u64, Above)> {
     const INVALID: &str = "invalid_body";
     const POLICY: &str = "policy_invalid";
+    const OVERLOADED: &str = "overloaded";
+    const FULL: &str = "a_full_queue_answers_overloaded_and_has_room_again_after_a_batch";
     rows![
         UNITS_MAX: Problem(422, INVALID, case::units),
         SHARE_MOVED_MAX: Unseen,
@@ -89,6 +93,9 @@ fn constants() -> Vec<(&'static str, u64, Above)> {
         COMMAND_RECORD_BYTES_MAX: Unseen,
         RECORD_BYTES_MAX: Unseen,
         FRAME_BYTES_MAX: Unseen,
+        QUEUE_COMMANDS_MAX: Shown(503, OVERLOADED, FULL),
+        QUEUE_BYTES_MAX: Shown(503, OVERLOADED, FULL),
+        QUEUE_AGE_MS_MAX: Shown(503, OVERLOADED, "what_has_waited_too_long_is_not_sent_unless_it_was_sent_before"),
         STORE_BATCH_COMMANDS_MAX: Unseen,
         STORE_BATCH_LINES_MAX: Unseen,
         STORE_LINES_OF_DATED: Unseen,
@@ -209,6 +216,16 @@ fn configured() -> BTreeMap<String, u64> {
 }
 
 #[test]
+fn what_is_shown_elsewhere_is_there() {
+    let tests = include_str!("../../src/ledger/remote/batcher/queue_tests.rs");
+    for (name, _, above) in all() {
+        if let Shown(_, _, test) = above {
+            assert!(tests.contains(&format!("fn {test}()")), "{name}: {test}");
+        }
+    }
+}
+
+#[test]
 fn no_limit_is_without_a_row() {
     let constants: BTreeSet<_> = constants().iter().map(|(name, ..)| *name).collect();
     assert_eq!(constants, declared());
@@ -239,7 +256,9 @@ fn the_document_says_what_the_code_does() {
         let (said, answer) = row.unwrap_or_else(|| panic!("docs/LIMITS.md has no {name}"));
         assert_eq!(said, value, "{name}");
         match above {
-            Problem(status, code, _) => assert_eq!(answer, format!("{status} `{code}`"), "{name}"),
+            Problem(status, code, _) | Shown(status, code, _) => {
+                assert_eq!(answer, format!("{status} `{code}`"), "{name}");
+            }
             Unseen => assert_eq!(answer, "-", "{name}"),
         }
     }

@@ -30,7 +30,7 @@ impl Addresses {
 
     fn put(&self, at: usize, address: &str) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter_mut().nth(at).unwrap().replace_range(.., address);
+        all.get_mut(at).unwrap().replace_range(.., address);
     }
 }
 
@@ -104,7 +104,7 @@ fn a_rolling_restart_leaves_no_request_without_a_definite_answer() {
                 std::thread::yield_now();
             }
             let at = roll % programs.len();
-            let program = programs.iter_mut().nth(at).unwrap();
+            let program = programs.get_mut(at).unwrap();
             assert_eq!(program.stop().code(), Some(0));
             *program = start();
             addresses.put(at, &program.address);
