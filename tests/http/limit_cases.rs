@@ -400,7 +400,7 @@ fn impatient() -> HttpConfig {
 
 pub(crate) fn slow_head() -> Over {
     let mut config = impatient();
-    config.header = Duration::from_millis(40);
+    config.header = Duration::from_millis(500);
     let server = Running::with(&config);
     let mut client = server.client();
     client.write(b"GET /livez HT");
@@ -410,7 +410,7 @@ pub(crate) fn slow_head() -> Over {
 
 pub(crate) fn slow_body() -> Over {
     let mut config = impatient();
-    config.request = Duration::from_millis(80);
+    config.request = Duration::from_millis(500);
     let server = Running::with(&config);
     let mut client = server.client();
     let head = "POST /v1/reservations HTTP/1.1\r\nhost: t\r\nidempotency-key: k\r\n";
@@ -422,13 +422,12 @@ pub(crate) fn slow_body() -> Over {
 pub(crate) fn slow_work() -> Over {
     let gate = Arc::new(Gate::default());
     let mut config = impatient();
-    config.work = Duration::from_millis(200);
+    config.work = Duration::from_millis(500);
     let server = Running::behind(&gate, &config);
     let opened = Opened(&gate);
-    server.stock("a", 1);
     gate.set_shut(true);
-    let body = hold("c", &[line("a", 1)]).to_string();
-    let answer = server.client().post(RESERVE, "k", &body);
+    let body = r#"{"items":[{"sku":"a","on_hand":1}],"reason":"r"}"#;
+    let answer = server.client().post("/v1/stock", "k", body);
     drop(opened);
     Over(server, answer)
 }
