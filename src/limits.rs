@@ -14,7 +14,7 @@ pub const SHARE_MOVED_MAX: i64 = 100_000_000_000_000;
 /// Longest SKU in bytes; it is part of journal records, store keys and URLs.
 pub const SKU_BYTES_MAX: usize = 64;
 
-/// Longest node or channel name in bytes.
+/// Longest name of a node, a channel or an announcement in bytes.
 pub const NAME_BYTES_MAX: usize = 64;
 
 /// Most different node names a ledger keeps; node names are never forgotten.
@@ -83,9 +83,6 @@ pub const INBOUND_OPEN_MAX: usize = 256;
 /// How far ahead supply can be announced, days.
 pub const INBOUND_DAYS_MAX: u16 = 180;
 
-/// Longest name of an announcement in bytes.
-pub const INBOUND_ID_BYTES_MAX: usize = 64;
-
 /// Most reservations of one batch request.
 pub const BATCH_MAX: usize = 8_192;
 
@@ -127,6 +124,24 @@ pub const BODY_BYTES_MAX: usize = 256 * 1024;
 /// Largest request body of the batch routes.
 pub const BATCH_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// Most memory that bodies above the ordinary size may take together: 32 of the largest.
+pub const LARGE_BODIES_BYTES_MAX: usize = 32 * BATCH_BODY_BYTES_MAX;
+
+/// Largest head of a request in bytes: its first line and all headers.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Most headers of a request.
+pub const HEADERS_MAX: usize = 100;
+
+/// Longest path and query of a request together, in bytes.
+pub const TARGET_BYTES_MAX: usize = 8 * 1024;
+
+/// Connections beyond the most, which may only ask how the server is.
+pub const GUESTS_MAX: usize = 256;
+
+/// Files that are not for connections: of the journal, of a store, of the threads.
+pub const FILES_KEPT: usize = 256;
+
 /// Number of stock shards. Part of the snapshot format: a SKU's shard never changes.
 pub const STOCK_SHARDS: usize = 256;
 
@@ -141,6 +156,16 @@ pub const RECORD_BYTES_MAX: usize = POLICY_BYTES_MAX + 64 * 1024;
 
 /// Largest journal frame: what one group commit writes at most.
 pub const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Most commands that wait for a store, of each thread.
+pub const QUEUE_COMMANDS_MAX: usize = 16 * 1024;
+
+/// Most bytes of them.
+pub const QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A command that has waited longer, in milliseconds, is not sent to a store any more: its caller has
+/// given up, or will have when the answer comes.
+pub const QUEUE_AGE_MS_MAX: u64 = 1_000;
 
 /// Most commands of one batch for the remote store. While it runs nobody else is served there.
 pub const STORE_BATCH_COMMANDS_MAX: usize = 256;
@@ -195,6 +220,10 @@ const _: () = assert!(
     "a pre-flight looks at one SKU at least"
 );
 const _: () = assert!(BATCH_BODY_BYTES_MAX > BODY_BYTES_MAX);
+const _: () = assert!(
+    HEAD_BYTES_MAX > TARGET_BYTES_MAX,
+    "a target that is too long is read, to be told so"
+);
 const _: () = assert!(BATCH_LINES_MAX >= LINES_MAX && BATCH_LINES_MAX >= BATCH_MAX);
 const _: () = assert!(
     LINES_MAX * (SKU_BYTES_MAX + 32) + 1_024 < COMMAND_RECORD_BYTES_MAX,

@@ -104,7 +104,10 @@ impl Client {
                 Told::Done(reservation) => return Ok(Answer::Done(reservation)),
                 Told::Refused(refusal) => return Ok(Answer::Refused(refusal)),
                 Told::Rejected(problem) => return Err(Error::Rejected(problem)),
-                Told::Alone => return self.reserve_alone(key, request, deadline).await,
+                Told::Alone => {
+                    let alone = self.reserve_alone(key, request, deadline).await;
+                    return alone.map_err(|error| doubt.or_unknown(error, key));
+                }
                 Told::GaveUp(Some(error)) if !doubt.is_lost() => return Err(*error),
                 Told::LateUnsent if !doubt.is_lost() => return Err(doubt.into_error(Some(key))),
                 Told::GaveUp(_) | Told::LateSent | Told::LateUnsent => {
@@ -159,7 +162,9 @@ impl Client {
                 };
                 match lane::read(head, &reply.body, keys.len()) {
                     Some(results) => {
+                        let after_loss = reply.after_loss;
                         let told = results.into_iter().map(lane::told);
+                        let told = told.map(|told| lane::seen(told, after_loss));
                         return told
                             .zip(keys)
                             .map(|(told, key)| settled(told, key))

@@ -10,7 +10,7 @@ use crate::answer::{AnyProblem, BatchResult, Results};
 use crate::board::Told;
 use crate::connection::{Head, Message, Route};
 use crate::queue::Sealed;
-use crate::retry::{Doubt, shed};
+use crate::retry::{Answered, Doubt, shed};
 use crate::shared::Shared;
 
 pub(crate) const BATCH_PATH: &str = "/v1/reservations/batch";
@@ -37,16 +37,22 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             sent: AtomicBool::new(false),
         };
         let route = Route::Own(&mut connection);
-        let head = shared
+        let answered = shared
             .retry
             .run(deadline, &shared.authority, &message, route, &mut reply)
             .await;
         drop(message);
-        match head {
-            Ok(head) => match read(head, &reply, calls) {
-                Some(results) => board.tell(results.into_iter().map(told), &mut wakers),
-                None => board.tell(std::iter::repeat_with(|| Told::Alone), &mut wakers),
-            },
+        match answered {
+            Ok(Answered { head, after_loss }) => {
+                let seen = |told| seen(told, after_loss);
+                match read(head, &reply, calls) {
+                    Some(results) => {
+                        let results = results.into_iter().map(told);
+                        board.tell(results.map(seen), &mut wakers);
+                    }
+                    None => board.tell(std::iter::repeat_with(|| seen(Told::Alone)), &mut wakers),
+                }
+            }
             Err(doubt) => {
                 board.tell(std::iter::repeat_with(|| given_up(&doubt)), &mut wakers);
             }
@@ -84,6 +90,16 @@ pub(crate) fn told(result: BatchResult) -> Told {
         429 | 503 => Told::Shed(Box::new(shed(None, &problem))),
         400..=499 => Told::Rejected(Box::new(problem.into_problem(status))),
         _ => Told::Lost,
+    }
+}
+
+/// What an answer says where an attempt before it was lost: that nothing was changed by the last one
+/// says nothing of that.
+pub(crate) fn seen(told: Told, after_loss: bool) -> Told {
+    if after_loss && matches!(told, Told::Shed(_) | Told::Alone) {
+        Told::Lost
+    } else {
+        told
     }
 }
 

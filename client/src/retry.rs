@@ -26,6 +26,14 @@ pub(crate) struct Retry {
     random: AtomicU64,
 }
 
+/// An answer that stays.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) head: Head,
+    /// An attempt before it was lost, and may have taken effect.
+    pub(crate) after_loss: bool,
+}
+
 /// What an attempt showed.
 #[derive(Debug)]
 enum Attempt {
@@ -126,6 +134,16 @@ impl Doubt {
         self.lost
     }
 
+    /// What an error says of a call of which this is known: nothing was changed by its last attempt.
+    pub(crate) fn or_unknown(&self, error: Error, key: &IdempotencyKey) -> Error {
+        let changed_nothing = matches!(error, Error::Overloaded { .. } | Error::Unavailable(_));
+        if self.lost && changed_nothing {
+            Error::Unknown { key: key.clone() }
+        } else {
+            error
+        }
+    }
+
     /// The error to end with. Once an attempt was lost, no later refusal to work can tell that
     /// nothing was changed. A call without a key changes nothing.
     pub(crate) fn into_error(self, key: Option<&IdempotencyKey>) -> Error {
@@ -181,7 +199,7 @@ impl Retry {
         message: &Message<'_>,
         mut route: Route<'_>,
         reply: &mut Vec<u8>,
-    ) -> Result<Head, Doubt> {
+    ) -> Result<Answered, Doubt> {
         self.earn();
         let mut doubt = Doubt::default();
         loop {
@@ -192,7 +210,10 @@ impl Retry {
                 Err(_elapsed) => cut_off(&message.sent),
             };
             match shown {
-                Attempt::Final(head) => return Ok(head),
+                Attempt::Final(head) => {
+                    let after_loss = doubt.is_lost();
+                    return Ok(Answered { head, after_loss });
+                }
                 Attempt::Shed(shed) => doubt.shed(shed),
                 Attempt::Lost => doubt.lost(),
             }

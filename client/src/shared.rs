@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::connection::{Message, Pool, Route};
 use crate::key::{IdempotencyKey, KeyMaker};
 use crate::queue::Queue;
-use crate::retry::Retry;
+use crate::retry::{Answered, Retry};
 
 pub(crate) struct Shared {
     pub(crate) authority: Box<str>,
@@ -65,6 +65,8 @@ impl<'a> Call<'a> {
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
+    /// An attempt before it was lost, and may have taken effect.
+    pub(crate) after_loss: bool,
 }
 
 impl Reply {
@@ -130,9 +132,10 @@ impl Shared {
             .run(deadline, &self.authority, &message, route, &mut reply)
             .await
         {
-            Ok(head) => Ok(Reply {
+            Ok(Answered { head, after_loss }) => Ok(Reply {
                 status: head.status,
                 body: reply,
+                after_loss,
             }),
             Err(doubt) => Err(doubt.into_error(key)),
         }

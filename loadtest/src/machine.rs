@@ -57,6 +57,19 @@ fn file_system(folder: &Path) -> String {
         .map_or_else(|| "unknown".to_owned(), |(_, kind)| kind)
 }
 
+/// How many wanted a core in the last minute, so that figures can be judged.
+pub(crate) fn load_average() -> String {
+    let text = read("/proc/loadavg");
+    text.split(' ').next().unwrap_or("unknown").to_owned()
+}
+
+/// Most memory that a process ever had, MiB.
+pub(crate) fn resident_mib(process: u32) -> u64 {
+    let text = field(&format!("/proc/{process}/status"), "VmHWM");
+    let kib = text.split_whitespace().next();
+    kib.and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1_024
+}
+
 /// Processor time of a process, user and system; Linux counts it in hundredths of a second.
 pub(crate) fn processor_seconds(process: &str) -> f64 {
     stat_seconds(process, 11)

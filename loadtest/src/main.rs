@@ -1,10 +1,12 @@
 //! Load for holdfast: a bounded generator, a no-op server as the yardstick, and a comparison.
 
+mod books;
 mod clock;
 mod compare;
 mod contender;
 mod machine;
 mod noop;
+mod overload;
 mod policy;
 mod run;
 mod scrape;
@@ -61,6 +63,33 @@ enum Arguments {
     Compare(CompareArguments),
     /// Put policies while reservations are made, and print what those notice of it.
     Swap(SwapArguments),
+    /// Find the peak, then offer 0.8 and several times of it, and print what becomes of that.
+    Overload(OverloadArguments),
+}
+
+#[derive(Debug, clap::Args)]
+struct OverloadArguments {
+    /// The engine's binary; the one next to this program when left out.
+    #[arg(long)]
+    binary: Option<PathBuf>,
+    /// Where data folders are made. Must be on a real disk; next to this program when left out.
+    #[arg(long)]
+    scratch: Option<PathBuf>,
+    /// A ledger in a store instead, level `memory`: this program, started for it.
+    #[arg(long, value_name = "REDIS_OR_VALKEY_SERVER")]
+    store_server: Option<PathBuf>,
+    /// Connections of the open loop.
+    #[arg(long, default_value_t = 2_000)]
+    connections: usize,
+    /// How many times the peak is offered.
+    #[arg(long, default_value_t = 5.0)]
+    factor: f64,
+    /// Threads of the generator.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Seconds of each measurement.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
 }
 
 #[derive(Debug, clap::Args)]
@@ -180,6 +209,7 @@ fn main() -> ExitCode {
         } => server::seed(&address, skus, on_hand),
         Arguments::Compare(arguments) => compare_all(arguments),
         Arguments::Swap(arguments) => swap_some(arguments),
+        Arguments::Overload(arguments) => overload_one(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -236,6 +266,19 @@ fn swap_some(arguments: SwapArguments) -> Result<(), Failure> {
         rate: arguments.rate,
         rounds: arguments.rounds.max(1),
         swaps: arguments.swaps.max(1),
+        measured: Duration::try_from_secs_f64(arguments.seconds)?,
+    })
+}
+
+fn overload_one(arguments: OverloadArguments) -> Result<(), Failure> {
+    let (folder, binary) = beside(arguments.binary)?;
+    overload::overload(&overload::Overload {
+        binary,
+        scratch: arguments.scratch.unwrap_or(folder),
+        store: arguments.store_server.map(Source::Program),
+        connections: arguments.connections.max(1),
+        factor: arguments.factor,
+        threads: arguments.threads.max(1),
         measured: Duration::try_from_secs_f64(arguments.seconds)?,
     })
 }

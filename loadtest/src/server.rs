@@ -112,9 +112,14 @@ impl Server {
         Err(format!("{command:?} did not become ready: {}", seen.join("\n")).into())
     }
 
+    /// Its number.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Processor seconds so far.
     pub(crate) fn processor_seconds(&self) -> f64 {
-        processor_seconds(&self.child.id().to_string())
+        processor_seconds(&self.process().to_string())
     }
 
     /// Asks the server to end, and waits.

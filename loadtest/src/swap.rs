@@ -8,12 +8,12 @@ use std::time::Duration;
 use tokio::time::sleep_until;
 
 use crate::Failure;
+use crate::books::Books;
 use crate::clock::now;
-use crate::contender::Holdfast;
 use crate::policy;
 use crate::run::{Plan, Scenario, run};
-use crate::server::{Durability, Scratch, Server, seed, verify};
-use crate::store::{Source, Store};
+use crate::server::seed;
+use crate::store::Source;
 use crate::tally::Report;
 
 /// Units of each SKU: no limit is ever reached.
@@ -37,26 +37,10 @@ pub(crate) struct Swaps {
     pub(crate) measured: Duration,
 }
 
-/// What a server keeps its ledger in.
-enum Books {
-    Folder(Scratch),
-    Store(Store),
-}
-
-fn start(what: &Swaps) -> Result<(Server, Books), Failure> {
-    let Some(source) = &what.store else {
-        let folder = Scratch::new(&what.scratch, "swap")?;
-        let server = Server::holdfast(&what.binary, &folder.0, Durability::Disk)?;
-        return Ok((server, Books::Folder(folder)));
-    };
-    let store = source.open(&what.scratch, Durability::Memory)?;
-    let server = Server::over(&what.binary, &store.settings())?;
-    Ok((server, Books::Store(store)))
-}
-
 /// Measures in turn without swaps and with them, and prints a table.
 pub(crate) fn swap(what: &Swaps) -> Result<(), Failure> {
-    let (server, books) = start(what)?;
+    let store = what.store.as_ref();
+    let (server, books) = Books::open(&what.binary, &what.scratch, store, "swap")?;
     seed(&server.address, what.skus, ON_HAND)?;
     policy::put(&server.address, &policy::with_sets(0))?;
     let plan = Plan {
@@ -96,14 +80,7 @@ pub(crate) fn swap(what: &Swaps) -> Result<(), Failure> {
         took.extend(times);
     }
     server.stop()?;
-    match books {
-        Books::Folder(folder) => verify(&what.binary, &folder.0)?,
-        Books::Store(store) => {
-            let ledger = Holdfast::open(&store)?;
-            ledger.recount()?;
-            ledger.discard()?;
-        }
-    }
+    books.close(&what.binary)?;
     let [without, with] = [without, with].map(Spread::of);
     let took = Spread::of(took);
     writeln!(

@@ -15,12 +15,13 @@ use tokio::task::spawn_blocking;
 
 use crate::cli::args::{Action, Arguments, Serve};
 use crate::cli::open::{self, InStore, Opened};
-use crate::cli::{self, Exit, Failure, advice, demo, replay};
+use crate::cli::{self, Exit, Failure, advice, demo, probe, replay};
 use crate::config::{Config, StoreSettings};
 use crate::domain::Ttl;
 use crate::engine::Engine;
 use crate::http::{self, HttpConfig};
 use crate::ledger::Durability;
+use crate::limits::FILES_KEPT;
 use crate::shutdown::{Insistence, Signals};
 use crate::telemetry::logging;
 
@@ -112,9 +113,21 @@ fn http_config(config: &Config) -> Result<HttpConfig, Failure> {
     let http = &config.http;
     let hold_ttl = Ttl::from_millis(config.hold_ttl_ms);
     let hold_ttl = hold_ttl.ok_or_else(|| Failure::new(Exit::Config, "hold.ttl_seconds"))?;
+    let default = HttpConfig::new(hold_ttl);
+    let wanted = (http.connections_max, default.guests_max);
+    let (connections_max, guests_max) = files_for(wanted, probe::raise_open_files());
+    if connections_max < http.connections_max {
+        tracing::warn!(
+            connections_max,
+            wanted = http.connections_max,
+            "fewer connections than configured: this process may not open so many files"
+        );
+    }
     Ok(HttpConfig {
         threads: http.threads,
-        connections_max: http.connections_max,
+        connections_max,
+        connections_each: http.connections_each,
+        guests_max,
         streams_max: http.streams_max,
         idle: http.idle_timeout,
         header: http.header_timeout,
@@ -122,8 +135,20 @@ fn http_config(config: &Config) -> Result<HttpConfig, Failure> {
         work: http.work_timeout,
         write: http.write_timeout,
         drain: http.drain,
-        ..HttpConfig::new(hold_ttl)
+        ..default
     })
+}
+
+/// As many connections and guests as there are files for, when the others have theirs: the journal
+/// must never be the one that finds no file. Of a very small number half is for connections.
+fn files_for((connections, guests): (usize, usize), files: Option<u64>) -> (usize, usize) {
+    let Some(files) = files else {
+        return (connections, guests);
+    };
+    let files = usize::try_from(files).unwrap_or(usize::MAX);
+    let left = files - FILES_KEPT.min(files / 2);
+    let guests = guests.min(left / 8);
+    (connections.min(left - guests).max(1), guests)
 }
 
 fn serve(arguments: &Serve) -> Result<(), Failure> {
@@ -307,6 +332,16 @@ mod tests {
         });
         let answer = set_stock(engine, 1);
         assert!(answer.is_err(), "{answer:?}");
+    }
+
+    #[test]
+    fn connections_leave_files_for_the_journal() {
+        let wanted = (10_000, 256);
+        assert_eq!(files_for(wanted, None), wanted);
+        assert_eq!(files_for(wanted, Some(1 << 20)), wanted);
+        assert_eq!(files_for(wanted, Some(1_024)), (672, 96));
+        assert_eq!(files_for(wanted, Some(64)), (28, 4));
+        assert_eq!(files_for(wanted, Some(0)), (1, 0));
     }
 
     #[test]

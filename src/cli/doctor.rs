@@ -15,6 +15,7 @@ use crate::config::{Config, StoreSettings};
 use crate::ledger::remote;
 use crate::ledger::remote::link::Address;
 use crate::ledger::remote::preflight::Severity;
+use crate::limits::{FILES_KEPT, GUESTS_MAX};
 use crate::telemetry::Meters;
 
 /// A sync slower than this at the 99th percentile is what callers will feel.
@@ -264,12 +265,13 @@ fn open_files(config: &Config) -> Finding {
     let what = "open files";
     let needed = u64::try_from(config.http.connections_max)
         .unwrap_or(u64::MAX)
-        .saturating_add(512);
+        .saturating_add(u64::try_from(GUESTS_MAX + FILES_KEPT).unwrap_or(u64::MAX));
     match probe::open_files_max() {
-        None => Finding::warn(what, "the limit is unknown", "look by hand: ulimit -n"),
+        None => Finding::good(what, "no limit"),
         Some(limit) if limit < needed => {
             let fix = format!(
-                "http.connections_max = {} needs {needed}: ulimit -n {needed}, or LimitNOFILE=",
+                "http.connections_max = {} needs {needed}: ulimit -Hn {needed}, or LimitNOFILE=; until then \
+                 there are fewer connections",
                 config.http.connections_max
             );
             Finding::warn(what, format!("at most {limit}"), fix)

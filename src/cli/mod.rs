@@ -20,7 +20,7 @@ mod output;
 mod overlay;
 pub mod policy;
 pub mod preflight;
-mod probe;
+pub(crate) mod probe;
 pub mod prove;
 pub mod replay;
 mod target;

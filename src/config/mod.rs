@@ -108,6 +108,8 @@ pub struct HttpSettings {
     pub threads: NonZeroUsize,
     /// Most connections open at once.
     pub connections_max: usize,
+    /// Most of them from one address.
+    pub connections_each: usize,
     /// Most event streams open at once.
     pub streams_max: usize,
     /// Time for the head of a request.

@@ -104,6 +104,9 @@ impl Reader<'_> {
         HttpSettings {
             threads: threads.unwrap_or_else(cores),
             connections_max: narrow(self.number("http.connections_max", 1..=1_000_000)),
+            connections_each: narrow(
+                self.number("http.connections_per_address_max", 1..=1_000_000),
+            ),
             streams_max: narrow(self.number("http.streams_max", 0..=100_000)),
             header_timeout: self.seconds("http.header_timeout_seconds", 1..=300),
             request_timeout: self.seconds("http.request_timeout_seconds", 1..=3600),

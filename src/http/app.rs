@@ -20,14 +20,11 @@ use crate::http::names::Names;
 use crate::http::render;
 use crate::http::server::HttpConfig;
 use crate::ledger::{Answer, LedgerError, Position};
-use crate::limits::{BODY_BYTES_MAX, OPERATOR_CALLS_MAX};
+use crate::limits::{BODY_BYTES_MAX, LARGE_BODIES_BYTES_MAX, OPERATOR_CALLS_MAX};
 use crate::telemetry::Meters;
 
 /// Tells the servers of one process apart; zero is nobody.
 static OWNERS: AtomicU64 = AtomicU64::new(1);
-
-/// Most memory that bodies above [`BODY_BYTES_MAX`] may take together: 32 of the largest.
-const LARGE_BODIES_KIB: usize = 256 * 1024;
 
 /// One server: its engine and what it is told by configuration.
 pub struct App {
@@ -64,7 +61,7 @@ impl App {
             default_ttl: config.hold_ttl,
             streams_max: config.streams_max,
             streams: Arc::default(),
-            large_bodies: Arc::new(Semaphore::new(LARGE_BODIES_KIB)),
+            large_bodies: Arc::new(Semaphore::new(LARGE_BODIES_BYTES_MAX / 1_024)),
             beside: Arc::new(Semaphore::new(config.threads.get())),
             operators: Arc::new(Semaphore::new(OPERATOR_CALLS_MAX)),
             durability,

@@ -16,6 +16,16 @@ pub struct Kind {
     pub help: &'static str,
 }
 
+impl Kind {
+    /// Whether the same request may pass a little later.
+    pub fn will_pass(&self) -> bool {
+        matches!(
+            self.status,
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+        )
+    }
+}
+
 macro_rules! catalog {
     ($($name:ident = $status:ident $code:literal $title:literal $help:literal;)*) => {
         $(
@@ -112,7 +122,7 @@ catalog! {
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "body_too_large" "The body is too large"
         "Bodies are at most 256 KiB, of /v1/policy and of a campaign's pre-flight 1 MiB, of /v1/reservations/batch 8 MiB. Send less per request.";
     URI_TOO_LONG = URI_TOO_LONG "uri_too_long" "The path is too long"
-        "The path and query of a request are limited.";
+        "The path and query of a request are at most 8 KiB together.";
     UNSUPPORTED_MEDIA_TYPE = UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" "The body is not JSON"
         "Send Content-Type: application/json, or leave the header out.";
     UNSUPPORTED_ENCODING = UNSUPPORTED_MEDIA_TYPE "unsupported_encoding" "The body is encoded"
@@ -147,6 +157,8 @@ catalog! {
         "Nothing was changed. Send it again, with the same key, to another instance or a little later.";
     TOO_MANY_CONNECTIONS = SERVICE_UNAVAILABLE "too_many_connections" "Too many connections"
         "All connections of this server are taken. Nothing was changed; reuse connections and try again.";
+    TOO_MANY_OF_ADDRESS = TOO_MANY_REQUESTS "too_many_connections_of_address" "Too many connections from this address"
+        "The address has as many connections open as one may have (http.connections_per_address_max). Nothing was changed; reuse connections and try again.";
     RESULT_UNKNOWN = GATEWAY_TIMEOUT "result_unknown" "The result is unknown"
         "The change may have happened. Send it again with the same key, or ask GET /v1/reservations?key=.";
 }

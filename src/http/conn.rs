@@ -10,7 +10,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
-use hyper::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -46,6 +45,8 @@ pub enum End {
     /// Nothing came for longer than a head may take: part of one may lie unnoticed behind the
     /// request before it.
     Look,
+    /// It speaks another protocol: 400.
+    Foreign,
     /// The request did not arrive in time: 408.
     Late,
     /// Others need the place more than a head that does not get on: 503.
@@ -211,10 +212,10 @@ impl State {
         self.end.take()
     }
 
-    /// Ends it if it takes too long.
+    /// Ends it if it takes too long: at the latest when its time is over, up to a tick before.
     pub fn sweep(&self, patience: &Patience) {
         let now = self.clock.now();
-        let over = |since: u32, limit: u32| now.wrapping_sub(since) > limit;
+        let over = |since: u32, limit: u32| now.wrapping_sub(since) >= limit;
         if self
             .stuck
             .get()
@@ -291,7 +292,7 @@ impl State {
 /// A complete answer for a request that no handler saw.
 pub fn canned(kind: &'static Kind) -> Vec<u8> {
     let body = Problem::bare(kind);
-    let retry = if kind.status == StatusCode::SERVICE_UNAVAILABLE {
+    let retry = if kind.will_pass() {
         format!("retry-after: {RETRY_AFTER_S}\r\n")
     } else {
         String::new()

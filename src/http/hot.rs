@@ -403,7 +403,7 @@ fn insert_standing(headers: &mut HeaderMap, committed: &Committed, mirror_age: H
 
 /// What a problem asks of the caller beyond its body.
 fn insert_advice(headers: &mut HeaderMap, kind: &Kind) {
-    if kind.status == StatusCode::SERVICE_UNAVAILABLE {
+    if kind.will_pass() {
         headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
     }
     if *kind == catalog::TOO_MANY_CONNECTIONS {

@@ -6,7 +6,6 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -22,11 +21,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::clock::monotonic;
 use crate::http::app::App;
 use crate::http::catalog;
-use crate::http::conn::{End, LaneClock, Patience, Socket, State};
+use crate::http::conn::{End, LaneClock, Patience, Phase, Socket, State};
+use crate::http::places::{Places, Taken};
 use crate::http::route_meters::RouteMeters;
 use crate::http::server::{HttpConfig, stopped};
 use crate::http::{hot, routes};
-use crate::limits::OPERATOR_CALLS_MAX;
+use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX, OPERATOR_CALLS_MAX};
 
 /// Connections that a thread takes before it looks after those it has.
 const TAKE_MAX: usize = 16;
@@ -35,20 +35,23 @@ const TAKE_MAX: usize = 16;
 /// works.
 const POISONED_DRAIN: Duration = Duration::from_millis(400);
 
-/// Largest head of a request, bytes.
-const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// A connection that was accepted, and its place among all.
+pub(super) struct Dealt {
+    pub(super) stream: std::net::TcpStream,
+    pub(super) taken: Taken,
+}
 
 /// What a serving thread is made of.
 pub(super) struct LaneParts {
     pub(super) app: Arc<App>,
-    pub(super) open: Arc<AtomicUsize>,
+    pub(super) places: Arc<Places>,
     pub(super) config: HttpConfig,
     pub(super) shutdown: watch::Receiver<bool>,
 }
 
 impl LaneParts {
     /// Serves what is dealt, until the shutdown.
-    pub(super) fn run(self, dealt: mpsc::Receiver<std::net::TcpStream>) -> io::Result<()> {
+    pub(super) fn run(self, dealt: mpsc::Receiver<Dealt>) -> io::Result<()> {
         // Blocking threads do what `App::beside` and `App::for_operator` admit, and render metrics.
         let runtime = Builder::new_current_thread()
             .enable_all()
@@ -58,13 +61,14 @@ impl LaneParts {
             self.app.engine.install_lane();
             let mut http = http1::Builder::new();
             http.max_header_size(HEAD_BYTES_MAX)
+                .max_headers(HEADERS_MAX)
                 .header_read_timeout(None)
                 .half_close(false);
             let lane = Rc::new(Lane {
                 router: routes::router(Arc::clone(&self.app)),
                 meters: RouteMeters::new(self.app.meters.clone()),
                 app: self.app,
-                open: self.open,
+                places: self.places,
                 limit: self.config.connections_max,
                 http,
                 clock: Rc::default(),
@@ -84,7 +88,7 @@ struct Lane {
     app: Arc<App>,
     router: Router,
     meters: RouteMeters,
-    open: Arc<AtomicUsize>,
+    places: Arc<Places>,
     /// Most connections open at once, those of the other threads included.
     limit: usize,
     http: http1::Builder,
@@ -144,12 +148,13 @@ impl Connections {
 struct Place {
     lane: Rc<Lane>,
     at: usize,
+    #[expect(dead_code, reason = "held, not read")]
+    taken: Taken,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.lane.connections.borrow_mut().leave(self.at);
-        self.lane.open.fetch_sub(1, Ordering::Relaxed);
         self.lane.app.meters.connection_closed();
     }
 }
@@ -157,12 +162,12 @@ impl Drop for Place {
 impl Lane {
     async fn run(
         self: Rc<Self>,
-        mut dealt: mpsc::Receiver<std::net::TcpStream>,
+        mut dealt: mpsc::Receiver<Dealt>,
         mut shutdown: watch::Receiver<bool>,
         config: &HttpConfig,
     ) {
         let patience = config.patience();
-        let mut streams = Vec::new();
+        let mut arrived = Vec::new();
         let mut tick = interval(config.sweep);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -170,8 +175,8 @@ impl Lane {
                 biased;
                 () = stopped(&mut shutdown) => break,
                 _ = tick.tick() => self.sweep(&patience),
-                taken = dealt.recv_many(&mut streams, TAKE_MAX) => {
-                    self.welcome(&mut streams);
+                taken = dealt.recv_many(&mut arrived, TAKE_MAX) => {
+                    self.welcome(&mut arrived);
                     if taken == 0 {
                         break;
                     }
@@ -184,8 +189,8 @@ impl Lane {
         self.app.drain();
         // Those that were accepted but not taken yet are served like all others: told to go.
         dealt.close();
-        while let Some(stream) = dealt.recv().await {
-            self.take(stream, false);
+        while let Some(one) = dealt.recv().await {
+            self.take(one, false);
         }
         self.finish(&mut tick, &patience, config.drain).await;
     }
@@ -229,22 +234,24 @@ impl Lane {
 
     /// Takes connections. When all places are taken, those that can be spared go; where none can,
     /// a newcomer is a guest.
-    fn welcome(self: &Rc<Self>, streams: &mut Vec<std::net::TcpStream>) {
-        let over = self.open.load(Ordering::Relaxed).saturating_sub(self.limit);
-        let places = streams.len().saturating_sub(over);
-        for (at, stream) in streams.drain(..).enumerate() {
+    fn welcome(self: &Rc<Self>, arrived: &mut Vec<Dealt>) {
+        let over = self.places.open().saturating_sub(self.limit);
+        let places = arrived.len().saturating_sub(over);
+        for (at, one) in arrived.drain(..).enumerate() {
             let is_guest = at >= places && !self.connections.borrow().evict();
-            self.take(stream, is_guest);
+            self.take(one, is_guest);
         }
     }
 
-    fn take(self: &Rc<Self>, stream: std::net::TcpStream, is_guest: bool) {
+    fn take(self: &Rc<Self>, dealt: Dealt, is_guest: bool) {
+        let Dealt { stream, taken } = dealt;
         self.app.meters.connection_opened();
         let state = Rc::new(State::new(Rc::clone(&self.clock), is_guest));
         let at = self.connections.borrow_mut().enter(Rc::clone(&state));
         let place = Place {
             lane: Rc::clone(self),
             at,
+            taken,
         };
         // From here on dropping `place` counts the connection as gone.
         match stream
@@ -275,7 +282,11 @@ async fn connection(place: Place, stream: TcpStream, state: Rc<State>) {
                 Some(end) => return Poll::Ready(Some(end)),
                 None => {}
             }
-            Pin::new(&mut served).poll(cx).map(|_result| None)
+            Pin::new(&mut served).poll(cx).map(|done| {
+                // hyper leaves a preface of HTTP/2 unanswered.
+                let is_preface = done.is_err_and(|error| error.is_parse());
+                (is_preface && state.phase() == Phase::Head).then_some(End::Foreign)
+            })
         });
         let Some(end) = end.await else { return };
         let parts = served.into_parts();
@@ -287,6 +298,7 @@ async fn connection(place: Place, stream: TcpStream, state: Rc<State>) {
             }
             End::Quiet | End::Finish => return,
             End::Look | End::Late => &catalog::REQUEST_TIMEOUT,
+            End::Foreign => &catalog::MALFORMED_REQUEST,
             End::Unknown => &catalog::RESULT_UNKNOWN,
             End::Crowded => &catalog::TOO_MANY_CONNECTIONS,
             End::Stopping => &catalog::SHUTTING_DOWN,

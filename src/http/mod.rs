@@ -1,6 +1,6 @@
 //! The HTTP API: parse, one call to the engine, map the answer.
 //!
-//! [`server`] accepts, `lane` serves on one thread, [`conn`] watches one connection, [`hot`] is
+//! [`server`] accepts as long as there are [`places`], `lane` serves on one thread, [`conn`] watches one connection, [`hot`] is
 //! where every request passes, [`routes`] holds the calls, [`body`] carries their answers. [`list`]
 //! bounds what is read and [`parse`] turns it into commands, listing every mistake; [`render`]
 //! and [`policy_json`] write answers by hand; [`error`] maps everything that is no answer to a problem of the
@@ -26,6 +26,7 @@ pub mod list;
 pub mod names;
 pub mod openapi;
 pub mod parse;
+pub mod places;
 pub mod policy_answers;
 pub mod policy_json;
 pub mod render;

@@ -11,7 +11,7 @@ use hyper::http::request::Parts;
 
 use crate::http::catalog;
 use crate::http::error::Problem;
-use crate::limits::KEY_BYTES_MAX;
+use crate::limits::{KEY_BYTES_MAX, TARGET_BYTES_MAX};
 
 /// Longest request id that is taken over from the caller.
 const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -103,6 +103,11 @@ pub fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
 /// holds, and the connection is closed after the answer (RFC 9112, 6.1).
 pub fn check_head(parts: &Parts) -> Result<(), Problem> {
     let headers = &parts.headers;
+    let target = parts.uri.path_and_query().map_or(0, |of| of.as_str().len());
+    if target > TARGET_BYTES_MAX {
+        let kind = &catalog::URI_TOO_LONG;
+        return Err(Problem::plain(kind, kind.help));
+    }
     if parts.version == Version::HTTP_11 && !matches!(once(headers, HOST.as_str()), Ok(Some(_))) {
         let detail = "A request of HTTP/1.1 has one Host header.";
         return Err(Problem::plain(&catalog::MALFORMED_REQUEST, detail));

@@ -4,10 +4,9 @@
 //! live long, so an uneven share would stay uneven, and the slowest thread would set the pace.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -19,9 +18,11 @@ use tokio::sync::{mpsc, watch};
 use crate::domain::Ttl;
 use crate::engine::Engine;
 use crate::http::app::App;
-use crate::http::catalog;
+use crate::http::catalog::Kind;
 use crate::http::conn::{Patience, canned};
-use crate::http::lane::LaneParts;
+use crate::http::lane::{Dealt, LaneParts};
+use crate::http::places::Places;
+use crate::limits::GUESTS_MAX;
 use crate::telemetry::Meters;
 
 /// Connections that the kernel keeps ready while the acceptor is busy.
@@ -40,6 +41,8 @@ pub struct HttpConfig {
     pub threads: NonZeroUsize,
     /// Most connections open at once. When all are taken, those that wait for a request give way.
     pub connections_max: usize,
+    /// Most of them from one address.
+    pub connections_each: usize,
     /// Connections beyond these, which may only ask how the server is.
     pub guests_max: usize,
     /// Most event streams open at once.
@@ -71,7 +74,8 @@ impl HttpConfig {
         Self {
             threads: cores,
             connections_max: 10_000,
-            guests_max: 256,
+            connections_each: usize::MAX,
+            guests_max: GUESTS_MAX,
             streams_max: 64,
             idle: Duration::from_secs(75),
             header: Duration::from_secs(5),
@@ -79,19 +83,19 @@ impl HttpConfig {
             work: Duration::from_secs(30),
             write: Duration::from_secs(10),
             closing: Duration::from_secs(2),
-            sweep: Duration::from_secs(1),
-            drain: Duration::from_secs(10),
+            sweep: Duration::from_millis(500),
+            drain: Duration::from_secs(8),
             hold_ttl,
         }
     }
 
-    /// The times in ticks of the sweeper, at least one each.
+    /// The times in ticks of the sweeper, at least two each: the first may come at once.
     pub(super) fn patience(&self) -> Patience {
         let tick = self.sweep.as_micros().max(1);
         let ticks = |time: Duration| {
             u32::try_from(time.as_micros().div_ceil(tick))
                 .unwrap_or(u32::MAX / 2)
-                .max(1)
+                .max(2)
         };
         Patience {
             idle: ticks(self.idle),
@@ -148,7 +152,8 @@ pub fn serve(
     };
     let addr = listener.local_addr()?;
     let app = Arc::new(App::new(engine, meters, config));
-    let open = Arc::new(AtomicUsize::new(0));
+    let limit = config.connections_max.saturating_add(config.guests_max);
+    let places = Arc::new(Places::new(limit, config.connections_each));
     let mut threads = Vec::new();
     let mut hands = Vec::new();
     for number in 0..config.threads.get() {
@@ -156,7 +161,7 @@ pub fn serve(
         hands.push(hand);
         let lane = LaneParts {
             app: Arc::clone(&app),
-            open: Arc::clone(&open),
+            places: Arc::clone(&places),
             config: config.clone(),
             shutdown: shutdown.clone(),
         };
@@ -166,9 +171,8 @@ pub fn serve(
     let acceptor = Acceptor {
         listener,
         hands,
-        open,
+        places,
         app,
-        limit: config.connections_max.saturating_add(config.guests_max),
     };
     let stop = shutdown.clone();
     let named = std::thread::Builder::new().name("holdfast-accept".to_owned());
@@ -199,15 +203,13 @@ pub(super) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
 
 struct Acceptor {
     listener: TcpListener,
-    hands: Vec<mpsc::Sender<std::net::TcpStream>>,
-    open: Arc<AtomicUsize>,
+    hands: Vec<mpsc::Sender<Dealt>>,
+    places: Arc<Places>,
     app: Arc<App>,
-    limit: usize,
 }
 
 impl Acceptor {
     async fn run(mut self, mut shutdown: watch::Receiver<bool>) {
-        let full = canned(&catalog::TOO_MANY_CONNECTIONS);
         let mut turn = 0_usize;
         loop {
             let accepted = tokio::select! {
@@ -216,8 +218,8 @@ impl Acceptor {
                 accepted = self.listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, _peer)) => {
-                    if !self.deal(&mut turn, stream, &full).await {
+                Ok((stream, peer)) => {
+                    if !self.deal(&mut turn, stream, peer.ip()).await {
                         break;
                     }
                 }
@@ -235,40 +237,41 @@ impl Acceptor {
     /// Hands a connection to the next thread that has room; false if no thread lives any more.
     ///
     /// Waits while no thread has room: until then the kernel keeps the connections that come.
-    async fn deal(&self, turn: &mut usize, stream: TcpStream, full: &[u8]) -> bool {
-        if self.open.fetch_add(1, Ordering::Relaxed) >= self.limit {
-            self.turn_away(&stream, full);
-            return true;
-        }
-        let Ok(mut stream) = stream.into_std() else {
-            self.open.fetch_sub(1, Ordering::Relaxed);
+    async fn deal(&self, turn: &mut usize, stream: TcpStream, peer: IpAddr) -> bool {
+        let taken = match self.places.take(peer) {
+            Ok(taken) => taken,
+            Err(why) => {
+                turn_away(&stream, why);
+                return true;
+            }
+        };
+        let Ok(stream) = stream.into_std() else {
             return true;
         };
+        let mut dealt = Dealt { stream, taken };
         for _ in &self.hands {
             *turn = (*turn + 1) % self.hands.len();
             let Some(hand) = self.hands.get(*turn) else {
                 continue;
             };
-            match hand.try_send(stream) {
+            match hand.try_send(dealt) {
                 Ok(()) => return true,
-                Err(TrySendError::Full(back) | TrySendError::Closed(back)) => stream = back,
+                Err(TrySendError::Full(back) | TrySendError::Closed(back)) => dealt = back,
             }
         }
         let Some(hand) = self.hands.iter().find(|hand| !hand.is_closed()) else {
             return false;
         };
-        if hand.send(stream).await.is_err() {
-            self.open.fetch_sub(1, Ordering::Relaxed);
-        }
+        // Dropped with its place where that thread has just ended.
+        drop(hand.send(dealt).await);
         true
     }
+}
 
-    /// Says why, takes what the caller already sent so that the answer is not lost, and closes.
-    fn turn_away(&self, stream: &TcpStream, full: &[u8]) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
-        drop(stream.try_write(full));
-        drop(stream.try_read(&mut [0_u8; 4_096]));
-    }
+/// Says why, takes what the caller already sent so that the answer is not lost, and closes.
+fn turn_away(stream: &TcpStream, why: &'static Kind) {
+    drop(stream.try_write(&canned(why)));
+    drop(stream.try_read(&mut [0_u8; 4_096]));
 }
 
 /// The caller gave up before the connection was taken.

@@ -139,9 +139,14 @@ impl Server {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// Its number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal. One to a process that has just ended is lost, and no mistake.
     pub(crate) fn signal(&self, name: &str) {
-        let script = format!("kill -{name} {}", self.child.id());
+        let script = format!("kill -{name} {}", self.pid());
         assert!(
             Command::new("sh")
                 .args(["-c", &script])

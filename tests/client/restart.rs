@@ -1,6 +1,8 @@
 //! The server goes away in the middle: errors say what is known, and keys settle the rest.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use holdfast_client::{Answer, Client, Error, IdempotencyKey, Line, Reservation, Reserve};
@@ -182,4 +184,48 @@ async fn another_default_deadline_does_not_make_it_another_request() {
     rejected(other, 422, "idempotency_key_reused");
     let new = done(client.reserve_with_key(&key("new"), &one()).await);
     assert_eq!(new.expires_at, after_start(60));
+}
+
+/// Answers the first request with a broken connection, and all others with a batch of one that is
+/// overloaded.
+fn loses_one_answer() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for (at, stream) in listener.incoming().enumerate() {
+            let mut stream = stream.unwrap();
+            let mut bytes = Vec::new();
+            while !bytes.ends_with(b"]}]}") {
+                let mut some = [0; 4_096];
+                match stream.read(&mut some) {
+                    Ok(count @ 1..) => bytes.extend_from_slice(&some[..count]),
+                    _ => return,
+                }
+            }
+            let body = r#"{"results":[{"status":503,"problem":{"code":"overloaded"}}]}"#;
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                body.len()
+            );
+            if at > 0 {
+                stream.write_all((head + body).as_bytes()).unwrap();
+            }
+        }
+    });
+    address
+}
+
+/// A batch whose answer was lost was sent again, and the refusal of that to work was taken for the
+/// whole truth: nothing was changed, the caller was told, and the reservation was there.
+#[tokio::test]
+async fn a_refusal_to_work_after_a_lost_answer_leaves_the_result_unknown() {
+    let client = Client::new(&config(loses_one_answer()));
+    let told = client.reserve_with_key(&key("k"), &one()).await;
+    assert_eq!(told, Err(Error::Unknown { key: key("k") }));
+    let client = Client::new(&config(loses_one_answer()));
+    let told = client.reserve_batch(&[one()]).await;
+    assert!(
+        matches!(told.as_slice(), [Err(Error::Unknown { .. })]),
+        "{told:?}"
+    );
 }

@@ -60,8 +60,19 @@ impl Running {
 
     /// On a disk that does not answer while the gate is shut.
     pub(crate) fn behind(gate: &Arc<Gate>, config: &HttpConfig) -> Self {
-        let disk = |engine: &mut EngineConfig| engine.journal.durability = Durability::Disk;
-        Self::build(config, disk, |folder, engine| {
+        Self::behind_with(gate, config, |_| {})
+    }
+
+    pub(crate) fn behind_with(
+        gate: &Arc<Gate>,
+        config: &HttpConfig,
+        adjust: impl FnOnce(&mut EngineConfig),
+    ) -> Self {
+        let on_disk = |engine: &mut EngineConfig| {
+            engine.journal.durability = Durability::Disk;
+            adjust(engine);
+        };
+        Self::build(config, on_disk, |folder, engine| {
             let disk = DiskStorage::open(folder).unwrap();
             let gate = Arc::clone(gate);
             Engine::open_on(Arc::new(Gated { disk, gate }), engine).unwrap()

@@ -12,7 +12,10 @@ use super::limp::{Limping, NodeOf};
 use crate::clock::{Monotonic, monotonic};
 use crate::ledger::LedgerError;
 use crate::ledger::remote::link::Endpoint;
-use crate::limits::{STORE_BATCH_BYTES_MAX, STORE_BATCH_COMMANDS_MAX, STORE_BATCH_LINES_MAX};
+use crate::limits::{
+    QUEUE_AGE_MS_MAX, QUEUE_BYTES_MAX, QUEUE_COMMANDS_MAX, STORE_BATCH_BYTES_MAX,
+    STORE_BATCH_COMMANDS_MAX, STORE_BATCH_LINES_MAX,
+};
 use crate::sync::{AtomicBool, Mutex, MutexGuard};
 use crate::telemetry::Script;
 
@@ -96,9 +99,9 @@ pub struct QueueLimits {
 impl Default for QueueLimits {
     fn default() -> Self {
         Self {
-            commands: 16 * 1024,
-            bytes: 16 * 1024 * 1024,
-            age: Duration::from_secs(1),
+            commands: QUEUE_COMMANDS_MAX,
+            bytes: QUEUE_BYTES_MAX,
+            age: Duration::from_millis(QUEUE_AGE_MS_MAX),
         }
     }
 }

@@ -1,0 +1,161 @@
+//! Callers who send byte by byte, and callers who speak another protocol.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use holdfast::http::HttpConfig;
+
+use crate::support::{Client, Running, config};
+
+const DRIBBLERS: usize = 200;
+const HEAD: &[u8] = b"POST /v1/reservations HTTP/1.1\r\nhost: t\r\nidempotency-key: k\r\n\
+                      content-length: 200000\r\n\r\n";
+
+/// One thread, whose limits are over soon.
+fn impatient() -> HttpConfig {
+    let mut config = config();
+    config.threads = NonZeroUsize::MIN;
+    config.sweep = Duration::from_millis(10);
+    config.header = Duration::from_millis(500);
+    config.request = Duration::from_secs(1);
+    config.closing = Duration::from_millis(100);
+    config
+}
+
+/// A connection that never says a whole request: a head without an end, or a body.
+struct Dribbler {
+    socket: TcpStream,
+    told: Vec<u8>,
+    is_closed: bool,
+}
+
+impl Dribbler {
+    fn new(server: &Running, sends_body: bool) -> Self {
+        let mut socket = server.client().stream.into_inner();
+        let begin = if sends_body { HEAD } else { b"GET /livez?" };
+        socket.write_all(begin).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        Self {
+            socket,
+            told: Vec::new(),
+            is_closed: false,
+        }
+    }
+
+    /// Sends one more byte and reads what there is.
+    fn drip(&mut self) {
+        // Whoever was told to go may find the connection gone.
+        let _sent = self.socket.write(b"a");
+        let mut bytes = [0; 1_024];
+        match self.socket.read(&mut bytes) {
+            Ok(0) => self.is_closed = true,
+            Ok(count) => self.told.extend_from_slice(&bytes[..count]),
+            Err(error) => self.is_closed = error.kind() != std::io::ErrorKind::WouldBlock,
+        }
+    }
+}
+
+/// Each is told 408 and closed, however lively it drips, and meanwhile others are served by the same
+/// thread.
+#[test]
+fn who_sends_byte_by_byte_is_closed_and_holds_nobody_up() {
+    let server = Running::with(&impatient());
+    server.stock("a", 1);
+    let half = DRIBBLERS / 2;
+    let mut dribblers: Vec<Dribbler> = (0..DRIBBLERS)
+        .map(|at| Dribbler::new(&server, at < half))
+        .collect();
+    let open = AtomicUsize::new(DRIBBLERS);
+    let served = std::thread::scope(|scope| {
+        let honest = scope.spawn(|| {
+            let mut client = server.client();
+            let mut served = 0_usize;
+            while open.load(Ordering::Relaxed) > 0 {
+                client.get("/v1/stock/a").expect(200);
+                served += 1;
+            }
+            served
+        });
+        while open.load(Ordering::Relaxed) > 0 {
+            for dribbler in dribblers.iter_mut().filter(|of| !of.is_closed) {
+                dribbler.drip();
+                if dribbler.is_closed {
+                    open.fetch_sub(1, Ordering::Relaxed);
+                }
+            }
+        }
+        honest.join().unwrap()
+    });
+    assert!(served > 10, "{served} requests beside them");
+    for dribbler in &dribblers {
+        let told = String::from_utf8_lossy(&dribbler.told);
+        // A word may be lost when more bytes come after the end: the kernel resets then.
+        assert!(
+            told.is_empty() || told.starts_with("HTTP/1.1 408 "),
+            "{told}"
+        );
+    }
+    let told = dribblers.iter().filter(|of| !of.told.is_empty()).count();
+    assert!(told > 0, "none was told why");
+    let by_key = server.client().get("/v1/reservations?key=k");
+    by_key.problem(404, "unknown_key");
+}
+
+/// The bound that the documents name: with the default times a dribbler is gone within ten seconds.
+#[test]
+fn the_default_times_end_any_request_within_ten_seconds() {
+    let config = config();
+    let ten = Duration::from_secs(10);
+    assert!(config.header <= config.request && config.request <= ten);
+    assert!(
+        config.sweep <= Duration::from_secs(1),
+        "how early it may be"
+    );
+    assert!(config.drain + config.closing <= ten, "and so does a stop");
+}
+
+#[test]
+fn a_preface_of_http_2_is_refused_and_the_connection_closed() {
+    let server = Running::start();
+    let mut client = server.client();
+    // With the empty SETTINGS frame that follows it.
+    client.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00");
+    let answer = client.receive();
+    answer.problem(400, "malformed_request");
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert!(client.is_closed());
+    server.client().get("/livez").expect(200);
+}
+
+/// Frames without end: nothing is read beyond the head that is none.
+#[test]
+fn a_flood_of_frames_is_cut() {
+    let server = Running::start();
+    let mut socket = server.client().stream.into_inner();
+    let mut flood = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    // Empty DATA frames of stream 1.
+    flood.resize(64 << 10, 0);
+    while socket.write_all(&flood).is_ok() {}
+    server.client().get("/livez").expect(200);
+}
+
+/// RFC 9110, 7.8: a server may ignore the offer. Nothing of the connection is another protocol then.
+#[test]
+fn an_upgrade_is_not_taken() {
+    let server = Running::start();
+    for protocol in ["h2c", "websocket"] {
+        let mut client: Client = server.client();
+        let headers = [
+            ("connection", "upgrade, http2-settings"),
+            ("upgrade", protocol),
+            ("http2-settings", "AAMAAABkAAQAAP__"),
+        ];
+        let answer = client.call("GET", "/livez", &headers, b"");
+        answer.expect(200);
+        assert_eq!(answer.header("upgrade"), None);
+        client.get("/livez").expect(200);
+    }
+}
