@@ -18,6 +18,7 @@ use crate::blocking::wait_for;
 use crate::clock::{Clock, Monotonic, monotonic};
 use crate::domain::command::{Command, CommandKey, Keyed, Verb};
 use crate::domain::{Outcome, Refusal, Reservation, ReservationId, Settings, Sku, UnixMillis};
+use crate::ledger::embedded::Snapshotting;
 use crate::ledger::event::{Cursor, EventPage};
 use crate::ledger::export::{Walk, WalkError};
 use crate::ledger::port::Ledger;
@@ -277,6 +278,11 @@ impl Engine {
     /// Writes a snapshot. Returns the sequence it starts at.
     pub fn snapshot(&self) -> Result<u64, LedgerError> {
         self.parts.ledger.snapshot()
+    }
+
+    /// Begins a snapshot that is written step by step, where the backend keeps any.
+    pub fn begin_snapshot(&self) -> Result<Option<Snapshotting<'_>>, LedgerError> {
+        self.parts.ledger.begin_snapshot()
     }
 
     /// Removes a ledger that was made for one command from its store. A data folder is its

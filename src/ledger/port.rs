@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::answer::withhold;
-use super::embedded::EmbeddedLedger;
+use super::embedded::{EmbeddedLedger, Snapshotting};
 use super::event::{Cursor, EventPage};
 use super::policy::{PolicyInForce, PolicyPut, PolicyVersion, PutPolicyError, SkuPolicy};
 use super::remote::RemoteLedger;
@@ -453,6 +453,14 @@ impl Ledger {
         match self {
             Self::Embedded(ledger) => ledger.snapshot(),
             Self::Remote(_) => Ok(0),
+        }
+    }
+
+    /// Begins a snapshot that is written step by step, where the backend keeps any.
+    pub fn begin_snapshot(&self) -> Result<Option<Snapshotting<'_>>, LedgerError> {
+        match self {
+            Self::Embedded(ledger) => ledger.begin_snapshot().map(Some),
+            Self::Remote(_) => Ok(None),
         }
     }
 

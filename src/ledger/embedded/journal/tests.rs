@@ -95,6 +95,11 @@ fn all_of_one_step_is_one_write_and_one_sync() {
     assert_eq!(after, (before.0 + 1, before.1 + 1));
 }
 
+fn sync_blocking(journal: &Journal) -> Result<(), LedgerError> {
+    let target = journal.ask_for_sync()?;
+    journal.wait_until_synced(target)
+}
+
 #[test]
 fn the_level_os_syncs_only_at_rotation_on_demand_and_at_the_end() {
     let sim = SimStorage::new();
@@ -109,7 +114,7 @@ fn the_level_os_syncs_only_at_rotation_on_demand_and_at_the_end() {
     assert_eq!(journal.wait_blocking(last), Ok(()));
     assert_eq!(sim.count(Site::Sync), before);
     thread::scope(|scope| {
-        let waits = scope.spawn(|| journal.sync_blocking());
+        let waits = scope.spawn(|| sync_blocking(&journal));
         while !waits.is_finished() {
             writer.step().unwrap();
             thread::yield_now();
@@ -346,7 +351,7 @@ fn a_journal_poisoned_from_outside_leaves_a_folder_that_opens() {
     assert_eq!(writer.step().unwrap(), Step::Closed);
     assert_eq!(journal.wait_blocking(safe), Ok(()));
     assert_eq!(journal.wait_blocking(lost), Err(LedgerError::Unknown));
-    assert_eq!(journal.sync_blocking(), Err(LedgerError::Unknown));
+    assert_eq!(sync_blocking(&journal), Err(LedgerError::Unknown));
     journal.close().unwrap_err();
     assert_eq!(writer.step().unwrap(), Step::Closed);
     let mut recovery = open(&sim, config());
@@ -372,7 +377,7 @@ fn a_snapshot_that_waits_for_a_sync_fails_with_the_journal() {
     let (journal, mut writer) = open(&sim, config()).start_stepped().unwrap();
     append(&journal, b"record");
     thread::scope(|scope| {
-        let waits = scope.spawn(|| journal.sync_blocking());
+        let waits = scope.spawn(|| sync_blocking(&journal));
         while !journal.shared.lock_queue().sync_wanted {
             thread::yield_now();
         }
