@@ -1,0 +1,464 @@
+//! The embedded ledger as a world: lives of an engine on a disk that crashes, fails and is slow.
+
+use std::cell::{Cell, RefCell};
+use std::io::ErrorKind;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use holdfast::engine::{Engine, EngineConfig, OpenError};
+use holdfast::ledger::Durability;
+use holdfast::ledger::embedded::journal::{Journal, JournalConfig, Step, Writer};
+use holdfast::ledger::embedded::storage::sim::{self, Dice, Files, Loss, SimStorage, Site};
+use holdfast::ledger::embedded::{Retention, SnapshotStep};
+use holdfast::telemetry::Meters;
+
+use crate::client::at_once;
+use crate::faults::{Fault, Sometimes};
+use crate::judge::Judge;
+use crate::scheduler::{Signal, Sim, race};
+use crate::support::driven::try_give_names;
+use crate::support::memory::identity;
+use crate::world::{Door, Life, Plan, Sabotage};
+
+/// What happens at the next opportunity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Armed {
+    Nothing,
+    /// A power cut within the next group commit that writes something.
+    CutInCommit,
+    /// A power cut within the end of the next snapshot.
+    CutInSnapshot,
+    /// The server is closed in good order.
+    Close,
+}
+
+/// A disk error that is planned.
+#[derive(Debug, Clone, Copy)]
+struct Broken {
+    site: Site,
+    kind: ErrorKind,
+    stays: bool,
+}
+
+/// See the module's documentation.
+pub(crate) struct Embedded {
+    sim: Sim,
+    plan: Plan,
+    pub(crate) door: Door,
+    judge: Rc<RefCell<Judge>>,
+    storage: RefCell<SimStorage>,
+    /// What of the disk's errors has been counted.
+    errors: Cell<u64>,
+    broken: Cell<Option<Broken>>,
+    pub(crate) armed: Cell<Armed>,
+    /// The next opening is cut off.
+    pub(crate) cut_recovery: Cell<bool>,
+    /// Until then the disk is slow.
+    pub(crate) slow_until: Cell<i64>,
+    /// There is no server, and none is being opened.
+    down: Signal,
+    open_failed: Cell<bool>,
+}
+
+impl Embedded {
+    pub(crate) fn new(sim: &Sim, plan: Plan, door: &Door, judge: &Rc<RefCell<Judge>>) -> Rc<Self> {
+        let files = Files::from([("ledger.id".to_owned(), identity(plan.seed))]);
+        let world = Self {
+            sim: sim.clone(),
+            plan,
+            door: door.clone(),
+            judge: Rc::clone(judge),
+            storage: RefCell::default(),
+            errors: Cell::new(0),
+            broken: Cell::new(None),
+            armed: Cell::new(Armed::Nothing),
+            cut_recovery: Cell::new(false),
+            slow_until: Cell::new(0),
+            down: Signal::default(),
+            open_failed: Cell::new(false),
+        };
+        world.use_disk(SimStorage::with_files(files));
+        world.down.raise();
+        Rc::new(world)
+    }
+
+    fn use_disk(&self, storage: SimStorage) {
+        if self.plan.is_sabotaged(Sabotage::SyncLies) {
+            storage.lie(Site::Sync);
+        }
+        if self.plan.is_sabotaged(Sabotage::SyncDirLies) {
+            storage.lie(Site::SyncDir);
+        }
+        self.errors.set(storage.fired());
+        *self.storage.borrow_mut() = storage;
+    }
+
+    fn disk(&self) -> SimStorage {
+        self.storage.borrow().clone()
+    }
+
+    fn config(&self) -> EngineConfig {
+        let clock = self.sim.ledger_clock().clone();
+        let mut config = EngineConfig::new(clock, Meters::new());
+        config.journal = JournalConfig {
+            segment_bytes: 16 * 1024,
+            durability: Durability::Disk,
+            queue_bytes_max: self.plan.queue_bytes_max,
+            retain_bytes: 0,
+        };
+        config.retention = Retention {
+            keys_ms: self.plan.keeping.answers,
+            refusals_ms: self.plan.keeping.refusals,
+            records_max: 1_000_000,
+        };
+        config
+    }
+
+    /// Opens the server whenever there is none.
+    pub(crate) async fn supervise(self: Rc<Self>) {
+        loop {
+            self.down.raised().await;
+            self.sim.sleep(self.sim.between(0, 60)).await;
+            if self.open() {
+                self.down.lower();
+            }
+        }
+    }
+
+    /// Tries to open the server; false when something came in between.
+    fn open(self: &Rc<Self>) -> bool {
+        let disk = self.disk();
+        let from = disk.moment();
+        let journal = Journal::open(Arc::new(disk.clone()), self.config().journal);
+        if journal.is_ok_and(|journal| journal.cut().is_some()) {
+            self.sim.saw(Sometimes::TailCut);
+        }
+        if disk.files().keys().any(|name| is_of(name, "snapshot")) {
+            self.sim.saw(Sometimes::FromSnapshot);
+        }
+        let opened = Engine::open_stepped(Arc::new(disk.clone()), self.config());
+        let begun = opened.map(|(engine, mut writer)| {
+            let named = try_give_names(&engine).is_ok();
+            (named && writer.step().is_ok()).then_some((engine, writer))
+        });
+        let has_failed = self.count_errors();
+        if self.cut_recovery.get() && disk.moment() > from {
+            self.cut_recovery.set(false);
+            self.sim.fired(Fault::CutInRecovery);
+            drop(begun);
+            self.cut_power(from, disk.moment());
+            return false;
+        }
+        let (engine, writer) = match begun {
+            Ok(Some(begun)) => begun,
+            Ok(None) if has_failed => return self.opening_failed("the first write fails"),
+            Err(error) if has_failed && !matches!(error, OpenError::Damaged(_)) => {
+                return self.opening_failed(&error.to_string());
+            }
+            Ok(None) => return self.broke("the first write fails on a sound disk"),
+            Err(error) => return self.broke(&format!("does not open: {error}")),
+        };
+        if self.open_failed.take() {
+            self.sim.saw(Sometimes::OpenFailed);
+        }
+        let durable = engine.health().durable;
+        self.sim.note("server", format_args!("opens at {durable}"));
+        let judged = self.judge.borrow_mut().opened_anew(&engine);
+        self.sim.check(judged);
+        self.begin(engine, writer);
+        true
+    }
+
+    fn opening_failed(&self, why: &str) -> bool {
+        self.sim
+            .note("server", format_args!("does not open: {why}"));
+        self.open_failed.set(true);
+        self.mend_disk();
+        self.fork_disk();
+        false
+    }
+
+    fn broke(&self, what: &str) -> bool {
+        self.sim.violated(what.to_owned());
+        false
+    }
+
+    fn begin(self: &Rc<Self>, engine: Engine, writer: Writer) {
+        let life = self.door.open(engine);
+        // What the judge has read may have expired.
+        life.work.raise();
+        let sim = &self.sim;
+        let tasks: [std::pin::Pin<Box<dyn Future<Output = ()>>>; 3] = [
+            Box::pin(Rc::clone(self).write(Rc::clone(&life), writer)),
+            Box::pin(Rc::clone(self).look_after(Rc::clone(&life))),
+            Box::pin(Rc::clone(self).make_snapshots(Rc::clone(&life))),
+        ];
+        for task in tasks {
+            let ended = life.ended.clone();
+            sim.spawn(async move {
+                race(ended.raised(), task).await;
+            });
+        }
+    }
+
+    /// The writer of a life, step by step.
+    async fn write(self: Rc<Self>, life: Rc<Life>, mut writer: Writer) {
+        loop {
+            life.work.raised().await;
+            self.wait_for_disk().await;
+            life.work.lower();
+            let before = self.disk().moment();
+            if self.armed.get() == Armed::Close {
+                return self.close(&life, writer).await;
+            }
+            let stepped = writer.step();
+            let after = self.disk().moment();
+            self.count_errors();
+            if self.armed.get() == Armed::CutInCommit && after > before {
+                self.armed.set(Armed::Nothing);
+                self.sim.fired(Fault::CutInCommit);
+                self.door.close();
+                return self.cut_power(before, after);
+            }
+            match stepped {
+                Ok(Step::Idle | Step::Committed { .. }) => {}
+                Ok(Step::Closed) | Err(_) => {
+                    self.sim.saw(Sometimes::Poisoned);
+                    self.sim.note("server", format_args!("fails"));
+                    return self.end_process();
+                }
+            }
+            if life.decided.take() > 1 {
+                self.sim.saw(Sometimes::Group);
+            }
+            if self.sim.percent(5) {
+                self.read(&life.engine);
+            }
+        }
+    }
+
+    fn read(&self, engine: &Engine) {
+        let read = self.judge.borrow_mut().read(engine);
+        self.sim.check(read);
+    }
+
+    async fn wait_for_disk(&self) {
+        let sim = &self.sim;
+        if sim.now() < self.slow_until.get() {
+            sim.sleep(sim.between(20, 200)).await;
+        } else if sim.percent(50) {
+            sim.sleep(sim.between(1, 5)).await;
+        } else {
+            sim.pause().await;
+        }
+    }
+
+    /// Ends the service in good order: those who still wait may be told.
+    async fn close(&self, life: &Life, mut writer: Writer) {
+        self.armed.set(Armed::Nothing);
+        self.sim.fired(Fault::Restart);
+        // There is no thread to wait for: the writer closes with its next steps.
+        life.engine.close().unwrap_or_default();
+        while matches!(writer.step(), Ok(Step::Committed { .. })) {}
+        self.count_errors();
+        self.sim.sleep(1).await;
+        self.end_process();
+    }
+
+    /// What runs in the background of a server.
+    async fn look_after(self: Rc<Self>, life: Rc<Life>) {
+        loop {
+            self.sim.sleep(self.sim.between(20, 400)).await;
+            let ticked = at_once(life.engine.tick());
+            life.work.raise();
+            if ticked.is_none() {
+                self.broke("a round of upkeep waits");
+            }
+        }
+    }
+
+    async fn make_snapshots(self: Rc<Self>, life: Rc<Life>) {
+        loop {
+            self.sim.sleep(self.sim.between(50, 1_500)).await;
+            self.make_snapshot(&life).await;
+        }
+    }
+
+    async fn make_snapshot(&self, life: &Life) {
+        let decided = life.decided_ever.get();
+        let Ok(Some(mut snapshot)) = life.engine.begin_snapshot() else {
+            self.count_errors();
+            return;
+        };
+        loop {
+            for _ in 0..self.sim.between(1, 120) {
+                match snapshot.step() {
+                    Ok(SnapshotStep::Wrote) => {}
+                    Ok(SnapshotStep::Waits(_)) => {
+                        life.work.raise();
+                        break;
+                    }
+                    Ok(SnapshotStep::Ready) => {
+                        if life.decided_ever.get() > decided {
+                            self.sim.saw(Sometimes::DuringSnapshot);
+                        }
+                        // Afterwards the journal may drop what it has not read.
+                        self.read(&life.engine);
+                        return self.finish_snapshot(|| snapshot.finish().is_ok());
+                    }
+                    Err(_) => {
+                        self.count_errors();
+                        return;
+                    }
+                }
+            }
+            self.sim.sleep(self.sim.between(0, 3)).await;
+        }
+    }
+
+    fn finish_snapshot(&self, finish: impl FnOnce() -> bool) {
+        let disk = self.disk();
+        let (before, kept) = (disk.moment(), segments(&disk));
+        let is_done = finish();
+        self.count_errors();
+        self.sim
+            .note("server", format_args!("snapshot, done: {is_done}"));
+        if is_done {
+            self.sim.saw(Sometimes::Snapshot);
+        }
+        if segments(&disk) < kept {
+            self.sim.saw(Sometimes::Pruned);
+        }
+        if self.armed.get() == Armed::CutInSnapshot && disk.moment() > before {
+            self.armed.set(Armed::Nothing);
+            self.sim.fired(Fault::CutInSnapshot);
+            self.door.close();
+            self.cut_power(before, disk.moment());
+        }
+    }
+
+    /// Cuts the power now.
+    pub(crate) fn cut_now(&self) {
+        if !self.door.close() {
+            return;
+        }
+        self.sim.fired(Fault::CutBetween);
+        let now = self.disk().moment();
+        self.cut_power(now, now);
+    }
+
+    /// Kills the process: what it has written stays, in the memory of the system.
+    pub(crate) fn kill(&self) {
+        if self.door.close() {
+            self.sim.fired(Fault::Kill);
+            self.end_process();
+        }
+    }
+
+    fn end_process(&self) {
+        self.door.close();
+        self.mend_disk();
+        self.fork_disk();
+        self.down.raise();
+    }
+
+    /// What the process that is gone still does to its files must not be seen.
+    fn fork_disk(&self) {
+        let fork = self.disk().fork();
+        self.use_disk(fork);
+    }
+
+    /// Power was cut when the disk had done a number of operations between these two.
+    fn cut_power(&self, from: usize, to: usize) {
+        let sim = &self.sim;
+        let (from, to) = (to_u64(from), to_u64(to));
+        let mut moment = sim.between(from, to);
+        if self.plan.is_sabotaged(Sabotage::RecordDropped) {
+            moment = moment.saturating_sub(4);
+        }
+        let loss = sim.pick(&Loss::ALL);
+        sim.fired(match loss {
+            Loss::Nothing => Fault::LossNothing,
+            Loss::Everything => Fault::LossEverything,
+            Loss::Torn => Fault::LossTorn,
+            Loss::Writes => Fault::LossWrites,
+            Loss::Sectors => Fault::LossSectors,
+        });
+        let mut crashes = self.disk().crashes();
+        while to_u64(crashes.moment()) < moment && crashes.advance() {}
+        let mut dice = Dice::new(sim.below(u64::MAX));
+        self.use_disk(SimStorage::with_files(crashes.image(loss, &mut dice)));
+        self.broken.set(None);
+        self.down.raise();
+    }
+
+    /// Has the disk fail.
+    pub(crate) fn break_disk(&self) {
+        let sim = &self.sim;
+        let broken = Broken {
+            site: sim.pick(&Site::ALL),
+            kind: sim.pick(&[ErrorKind::StorageFull, ErrorKind::Other]),
+            stays: sim.percent(30),
+        };
+        self.disk().fail(sim::Fault {
+            site: broken.site,
+            after: sim.below(3),
+            kind: broken.kind,
+            stays: broken.stays,
+        });
+        self.broken.set(Some(broken));
+    }
+
+    /// An error that stays is gone with the next process.
+    fn mend_disk(&self) {
+        self.broken.set(None);
+        self.disk().fail(sim::Fault {
+            site: Site::Create,
+            after: u64::MAX,
+            kind: ErrorKind::Other,
+            stays: false,
+        });
+    }
+
+    /// Counts errors that the disk has made since the last look; whether there were any.
+    fn count_errors(&self) -> bool {
+        let fired = self.disk().fired();
+        let is_new = self.errors.replace(fired) < fired;
+        if let (Some(broken), true) = (self.broken.get(), is_new) {
+            let sim = &self.sim;
+            sim.fired(match broken.site {
+                Site::Create => Fault::ErrorCreate,
+                Site::Write => Fault::ErrorWrite,
+                Site::Sync => Fault::ErrorSync,
+                Site::Rename => Fault::ErrorRename,
+                Site::Remove => Fault::ErrorRemove,
+                Site::SyncDir => Fault::ErrorSyncDir,
+            });
+            sim.fired(if broken.kind == ErrorKind::StorageFull {
+                Fault::ErrorFull
+            } else {
+                Fault::ErrorBroken
+            });
+            if broken.stays {
+                sim.fired(Fault::ErrorStays);
+            }
+        }
+        is_new
+    }
+}
+
+fn is_of(name: &str, extension: &str) -> bool {
+    Path::new(name)
+        .extension()
+        .is_some_and(|of| of == extension)
+}
+
+fn segments(disk: &SimStorage) -> usize {
+    let files = disk.files();
+    files.keys().filter(|name| is_of(name, "seg")).count()
+}
+
+fn to_u64(of: usize) -> u64 {
+    u64::try_from(of).unwrap()
+}

@@ -1,0 +1,102 @@
+//! The judge looks at a ledger that nobody else uses: it must be what its events say.
+
+use holdfast::domain::stock::NodeStock;
+use holdfast::domain::{ReservationId, Sku};
+use holdfast::engine::Engine;
+use holdfast::ledger::StockView;
+
+use super::Judge;
+use crate::client::at_once;
+use crate::dated;
+use crate::support::history::SKUS;
+
+/// Reservations that are compared, the latest ones.
+const RECENT: usize = 60;
+
+fn ready<T, E: std::fmt::Display>(
+    what: &str,
+    read: impl Future<Output = Result<T, E>>,
+) -> Result<T, String> {
+    match at_once(read) {
+        Some(Ok(read)) => Ok(read),
+        Some(Err(error)) => Err(format!("{what}: {error}")),
+        None => Err(format!("{what}: waits though everything is durable")),
+    }
+}
+
+/// A stock without what decides nothing, and what the model does not know.
+fn comparable(mut view: StockView) -> StockView {
+    view.nodes.iter_mut().for_each(|node| node.counted = 0);
+    view.nodes
+        .retain(|node| *node != NodeStock::empty(node.node));
+    view
+}
+
+impl Judge {
+    /// A ledger was opened, and everything in it is durable: reads its events to the end and compares
+    /// all that it knows with them.
+    pub(crate) fn opened_anew(&mut self, engine: &Engine) -> Result<(), String> {
+        self.is_recovering = true;
+        let read = self.read(engine);
+        self.is_recovering = false;
+        read?;
+        self.reservations(engine)?;
+        self.stocks(engine)?;
+        let counted = ready("the recount", engine.recount())?;
+        match counted.violations.first() {
+            Some(violation) => Err(violation.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Everything that anybody was told has been found.
+    pub(crate) fn end(&self) -> Result<(), String> {
+        match self.claims.values().flatten().next() {
+            Some(claim) => Err(format!("told and never read: {claim:?}")),
+            None => Ok(()),
+        }
+    }
+
+    fn reservations(&self, engine: &Engine) -> Result<(), String> {
+        let now = engine.now();
+        let mut model = self.model.clone();
+        model.expire_all(now.0);
+        let recent = self.reserved.len().saturating_sub(RECENT);
+        for key in &self.reserved[recent..] {
+            let id = self.hasher.key(key);
+            let found = ready(key, engine.reservation(ReservationId(id)))?;
+            if found.is_none() && self.may_forget(key, now.0) {
+                continue;
+            }
+            let is_same = match self.books.line(id, now) {
+                Some(line) => found.as_ref().is_some_and(|of| of.lines[0].line == line),
+                None => found == model.reservation(key),
+            };
+            if !is_same {
+                let expected = model.reservation(key);
+                return Err(format!("{key}: {found:?}, should be {expected:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reading stock writes down what has expired, so it comes after what must see that unwritten.
+    fn stocks(&self, engine: &Engine) -> Result<(), String> {
+        let now = engine.now();
+        let mut model = self.model.clone();
+        model.expire_all(now.0);
+        for sku in SKUS {
+            let found = ready(sku, engine.stock(Sku::new(sku).unwrap()))?.map(comparable);
+            let expected = model.stock(sku);
+            if found != expected {
+                return Err(format!("{sku}: {found:?}\n  should be {expected:?}"));
+            }
+        }
+        let mut books = self.books.clone();
+        for sku in dated::SKUS {
+            let found = ready(sku, engine.stock(Sku::new(sku).unwrap()))?;
+            books.compare(sku, found.as_ref(), now)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,110 @@
+//! The whole engine, simulated: one seed decides the order of all steps, the time, the disk and the
+//! faults. Many callers send commands, give up and ask again; the power is cut, the disk fails, the clock
+//! jumps; and an independent model follows the events and holds every answer against them.
+//!
+//! `HOLDFAST_SIM_SEEDS` says how many seeds. What a failing one did:
+//! `HOLDFAST_SIM_SEED=n HOLDFAST_SIM_FILM=1 cargo test --test simulation film -- --nocapture`.
+
+#![expect(clippy::unwrap_used, clippy::unreachable, reason = "test code")]
+#![expect(dead_code, reason = "the model tests use the rest of what they share")]
+#![expect(clippy::print_stdout, reason = "films and counts are shown on request")]
+
+mod client;
+mod dated;
+mod embedded;
+mod faults;
+mod film;
+mod judge;
+mod nemesis;
+mod scheduler;
+mod seed;
+#[path = "../support/mod.rs"]
+mod support;
+mod world;
+
+use faults::Counts;
+use film::Reel;
+use seed::{Seed, run};
+use support::model::Bug;
+use world::Sabotage;
+
+/// Seeds of the test, if not told otherwise, and commands of each.
+const SEEDS: u64 = 200;
+const COMMANDS: u64 = 2_000;
+/// How often each fault is to fire in that many seeds.
+const LEAST: u64 = 100;
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the tests have no configuration file"
+)]
+fn asked(name: &str) -> Option<u64> {
+    std::env::var(name)
+        .ok()
+        .map(|number| number.parse().unwrap())
+}
+
+#[test]
+fn every_seed_keeps_every_promise() {
+    let wanted = asked("HOLDFAST_SIM_SEEDS");
+    let seeds = wanted.unwrap_or(SEEDS);
+    let mut counts = Counts::default();
+    for number in 0..seeds {
+        let is_twice = number % 100 == 0;
+        let reel = if is_twice { Reel::Hash } else { Reel::None };
+        let seed = Seed::new(number, COMMANDS, reel);
+        let found = run(&seed).unwrap_or_else(|fault| panic!("{fault}"));
+        if is_twice {
+            let again = run(&seed).unwrap_or_else(|fault| panic!("{fault}"));
+            assert_eq!(found.hash, again.hash, "seed {number} has two films");
+        }
+        counts.add(&found.counts);
+    }
+    println!("{seeds} seeds of {COMMANDS} commands\n{}", counts.table());
+    if seeds >= SEEDS {
+        assert_eq!(counts.missing(LEAST), Vec::<String>::new());
+    }
+}
+
+/// Prints what happens under the seed of `HOLDFAST_SIM_SEED`, else checks that two films are the same.
+#[test]
+fn film() {
+    let number = asked("HOLDFAST_SIM_SEED");
+    let reel = if asked("HOLDFAST_SIM_FILM").is_some() {
+        Reel::Print
+    } else {
+        Reel::Hash
+    };
+    let seed = Seed::new(number.unwrap_or(1), COMMANDS, reel);
+    let found = run(&seed).unwrap_or_else(|fault| panic!("{fault}"));
+    let (_, lines) = found.hash;
+    assert!(lines > COMMANDS, "{lines} lines");
+}
+
+/// How many seeds it takes to notice a world that is broken.
+fn noticed_within(seeds: u64, what: &str, broken: impl Fn(u64) -> Seed) {
+    let noticed = (0..seeds).find(|number| run(&broken(*number)).is_err());
+    assert!(noticed.is_some(), "{what} went unnoticed in {seeds} seeds");
+}
+
+#[test]
+fn a_world_that_breaks_its_word_is_noticed() {
+    for sabotage in Sabotage::ALL {
+        noticed_within(10, &format!("{sabotage:?}"), |number| {
+            let mut seed = Seed::new(number, COMMANDS, Reel::None);
+            seed.sabotage = Some(sabotage);
+            seed
+        });
+    }
+}
+
+#[test]
+fn a_rule_that_is_broken_is_noticed() {
+    for bug in [Bug::DeadlineOneLater, Bug::PinForgotten, Bug::NothingKept] {
+        noticed_within(10, &format!("{bug:?}"), |number| {
+            let mut seed = Seed::new(number, COMMANDS, Reel::None);
+            seed.bug = Some(bug);
+            seed
+        });
+    }
+}
