@@ -213,7 +213,7 @@ impl Crowd {
             },
             command,
         };
-        let heard = self.wait(&life, Box::pin(self.execute(&life, &keyed)));
+        let heard = self.wait(&life, Box::pin(self.execute(&life, &sent, &keyed)));
         let heard = self.note_heard(name, key, &sent, heard.await);
         if let Heard::Nothing = heard {
             sim.sleep(sim.between(1, 20)).await;
@@ -271,7 +271,12 @@ impl Crowd {
         self.sim.note(name, what);
     }
 
-    async fn execute(&self, life: &Life, keyed: &Keyed<'_>) -> Result<Answer, LedgerError> {
+    async fn execute(
+        &self,
+        life: &Life,
+        sent: &Sent,
+        keyed: &Keyed<'_>,
+    ) -> Result<Answer, LedgerError> {
         if self.plan.is_sabotaged(Sabotage::ToldBeforeSync) {
             let answer = life.engine.submit(keyed);
             life.work.raise();
@@ -280,7 +285,7 @@ impl Crowd {
         if self.sim.percent(10) {
             // A list of one, decided at once and waited for later.
             let submitted = life.engine.submit_batch(std::slice::from_ref(keyed));
-            life.note_decided();
+            life.note_decided(sent);
             self.sim.pause().await;
             let mut answers = life.engine.finish_batch(submitted).await;
             return answers.pop().unwrap();
@@ -290,7 +295,7 @@ impl Crowd {
         std::future::poll_fn(|context| {
             let polled = executing.as_mut().poll(context);
             if std::mem::take(&mut is_first) {
-                life.note_decided();
+                life.note_decided(sent);
             }
             polled
         })
@@ -398,7 +403,8 @@ impl Crowd {
 }
 
 impl Life {
-    fn note_decided(&self) {
+    fn note_decided(&self, sent: &Sent) {
+        sent.decided.set(self.engine.now().0);
         self.decided.set(self.decided.get() + 1);
         self.decided_ever.set(self.decided_ever.get() + 1);
         self.work.raise();

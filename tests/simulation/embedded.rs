@@ -150,7 +150,7 @@ impl Embedded {
             self.cut_power(from, disk.moment());
             return false;
         }
-        let (engine, writer) = match begun {
+        let (engine, mut writer) = match begun {
             Ok(Some(begun)) => begun,
             Ok(None) if has_failed => return self.opening_failed("the first write fails"),
             Err(error) if has_failed && !matches!(error, OpenError::Damaged(_)) => {
@@ -159,13 +159,17 @@ impl Embedded {
             Ok(None) => return self.broke("the first write fails on a sound disk"),
             Err(error) => return self.broke(&format!("does not open: {error}")),
         };
+        let durable = engine.health().durable;
+        self.sim.note("server", format_args!("opens at {durable}"));
+        let write = || writer.step().is_ok();
+        let judged = self.judge.borrow_mut().opened_anew(&engine, write);
+        self.sim.check(judged);
+        if self.count_errors() && engine.health().poisoned {
+            return self.opening_failed("a write fails");
+        }
         if self.open_failed.take() {
             self.sim.saw(Sometimes::OpenFailed);
         }
-        let durable = engine.health().durable;
-        self.sim.note("server", format_args!("opens at {durable}"));
-        let judged = self.judge.borrow_mut().opened_anew(&engine);
-        self.sim.check(judged);
         self.begin(engine, writer);
         true
     }

@@ -47,7 +47,7 @@ pub(crate) async fn rage(sim: Sim, world: Rc<Embedded>, crowd: Rc<Crowd>) {
             }
             10 => {
                 sim.fired(Fault::Idle);
-                let until = sim.now() + small(&sim, 500, 5_000);
+                let until = sim.now() + small(&sim, 200, 1_500);
                 crowd.idle_until.set(until);
             }
             11 => {

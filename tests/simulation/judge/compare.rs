@@ -34,14 +34,20 @@ fn comparable(mut view: StockView) -> StockView {
 
 impl Judge {
     /// A ledger was opened, and everything in it is durable: reads its events to the end and compares
-    /// all that it knows with them.
-    pub(crate) fn opened_anew(&mut self, engine: &Engine) -> Result<(), String> {
+    /// all that it knows with them. `write` has the journal written; false when that fails.
+    pub(crate) fn opened_anew(
+        &mut self,
+        engine: &Engine,
+        write: impl FnMut() -> bool,
+    ) -> Result<(), String> {
         self.is_recovering = true;
         let read = self.read(engine);
         self.is_recovering = false;
         read?;
         self.reservations(engine)?;
-        self.stocks(engine)?;
+        if !self.stocks(engine, write)? {
+            return Ok(());
+        }
         let counted = ready("the recount", engine.recount())?;
         match counted.violations.first() {
             Some(violation) => Err(violation.clone()),
@@ -81,7 +87,8 @@ impl Judge {
     }
 
     /// Reading stock writes down what has expired, so it comes after what must see that unwritten.
-    fn stocks(&self, engine: &Engine) -> Result<(), String> {
+    /// False when that can no longer be done.
+    fn stocks(&self, engine: &Engine, mut write: impl FnMut() -> bool) -> Result<bool, String> {
         let now = engine.now();
         let mut model = self.model.clone();
         model.expire_all(now.0);
@@ -91,12 +98,19 @@ impl Judge {
             if found != expected {
                 return Err(format!("{sku}: {found:?}\n  should be {expected:?}"));
             }
+            // While the queue is full nothing expires.
+            if !write() {
+                return Ok(false);
+            }
         }
         let mut books = self.books.clone();
         for sku in dated::SKUS {
             let found = ready(sku, engine.stock(Sku::new(sku).unwrap()))?;
             books.compare(sku, found.as_ref(), now)?;
+            if !write() {
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
     }
 }

@@ -12,7 +12,7 @@ use crate::client::{Content, at_once};
 use crate::dated::{self, Ask};
 use crate::faults::Sometimes;
 use crate::support::check::unexplained;
-use crate::support::model::is_recorded;
+use crate::support::model::{Keeping, Model, Reply, is_recorded};
 use crate::support::script::Script;
 
 impl Judge {
@@ -158,7 +158,8 @@ impl Judge {
             return Ok(());
         };
         let mut model = self.model.clone();
-        let reply = model.execute(claim.now, &asked.key, claim.id, script);
+        let (at, key) = (claim.decided, &asked.key);
+        let (reply, _) = execute(&mut model, at, key, claim.id, script, self.keeping);
         let verdict = unexplained(claim.answer.verdict.clone());
         if unexplained(reply.verdict.clone()) != verdict {
             return Err(format!(
@@ -218,12 +219,10 @@ impl Judge {
         script: &Script,
         event: &Event<'_>,
     ) -> Result<Verdict, String> {
-        let at = event.at.0;
-        let mut reply = self.model.execute(at, key, id, script);
-        if reply.replayed && self.model.may_forget(key, at, self.keeping) {
+        let (reply, has_forgotten) =
+            execute(&mut self.model, event.at.0, key, id, script, self.keeping);
+        if has_forgotten {
             self.sim.saw(Sometimes::Forgotten);
-            self.model.forget_key(key);
-            reply = self.model.execute(at, key, id, script);
         }
         if reply.replayed || !is_recorded(&reply.verdict) {
             return Err(format!("done twice: {key}: {event:?}, model {reply:?}"));
@@ -314,4 +313,22 @@ impl Judge {
             | Body::Refused { .. } => {}
         }
     }
+}
+
+/// Does a command in the model, which forgets what it was answered before if it may; whether it did.
+fn execute(
+    model: &mut Model,
+    at: i64,
+    key: &str,
+    id: u128,
+    script: &Script,
+    keeping: Keeping,
+) -> (Reply, bool) {
+    let reply = model.execute(at, key, id, script);
+    let is_known = reply.replayed || reply.verdict == Err(Refusal::KeyReused);
+    if !is_known || !model.may_forget(key, at, keeping) {
+        return (reply, false);
+    }
+    model.forget_key(key);
+    (model.execute(at, key, id, script), true)
 }

@@ -8,6 +8,7 @@
 mod compare;
 mod feed;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use holdfast::domain::hash::Hasher;
@@ -46,10 +47,12 @@ struct First {
 }
 
 /// An attempt that was sent.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Sent {
     pub(crate) id: u128,
     pub(crate) fingerprint: u64,
+    /// When it was decided, by the ledger's clock.
+    pub(crate) decided: Cell<i64>,
     /// The last place that anybody had been told of.
     floor: Position,
     /// How much had been told.
@@ -62,8 +65,8 @@ struct Claim {
     id: u128,
     fingerprint: Option<u64>,
     answer: Answer,
-    /// When it was told, by the ledger's clock.
-    now: i64,
+    /// When it was decided, by the ledger's clock.
+    decided: i64,
 }
 
 /// See the module's documentation.
@@ -140,6 +143,7 @@ impl Judge {
         Sent {
             id,
             fingerprint,
+            decided: Cell::new(0),
             floor: self.floor,
             ticket: self.ticket,
         }
@@ -182,13 +186,13 @@ impl Judge {
                 Sometimes::RetryDid
             });
         }
-        self.claim(sent.id, Some(sent.fingerprint), answer)
+        self.claim(sent, Some(sent.fingerprint), answer)
     }
 
     /// Somebody looked an answer up by its key.
     pub(crate) fn found(&mut self, sent: &Sent, answer: &Answer) -> Result<(), String> {
         self.asked.get_mut(&sent.id).unwrap().is_told = true;
-        self.claim(sent.id, None, answer)
+        self.claim(sent, None, answer)
     }
 
     /// Somebody looked a key up, and there was nothing.
@@ -211,20 +215,30 @@ impl Judge {
             Content::Dated(_) => true,
         });
         // The books keep no time of their answers: those are asked again soon or never.
-        is_dated || self.model.may_forget(key, now, self.keeping)
+        is_dated || self.model.may_forget(key, now, self.keeping) || {
+            // It may have expired unwritten.
+            let mut model = self.model.clone();
+            model.expire_all(now);
+            model.may_forget(key, now, self.keeping)
+        }
     }
 
-    fn claim(&mut self, id: u128, fingerprint: Option<u64>, answer: &Answer) -> Result<(), String> {
+    fn claim(
+        &mut self,
+        sent: &Sent,
+        fingerprint: Option<u64>,
+        answer: &Answer,
+    ) -> Result<(), String> {
         self.floor = self.floor.max(answer.position);
         self.ticket += 1;
         if answer.told_after < answer.position {
             self.sim.saw(Sometimes::ToldEarly);
         }
         let claim = Claim {
-            id,
+            id: sent.id,
             fingerprint,
             answer: answer.clone(),
-            now: self.sim.latest(),
+            decided: sent.decided.get(),
         };
         let sequence = answer.position.sequence;
         if sequence <= self.read.sequence {
@@ -284,7 +298,10 @@ impl Judge {
                     .iter()
                     .find(|(of, _)| *of == sent.fingerprint);
                 let target = content.and_then(|(_, content)| content.target());
-                target.is_some_and(|key| was_shown(key) && !self.may_forget(key, self.sim.latest()))
+                target.is_some_and(|key| {
+                    let is_there = was_shown(key) && self.model.reservation(key).is_some();
+                    is_there && !self.may_forget(key, self.sim.latest())
+                })
             }
             Ok(_) | Err(_) => true,
         };
