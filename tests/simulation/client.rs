@@ -2,6 +2,7 @@
 //! it knows what became of them. Whatever it hears, it tells the judge.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -9,7 +10,8 @@ use std::rc::Rc;
 use holdfast::blocking::wait_for;
 use holdfast::domain::command::{Command, Keyed};
 use holdfast::domain::hash::Hasher;
-use holdfast::domain::{CommandKey, Refusal};
+use holdfast::domain::stock::{Safety, Selling};
+use holdfast::domain::{CommandKey, Outcome, Refusal, Units};
 use holdfast::ledger::policy::{PolicyPut, PutPolicyError, text};
 use holdfast::ledger::{Answer, LedgerError};
 
@@ -17,10 +19,10 @@ use crate::dated;
 use crate::faults::{Fault, Sometimes};
 use crate::judge::{Judge, Sent};
 use crate::scheduler::{First, Sim, race};
-use crate::support::history::{Maker, SKUS, Step};
+use crate::support::history::{Maker, NODES, SKUS, Step};
 use crate::support::policies;
 use crate::support::rng::Rng;
-use crate::support::script::{Ask, Script};
+use crate::support::script::{AdjustAsk, Ask, Script};
 use crate::world::{Door, Life, Plan, Sabotage};
 
 /// What a command says.
@@ -53,7 +55,10 @@ type Answering<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// What a caller heard.
 enum Heard {
-    Answer,
+    Answer {
+        /// It is a reservation as it stands.
+        is_granted: bool,
+    },
     /// Nothing happened, for certain.
     Nothing,
     Unknown,
@@ -80,6 +85,8 @@ pub(crate) struct Caller {
     maker: Maker,
     dated: dated::Maker,
     policies: Rng,
+    /// Keys under which it was told of a reservation.
+    granted: HashSet<String>,
     /// What it does not know the result of.
     open: Vec<(String, Content)>,
 }
@@ -97,6 +104,7 @@ impl Caller {
             maker,
             dated: dated::Maker::new(crowd.plan.seed * 100 + number, format!("d{number}.")),
             policies: Rng::new(crowd.plan.seed * 100 + number),
+            granted: HashSet::new(),
             open: Vec::new(),
         }
     }
@@ -142,10 +150,10 @@ impl Caller {
         let (key, content) = if sim.percent(plan.dated) {
             let (key, ask) = self.dated.next(sim.clock().now());
             (key, Content::Dated(ask))
+        } else if sim.percent(8) {
+            (format!("{}r{}", self.maker.prefix, sim.now()), self.restock())
         } else {
-            let Step::Command { key, script } = self.maker.command() else {
-                return;
-            };
+            let (key, script) = self.next_command();
             (key, Content::Plain(script))
         };
         if sim.percent(3) {
@@ -159,10 +167,51 @@ impl Caller {
         self.send(key, content).await;
     }
 
+    /// Mostly nothing about reservations that it was never granted.
+    fn next_command(&mut self) -> (String, Script) {
+        loop {
+            let Step::Command { key, script } = self.maker.command() else {
+                continue;
+            };
+            let is_sensible = { script.target() }.is_none_or(|key| self.granted.contains(key));
+            if is_sensible || self.crowd.sim.percent(5) {
+                return (key, script);
+            }
+        }
+    }
+
+    /// More of a SKU, or what ends that none of it is sold.
+    fn restock(&mut self) -> Content {
+        let sim = &self.crowd.sim;
+        let sku = sim.pick(&SKUS[..5]).to_owned();
+        Content::Plain(if sim.percent(30) {
+            Script::Settings {
+                sku,
+                safety: Some(Safety::Units(Units::ZERO)),
+                node_safety: None,
+                selling: Some(Selling::On),
+                low_water: Some(None),
+                if_version: None,
+            }
+        } else {
+            Script::Adjust {
+                reason: "delivery".to_owned(),
+                items: vec![AdjustAsk {
+                    sku,
+                    node: u16::try_from(sim.below(u64::from(NODES))).unwrap(),
+                    on_hand: i64::try_from(sim.between(5, 40)).unwrap(),
+                    unavailable: 0,
+                    change_from: None,
+                }],
+            }
+        })
+    }
+
     async fn send(&mut self, key: String, content: Content) {
         let heard = Box::pin(self.crowd.attempt(&self.name, &key, &content)).await;
         match heard {
-            Heard::Answer => {}
+            Heard::Answer { is_granted: true } => drop(self.granted.insert(key)),
+            Heard::Answer { is_granted: false } => {}
             // Some try again, some have better things to do.
             Heard::Nothing if self.crowd.sim.percent(50) => {}
             Heard::Nothing | Heard::Unknown => self.open.push((key, content)),
@@ -177,7 +226,7 @@ impl Caller {
         if sim.percent(20) && self.crowd.look_up(&self.name, &key, &content).await {
             return;
         }
-        if sim.percent(5) {
+        if matches!(content, Content::Plain(_)) && sim.percent(5) {
             sim.fired(Fault::KeyReused);
             let Step::Command { script, .. } = self.maker.command() else {
                 return;
@@ -239,7 +288,9 @@ impl Crowd {
                     sim.fired(Fault::AnswerLost);
                     return Heard::Unknown;
                 }
-                Heard::Answer
+                Heard::Answer {
+                    is_granted: matches!(answer.verdict, Ok(Outcome::Reservation(_))),
+                }
             }
             Some(Err(LedgerError::Unknown)) | None => {
                 judge.unknown(sent);

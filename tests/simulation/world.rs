@@ -123,11 +123,11 @@ impl Door {
         life
     }
 
-    /// Ends the life that there is; false when there is none.
-    pub(crate) fn close(&self) -> bool {
+    /// Ends the life that there is, and returns it.
+    pub(crate) fn close(&self) -> Option<Rc<Life>> {
         let life = self.0.life.borrow_mut().take();
         self.0.opened.lower();
-        life.as_ref().inspect(|life| life.ended.raise()).is_some()
+        life.inspect(|life| life.ended.raise())
     }
 
     pub(crate) fn life(&self) -> Option<Rc<Life>> {

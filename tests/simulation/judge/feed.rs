@@ -326,7 +326,12 @@ fn execute(
 ) -> (Reply, bool) {
     let reply = model.execute(at, key, id, script);
     let is_known = reply.replayed || reply.verdict == Err(Refusal::KeyReused);
-    if !is_known || !model.may_forget(key, at, keeping) {
+    if !is_known {
+        return (reply, false);
+    }
+    // What is due has ended, even if nobody has touched it since.
+    model.expire_all(at);
+    if !model.may_forget(key, at, keeping) {
         return (reply, false);
     }
     model.forget_key(key);
