@@ -423,7 +423,7 @@ impl Crowd {
                 self.sim
                     .note(name, format_args!("is told of policy {version}"));
             }
-            Some(Err(PutPolicyError::Faults(_))) => {}
+            Some(Err(PutPolicyError::Faults(_))) => self.judge.borrow_mut().not_put(),
             Some(Err(error)) => self.sim.note(name, format_args!("policy not put: {error}")),
             None => self.sim.note(name, format_args!("is not told of a policy")),
         }

@@ -1,7 +1,7 @@
 //! The judge looks at a ledger that nobody else uses: it must be what its events say.
 
 use holdfast::domain::stock::NodeStock;
-use holdfast::domain::{ReservationId, Sku};
+use holdfast::domain::{ReservationId, Sku, UnixMillis};
 use holdfast::engine::Engine;
 use holdfast::ledger::StockView;
 
@@ -9,6 +9,7 @@ use super::Judge;
 use crate::client::at_once;
 use crate::dated;
 use crate::support::history::SKUS;
+use crate::support::model::Model;
 
 /// Reservations that are compared, the latest ones.
 const RECENT: usize = 60;
@@ -44,8 +45,11 @@ impl Judge {
         let read = self.read(engine);
         self.is_recovering = false;
         read?;
-        self.reservations(engine)?;
-        if !self.stocks(engine, write)? {
+        let now = engine.now();
+        let mut model = self.model.clone();
+        model.expire_all(now.0);
+        self.reservations(engine, &model, now)?;
+        if !self.stocks(engine, &model, write)? {
             return Ok(());
         }
         let counted = ready("the recount", engine.recount())?;
@@ -63,20 +67,16 @@ impl Judge {
         }
     }
 
-    fn reservations(&self, engine: &Engine) -> Result<(), String> {
-        let now = engine.now();
-        let mut model = self.model.clone();
-        model.expire_all(now.0);
+    fn reservations(&self, engine: &Engine, model: &Model, now: UnixMillis) -> Result<(), String> {
         let recent = self.reserved.len().saturating_sub(RECENT);
         for key in &self.reserved[recent..] {
             let id = self.hasher.key(key);
             let found = ready(key, engine.reservation(ReservationId(id)))?;
-            if found.is_none() && self.may_forget(key, now.0) {
-                continue;
-            }
-            let is_same = match self.books.line(id, now) {
-                Some(line) => found.as_ref().is_some_and(|of| of.lines[0].line == line),
-                None => found == model.reservation(key),
+            let is_same = match (self.books.line(id, now), &found) {
+                (Some(line), Some(found)) => found.lines[0].line == line,
+                (Some(line), None) => line.open().is_zero(),
+                (None, None) => model.may_forget(key, now.0, self.keeping),
+                (None, Some(_)) => found == model.reservation(key),
             };
             if !is_same {
                 let expected = model.reservation(key);
@@ -88,10 +88,12 @@ impl Judge {
 
     /// Reading stock writes down what has expired, so it comes after what must see that unwritten.
     /// False when that can no longer be done.
-    fn stocks(&self, engine: &Engine, mut write: impl FnMut() -> bool) -> Result<bool, String> {
-        let now = engine.now();
-        let mut model = self.model.clone();
-        model.expire_all(now.0);
+    fn stocks(
+        &self,
+        engine: &Engine,
+        model: &Model,
+        mut write: impl FnMut() -> bool,
+    ) -> Result<bool, String> {
         for sku in SKUS {
             let found = ready(sku, engine.stock(Sku::new(sku).unwrap()))?.map(comparable);
             let expected = model.stock(sku);
@@ -106,7 +108,7 @@ impl Judge {
         let mut books = self.books.clone();
         for sku in dated::SKUS {
             let found = ready(sku, engine.stock(Sku::new(sku).unwrap()))?;
-            books.compare(sku, found.as_ref(), now)?;
+            books.compare(sku, found.as_ref(), engine.now())?;
             if !write() {
                 return Ok(false);
             }

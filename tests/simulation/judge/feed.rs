@@ -131,35 +131,33 @@ impl Judge {
         if self.policy_told > self.policy_read {
             return Err(format!("policy {} was told and is lost", self.policy_told));
         }
-        for claim in self
-            .claims
-            .split_off(&position.sequence)
-            .into_values()
-            .flatten()
-        {
+        let lost = self.claims.split_off(&position.sequence);
+        if lost.is_empty() {
+            return Ok(());
+        }
+        // Refusals change nothing, so one model will do for all of them.
+        let mut model = self.model.clone();
+        for claim in lost.into_values().flatten() {
             let key = &self.asked[&claim.id].key;
             if claim.answer.told_after.sequence >= position.sequence {
                 return Err(format!("{key} was told and is lost: {claim:?}"));
             }
             self.sim.saw(Sometimes::EarlyLost);
-            self.still_refused(&claim)?;
+            self.still_refused(&mut model, &claim)?;
         }
         Ok(())
     }
 
     /// A refusal that was told early and lost: what it was refused for is not.
-    fn still_refused(&self, claim: &Claim) -> Result<(), String> {
+    fn still_refused(&self, model: &mut Model, claim: &Claim) -> Result<(), String> {
         let asked = &self.asked[&claim.id];
-        let content = asked.contents.iter();
-        let content = content
-            .clone()
-            .find(|(of, _)| Some(*of) == claim.fingerprint);
+        let mut contents = asked.contents.iter();
+        let content = contents.find(|(of, _)| Some(*of) == claim.fingerprint);
         let Some((_, Content::Plain(script))) = content else {
             return Ok(());
         };
-        let mut model = self.model.clone();
         let (at, key) = (claim.decided, &asked.key);
-        let (reply, _) = execute(&mut model, at, key, claim.id, script, self.keeping);
+        let (reply, _) = execute(model, at, key, claim.id, script, self.keeping);
         let verdict = unexplained(claim.answer.verdict.clone());
         if unexplained(reply.verdict.clone()) != verdict {
             return Err(format!(
@@ -274,12 +272,11 @@ impl Judge {
         match &event.body {
             Body::Reserved(made) => {
                 for line in &made.lines {
-                    let freed = self.freed.remove(line.sku).unwrap_or_default();
-                    let left = self
-                        .model
-                        .stock(line.sku)
-                        .map(|stock| stock.available.get());
-                    if left.is_some_and(|left| left < freed) {
+                    let Some(freed) = self.freed.remove(line.sku) else {
+                        continue;
+                    };
+                    let stock = self.model.stock(line.sku);
+                    if stock.is_some_and(|stock| stock.available.get() < freed) {
                         self.sim.saw(Sometimes::SoldAgain);
                     }
                 }
@@ -295,7 +292,7 @@ impl Judge {
                 ..
             } => self.sim.saw(Sometimes::Refused),
             Body::StockChanged(changed) => {
-                let item = changed.items.first();
+                let item = changed.items.iter().find(|item| item.available.is_zero());
                 let stock = item.and_then(|item| self.model.stock(item.sku));
                 if stock.is_some_and(|stock| !stock.deficit.is_zero()) {
                     self.sim.saw(Sometimes::Deficit);

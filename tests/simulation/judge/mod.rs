@@ -317,6 +317,11 @@ impl Judge {
         self.is_putting = true;
     }
 
+    /// A policy was not put: it has faults.
+    pub(crate) const fn not_put(&mut self) {
+        self.is_putting = false;
+    }
+
     /// Somebody was told that a version of the policy is in force.
     pub(crate) fn put(&mut self, version: u64) {
         self.policy_told = self.policy_told.max(version);
