@@ -88,7 +88,7 @@ pub(crate) struct Caller {
     /// Keys under which it was told of a reservation.
     granted: HashSet<String>,
     /// What it does not know the result of.
-    open: Vec<(String, Content)>,
+    open: Vec<(String, Rc<Content>)>,
 }
 
 impl Caller {
@@ -151,15 +151,19 @@ impl Caller {
             let (key, ask) = self.dated.next(sim.clock().now());
             (key, Content::Dated(ask))
         } else if sim.percent(8) {
-            (format!("{}r{}", self.maker.prefix, sim.now()), self.restock())
+            (
+                format!("{}r{}", self.maker.prefix, sim.now()),
+                self.restock(),
+            )
         } else {
             let (key, script) = self.next_command();
             (key, Content::Plain(script))
         };
+        let content = Rc::new(content);
         if sim.percent(3) {
             sim.fired(Fault::SentTwice);
             let (crowd, name) = (Rc::clone(&self.crowd), format!("{}'", self.name));
-            let (key, content) = (key.clone(), content.clone());
+            let (key, content) = (key.clone(), Rc::clone(&content));
             sim.spawn(async move {
                 crowd.attempt(&name, &key, &content).await;
             });
@@ -207,7 +211,7 @@ impl Caller {
         })
     }
 
-    async fn send(&mut self, key: String, content: Content) {
+    async fn send(&mut self, key: String, content: Rc<Content>) {
         let heard = Box::pin(self.crowd.attempt(&self.name, &key, &content)).await;
         match heard {
             Heard::Answer { is_granted: true } => drop(self.granted.insert(key)),
@@ -226,12 +230,12 @@ impl Caller {
         if sim.percent(20) && self.crowd.look_up(&self.name, &key, &content).await {
             return;
         }
-        if matches!(content, Content::Plain(_)) && sim.percent(5) {
+        if matches!(*content, Content::Plain(_)) && sim.percent(5) {
             sim.fired(Fault::KeyReused);
             let Step::Command { script, .. } = self.maker.command() else {
                 return;
             };
-            let other = Content::Plain(script);
+            let other = Rc::new(Content::Plain(script));
             self.crowd.attempt(&self.name, &key, &other).await;
         }
         self.send(key, content).await;
@@ -245,7 +249,7 @@ impl Caller {
 
 impl Crowd {
     /// Sends a command once.
-    async fn attempt(&self, name: &str, key: &str, content: &Content) -> Heard {
+    async fn attempt(&self, name: &str, key: &str, content: &Rc<Content>) -> Heard {
         let sim = &self.sim;
         sim.pause().await;
         let Some(life) = self.door.life() else {
@@ -375,7 +379,7 @@ impl Crowd {
     }
 
     /// Asks what a key was answered; false when that is not known or nothing is.
-    async fn look_up(&self, name: &str, key: &str, content: &Content) -> bool {
+    async fn look_up(&self, name: &str, key: &str, content: &Rc<Content>) -> bool {
         let life = self.door.opened().await;
         let sent = self.judge.borrow_mut().sent(key, content);
         let found = self.wait(&life, Box::pin(life.engine.settle(key))).await;
@@ -434,7 +438,7 @@ impl Crowd {
         let ttl = self.sim.between(20, 400);
         for at in 0..self.sim.between(20, 60) {
             let key = format!("storm{number}.{at}");
-            let content = Content::Plain(Script::Reserve {
+            let content = Rc::new(Content::Plain(Script::Reserve {
                 channel: 0,
                 reference: None,
                 ttl: u32::try_from(ttl).unwrap(),
@@ -444,7 +448,7 @@ impl Crowd {
                     node: None,
                     quantity: 1,
                 }],
-            });
+            }));
             let crowd = Rc::clone(self);
             self.sim.spawn(async move {
                 crowd.attempt("storm", &key, &content).await;

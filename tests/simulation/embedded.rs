@@ -298,7 +298,7 @@ impl Embedded {
 
     async fn make_snapshots(self: Rc<Self>, life: Rc<Life>) {
         loop {
-            self.sim.sleep(self.sim.between(50, 1_500)).await;
+            self.sim.sleep(self.sim.between(10, 300)).await;
             self.make_snapshot(&life).await;
         }
     }

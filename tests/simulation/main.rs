@@ -116,8 +116,9 @@ fn film() {
 
 /// How many seeds it takes to notice a world that is broken.
 fn noticed_within(seeds: u64, what: &str, broken: impl Fn(u64) -> Seed) {
-    let noticed = (0..seeds).find(|number| run(&broken(*number)).is_err());
-    assert!(noticed.is_some(), "{what} went unnoticed in {seeds} seeds");
+    let noticed = (0..seeds).find_map(|number| run(&broken(number)).err());
+    let noticed = noticed.unwrap_or_else(|| panic!("{what} went unnoticed in {seeds} seeds"));
+    println!("{what}: {}", noticed.lines().next().unwrap_or_default());
 }
 
 #[test]
@@ -133,8 +134,10 @@ fn a_world_that_breaks_its_word_is_noticed() {
 
 #[test]
 fn a_rule_that_is_broken_is_noticed() {
-    for bug in [Bug::DeadlineOneLater, Bug::PinForgotten, Bug::NothingKept] {
-        noticed_within(10, &format!("{bug:?}"), |number| {
+    // The model never sees a key with another content: the ledger makes no event of it.
+    let bugs = { Bug::ALL.into_iter() }.filter(|bug| *bug != Bug::ContentIgnored);
+    for bug in bugs {
+        noticed_within(40, &format!("{bug:?}"), |number| {
             let mut seed = Seed::new(number, COMMANDS, Reel::None);
             seed.bug = Some(bug);
             seed

@@ -13,7 +13,7 @@ const HOUR: i64 = 3_600_000;
 pub(crate) async fn rage(sim: Sim, world: Rc<Embedded>, crowd: Rc<Crowd>) {
     let mut storms = 0;
     loop {
-        sim.sleep(sim.between(5, 300)).await;
+        sim.sleep(sim.between(5, 200)).await;
         if crowd.left.get() == 0 {
             return;
         }

@@ -75,8 +75,10 @@ impl Judge {
             let is_same = match (self.books.line(id, now), &found) {
                 (Some(line), Some(found)) => found.lines[0].line == line,
                 (Some(line), None) => line.open().is_zero(),
-                (None, None) => model.may_forget(key, now.0, self.keeping),
-                (None, Some(_)) => found == model.reservation(key),
+                (None, found) => {
+                    let may_forget = found.is_none() && model.may_forget(key, now.0, self.keeping);
+                    may_forget || *found == model.reservation(key)
+                }
             };
             if !is_same {
                 let expected = model.reservation(key);

@@ -153,7 +153,7 @@ impl Judge {
         let asked = &self.asked[&claim.id];
         let mut contents = asked.contents.iter();
         let content = contents.find(|(of, _)| Some(*of) == claim.fingerprint);
-        let Some((_, Content::Plain(script))) = content else {
+        let Some(Content::Plain(script)) = content.map(|(_, content)| &**content) else {
             return Ok(());
         };
         let (at, key) = (claim.decided, &asked.key);
@@ -184,7 +184,7 @@ impl Judge {
         if self.is_recovering && !asked.is_told {
             self.sim.saw(Sometimes::KeptUnacknowledged);
         }
-        let verdict = match &content {
+        let verdict = match &*content {
             Content::Plain(script) => Some(self.modelled(&name, key.id, script, event)?),
             Content::Dated(ask) => {
                 self.booked(ask, event)?;

@@ -10,6 +10,7 @@ mod feed;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
 
 use holdfast::domain::hash::Hasher;
 use holdfast::domain::{Outcome, Refusal, Verdict};
@@ -27,7 +28,7 @@ use crate::support::model::{Keeping, Model, is_recorded};
 struct Asked {
     key: String,
     /// What was sent under it, by fingerprint.
-    contents: Vec<(u64, Content)>,
+    contents: Vec<(u64, Rc<Content>)>,
     in_flight: u64,
     /// An attempt has ended of which nobody knows what became.
     is_open: bool,
@@ -129,7 +130,7 @@ impl Judge {
     }
 
     /// A command goes on its way.
-    pub(crate) fn sent(&mut self, key: &str, content: &Content) -> Sent {
+    pub(crate) fn sent(&mut self, key: &str, content: &Rc<Content>) -> Sent {
         let id = self.hasher.key(key);
         let fingerprint = self.hasher.fingerprint(&content.command(self.hasher));
         let asked = self.asked.entry(id).or_default();
@@ -137,7 +138,7 @@ impl Judge {
             key.clone_into(&mut asked.key);
         }
         if asked.contents.iter().all(|(of, _)| *of != fingerprint) {
-            asked.contents.push((fingerprint, content.clone()));
+            asked.contents.push((fingerprint, Rc::clone(content)));
         }
         asked.in_flight += 1;
         Sent {
@@ -210,7 +211,7 @@ impl Judge {
         let Some(asked) = self.asked.get(&self.hasher.key(key)) else {
             return true;
         };
-        let is_dated = asked.contents.iter().any(|(_, content)| match content {
+        let is_dated = asked.contents.iter().any(|(_, content)| match **content {
             Content::Plain(_) => false,
             Content::Dated(_) => true,
         });
