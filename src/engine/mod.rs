@@ -143,6 +143,12 @@ impl Engine {
         wait_for(self.execute(command))
     }
 
+    /// A lane for waits of this thread, where the ledger has any: what is returned must run on it for
+    /// as long as anybody waits there. [`Self::install_lane`] has a local runtime do that.
+    pub fn lane(&self) -> Option<impl Future<Output = ()> + 'static> {
+        self.parts.ledger.lane()
+    }
+
     /// Lets waits of this thread be woken without a shared lock. Called once, on a thread that
     /// runs a local runtime.
     pub fn install_lane(&self) {

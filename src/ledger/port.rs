@@ -410,6 +410,14 @@ impl Ledger {
         }
     }
 
+    /// A lane for waits of this thread, where the backend has any: what is returned must run on it.
+    pub fn lane(&self) -> Option<impl Future<Output = ()> + 'static> {
+        match self {
+            Self::Embedded(ledger) => Some(ledger.lane()),
+            Self::Remote(_) => None,
+        }
+    }
+
     /// Lets waits of this thread be answered without a shared lock. Called once, on a thread that
     /// runs a local runtime.
     pub fn install_lane(&self) {

@@ -1,29 +1,21 @@
 //! Callers: each sends commands under keys, waits or gives up, and asks again with the same key until
 //! it knows what became of them. Whatever it hears, it tells the judge.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
-use std::future::Future;
-use std::pin::{Pin, pin};
 use std::rc::Rc;
 
-use holdfast::blocking::wait_for;
-use holdfast::domain::command::{Command, Keyed};
+use holdfast::domain::Units;
+use holdfast::domain::command::Command;
 use holdfast::domain::hash::Hasher;
 use holdfast::domain::stock::{Safety, Selling};
-use holdfast::domain::{CommandKey, Outcome, Refusal, Units};
-use holdfast::ledger::policy::{PolicyPut, PutPolicyError, text};
-use holdfast::ledger::{Answer, LedgerError};
+use holdfast::ledger::policy::text;
 
+use crate::crowd::{Crowd, Heard};
 use crate::dated;
-use crate::faults::{Fault, Sometimes};
-use crate::judge::{Judge, Sent};
-use crate::scheduler::{First, Sim, race};
+use crate::faults::Fault;
 use crate::support::history::{Maker, NODES, SKUS, Step};
 use crate::support::policies;
 use crate::support::rng::Rng;
-use crate::support::script::{AdjustAsk, Ask, Script};
-use crate::world::{Door, Life, Plan, Sabotage};
+use crate::support::script::{AdjustAsk, Script};
 
 /// What a command says.
 #[derive(Debug, Clone)]
@@ -50,34 +42,6 @@ impl Content {
     }
 }
 
-/// An answer on its way.
-type Answering<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
-
-/// What a caller heard.
-enum Heard {
-    Answer {
-        /// It is a reservation as it stands.
-        is_granted: bool,
-    },
-    /// Nothing happened, for certain.
-    Nothing,
-    Unknown,
-}
-
-/// What all callers share.
-pub(crate) struct Crowd {
-    pub(crate) sim: Sim,
-    pub(crate) plan: Plan,
-    pub(crate) door: Door,
-    pub(crate) judge: Rc<RefCell<Judge>>,
-    /// Commands that are still to be sent.
-    pub(crate) left: Cell<u64>,
-    /// Callers that are not done.
-    pub(crate) busy: Cell<u64>,
-    /// Until then nobody sends anything.
-    pub(crate) idle_until: Cell<i64>,
-}
-
 /// A caller.
 pub(crate) struct Caller {
     crowd: Rc<Crowd>,
@@ -86,7 +50,7 @@ pub(crate) struct Caller {
     dated: dated::Maker,
     policies: Rng,
     /// Keys under which it was told of a reservation.
-    granted: HashSet<String>,
+    granted: Vec<String>,
     /// What it does not know the result of.
     open: Vec<(String, Rc<Content>)>,
 }
@@ -104,7 +68,7 @@ impl Caller {
             maker,
             dated: dated::Maker::new(crowd.plan.seed * 100 + number, format!("d{number}.")),
             policies: Rng::new(crowd.plan.seed * 100 + number),
-            granted: HashSet::new(),
+            granted: Vec::new(),
             open: Vec::new(),
         }
     }
@@ -118,6 +82,10 @@ impl Caller {
             self.think().await;
             if !self.open.is_empty() && sim.percent(60) {
                 self.ask_again().await;
+            }
+            if sim.percent(4) && !self.granted.is_empty() {
+                let key = &self.granted[sim.index(self.granted.len())];
+                crowd.read(&self.name, key).await;
             }
             self.send_next().await;
         }
@@ -177,7 +145,8 @@ impl Caller {
             let Step::Command { key, script } = self.maker.command() else {
                 continue;
             };
-            let is_sensible = { script.target() }.is_none_or(|key| self.granted.contains(key));
+            let is_sensible =
+                { script.target() }.is_none_or(|key| self.granted.iter().rev().any(|of| of == key));
             if is_sensible || self.crowd.sim.percent(5) {
                 return (key, script);
             }
@@ -214,7 +183,7 @@ impl Caller {
     async fn send(&mut self, key: String, content: Rc<Content>) {
         let heard = Box::pin(self.crowd.attempt(&self.name, &key, &content)).await;
         match heard {
-            Heard::Answer { is_granted: true } => drop(self.granted.insert(key)),
+            Heard::Answer { is_granted: true } => self.granted.push(key),
             Heard::Answer { is_granted: false } => {}
             // Some try again, some have better things to do.
             Heard::Nothing if self.crowd.sim.percent(50) => {}
@@ -225,8 +194,8 @@ impl Caller {
     /// Settles something that it does not know: by its key, or by sending it again.
     async fn ask_again(&mut self) {
         let sim = self.crowd.sim.clone();
-        let at = sim.below(u64::try_from(self.open.len()).unwrap());
-        let (key, content) = self.open.swap_remove(usize::try_from(at).unwrap());
+        let at = sim.index(self.open.len());
+        let (key, content) = self.open.swap_remove(at);
         if sim.percent(20) && self.crowd.look_up(&self.name, &key, &content).await {
             return;
         }
@@ -244,233 +213,5 @@ impl Caller {
     async fn put_policy(&mut self) {
         let text = text::write(&policies::random(&mut self.policies));
         self.crowd.put_policy(&self.name, &text).await;
-    }
-}
-
-impl Crowd {
-    /// Sends a command once.
-    async fn attempt(&self, name: &str, key: &str, content: &Rc<Content>) -> Heard {
-        let sim = &self.sim;
-        sim.pause().await;
-        let Some(life) = self.door.life() else {
-            sim.sleep(sim.between(1, 30)).await;
-            return Heard::Nothing;
-        };
-        let sent = self.judge.borrow_mut().sent(key, content);
-        let command = content.command(self.judge.borrow().hasher());
-        sim.note(name, format_args!("sends {key}: {content:?}"));
-        let keyed = Keyed {
-            key: CommandKey {
-                id: sent.id,
-                fingerprint: sent.fingerprint,
-            },
-            command,
-        };
-        let heard = self.wait(&life, Box::pin(self.execute(&life, &sent, &keyed)));
-        let heard = self.note_heard(name, key, &sent, heard.await);
-        if let Heard::Nothing = heard {
-            sim.sleep(sim.between(1, 20)).await;
-        }
-        heard
-    }
-
-    /// Tells the judge what was heard; `None`: nothing.
-    fn note_heard(
-        &self,
-        name: &str,
-        key: &str,
-        sent: &Sent,
-        heard: Option<Result<Answer, LedgerError>>,
-    ) -> Heard {
-        let sim = &self.sim;
-        let mut judge = self.judge.borrow_mut();
-        match heard {
-            Some(Ok(answer)) => {
-                self.note_answer(name, key, &answer);
-                sim.check(judge.told(sent, &answer));
-                if sim.percent(2) {
-                    sim.fired(Fault::AnswerLost);
-                    return Heard::Unknown;
-                }
-                Heard::Answer {
-                    is_granted: matches!(answer.verdict, Ok(Outcome::Reservation(_))),
-                }
-            }
-            Some(Err(LedgerError::Unknown)) | None => {
-                judge.unknown(sent);
-                sim.saw(Sometimes::Unknown);
-                sim.note(name, format_args!("is not told of {key}"));
-                Heard::Unknown
-            }
-            Some(Err(error)) => {
-                if error == LedgerError::Overloaded {
-                    sim.saw(Sometimes::Overloaded);
-                }
-                judge.nothing(sent);
-                sim.note(name, format_args!("is turned away with {key}: {error}"));
-                Heard::Nothing
-            }
-        }
-    }
-
-    fn note_answer(&self, name: &str, key: &str, answer: &Answer) {
-        let Answer {
-            verdict,
-            replayed,
-            position,
-            ..
-        } = answer;
-        let code = verdict.as_ref().map_or_else(Refusal::code, |_| "done");
-        let again = if *replayed { " again" } else { "" };
-        let what = format_args!("is told{again} of {key}: {code} at {position}: {verdict:?}");
-        self.sim.note(name, what);
-    }
-
-    async fn execute(
-        &self,
-        life: &Life,
-        sent: &Sent,
-        keyed: &Keyed<'_>,
-    ) -> Result<Answer, LedgerError> {
-        if self.plan.is_sabotaged(Sabotage::ToldBeforeSync) {
-            let answer = life.engine.submit(keyed);
-            life.work.raise();
-            return answer;
-        }
-        if self.sim.percent(10) {
-            // A list of one, decided at once and waited for later.
-            let submitted = life.engine.submit_batch(std::slice::from_ref(keyed));
-            life.note_decided(sent);
-            self.sim.pause().await;
-            let mut answers = life.engine.finish_batch(submitted).await;
-            return answers.pop().unwrap();
-        }
-        let mut executing = pin!(life.engine.execute(keyed));
-        let mut is_first = true;
-        std::future::poll_fn(|context| {
-            let polled = executing.as_mut().poll(context);
-            if std::mem::take(&mut is_first) {
-                life.note_decided(sent);
-            }
-            polled
-        })
-        .await
-    }
-
-    /// Waits for an answer: `None` when the server is gone, or the caller's patience is at an end.
-    async fn wait<T>(&self, life: &Life, answer: Answering<'_, T>) -> Option<T> {
-        let sim = &self.sim;
-        let waiting = race(life.ended.raised(), answer);
-        let first = if sim.percent(8) {
-            match race(waiting, sim.sleep(sim.between(0, 12))).await {
-                First::One(first) => first,
-                First::Other(()) => {
-                    sim.fired(Fault::GivesUp);
-                    return None;
-                }
-            }
-        } else {
-            waiting.await
-        };
-        match first {
-            First::One(()) => None,
-            First::Other(answer) => Some(answer),
-        }
-    }
-
-    /// Asks what a key was answered; false when that is not known or nothing is.
-    async fn look_up(&self, name: &str, key: &str, content: &Rc<Content>) -> bool {
-        let life = self.door.opened().await;
-        let sent = self.judge.borrow_mut().sent(key, content);
-        let found = self.wait(&life, Box::pin(life.engine.settle(key))).await;
-        let mut judge = self.judge.borrow_mut();
-        judge.nothing(&sent);
-        let Some(Ok(found)) = found else {
-            return false;
-        };
-        match &found {
-            Some(answer) => {
-                self.note_answer(name, key, answer);
-                self.sim.saw(Sometimes::Looked);
-                self.sim.check(judge.found(&sent, answer));
-            }
-            None => self.sim.check(judge.found_nothing(&sent)),
-        }
-        found.is_some()
-    }
-
-    async fn put_policy(&self, name: &str, text: &str) {
-        let life = self.door.opened().await;
-        let put = PolicyPut {
-            text,
-            expected: None,
-            operator: "",
-            reason: "",
-            over: "",
-        };
-        self.judge.borrow_mut().putting(text);
-        let putting = async {
-            let putting = life.engine.put_policy(&put);
-            let mut putting = pin!(putting);
-            std::future::poll_fn(|context| {
-                let polled = putting.as_mut().poll(context);
-                life.work.raise();
-                polled
-            })
-            .await
-        };
-        match self.wait(&life, Box::pin(putting)).await {
-            Some(Ok(version)) => {
-                self.sim.saw(Sometimes::Policy);
-                self.judge.borrow_mut().put(version.version);
-                let version = version.version;
-                self.sim
-                    .note(name, format_args!("is told of policy {version}"));
-            }
-            Some(Err(PutPolicyError::Faults(_))) => self.judge.borrow_mut().not_put(),
-            Some(Err(error)) => self.sim.note(name, format_args!("policy not put: {error}")),
-            None => self.sim.note(name, format_args!("is not told of a policy")),
-        }
-    }
-
-    /// Many holds that end at the same moment.
-    pub(crate) fn storm(self: &Rc<Self>, number: u64) {
-        let ttl = self.sim.between(20, 400);
-        for at in 0..self.sim.between(20, 60) {
-            let key = format!("storm{number}.{at}");
-            let content = Rc::new(Content::Plain(Script::Reserve {
-                channel: 0,
-                reference: None,
-                ttl: u32::try_from(ttl).unwrap(),
-                partial: false,
-                lines: vec![Ask {
-                    sku: self.sim.pick(&SKUS[..5]).to_owned(),
-                    node: None,
-                    quantity: 1,
-                }],
-            }));
-            let crowd = Rc::clone(self);
-            self.sim.spawn(async move {
-                crowd.attempt("storm", &key, &content).await;
-            });
-        }
-    }
-}
-
-impl Life {
-    fn note_decided(&self, sent: &Sent) {
-        sent.decided.set(self.engine.now().0);
-        self.decided.set(self.decided.get() + 1);
-        self.decided_ever.set(self.decided_ever.get() + 1);
-        self.work.raise();
-    }
-}
-
-/// The result of a future that needs nothing more to happen.
-pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
-    let once = race(future, std::future::ready(()));
-    match wait_for(once) {
-        First::One(done) => Some(done),
-        First::Other(()) => None,
     }
 }

@@ -13,7 +13,7 @@ use holdfast::ledger::embedded::storage::sim::{self, Dice, Files, Loss, SimStora
 use holdfast::ledger::embedded::{Retention, SnapshotStep};
 use holdfast::telemetry::Meters;
 
-use crate::client::at_once;
+use crate::crowd::at_once;
 use crate::faults::{Fault, Sometimes};
 use crate::judge::Judge;
 use crate::scheduler::{Signal, Sim, race};
@@ -212,6 +212,13 @@ impl Embedded {
             Box::pin(Rc::clone(self).look_after(Rc::clone(&life))),
             Box::pin(Rc::clone(self).make_snapshots(Rc::clone(&life))),
         ];
+        let lane = life.engine.lane().filter(|_| sim.percent(50));
+        if let Some(lane) = lane {
+            let ended = life.ended.clone();
+            sim.spawn_prompt(async move {
+                race(ended.raised(), lane).await;
+            });
+        }
         for task in tasks {
             let ended = life.ended.clone();
             sim.spawn(async move {

@@ -69,6 +69,7 @@ named! {
         RetryDid => "a retry did what its first attempt had not",
         Unknown => "a caller was told that the result is unknown",
         Looked => "a caller looked an unknown result up by its key",
+        Read => "a reservation was read",
         SoldAgain => "a hold expired and its units were sold again",
         Expired => "a hold expired",
         Extended => "a hold was extended",

@@ -10,6 +10,7 @@
 #![expect(clippy::print_stdout, reason = "films and counts are shown on request")]
 
 mod client;
+mod crowd;
 mod dated;
 mod embedded;
 mod faults;
@@ -32,7 +33,7 @@ use support::model::Bug;
 use world::Sabotage;
 
 /// Seeds of the test, if not told otherwise, and commands of each.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 1_000;
 const COMMANDS: u64 = 2_000;
 /// How often each fault is to fire in that many seeds.
 const LEAST: u64 = 100;

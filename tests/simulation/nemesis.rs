@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::client::Crowd;
+use crate::crowd::Crowd;
 use crate::embedded::{Armed, Embedded};
 use crate::faults::{Fault, Sometimes};
 use crate::scheduler::Sim;

@@ -12,7 +12,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use holdfast::clock::Clock;
@@ -26,24 +26,36 @@ use crate::support::rng::Rng;
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
 /// The tasks that can go on, in the order in which they were woken.
-type Ready = Arc<Mutex<Vec<usize>>>;
+#[derive(Default)]
+struct Ready {
+    tasks: Mutex<Vec<usize>>,
+    /// Those that go on at once.
+    prompt: Mutex<Vec<usize>>,
+}
 
 /// The waker of a task.
 struct Flag {
     task: usize,
+    is_prompt: bool,
     is_ready: AtomicBool,
-    ready: Ready,
+    ready: Arc<Ready>,
 }
 
 impl Wake for Flag {
     fn wake(self: Arc<Self>) {
         if !self.is_ready.swap(true, Ordering::Relaxed) {
-            let ready = self.ready.lock();
-            ready
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(self.task);
+            let ready = if self.is_prompt {
+                &self.ready.prompt
+            } else {
+                &self.ready.tasks
+            };
+            lock(ready).push(self.task);
         }
     }
+}
+
+fn lock(tasks: &Mutex<Vec<usize>>) -> MutexGuard<'_, Vec<usize>> {
+    tasks.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Timer {
@@ -84,7 +96,7 @@ struct Inner {
     ledger_clock: Clock,
     ahead: Cell<i64>,
     tasks: RefCell<Vec<(Option<Task>, Arc<Flag>)>>,
-    ready: Ready,
+    ready: Arc<Ready>,
     timers: RefCell<BinaryHeap<Reverse<Timer>>>,
     timers_made: Cell<u64>,
     film: RefCell<Film>,
@@ -107,7 +119,7 @@ impl Sim {
             ledger_clock: Clock::manual(UnixMillis(START)),
             ahead: Cell::new(0),
             tasks: RefCell::default(),
-            ready: Ready::default(),
+            ready: Arc::default(),
             timers: RefCell::default(),
             timers_made: Cell::new(0),
             film: RefCell::new(Film::new(reel)),
@@ -128,6 +140,11 @@ impl Sim {
 
     pub(crate) fn percent(&self, chance: u64) -> bool {
         self.0.rng.borrow_mut().percent(chance)
+    }
+
+    /// An index into something of this length.
+    pub(crate) fn index(&self, len: usize) -> usize {
+        self.0.rng.borrow_mut().index(len)
     }
 
     pub(crate) fn pick<T: Copy>(&self, from: &[T]) -> T {
@@ -217,9 +234,20 @@ impl Sim {
     }
 
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.add(task, false);
+    }
+
+    /// A task that is no choice of the seed: it goes on as soon as it can. How often it is woken must
+    /// make no difference.
+    pub(crate) fn spawn_prompt(&self, task: impl Future<Output = ()> + 'static) {
+        self.add(task, true);
+    }
+
+    fn add(&self, task: impl Future<Output = ()> + 'static, is_prompt: bool) {
         let mut tasks = self.0.tasks.borrow_mut();
         let flag = Arc::new(Flag {
             task: tasks.len(),
+            is_prompt,
             is_ready: AtomicBool::new(false),
             ready: Arc::clone(&self.0.ready),
         });
@@ -278,29 +306,37 @@ impl Sim {
 
     /// Lets one of the tasks that can go on do so; false when there is none.
     fn step(&self) -> bool {
+        while let Some(prompt) = self.next_prompt() {
+            self.poll(prompt);
+        }
         let chosen = {
-            let mut ready = self.0.ready.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut ready = lock(&self.0.ready.tasks);
             if ready.is_empty() {
                 return false;
             }
             let at = self.0.rng.borrow_mut().index(ready.len());
             ready.swap_remove(at)
         };
+        self.poll(chosen);
+        true
+    }
+
+    fn next_prompt(&self) -> Option<usize> {
+        lock(&self.0.ready.prompt).pop()
+    }
+
+    fn poll(&self, chosen: usize) {
         let (task, flag) = {
             let tasks = &mut self.0.tasks.borrow_mut()[chosen];
             (tasks.0.take(), Arc::clone(&tasks.1))
         };
         flag.is_ready.store(false, Ordering::Relaxed);
-        let Some(mut task) = task else { return true };
+        let Some(mut task) = task else { return };
         let waker = Waker::from(flag);
-        if task
-            .as_mut()
-            .poll(&mut Context::from_waker(&waker))
-            .is_pending()
-        {
+        let polled = task.as_mut().poll(&mut Context::from_waker(&waker));
+        if polled.is_pending() {
             self.0.tasks.borrow_mut()[chosen].0 = Some(task);
         }
-        true
     }
 
     /// Goes on to the next moment at which somebody wakes; false when nobody will.

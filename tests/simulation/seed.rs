@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use holdfast::domain::hash::Hasher;
 
-use crate::client::{Caller, Crowd};
+use crate::client::Caller;
+use crate::crowd::Crowd;
 use crate::embedded::{Armed, Embedded};
 use crate::faults::Counts;
 use crate::film::Reel;

@@ -1,12 +1,12 @@
 //! The judge looks at a ledger that nobody else uses: it must be what its events say.
 
 use holdfast::domain::stock::NodeStock;
-use holdfast::domain::{ReservationId, Sku, UnixMillis};
+use holdfast::domain::{Line, ReservationId, Sku, Units, UnixMillis};
 use holdfast::engine::Engine;
 use holdfast::ledger::StockView;
 
 use super::Judge;
-use crate::client::at_once;
+use crate::crowd::at_once;
 use crate::dated;
 use crate::support::history::SKUS;
 use crate::support::model::Model;
@@ -48,6 +48,7 @@ impl Judge {
         let now = engine.now();
         let mut model = self.model.clone();
         model.expire_all(now.0);
+        self.views(&model, now)?;
         self.reservations(engine, &model, now)?;
         if !self.stocks(engine, &model, write)? {
             return Ok(());
@@ -65,6 +66,31 @@ impl Judge {
             Some(claim) => Err(format!("told and never read: {claim:?}")),
             None => Ok(()),
         }
+    }
+
+    /// What anybody was shown has happened. That a hold was past its deadline may be forgotten: until
+    /// somebody acts on it, that is a matter of time only.
+    fn views(&mut self, model: &Model, now: UnixMillis) -> Result<(), String> {
+        let done = |line: &Line| (line.shipped, line.released, line.returned);
+        for (key, view) in std::mem::take(&mut self.views) {
+            let before = view.lines.iter().map(|line| done(&line.line));
+            let after: Vec<_> = match (self.books.line(view.id.0, now), model.reservation(&key)) {
+                (Some(line), _) => vec![done(&line)],
+                // The key was forgotten since, and is another reservation's now.
+                (None, Some(made)) if made.created_at != view.created_at => continue,
+                (None, Some(made)) => made.lines.iter().map(|line| done(&line.line)).collect(),
+                (None, None) if model.may_forget(&key, now.0, self.keeping) => continue,
+                (None, None) => return Err(format!("{view:?} was shown and is lost")),
+            };
+            let is_there = |(before, after): (_, &(Units, Units, Units))| {
+                let (shipped, released, returned): (Units, Units, Units) = before;
+                shipped <= after.0 && released <= after.1 && returned <= after.2
+            };
+            if !before.zip(&after).all(is_there) {
+                return Err(format!("{view:?} was shown, of which is left: {after:?}"));
+            }
+        }
+        Ok(())
     }
 
     fn reservations(&self, engine: &Engine, model: &Model, now: UnixMillis) -> Result<(), String> {

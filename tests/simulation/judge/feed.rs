@@ -8,7 +8,8 @@ use holdfast::ledger::policy::text;
 use holdfast::ledger::{EventsError, Position};
 
 use super::{Claim, First, Judge};
-use crate::client::{Content, at_once};
+use crate::client::Content;
+use crate::crowd::at_once;
 use crate::dated::{self, Ask};
 use crate::faults::Sometimes;
 use crate::support::check::unexplained;

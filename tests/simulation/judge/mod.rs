@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 use holdfast::domain::hash::Hasher;
-use holdfast::domain::{Outcome, Refusal, Verdict};
+use holdfast::domain::{Outcome, Refusal, Reservation, Verdict};
 use holdfast::ledger::{Answer, Position};
 
 use crate::client::Content;
@@ -88,6 +88,8 @@ pub(crate) struct Judge {
     ticket: u64,
     /// When it was first told that a SKU, or a reservation, is there.
     shown: HashMap<String, u64>,
+    /// Reservations as they were shown since the ledger was opened.
+    views: Vec<(String, Reservation)>,
     /// Policies that somebody tried to put.
     putting: HashSet<String>,
     /// Somebody waits to be told of one.
@@ -116,6 +118,7 @@ impl Judge {
             floor: Position::default(),
             ticket: 0,
             shown: HashMap::new(),
+            views: Vec::new(),
             putting: HashSet::new(),
             is_putting: false,
             policy_told: 0,
@@ -204,6 +207,11 @@ impl Judge {
             return Err(format!("{} was answered, and now it was not", asked.key));
         }
         Ok(())
+    }
+
+    /// Somebody was shown a reservation.
+    pub(crate) fn read_by_somebody(&mut self, key: &str, found: Reservation) {
+        self.views.push((key.to_owned(), found));
     }
 
     /// Whether the answer to a key has been kept long enough.
