@@ -5,7 +5,12 @@
 //! `HOLDFAST_SIM_SEEDS` says how many seeds. What a failing one did:
 //! `HOLDFAST_SIM_SEED=n HOLDFAST_SIM_FILM=1 cargo test --test simulation film -- --nocapture`.
 
-#![expect(clippy::unwrap_used, clippy::unreachable, reason = "test code")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::unreachable,
+    clippy::panic,
+    reason = "test code"
+)]
 #![expect(dead_code, reason = "the model tests use the rest of what they share")]
 #![expect(clippy::print_stdout, reason = "films and counts are shown on request")]
 
@@ -19,6 +24,7 @@ mod judge;
 mod nemesis;
 mod scheduler;
 mod seed;
+mod stories;
 #[path = "../support/mod.rs"]
 mod support;
 mod world;
