@@ -79,7 +79,8 @@ impl Judge {
                 // The key was forgotten since, and is another reservation's now.
                 (None, Some(made)) if made.created_at != view.created_at => continue,
                 (None, Some(made)) => made.lines.iter().map(|line| done(&line.line)).collect(),
-                (None, None) if model.may_forget(&key, now.0, self.keeping) => continue,
+                // Forgotten, and perhaps refused since.
+                (None, None) if now.0 - view.created_at.0 > self.keeping.answers => continue,
                 (None, None) => return Err(format!("{view:?} was shown and is lost")),
             };
             let is_there = |(before, after): (_, &(Units, Units, Units))| {
