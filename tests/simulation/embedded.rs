@@ -1,25 +1,22 @@
 //! The embedded ledger as a world: lives of an engine on a disk that crashes, fails and is slow.
 
 use std::cell::{Cell, RefCell};
-use std::io::ErrorKind;
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use holdfast::engine::{Engine, EngineConfig, OpenError};
 use holdfast::ledger::Durability;
 use holdfast::ledger::embedded::journal::{Journal, JournalConfig, Step, Writer};
-use holdfast::ledger::embedded::storage::sim::{self, Dice, Files, Loss, SimStorage, Site};
 use holdfast::ledger::embedded::{Retention, SnapshotStep};
 use holdfast::telemetry::Meters;
 
 use crate::crowd::at_once;
+use crate::disk::Disk;
 use crate::faults::{Fault, Sometimes};
 use crate::judge::Judge;
 use crate::scheduler::{Signal, Sim, race};
 use crate::support::driven::try_give_names;
-use crate::support::memory::identity;
-use crate::world::{Door, Life, Plan, Sabotage};
+use crate::world::{Door, Life, Plan};
 
 /// What happens at the next opportunity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,38 +30,13 @@ pub(crate) enum Armed {
     Close,
 }
 
-/// Where the disk fails; those that are seldom passed more often than others.
-const SITES: [Site; 10] = [
-    Site::Write,
-    Site::Sync,
-    Site::Create,
-    Site::Create,
-    Site::Rename,
-    Site::Rename,
-    Site::SyncDir,
-    Site::Remove,
-    Site::Remove,
-    Site::Remove,
-];
-
-/// A disk error that is planned.
-#[derive(Debug, Clone, Copy)]
-struct Broken {
-    site: Site,
-    kind: ErrorKind,
-    stays: bool,
-}
-
 /// See the module's documentation.
 pub(crate) struct Embedded {
     sim: Sim,
     plan: Plan,
     pub(crate) door: Door,
     judge: Rc<RefCell<Judge>>,
-    storage: RefCell<SimStorage>,
-    /// What of the disk's errors has been counted.
-    errors: Cell<u64>,
-    broken: Cell<Option<Broken>>,
+    pub(crate) disk: Disk,
     pub(crate) armed: Cell<Armed>,
     /// The next opening is cut off.
     pub(crate) cut_recovery: Cell<bool>,
@@ -77,39 +49,20 @@ pub(crate) struct Embedded {
 
 impl Embedded {
     pub(crate) fn new(sim: &Sim, plan: Plan, door: &Door, judge: &Rc<RefCell<Judge>>) -> Rc<Self> {
-        let files = Files::from([("ledger.id".to_owned(), identity(plan.seed))]);
         let world = Self {
             sim: sim.clone(),
             plan,
             door: door.clone(),
             judge: Rc::clone(judge),
-            storage: RefCell::default(),
-            errors: Cell::new(0),
-            broken: Cell::new(None),
+            disk: Disk::new(sim, plan),
             armed: Cell::new(Armed::Nothing),
             cut_recovery: Cell::new(false),
             slow_until: Cell::new(0),
             down: Signal::default(),
             open_failed: Cell::new(false),
         };
-        world.use_disk(SimStorage::with_files(files));
         world.down.raise();
         Rc::new(world)
-    }
-
-    fn use_disk(&self, storage: SimStorage) {
-        if self.plan.is_sabotaged(Sabotage::SyncLies) {
-            storage.lie(Site::Sync);
-        }
-        if self.plan.is_sabotaged(Sabotage::SyncDirLies) {
-            storage.lie(Site::SyncDir);
-        }
-        self.errors.set(storage.fired());
-        *self.storage.borrow_mut() = storage;
-    }
-
-    fn disk(&self) -> SimStorage {
-        self.storage.borrow().clone()
     }
 
     fn config(&self) -> EngineConfig {
@@ -142,21 +95,20 @@ impl Embedded {
 
     /// Tries to open the server; false when something came in between.
     fn open(self: &Rc<Self>) -> bool {
-        let disk = self.disk();
-        let from = disk.moment();
-        let journal = Journal::open(Arc::new(disk.clone()), self.config().journal);
+        let (disk, from) = (&self.disk, self.disk.moment());
+        let journal = Journal::open(Arc::new(disk.storage()), self.config().journal);
         if journal.is_ok_and(|journal| journal.cut().is_some()) {
             self.sim.saw(Sometimes::TailCut);
         }
-        if disk.files().keys().any(|name| is_of(name, "snapshot")) {
+        if disk.count("snapshot") > 0 {
             self.sim.saw(Sometimes::FromSnapshot);
         }
-        let opened = Engine::open_stepped(Arc::new(disk.clone()), self.config());
+        let opened = Engine::open_stepped(Arc::new(disk.storage()), self.config());
         let begun = opened.map(|(engine, mut writer)| {
             let named = try_give_names(&engine).is_ok();
             (named && writer.step().is_ok()).then_some((engine, writer))
         });
-        let has_failed = self.count_errors();
+        let has_failed = self.disk.count_errors();
         if self.cut_recovery.get() && disk.moment() > from {
             self.cut_recovery.set(false);
             self.sim.fired(Fault::CutInRecovery);
@@ -178,7 +130,7 @@ impl Embedded {
         let write = || writer.step().is_ok();
         let judged = self.judge.borrow_mut().opened_anew(&engine, write);
         self.sim.check(judged);
-        if self.count_errors() && engine.health().poisoned {
+        if self.disk.count_errors() && engine.health().poisoned {
             return self.opening_failed("a write fails");
         }
         if self.open_failed.take() {
@@ -192,8 +144,7 @@ impl Embedded {
         self.sim
             .note("server", format_args!("does not open: {why}"));
         self.open_failed.set(true);
-        self.mend_disk();
-        self.fork_disk();
+        self.disk.outlive_process();
         false
     }
 
@@ -233,16 +184,19 @@ impl Embedded {
             life.work.raised().await;
             self.wait_for_disk().await;
             life.work.lower();
-            let before = self.disk().moment();
+            let (before, kept) = (self.disk.moment(), self.disk.count("seg"));
             if self.armed.get() == Armed::Close {
                 return self.close(&life, writer).await;
             }
             let stepped = writer.step();
-            let after = self.disk().moment();
-            self.count_errors();
+            let after = self.disk.moment();
+            self.disk.count_errors();
             if self.armed.get() == Armed::CutInCommit && after > before {
                 self.armed.set(Armed::Nothing);
                 self.sim.fired(Fault::CutInCommit);
+                if self.disk.count("seg") > kept {
+                    self.sim.saw(Sometimes::CutWhileRotating);
+                }
                 self.end_life();
                 return self.cut_power(before, after);
             }
@@ -286,7 +240,7 @@ impl Embedded {
         // There is no thread to wait for: the writer closes with its next steps.
         life.engine.close().unwrap_or_default();
         while matches!(writer.step(), Ok(Step::Committed { .. })) {}
-        self.count_errors();
+        self.disk.count_errors();
         self.sim.sleep(1).await;
         self.end_process();
     }
@@ -313,7 +267,7 @@ impl Embedded {
     async fn make_snapshot(&self, life: &Life) {
         let decided = life.decided_ever.get();
         let Ok(Some(mut snapshot)) = life.engine.begin_snapshot() else {
-            self.count_errors();
+            self.disk.count_errors();
             return;
         };
         loop {
@@ -333,7 +287,7 @@ impl Embedded {
                         return self.finish_snapshot(|| snapshot.finish().is_ok());
                     }
                     Err(_) => {
-                        self.count_errors();
+                        self.disk.count_errors();
                         return;
                     }
                 }
@@ -343,16 +297,16 @@ impl Embedded {
     }
 
     fn finish_snapshot(&self, finish: impl FnOnce() -> bool) {
-        let disk = self.disk();
-        let (before, kept) = (disk.moment(), segments(&disk));
+        let disk = &self.disk;
+        let (before, kept) = (disk.moment(), disk.count("seg"));
         let is_done = finish();
-        self.count_errors();
+        self.disk.count_errors();
         self.sim
             .note("server", format_args!("snapshot, done: {is_done}"));
         if is_done {
             self.sim.saw(Sometimes::Snapshot);
         }
-        if segments(&disk) < kept {
+        if disk.count("seg") < kept {
             self.sim.saw(Sometimes::Pruned);
         }
         if self.armed.get() == Armed::CutInSnapshot && disk.moment() > before {
@@ -369,8 +323,13 @@ impl Embedded {
             return;
         }
         self.sim.fired(Fault::CutBetween);
-        let now = self.disk().moment();
+        let now = self.disk.moment();
         self.cut_power(now, now);
+    }
+
+    fn cut_power(&self, from: usize, to: usize) {
+        self.disk.cut_power(from, to);
+        self.down.raise();
     }
 
     /// Kills the process: what it has written stays, in the memory of the system.
@@ -392,107 +351,7 @@ impl Embedded {
 
     fn end_process(&self) {
         self.door.close();
-        self.mend_disk();
-        self.fork_disk();
+        self.disk.outlive_process();
         self.down.raise();
     }
-
-    /// What the process that is gone still does to its files must not be seen.
-    fn fork_disk(&self) {
-        let fork = self.disk().fork();
-        self.use_disk(fork);
-    }
-
-    /// Power was cut when the disk had done a number of operations between these two.
-    fn cut_power(&self, from: usize, to: usize) {
-        let sim = &self.sim;
-        let (from, to) = (to_u64(from), to_u64(to));
-        let mut moment = sim.between(from, to);
-        if self.plan.is_sabotaged(Sabotage::RecordDropped) {
-            moment = moment.saturating_sub(4);
-        }
-        let loss = sim.pick(&Loss::ALL);
-        sim.fired(match loss {
-            Loss::Nothing => Fault::LossNothing,
-            Loss::Everything => Fault::LossEverything,
-            Loss::Torn => Fault::LossTorn,
-            Loss::Writes => Fault::LossWrites,
-            Loss::Sectors => Fault::LossSectors,
-        });
-        let mut crashes = self.disk().crashes();
-        while to_u64(crashes.moment()) < moment && crashes.advance() {}
-        let mut dice = Dice::new(sim.below(u64::MAX));
-        self.use_disk(SimStorage::with_files(crashes.image(loss, &mut dice)));
-        self.broken.set(None);
-        self.down.raise();
-    }
-
-    /// Has the disk fail.
-    pub(crate) fn break_disk(&self) {
-        let sim = &self.sim;
-        let broken = Broken {
-            site: sim.pick(&SITES),
-            kind: sim.pick(&[ErrorKind::StorageFull, ErrorKind::Other]),
-            stays: sim.percent(30),
-        };
-        self.disk().fail(sim::Fault {
-            site: broken.site,
-            after: sim.below(3),
-            kind: broken.kind,
-            stays: broken.stays,
-        });
-        self.broken.set(Some(broken));
-    }
-
-    /// An error that stays is gone with the next process.
-    fn mend_disk(&self) {
-        self.broken.set(None);
-        self.disk().fail(sim::Fault {
-            site: Site::Create,
-            after: u64::MAX,
-            kind: ErrorKind::Other,
-            stays: false,
-        });
-    }
-
-    /// Counts errors that the disk has made since the last look; whether there were any.
-    fn count_errors(&self) -> bool {
-        let fired = self.disk().fired();
-        let is_new = self.errors.replace(fired) < fired;
-        if let (Some(broken), true) = (self.broken.get(), is_new) {
-            let sim = &self.sim;
-            sim.fired(match broken.site {
-                Site::Create => Fault::ErrorCreate,
-                Site::Write => Fault::ErrorWrite,
-                Site::Sync => Fault::ErrorSync,
-                Site::Rename => Fault::ErrorRename,
-                Site::Remove => Fault::ErrorRemove,
-                Site::SyncDir => Fault::ErrorSyncDir,
-            });
-            sim.fired(if broken.kind == ErrorKind::StorageFull {
-                Fault::ErrorFull
-            } else {
-                Fault::ErrorBroken
-            });
-            if broken.stays {
-                sim.fired(Fault::ErrorStays);
-            }
-        }
-        is_new
-    }
-}
-
-fn is_of(name: &str, extension: &str) -> bool {
-    Path::new(name)
-        .extension()
-        .is_some_and(|of| of == extension)
-}
-
-fn segments(disk: &SimStorage) -> usize {
-    let files = disk.files();
-    files.keys().filter(|name| is_of(name, "seg")).count()
-}
-
-fn to_u64(of: usize) -> u64 {
-    u64::try_from(of).unwrap()
 }

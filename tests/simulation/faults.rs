@@ -82,6 +82,7 @@ named! {
         Group => "a group commit held the commands of several callers",
         LostUnacknowledged => "a crash lost a command that nobody was told of",
         KeptUnacknowledged => "a command that nobody was told of survived a crash",
+        CutWhileRotating => "power was cut while a segment was begun",
         TailCut => "a recovery cut an unfinished end",
         Snapshot => "a snapshot was made",
         DuringSnapshot => "a command was decided between two parts of a snapshot",

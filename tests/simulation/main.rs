@@ -17,6 +17,7 @@
 mod client;
 mod crowd;
 mod dated;
+mod disk;
 mod embedded;
 mod faults;
 mod film;

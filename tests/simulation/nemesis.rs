@@ -31,7 +31,7 @@ pub(crate) async fn rage(sim: Sim, world: Rc<Embedded>, crowd: Rc<Crowd>) {
             }
             4 => world.kill(),
             5 => world.armed.set(Armed::Close),
-            6..=7 => world.break_disk(),
+            6..=7 => world.disk.fail_soon(),
             8 => {
                 sim.fired(Fault::SlowDisk);
                 let until = sim.now() + small(&sim, 50, 500);

@@ -1,7 +1,7 @@
 //! What several tests share: the model, histories, and the check of one against the other.
 
-pub(crate) mod book;
 pub(crate) mod assignment;
+pub(crate) mod book;
 pub(crate) mod check;
 pub(crate) mod driven;
 pub(crate) mod history;

@@ -68,7 +68,7 @@ impl Judge {
     fn body(&mut self, event: &Event<'_>) -> Result<(), String> {
         match &event.body {
             Body::Opened { .. } => self.opened(event.position),
-            Body::NodeNamed { .. } | Body::ChannelNamed { .. } => Ok(()),
+            Body::NodeNamed { .. } | Body::ChannelNamed { .. } | Body::Deficit(_) => Ok(()),
             Body::LowWater(told) => {
                 if told.low {
                     self.sim.saw(Sometimes::Low);
@@ -307,6 +307,7 @@ impl Judge {
             | Body::SharesMoved(_)
             | Body::PolicyPut { .. }
             | Body::LowWater(_)
+            | Body::Deficit(_)
             | Body::InboundChanged(_)
             | Body::Refused { .. } => {}
         }

@@ -323,14 +323,10 @@ impl Model {
 
     /// Forgets what has been kept long enough; reservations with open units stay.
     pub(crate) fn forget(&mut self, now: i64, keeping: Keeping) {
-        let bookings = &mut self.bookings;
-        self.answers.retain(|key, answered| {
-            let kept = answered.is_kept(bookings.get(key), now, keeping);
-            if !kept && answered.verdict.is_ok() {
-                bookings.remove(key);
-            }
-            kept
-        });
+        let old = { self.answers.keys() }.filter(|key| self.may_forget(key, now, keeping));
+        for key in old.cloned().collect::<Vec<_>>() {
+            self.forget_key(&key);
+        }
     }
 
     /// Whether the answer to this key has been kept long enough.

@@ -298,6 +298,12 @@ impl Journal {
         Ok(*self.shared.lock_synced() >= target)
     }
 
+    /// Makes all records appended so far durable on the disk, whatever the level.
+    pub fn sync_blocking(&self) -> Result<(), LedgerError> {
+        let target = self.ask_for_sync()?;
+        self.wait_until_synced(target)
+    }
+
     /// Waits until everything up to a sequence is on the disk itself, which somebody asked for.
     pub fn wait_until_synced(&self, target: u64) -> Result<(), LedgerError> {
         let mut synced = self.shared.lock_synced();

@@ -95,11 +95,6 @@ fn all_of_one_step_is_one_write_and_one_sync() {
     assert_eq!(after, (before.0 + 1, before.1 + 1));
 }
 
-fn sync_blocking(journal: &Journal) -> Result<(), LedgerError> {
-    let target = journal.ask_for_sync()?;
-    journal.wait_until_synced(target)
-}
-
 #[test]
 fn the_level_os_syncs_only_at_rotation_on_demand_and_at_the_end() {
     let sim = SimStorage::new();
@@ -114,7 +109,7 @@ fn the_level_os_syncs_only_at_rotation_on_demand_and_at_the_end() {
     assert_eq!(journal.wait_blocking(last), Ok(()));
     assert_eq!(sim.count(Site::Sync), before);
     thread::scope(|scope| {
-        let waits = scope.spawn(|| sync_blocking(&journal));
+        let waits = scope.spawn(|| journal.sync_blocking());
         while !waits.is_finished() {
             writer.step().unwrap();
             thread::yield_now();
@@ -351,7 +346,7 @@ fn a_journal_poisoned_from_outside_leaves_a_folder_that_opens() {
     assert_eq!(writer.step().unwrap(), Step::Closed);
     assert_eq!(journal.wait_blocking(safe), Ok(()));
     assert_eq!(journal.wait_blocking(lost), Err(LedgerError::Unknown));
-    assert_eq!(sync_blocking(&journal), Err(LedgerError::Unknown));
+    assert_eq!(journal.sync_blocking(), Err(LedgerError::Unknown));
     journal.close().unwrap_err();
     assert_eq!(writer.step().unwrap(), Step::Closed);
     let mut recovery = open(&sim, config());
@@ -377,7 +372,7 @@ fn a_snapshot_that_waits_for_a_sync_fails_with_the_journal() {
     let (journal, mut writer) = open(&sim, config()).start_stepped().unwrap();
     append(&journal, b"record");
     thread::scope(|scope| {
-        let waits = scope.spawn(|| sync_blocking(&journal));
+        let waits = scope.spawn(|| journal.sync_blocking());
         while !journal.shared.lock_queue().sync_wanted {
             thread::yield_now();
         }
