@@ -18,7 +18,7 @@ use crate::blocking::wait_for;
 use crate::clock::{Clock, Monotonic, monotonic};
 use crate::domain::command::{Command, CommandKey, Keyed, Verb};
 use crate::domain::{Outcome, Refusal, Reservation, ReservationId, Settings, Sku, UnixMillis};
-use crate::ledger::embedded::Snapshotting;
+use crate::ledger::embedded::{EmbeddedLedger, Snapshotting};
 use crate::ledger::event::{Cursor, EventPage};
 use crate::ledger::export::{Walk, WalkError};
 use crate::ledger::port::Ledger;
@@ -146,7 +146,7 @@ impl Engine {
     /// A lane for waits of this thread, where the ledger has any: what is returned must run on it for
     /// as long as anybody waits there. [`Self::install_lane`] has a local runtime do that.
     pub fn lane(&self) -> Option<impl Future<Output = ()> + 'static> {
-        self.parts.ledger.lane()
+        self.parts.ledger.embedded().map(EmbeddedLedger::lane)
     }
 
     /// Lets waits of this thread be woken without a shared lock. Called once, on a thread that
@@ -288,7 +288,8 @@ impl Engine {
 
     /// Begins a snapshot that is written step by step, where the backend keeps any.
     pub fn begin_snapshot(&self) -> Result<Option<Snapshotting<'_>>, LedgerError> {
-        self.parts.ledger.begin_snapshot()
+        let ledger = self.parts.ledger.embedded();
+        ledger.map(EmbeddedLedger::begin_snapshot).transpose()
     }
 
     /// Removes a ledger that was made for one command from its store. A data folder is its

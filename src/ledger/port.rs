@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::answer::withhold;
-use super::embedded::{EmbeddedLedger, Snapshotting};
+use super::embedded::EmbeddedLedger;
 use super::event::{Cursor, EventPage};
 use super::policy::{PolicyInForce, PolicyPut, PolicyVersion, PutPolicyError, SkuPolicy};
 use super::remote::RemoteLedger;
@@ -37,6 +37,14 @@ impl Ledger {
         match self {
             Self::Embedded(_) => Store::Embedded,
             Self::Remote(_) => Store::Remote,
+        }
+    }
+
+    /// The one in this process's memory, if it is that.
+    pub fn embedded(&self) -> Option<&EmbeddedLedger> {
+        match self {
+            Self::Embedded(ledger) => Some(ledger),
+            Self::Remote(_) => None,
         }
     }
 
@@ -410,14 +418,6 @@ impl Ledger {
         }
     }
 
-    /// A lane for waits of this thread, where the backend has any: what is returned must run on it.
-    pub fn lane(&self) -> Option<impl Future<Output = ()> + 'static> {
-        match self {
-            Self::Embedded(ledger) => Some(ledger.lane()),
-            Self::Remote(_) => None,
-        }
-    }
-
     /// Lets waits of this thread be answered without a shared lock. Called once, on a thread that
     /// runs a local runtime.
     pub fn install_lane(&self) {
@@ -450,10 +450,7 @@ impl Ledger {
 
     /// Changes since the last snapshot; 0 where the backend keeps none.
     pub fn since_snapshot(&self) -> u64 {
-        match self {
-            Self::Embedded(ledger) => ledger.since_snapshot(),
-            Self::Remote(_) => 0,
-        }
+        self.embedded().map_or(0, EmbeddedLedger::since_snapshot)
     }
 
     /// Writes a snapshot, where the backend keeps any. Returns the sequence it starts at.
@@ -461,14 +458,6 @@ impl Ledger {
         match self {
             Self::Embedded(ledger) => ledger.snapshot(),
             Self::Remote(_) => Ok(0),
-        }
-    }
-
-    /// Begins a snapshot that is written step by step, where the backend keeps any.
-    pub fn begin_snapshot(&self) -> Result<Option<Snapshotting<'_>>, LedgerError> {
-        match self {
-            Self::Embedded(ledger) => ledger.begin_snapshot().map(Some),
-            Self::Remote(_) => Ok(None),
         }
     }
 
