@@ -19,6 +19,7 @@ use crate::blocking::wait_for;
 use crate::clock::{Clock, Monotonic, monotonic};
 use crate::domain::command::{Command, CommandKey, Keyed, Verb};
 use crate::domain::{Outcome, Refusal, Reservation, ReservationId, Settings, Sku, UnixMillis};
+use crate::ledger::embedded::{EmbeddedLedger, Snapshotting};
 use crate::ledger::event::{Cursor, EventPage};
 use crate::ledger::export::{Walk, WalkError};
 use crate::ledger::port::Ledger;
@@ -142,6 +143,12 @@ impl Engine {
     /// Executes one command on a thread that may block.
     pub fn execute_blocking(&self, command: &Keyed<'_>) -> Result<Answer, LedgerError> {
         wait_for(self.execute(command))
+    }
+
+    /// A lane for waits of this thread, where the ledger has any: what is returned must run on it for
+    /// as long as anybody waits there. [`Self::install_lane`] has a local runtime do that.
+    pub fn lane(&self) -> Option<impl Future<Output = ()> + 'static> {
+        self.parts.ledger.embedded().map(EmbeddedLedger::lane)
     }
 
     /// Lets waits of this thread be woken without a shared lock. Called once, on a thread that
@@ -285,6 +292,12 @@ impl Engine {
     /// Writes a snapshot. Returns the sequence it starts at.
     pub fn snapshot(&self) -> Result<u64, LedgerError> {
         self.parts.ledger.snapshot()
+    }
+
+    /// Begins a snapshot that is written step by step, where the backend keeps any.
+    pub fn begin_snapshot(&self) -> Result<Option<Snapshotting<'_>>, LedgerError> {
+        let ledger = self.parts.ledger.embedded();
+        ledger.map(EmbeddedLedger::begin_snapshot).transpose()
     }
 
     /// Removes a ledger that was made for one command from its store. A data folder is its

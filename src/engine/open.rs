@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Engine, OpenError, Parts};
 use crate::clock::Clock;
-use crate::ledger::embedded::journal::JournalConfig;
+use crate::ledger::embedded::journal::{JournalConfig, Writer};
 use crate::ledger::embedded::recover::LedgerConfig;
 use crate::ledger::embedded::storage::{DiskStorage, Storage};
 use crate::ledger::embedded::{EmbeddedLedger, Retention};
@@ -40,6 +40,13 @@ impl EngineConfig {
             meters,
         }
     }
+
+    const fn of_ledger(&self) -> LedgerConfig {
+        LedgerConfig {
+            journal: self.journal,
+            retention: self.retention,
+        }
+    }
 }
 
 impl Engine {
@@ -70,40 +77,44 @@ impl Engine {
         head: &Head,
         items: impl Iterator<Item = Result<Item, E>>,
     ) -> Result<(), E> {
-        let EngineConfig {
-            journal,
-            retention,
-            clock,
-            meters,
-            ..
-        } = config;
-        let config = LedgerConfig { journal, retention };
-        EmbeddedLedger::import(storage, &config, clock, meters, head, items)
+        let of_ledger = config.of_ledger();
+        EmbeddedLedger::import(
+            storage,
+            &of_ledger,
+            config.clock,
+            config.meters,
+            head,
+            items,
+        )
     }
 
     /// Opens the engine on any storage.
     pub fn open_on(storage: Arc<dyn Storage>, config: EngineConfig) -> Result<Self, OpenError> {
-        let EngineConfig {
-            journal,
-            retention,
-            snapshot_every,
-            clock,
-            meters,
-        } = config;
-        let ledger = EmbeddedLedger::open(
-            storage,
-            &LedgerConfig { journal, retention },
-            clock.clone(),
-            meters.clone(),
-        )?;
-        Ok(Self {
+        let (clock, meters) = (config.clock.clone(), config.meters.clone());
+        let ledger = EmbeddedLedger::open(storage, &config.of_ledger(), clock, meters)?;
+        Ok(Self::over(ledger, config))
+    }
+
+    /// Opens the engine on any storage without any thread: the caller drives the journal's writer.
+    /// For simulations.
+    pub fn open_stepped(
+        storage: Arc<dyn Storage>,
+        config: EngineConfig,
+    ) -> Result<(Self, Writer), OpenError> {
+        let (clock, meters) = (config.clock.clone(), config.meters.clone());
+        let ledger = EmbeddedLedger::open_stepped(storage, &config.of_ledger(), clock, meters);
+        ledger.map(|(ledger, writer)| (Self::over(ledger, config), writer))
+    }
+
+    fn over(ledger: EmbeddedLedger, config: EngineConfig) -> Self {
+        Self {
             parts: Arc::new(Parts {
                 ledger: Ledger::Embedded(Arc::new(ledger)),
-                meters,
-                clock,
-                snapshot_every,
+                meters: config.meters,
+                clock: config.clock,
+                snapshot_every: config.snapshot_every,
             }),
-        })
+        }
     }
 }
 

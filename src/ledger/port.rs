@@ -40,6 +40,14 @@ impl Ledger {
         }
     }
 
+    /// The one in this process's memory, if it is that.
+    pub fn embedded(&self) -> Option<&EmbeddedLedger> {
+        match self {
+            Self::Embedded(ledger) => Some(ledger),
+            Self::Remote(_) => None,
+        }
+    }
+
     /// Decides a command. The answer may be given when [`Self::wait`] for its `told_after` is done.
     pub async fn decide(&self, command: &Keyed<'_>) -> Result<Answer, LedgerError> {
         match self {
@@ -442,10 +450,7 @@ impl Ledger {
 
     /// Changes since the last snapshot; 0 where the backend keeps none.
     pub fn since_snapshot(&self) -> u64 {
-        match self {
-            Self::Embedded(ledger) => ledger.since_snapshot(),
-            Self::Remote(_) => 0,
-        }
+        self.embedded().map_or(0, EmbeddedLedger::since_snapshot)
     }
 
     /// Writes a snapshot, where the backend keeps any. Returns the sequence it starts at.

@@ -13,15 +13,20 @@ pub(crate) struct Memory(Mutex<BTreeMap<String, File>>);
 #[derive(Debug, Clone, Default)]
 struct File(Arc<Mutex<Vec<u8>>>);
 
+/// The identity file of a ledger that hashes with a seed, as the ledger would have made it.
+pub(crate) fn identity(seed: u64) -> Vec<u8> {
+    let mut identity = b"HOLDFAST\x01\0\0\0\0\0\0\0".to_vec();
+    identity.extend(seed.to_le_bytes());
+    identity.extend(crc32c::crc32c(&identity).to_le_bytes());
+    identity
+}
+
 impl Memory {
     /// A folder whose ledger hashes with a fixed seed, so that a history runs the same way each
-    /// time: the identity file, as the ledger would have made it.
+    /// time.
     pub(crate) fn with_seed(seed: u64) -> Self {
-        let mut identity = b"HOLDFAST\x01\0\0\0\0\0\0\0".to_vec();
-        identity.extend(seed.to_le_bytes());
-        identity.extend(crc32c::crc32c(&identity).to_le_bytes());
         let memory = Self::default();
-        let file = File(Arc::new(Mutex::new(identity)));
+        let file = File(Arc::new(Mutex::new(identity(seed))));
         locked(&memory.0).insert("ledger.id".to_owned(), file);
         memory
     }

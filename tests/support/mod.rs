@@ -1,5 +1,6 @@
 //! What several tests share: the model, histories, and the check of one against the other.
 
+pub(crate) mod assignment;
 pub(crate) mod book;
 pub(crate) mod check;
 pub(crate) mod driven;

@@ -16,6 +16,7 @@ use holdfast::domain::{
 use holdfast::engine::Engine;
 use holdfast::ledger::{Consistency, StockView};
 
+use crate::support::assignment::{Assignment, Supply, until};
 use crate::support::check::START;
 use crate::support::rng::Rng;
 
@@ -29,92 +30,6 @@ fn units(n: u64) -> Units {
 
 fn sku(name: &str) -> Sku<'_> {
     Sku::new(name).unwrap()
-}
-
-/// The latest moment of a promise, or the first of what is given. None, and days that have passed:
-/// now.
-fn until(day: Option<Day>, today: u16) -> u16 {
-    day.map_or(0, Day::get) * u16::from(day.is_some_and(|day| day.get() >= today))
-}
-
-/// What a SKU has and owes.
-#[derive(Default)]
-struct Model {
-    on_hand: BTreeMap<u16, u64>,
-    inbound: BTreeMap<String, (u16, Day, u64)>,
-}
-
-/// Units to give and wants to serve, and which want each unit serves.
-struct Assignment {
-    given: Vec<(u16, u16)>,
-    wants: Vec<(u16, Option<u16>)>,
-    serves: Vec<Option<usize>>,
-    unserved: u64,
-}
-
-impl Assignment {
-    fn of<'a>(model: &Model, lines: impl Iterator<Item = &'a Line>, today: u16) -> Self {
-        let mut given = Vec::new();
-        for (node, count) in &model.on_hand {
-            given.extend((0..*count).map(|_| (0, *node)));
-        }
-        for (node, due, count) in model.inbound.values() {
-            if due.get() >= today {
-                given.extend((0..*count).map(|_| (until(Some(*due), today), *node)));
-            }
-        }
-        let serves = vec![None; given.len()];
-        let mut all = Self {
-            given,
-            wants: Vec::new(),
-            serves,
-            unserved: 0,
-        };
-        for line in lines {
-            for _ in 0..line.open().get() {
-                all.want(until(line.day, today), line.pin.map(|node| node.0));
-            }
-        }
-        all
-    }
-
-    fn want(&mut self, until: u16, pin: Option<u16>) -> bool {
-        self.wants.push((until, pin));
-        let mut seen = vec![false; self.given.len()];
-        let served = self.serve(self.wants.len() - 1, &mut seen);
-        self.unserved += u64::from(!served);
-        served
-    }
-
-    fn serve(&mut self, want: usize, seen: &mut [bool]) -> bool {
-        let (until, pin) = self.wants[want];
-        for at in 0..self.given.len() {
-            let (from, node) = self.given[at];
-            if seen[at] || from > until || pin.is_some_and(|pin| pin != node) {
-                continue;
-            }
-            seen[at] = true;
-            if self.serves[at].is_none_or(|other| self.serve(other, seen)) {
-                self.serves[at] = Some(want);
-                return true;
-            }
-        }
-        false
-    }
-
-    /// So many more can be served with all that can be now.
-    fn takes(mut self, count: u64, until: u16, pin: Option<u16>) -> bool {
-        (0..count).all(|_| self.want(until, pin))
-    }
-
-    /// The most that could be wanted as well.
-    fn room(mut self, until: u16, pin: Option<u16>) -> u64 {
-        let mut room = 0;
-        while self.want(until, pin) {
-            room += 1;
-        }
-        room
-    }
 }
 
 /// Where the ledger is.
@@ -131,7 +46,7 @@ struct World<'h, H> {
     clock: Clock,
     engine: Engine,
     rng: Rng,
-    models: BTreeMap<&'static str, Model>,
+    models: BTreeMap<&'static str, Supply>,
     made: Vec<Reservation>,
     sent: u64,
     /// Accepted for a later day; refused for the date; deficits seen.
@@ -153,7 +68,7 @@ impl<'h, H: Home> World<'h, H> {
             seen: [0; 3],
         };
         for name in SKUS {
-            world.models.insert(name, Model::default());
+            world.models.insert(name, Supply::default());
             world.count(name, 0, 3);
         }
         world

@@ -161,6 +161,11 @@ impl EmbeddedLedger {
         scratch.commit(&self.journal);
     }
 
+    /// Gives this thread a lane, whose pump must run on it: see [`Journal::lane`](super::journal::Journal::lane).
+    pub fn lane(&self) -> impl Future<Output = ()> + 'static {
+        self.journal.lane()
+    }
+
     /// Lets waits of this thread's local runtime be woken without a shared lock.
     pub fn install_lane(&self) {
         self.journal.install_lane();

@@ -35,6 +35,7 @@ mod upkeep;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+pub use self::snapshot::{SnapshotStep, Snapshotting};
 use crossbeam::utils::CachePadded;
 
 use self::journal::Journal;

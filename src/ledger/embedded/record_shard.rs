@@ -285,6 +285,13 @@ impl Record {
         }
     }
 
+    /// Takes a line away, and says where it is; `None` when it has no such line.
+    pub(super) fn take_line(&mut self, number: u16) -> Option<(u16, u32)> {
+        let line = *self.head()?.lines.get(usize::from(number))?;
+        self.place_line(number, u16::MAX, u32::MAX);
+        (!line.is_missing()).then_some((line.shard, line.slot))
+    }
+
     /// When the command was given, or its reservation last acted on.
     pub(super) fn last_touched(&self) -> UnixMillis {
         self.head().map_or(self.at, |head| head.touched)

@@ -21,7 +21,7 @@ use super::record::{
     put_water,
 };
 use super::record_shard::{Head, Kept, LineRef, LineRefs, Record, RecordShard};
-use super::snapshot_file::SnapshotWriter;
+use super::snapshot_file::{SnapshotError, SnapshotWriter};
 use super::stock_shard::{LineEntry, StockShard};
 use crate::domain::calendar::{Calendar, Promised};
 use crate::domain::command::CommandKey;
@@ -43,48 +43,152 @@ fn index(shard: usize) -> u32 {
     u32::try_from(shard).unwrap_or(u32::MAX)
 }
 
-impl EmbeddedLedger {
-    /// Writes a snapshot and lets the journal drop what it replaces. Others go on meanwhile; each
-    /// shard is locked for as long as copying it takes. Returns the sequence it starts at.
-    pub fn snapshot(&self) -> Result<u64, LedgerError> {
-        let start = self.journal.last();
-        let failed = |error: super::snapshot_file::SnapshotError| {
-            tracing::error!(%error, "snapshot failed; the journal is kept");
-            LedgerError::Unavailable
+/// A snapshot on its way, part by part; dropped before its end, it leaves nothing.
+pub struct Snapshotting<'l> {
+    ledger: &'l EmbeddedLedger,
+    writer: SnapshotWriter,
+    /// Sequence that it starts at.
+    start: u64,
+    next: Part,
+    bytes: Vec<u8>,
+}
+
+/// What of a snapshot comes next.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Names,
+    Policy,
+    Records(usize),
+    Stock(usize),
+    /// Everything up to this sequence is to be durable.
+    Sync(u64),
+}
+
+/// What a step of a snapshot came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SnapshotStep {
+    /// A part was written; there are more.
+    Wrote,
+    /// All parts are written. What they show must be durable before they stand for it: the journal
+    /// was asked to sync up to this sequence.
+    Waits(u64),
+    /// It may be finished.
+    Ready,
+}
+
+fn failed(error: &SnapshotError) -> LedgerError {
+    tracing::error!(%error, "snapshot failed; the journal is kept");
+    LedgerError::Unavailable
+}
+
+impl<'l> Snapshotting<'l> {
+    fn begin(ledger: &'l EmbeddedLedger) -> Result<Self, LedgerError> {
+        let start = ledger.journal.last();
+        Ok(Self {
+            ledger,
+            writer: SnapshotWriter::create(&ledger.storage, start)
+                .map_err(|error| failed(&error))?,
+            start,
+            next: Part::Names,
+            bytes: Vec::new(),
+        })
+    }
+
+    /// Writes the next part; never waits. A shard is locked for as long as copying it takes.
+    pub fn step(&mut self) -> Result<SnapshotStep, LedgerError> {
+        self.next = match self.next {
+            Part::Names => self.names()?,
+            Part::Policy => self.policy()?,
+            Part::Records(shard) => self.records(shard)?,
+            Part::Stock(shard) => self.stock(shard)?,
+            Part::Sync(target) if self.ledger.journal.is_synced(target)? => {
+                return Ok(SnapshotStep::Ready);
+            }
+            Part::Sync(target) => return Ok(SnapshotStep::Waits(target)),
         };
-        let mut writer = SnapshotWriter::create(&self.storage, start).map_err(failed)?;
-        let mut bytes = Vec::new();
-        self.put_names(&mut bytes);
-        writer.section(NAMES, 0, &bytes).map_err(failed)?;
-        for (at, record) in self.state.policy.records().iter().enumerate() {
-            writer.section(POLICY, index(at), record).map_err(failed)?;
+        Ok(SnapshotStep::Wrote)
+    }
+
+    fn names(&mut self) -> Result<Part, LedgerError> {
+        self.ledger.put_names(&mut self.bytes);
+        self.section(NAMES, 0)?;
+        Ok(Part::Policy)
+    }
+
+    fn policy(&mut self) -> Result<Part, LedgerError> {
+        for (at, record) in self.ledger.state.policy.records().iter().enumerate() {
+            let section = self.writer.section(POLICY, index(at), record);
+            section.map_err(|error| failed(&error))?;
         }
-        for shard in 0..RECORD_SHARDS {
-            bytes.clear();
-            let records = self.state.pool.record_shard(shard)?;
-            put_records(&mut Writer(&mut bytes), self.journal.last(), &records);
-            drop(records);
-            writer
-                .section(RECORDS, index(shard), &bytes)
-                .map_err(failed)?;
-        }
-        for shard in 0..STOCK_SHARDS {
-            bytes.clear();
-            let stock = self.state.pool.stock_shard(shard)?;
-            put_stock(&mut Writer(&mut bytes), self.journal.last(), &stock);
-            drop(stock);
-            writer
-                .section(STOCK, index(shard), &bytes)
-                .map_err(failed)?;
-        }
-        // What the snapshot shows must be durable before it stands for it.
-        self.journal.sync_blocking()?;
-        let kept = writer.finish().map_err(failed)?;
-        if let Err(error) = self.journal.release_before(kept.oldest_kept) {
+        Ok(Part::Records(0))
+    }
+
+    fn records(&mut self, shard: usize) -> Result<Part, LedgerError> {
+        let EmbeddedLedger { state, journal, .. } = self.ledger;
+        let records = state.pool.record_shard(shard)?;
+        put_records(&mut Writer(&mut self.bytes), journal.last(), &records);
+        drop(records);
+        self.section(RECORDS, index(shard))?;
+        let next = shard + 1;
+        Ok(if next < RECORD_SHARDS {
+            Part::Records(next)
+        } else {
+            Part::Stock(0)
+        })
+    }
+
+    fn stock(&mut self, shard: usize) -> Result<Part, LedgerError> {
+        let EmbeddedLedger { state, journal, .. } = self.ledger;
+        let stock = state.pool.stock_shard(shard)?;
+        put_stock(&mut Writer(&mut self.bytes), journal.last(), &stock);
+        drop(stock);
+        self.section(STOCK, index(shard))?;
+        let next = shard + 1;
+        Ok(if next < STOCK_SHARDS {
+            Part::Stock(next)
+        } else {
+            Part::Sync(journal.ask_for_sync()?)
+        })
+    }
+
+    fn section(&mut self, kind: u8, index: u32) -> Result<(), LedgerError> {
+        let section = self.writer.section(kind, index, &self.bytes);
+        self.bytes.clear();
+        section.map_err(|error| failed(&error))
+    }
+
+    /// Has it stand for the state, and lets the journal drop what it replaces. Returns the sequence
+    /// that it starts at.
+    pub fn finish(self) -> Result<u64, LedgerError> {
+        let kept = self.writer.finish().map_err(|error| failed(&error))?;
+        let EmbeddedLedger {
+            journal, upkeep, ..
+        } = self.ledger;
+        if let Err(error) = journal.release_before(kept.oldest_kept) {
             tracing::warn!(%error, "cannot remove old segments");
         }
-        self.upkeep.snapshot_at.store(start, Ordering::Relaxed);
-        Ok(start)
+        upkeep.snapshot_at.store(self.start, Ordering::Relaxed);
+        Ok(self.start)
+    }
+}
+
+impl EmbeddedLedger {
+    /// Writes a snapshot and lets the journal drop what it replaces. Others go on meanwhile. Returns
+    /// the sequence it starts at.
+    pub fn snapshot(&self) -> Result<u64, LedgerError> {
+        let mut snapshot = self.begin_snapshot()?;
+        loop {
+            match snapshot.step()? {
+                SnapshotStep::Wrote => {}
+                SnapshotStep::Waits(target) => self.journal.wait_until_synced(target)?,
+                SnapshotStep::Ready => return snapshot.finish(),
+            }
+        }
+    }
+
+    /// Begins a snapshot that is written step by step.
+    pub fn begin_snapshot(&self) -> Result<Snapshotting<'_>, LedgerError> {
+        Snapshotting::begin(self)
     }
 
     /// Changes since the last snapshot.

@@ -168,6 +168,27 @@ struct Answered {
     verdict: Verdict,
 }
 
+impl Answered {
+    /// Whether it must still be known, with what it made.
+    fn is_kept(&self, made: Option<&Booking>, now: i64, keeping: Keeping) -> bool {
+        let age = now - self.at;
+        match (&self.verdict, made) {
+            (Err(_), _) => age <= keeping.refusals,
+            (Ok(_), Some(booking)) => {
+                let expired = booking.rows.iter().any(|row| row.expired > 0);
+                let ended = if expired {
+                    booking.deadline
+                } else {
+                    booking.touched
+                };
+                now - ended.max(booking.touched) <= keeping.answers
+                    || booking.rows.iter().any(|row| row.open() > 0)
+            }
+            (Ok(_), None) => age <= keeping.answers,
+        }
+    }
+}
+
 /// How long answers are kept, milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Keeping {
@@ -305,29 +326,23 @@ impl Model {
 
     /// Forgets what has been kept long enough; reservations with open units stay.
     pub(crate) fn forget(&mut self, now: i64, keeping: Keeping) {
-        let bookings = &mut self.bookings;
-        self.answers.retain(|key, answered| {
-            let age = now - answered.at;
-            let kept = match (&answered.verdict, &answered.script) {
-                (Err(_), _) => age <= keeping.refusals,
-                (Ok(_), Script::Reserve { .. }) => {
-                    let booking = &bookings[key];
-                    let expired = booking.rows.iter().any(|row| row.expired > 0);
-                    let ended = if expired {
-                        booking.deadline
-                    } else {
-                        booking.touched
-                    };
-                    now - ended.max(booking.touched) <= keeping.answers
-                        || booking.rows.iter().any(|row| row.open() > 0)
-                }
-                (Ok(_), _) => age <= keeping.answers,
-            };
-            if !kept && answered.verdict.is_ok() {
-                bookings.remove(key);
-            }
-            kept
-        });
+        let old = { self.answers.keys() }.filter(|key| self.may_forget(key, now, keeping));
+        for key in old.cloned().collect::<Vec<_>>() {
+            self.forget_key(&key);
+        }
+    }
+
+    /// Whether the answer to this key has been kept long enough.
+    pub(crate) fn may_forget(&self, key: &str, now: i64, keeping: Keeping) -> bool {
+        let booking = self.bookings.get(key);
+        let answered = self.answers.get(key);
+        answered.is_none_or(|answered| !answered.is_kept(booking, now, keeping))
+    }
+
+    /// Forgets the answer to this key, and what it made.
+    pub(crate) fn forget_key(&mut self, key: &str) {
+        self.answers.remove(key);
+        self.bookings.remove(key);
     }
 
     /// Gives back everything that is past its deadline.

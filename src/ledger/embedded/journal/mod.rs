@@ -274,9 +274,9 @@ impl Journal {
         drop(tokio::task::spawn_local(self.lane()));
     }
 
-    /// Makes all records appended so far durable on the disk, whatever the level. A snapshot must
-    /// not be kept before that.
-    pub fn sync_blocking(&self) -> Result<(), LedgerError> {
+    /// Has the writer make all records appended so far durable on the disk, whatever the level.
+    /// Returns the sequence up to which [`is_synced`](Self::is_synced) will say so.
+    pub fn ask_for_sync(&self) -> Result<u64, LedgerError> {
         let target = {
             let mut queue = self.shared.lock_queue();
             if queue.closed {
@@ -287,6 +287,25 @@ impl Journal {
             queue.last
         };
         self.shared.work.notify_one();
+        Ok(target)
+    }
+
+    /// Whether everything up to a sequence is on the disk itself. Fails when it will never be known.
+    pub fn is_synced(&self, target: u64) -> Result<bool, LedgerError> {
+        if self.shared.is_over() {
+            return Err(LedgerError::Unknown);
+        }
+        Ok(*self.shared.lock_synced() >= target)
+    }
+
+    /// Makes all records appended so far durable on the disk, whatever the level.
+    pub fn sync_blocking(&self) -> Result<(), LedgerError> {
+        let target = self.ask_for_sync()?;
+        self.wait_until_synced(target)
+    }
+
+    /// Waits until everything up to a sequence is on the disk itself, which somebody asked for.
+    pub fn wait_until_synced(&self, target: u64) -> Result<(), LedgerError> {
         let mut synced = self.shared.lock_synced();
         loop {
             if self.shared.is_over() {

@@ -125,6 +125,23 @@ impl State {
         }
         Ok(())
     }
+
+    /// Where the snapshot has a line of a reservation that is made now, whose stock shard it saw
+    /// later. What was there of an earlier one with the same key had been forgotten by then; but its
+    /// head may still be there, and the line was taken for its own.
+    pub(super) fn take_restored(
+        &self,
+        id: ReservationId,
+        number: u16,
+        loading: &mut Loading,
+    ) -> Result<Option<(u16, u32)>, OpenError> {
+        if let Some(line) = loading.orphans.remove(&(id.0, number)) {
+            return Ok(Some((line.shard, line.slot)));
+        }
+        let mut records = self.pool.record_shard(record_shard_of(id.0))?;
+        let head = records.get_mut(id.0);
+        Ok(head.and_then(|head| head.take_line(number)))
+    }
 }
 
 fn set_mark(marks: &mut [u64], shard: usize, mark: u64) -> Result<(), OpenError> {

@@ -15,7 +15,7 @@ use std::sync::{Arc, RwLock};
 
 use crossbeam::utils::CachePadded;
 
-use super::journal::{Journal, JournalConfig, JournalError, JournalRecovery, ReplayError};
+use super::journal::{Journal, JournalConfig, JournalError, JournalRecovery, ReplayError, Writer};
 use super::policy::Kept;
 use super::pool::Pool;
 use super::record::{self, BadRecord};
@@ -194,6 +194,36 @@ impl EmbeddedLedger {
         clock: Clock,
         meters: Meters,
     ) -> Result<Self, OpenError> {
+        let counted = meters.clone();
+        let start = |recovery: JournalRecovery| Ok((recovery.start(counted)?, ()));
+        let (ledger, ()) = Self::open_with(storage, config, clock, meters, start)?;
+        Ok(ledger)
+    }
+
+    /// Opens the ledger without any thread: the caller drives the journal's writer. For simulations.
+    pub fn open_stepped(
+        storage: Arc<dyn Storage>,
+        config: &LedgerConfig,
+        clock: Clock,
+        meters: Meters,
+    ) -> Result<(Self, Writer), OpenError> {
+        Self::open_with(
+            storage,
+            config,
+            clock,
+            meters,
+            JournalRecovery::start_stepped,
+        )
+    }
+
+    /// Opens the ledger; `start` has the journal begin, with what drives it.
+    fn open_with<D>(
+        storage: Arc<dyn Storage>,
+        config: &LedgerConfig,
+        clock: Clock,
+        meters: Meters,
+        start: impl FnOnce(JournalRecovery) -> Result<(Journal, D), JournalError>,
+    ) -> Result<(Self, D), OpenError> {
         let identity = super::identity::read_or_make(&*storage)?;
         let mut recovery = Journal::open(Arc::clone(&storage), config.journal)?;
         let state = State::new(Hasher::new(identity.seed), meters.clone());
@@ -202,7 +232,7 @@ impl EmbeddedLedger {
         if let Some(cut) = recovery.cut() {
             tracing::warn!(?cut, "cut the unfinished end of the journal");
         }
-        let journal = recovery.start(meters.clone())?;
+        let (journal, driver) = start(recovery)?;
         // Only now: a refused start changes nothing.
         if let Err(error) = super::snapshot_file::remove_unfinished(&*storage) {
             tracing::warn!(%error, "cannot remove an unfinished snapshot");
@@ -222,7 +252,7 @@ impl EmbeddedLedger {
         ledger.record_opening();
         // The default node has index 0: it is the first name of every ledger.
         ledger.make_node(DEFAULT_NODE)?;
-        Ok(ledger)
+        Ok((ledger, driver))
     }
 }
 

@@ -183,8 +183,7 @@ impl State {
         let hash = self.hasher.sku(line.sku);
         let shard = shard_of(hash);
         if covered(&loading.stock_marks, shard, sequence) {
-            let orphan = loading.orphans.remove(&(reserved.id.0, number));
-            return Ok(orphan.map(|line| (line.shard, line.slot)));
+            return self.take_restored(reserved.id, number, loading);
         }
         let mut stock = self.pool.stock_shard(shard)?;
         let owner = match stock.find(hash, line.sku) {

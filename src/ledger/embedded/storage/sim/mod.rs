@@ -93,7 +93,7 @@ enum Op {
     SyncDir,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct State {
     start: Files,
     names: BTreeMap<String, usize>,
@@ -185,6 +185,16 @@ impl SimStorage {
             state.start = files;
         }
         sim
+    }
+
+    /// A folder of its own with the same content and past: what is done to this one from now on is
+    /// not done to it.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let state = self.lock().clone();
+        Self {
+            state: Arc::new(Mutex::new(state)),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,0 +1,154 @@
+//! The whole engine, simulated: one seed decides the order of all steps, the time, the disk and the
+//! faults. Many callers send commands, give up and ask again; the power is cut, the disk fails, the clock
+//! jumps; and an independent model follows the events and holds every answer against them.
+//!
+//! `HOLDFAST_SIM_SEEDS` says how many seeds. What a failing one did:
+//! `HOLDFAST_SIM_SEED=n HOLDFAST_SIM_FILM=1 cargo test --test simulation film -- --nocapture`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::unreachable,
+    clippy::panic,
+    reason = "test code"
+)]
+#![expect(dead_code, reason = "the model tests use the rest of what they share")]
+#![expect(clippy::print_stdout, reason = "films and counts are shown on request")]
+
+mod client;
+mod crowd;
+mod dated;
+mod disk;
+mod embedded;
+mod faults;
+mod film;
+mod judge;
+mod nemesis;
+mod scheduler;
+mod seed;
+mod stories;
+#[path = "../support/mod.rs"]
+mod support;
+mod world;
+
+use std::num::NonZero;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use faults::Counts;
+use film::Reel;
+use seed::{Seed, run};
+use support::model::Bug;
+use world::Sabotage;
+
+/// Seeds of the test, if not told otherwise, and commands of each.
+const SEEDS: u64 = 1_000;
+const COMMANDS: u64 = 2_000;
+/// How often each fault is to fire in that many seeds.
+const LEAST: u64 = 100;
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the tests have no configuration file"
+)]
+fn asked(name: &str) -> Option<u64> {
+    std::env::var(name)
+        .ok()
+        .map(|number| number.parse().unwrap())
+}
+
+/// Runs a seed; every hundredth twice, which must be the same.
+fn run_checked(number: u64) -> Result<Counts, String> {
+    let is_twice = number.is_multiple_of(100);
+    let reel = if is_twice { Reel::Hash } else { Reel::None };
+    let seed = Seed::new(number, COMMANDS, reel);
+    let found = run(&seed)?;
+    if is_twice && run(&seed)?.hash != found.hash {
+        return Err(format!("seed {number} has two films"));
+    }
+    Ok(found.counts)
+}
+
+/// Runs seeds on as many threads as there are processors: each is a world of its own.
+fn run_all(seeds: u64) -> Result<Counts, String> {
+    let next = AtomicU64::new(0);
+    let work = || {
+        let mut counts = Counts::default();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= seeds {
+                return Ok(counts);
+            }
+            match run_checked(number) {
+                Ok(found) => counts.add(&found),
+                Err(fault) => {
+                    next.store(seeds, Ordering::Relaxed);
+                    return Err(fault);
+                }
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let mut sum = Counts::default();
+        for worker in workers {
+            sum.add(&worker.join().unwrap()?);
+        }
+        Ok(sum)
+    })
+}
+
+#[test]
+fn every_seed_keeps_every_promise() {
+    let seeds = asked("HOLDFAST_SIM_SEEDS").unwrap_or(SEEDS);
+    let counts = run_all(seeds).unwrap_or_else(|fault| panic!("{fault}"));
+    println!("{seeds} seeds of {COMMANDS} commands\n{}", counts.table());
+    if seeds >= SEEDS {
+        assert_eq!(counts.missing(LEAST), Vec::<String>::new());
+    }
+}
+
+/// Prints what happens under the seed of `HOLDFAST_SIM_SEED`, else checks that two films are the same.
+#[test]
+fn film() {
+    let number = asked("HOLDFAST_SIM_SEED");
+    let reel = if asked("HOLDFAST_SIM_FILM").is_some() {
+        Reel::Print
+    } else {
+        Reel::Hash
+    };
+    let seed = Seed::new(number.unwrap_or(1), COMMANDS, reel);
+    let found = run(&seed).unwrap_or_else(|fault| panic!("{fault}"));
+    let (_, lines) = found.hash;
+    assert!(lines > COMMANDS, "{lines} lines");
+}
+
+/// How many seeds it takes to notice a world that is broken.
+fn noticed_within(seeds: u64, what: &str, broken: impl Fn(u64) -> Seed) {
+    let noticed = (0..seeds).find_map(|number| run(&broken(number)).err());
+    let noticed = noticed.unwrap_or_else(|| panic!("{what} went unnoticed in {seeds} seeds"));
+    println!("{what}: {}", noticed.lines().next().unwrap_or_default());
+}
+
+#[test]
+fn a_world_that_breaks_its_word_is_noticed() {
+    for sabotage in Sabotage::ALL {
+        noticed_within(10, &format!("{sabotage:?}"), |number| {
+            let mut seed = Seed::new(number, COMMANDS, Reel::None);
+            seed.sabotage = Some(sabotage);
+            seed
+        });
+    }
+}
+
+#[test]
+fn a_rule_that_is_broken_is_noticed() {
+    // The model never sees a key with another content: the ledger makes no event of it.
+    let bugs = { Bug::ALL.into_iter() }.filter(|bug| *bug != Bug::ContentIgnored);
+    for bug in bugs {
+        noticed_within(40, &format!("{bug:?}"), |number| {
+            let mut seed = Seed::new(number, COMMANDS, Reel::None);
+            seed.bug = Some(bug);
+            seed
+        });
+    }
+}
