@@ -9,6 +9,7 @@
 mod address;
 mod cluster;
 mod connection;
+mod dial;
 mod failure;
 mod level;
 mod race;
@@ -30,6 +31,7 @@ pub use cluster::Cluster;
 pub(in crate::ledger::remote) use cluster::{primaries, primary};
 pub(in crate::ledger::remote) use connection::Connection;
 pub use connection::Patience;
+pub use dial::{Dial, Dialling, Stream};
 pub use failure::{CallError, Why};
 pub(in crate::ledger::remote) use level::version;
 pub use level::{Level, Wait};
