@@ -77,8 +77,9 @@ async fn listen(listener: UnixListener) {
         replicas: 0,
         sync: Sync::Always,
         lag: 0,
-        clock: Clock::system(),
+        wall: Box::new(|| Clock::system().now().0),
         seed: 0,
+        counts_nothing: false,
     };
     let store = Store::new(Rc::new(Interpreter::new()), settings);
     loop {

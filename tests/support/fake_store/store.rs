@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use holdfast::clock::Clock;
+use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -12,17 +12,20 @@ use super::database::Command;
 use super::facts;
 use super::interpreter::Interpreter;
 use super::node::{Answer, Node, Session, Sync};
+use super::reply::Reply;
 use crate::support::rng::Rng;
 
 /// What a store is like.
-#[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) replicas: usize,
     pub(crate) sync: Sync,
     /// Longest time that a change is on its way to a replica, in milliseconds.
     pub(crate) lag: u64,
-    pub(crate) clock: Clock,
+    /// What the clock of a node that is not off says, in milliseconds.
+    pub(crate) wall: Box<dyn Fn() -> i64>,
     pub(crate) seed: u64,
+    /// A fault to be noticed: `WAIT` asks for nothing, as on a connection that has not written.
+    pub(crate) counts_nothing: bool,
 }
 
 /// Nodes that hold the same, or should.
@@ -90,7 +93,7 @@ impl Store {
             return Answer::Now(reply);
         }
         let node = &mut nodes[at];
-        node.database.micros = (self.settings.clock.now().0 + node.skew) * 1_000;
+        node.database.micros = ((self.settings.wall)() + node.skew) * 1_000;
         let before = node.log.len();
         let answer = node.execute(&self.interpreter, session, command);
         let new = node.log.len() - before;
@@ -106,11 +109,21 @@ impl Store {
         answer
     }
 
-    /// The nodes that copy this one: only the latest primary has any.
+    /// Whether a hash of a node has a field.
+    pub(crate) fn has(&self, at: usize, key: &str, field: &[u8]) -> bool {
+        let field = Bytes::copy_from_slice(field);
+        let command = vec!["HEXISTS".into(), key.to_owned().into(), field];
+        let database = &mut self.nodes.borrow_mut()[at].database;
+        database.execute(&command).0 == Reply::Int(1)
+    }
+
+    /// The nodes that copy this one: only the latest primary has any, and one that it replaced knows
+    /// nothing of that yet.
     fn copied_by(&self, nodes: &[Node], at: usize) -> Vec<usize> {
         let is_copied = at == self.primary.get() && nodes[at].is_primary && nodes[at].is_up;
-        let all = 0..nodes.len();
-        all.filter(|other| is_copied && *other != at && nodes[*other].is_up)
+        let is_copy = |of: usize| of != at && nodes[of].is_up && !nodes[of].is_primary;
+        (0..nodes.len())
+            .filter(|of| is_copied && is_copy(*of))
             .collect()
     }
 
@@ -141,6 +154,11 @@ impl Store {
     /// How many replicas have this much of a primary's log, and whether it has synced that itself.
     pub(super) fn copies(&self, at: usize, length: usize, on_disk: bool) -> (usize, usize) {
         self.catch_up();
+        let length = if self.settings.counts_nothing {
+            0
+        } else {
+            length
+        };
         let nodes = self.nodes.borrow();
         let has = |node: &Node| length <= if on_disk { node.synced } else { node.log.len() };
         let replicas = self.copied_by(&nodes, at).into_iter();
