@@ -74,10 +74,11 @@ fn system_now() -> UnixMillis {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Monotonic(Instant);
 
-/// Now, on the clock that only moves forward.
+/// Now, on the clock that only moves forward: the machine's, or that of a runtime whose time is
+/// paused, which only tests can have.
 #[expect(clippy::disallowed_methods, reason = "this is the clock module")]
 pub fn monotonic() -> Monotonic {
-    Monotonic(Instant::now())
+    Monotonic(tokio::time::Instant::now().into_std())
 }
 
 impl Monotonic {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Engine, OpenError, Parts};
+use crate::blocking::wait_for;
 use crate::clock::Clock;
 use crate::ledger::embedded::journal::{JournalConfig, Writer};
 use crate::ledger::embedded::recover::LedgerConfig;
@@ -11,7 +12,7 @@ use crate::ledger::embedded::storage::{DiskStorage, Storage};
 use crate::ledger::embedded::{EmbeddedLedger, Retention};
 use crate::ledger::export::{Head, Item};
 use crate::ledger::port::Ledger;
-use crate::ledger::remote::{self, RemoteConfig, RemoteLedger};
+use crate::ledger::remote::{self, RemoteConfig, RemoteLedger, Threads};
 use crate::telemetry::Meters;
 
 /// What an engine needs to open.
@@ -58,8 +59,16 @@ impl Engine {
 
     /// Opens the engine on a store that several instances share. Blocks.
     pub fn open_remote(config: RemoteConfig) -> Result<Self, remote::OpenError> {
+        wait_for(Self::open_remote_on(config, Threads::Own))
+    }
+
+    /// Opens the engine on such a store, with the ledger's work on these threads.
+    pub async fn open_remote_on(
+        config: RemoteConfig,
+        threads: Threads,
+    ) -> Result<Self, remote::OpenError> {
         let (meters, clock) = (config.meters.clone(), config.clock.clone());
-        let ledger = RemoteLedger::open(config)?;
+        let ledger = RemoteLedger::open(config, threads).await?;
         Ok(Self {
             parts: Arc::new(Parts {
                 ledger: Ledger::Remote(Arc::new(ledger)),

@@ -153,7 +153,7 @@ impl Run<'_> {
 }
 
 /// Runs a history on a fresh partition; `Err` says what differs.
-fn run(partition: &mut Partition, seed: u64) -> Result<(), String> {
+pub(crate) fn run(partition: &mut Partition, seed: u64) -> Result<(), String> {
     partition.clear(seed);
     give_names(partition);
     let clock = Clock::manual(UnixMillis(START));

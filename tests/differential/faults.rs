@@ -13,7 +13,7 @@ use crate::support::history::{Maker, Step};
 use crate::support::script::Script;
 
 /// The script with every call to the store counted; the call with this number fails.
-fn failing_at(source: &str, call: usize) -> String {
+pub(crate) fn failing_at(source: &str, call: usize) -> String {
     // One name more than before: a chunk has room for 200.
     let counted = format!(
         "local call, pcall_of_store\n\
@@ -33,7 +33,7 @@ fn failing_at(source: &str, call: usize) -> String {
 }
 
 /// Commands of every kind, in the order of a history.
-fn commands(seed: u64, count: usize) -> Vec<(String, Script)> {
+pub(crate) fn commands(seed: u64, count: usize) -> Vec<(String, Script)> {
     let history = Maker::new(seed).history(count);
     let commands = history.into_iter().filter_map(|step| match step {
         Step::Command { key, script } => Some((key, script)),
@@ -47,7 +47,7 @@ fn commands(seed: u64, count: usize) -> Vec<(String, Script)> {
     commands.collect()
 }
 
-fn encoded(scripts: &[(String, Script)]) -> Vec<Vec<u8>> {
+pub(crate) fn encoded(scripts: &[(String, Script)]) -> Vec<Vec<u8>> {
     let hasher = Hasher::new(0);
     let keyed = scripts
         .iter()
@@ -56,7 +56,7 @@ fn encoded(scripts: &[(String, Script)]) -> Vec<Vec<u8>> {
 }
 
 /// An hour later everything that is held expires, so that every kind of call is made.
-const LATER: i64 = START + 3_600_000;
+pub(crate) const LATER: i64 = START + 3_600_000;
 
 /// Lets every call to the store fail in turn, in a batch of these commands after those before.
 fn fail_everywhere(kind: Kind, source: &str, before: &[Vec<u8>], last: &[Vec<u8>]) {

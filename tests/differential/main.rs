@@ -20,6 +20,9 @@ mod support;
 mod dated_commands;
 #[path = "../support/deficits_told.rs"]
 mod deficits_told;
+#[path = "../support/fake_store/mod.rs"]
+#[expect(dead_code, reason = "the simulation uses the rest of it")]
+mod fake_store;
 #[path = "../support/partition.rs"]
 mod partition;
 #[path = "../support/server.rs"]
@@ -31,6 +34,7 @@ mod documents;
 mod edges;
 mod events;
 mod faults;
+mod fidelity;
 mod histories;
 mod mutants;
 mod rules;

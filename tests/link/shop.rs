@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast::ledger::remote::batcher::{Batcher, BatcherConfig, QueueLimits, Settling};
+use holdfast::ledger::remote::batcher::{Batcher, BatcherConfig, QueueLimits, Settling, Threads};
 use holdfast::ledger::remote::history::History;
 use holdfast::ledger::remote::link::{Cluster, Level, Moves, Patience, Target};
 use holdfast::ledger::{Durability, LedgerError};
@@ -88,11 +88,12 @@ impl Setup {
                 pause_max: Duration::from_millis(20),
                 ..Settling::default()
             },
+            ..BatcherConfig::default()
         };
         let meters = Meters::new();
         let target = self.target(meters.clone());
         Shop {
-            batcher: Arc::new(Batcher::start(Counting, target, config).unwrap()),
+            batcher: Arc::new(Batcher::start(Counting, target, config, Threads::Own).unwrap()),
             meters,
             runtime: Builder::new_current_thread().enable_all().build().unwrap(),
         }

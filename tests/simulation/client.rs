@@ -3,10 +3,10 @@
 
 use std::rc::Rc;
 
-use holdfast::domain::Units;
 use holdfast::domain::command::Command;
 use holdfast::domain::hash::Hasher;
 use holdfast::domain::stock::{Safety, Selling};
+use holdfast::domain::{Setting, Units};
 use holdfast::ledger::policy::text;
 
 use crate::crowd::{Crowd, Heard};
@@ -160,10 +160,10 @@ impl Caller {
         Content::Plain(if sim.percent(30) {
             Script::Settings {
                 sku,
-                safety: Some(Safety::Units(Units::ZERO)),
+                safety: Some(Setting::Own(Safety::Units(Units::ZERO))),
                 node_safety: None,
                 selling: Some(Selling::On),
-                low_water: Some(None),
+                low_water: Some(Setting::Own(None)),
                 if_version: None,
             }
         } else {
@@ -211,7 +211,7 @@ impl Caller {
     }
 
     async fn put_policy(&mut self) {
-        let text = text::write(&policies::random(&mut self.policies));
+        let text = text::write(&policies::random(&mut self.policies, true));
         self.crowd.put_policy(&self.name, &text).await;
     }
 }

@@ -18,23 +18,44 @@ use holdfast::ledger::remote::wire::policy::{Swap, Swapped, encode_swap, fields,
 use holdfast::ledger::remote::wire::reply::{BatchReply, Item};
 use redis::{AsyncConnectionConfig, Connection, RedisError, Script, Value};
 
+/// Where a partition can be.
+pub(crate) trait Host {
+    fn connect(&self) -> Connection;
+
+    /// The address, as clients take it.
+    fn url(&self) -> String;
+}
+
+impl Host for Server {
+    fn connect(&self) -> Connection {
+        Self::connect(self)
+    }
+
+    fn url(&self) -> String {
+        Self::url(self)
+    }
+}
+
 /// A partition, its scripts and the connection to its server.
 pub(crate) struct Partition {
     pub(crate) connection: Connection,
     url: String,
     pub(crate) keys: Keys,
     pub(crate) script: Script,
+    /// What the script replied since the partition was made, or its error.
+    pub(crate) replies: Vec<Result<Bytes, String>>,
     calls: u128,
 }
 
 impl Partition {
     /// Forgets everything the server has, and makes a partition with nodes and channels.
-    pub(crate) fn fresh(server: &Server, source: &str, seed: u64) -> Self {
+    pub(crate) fn fresh(server: &impl Host, source: &str, seed: u64) -> Self {
         let mut partition = Self {
             connection: server.connect(),
             url: server.url(),
             keys: Keys::new("hf", 0),
             script: Script::new(&inlined(source)),
+            replies: Vec::new(),
             calls: 0,
         };
         partition.clear(seed);
@@ -44,6 +65,7 @@ impl Partition {
     /// Forgets everything and begins again.
     pub(crate) fn clear(&mut self, seed: u64) {
         redis::cmd("FLUSHALL").exec(&mut self.connection).unwrap();
+        self.replies.clear();
         let identity = Identity {
             ledger: 7,
             partitions: 1,
@@ -125,8 +147,10 @@ impl Partition {
         let mut call = self.script.prepare_invoke();
         call.key(&self.keys.all()[..]).arg(argument).arg(&id);
         call.arg(now);
-        let reply: Vec<u8> = call.invoke(&mut self.connection)?;
-        Ok(BatchReply::parse(Bytes::from(reply), &id, commands.len()).unwrap())
+        let reply: Result<Bytes, RedisError> = call.invoke(&mut self.connection);
+        let said = reply.as_ref().map_err(ToString::to_string);
+        self.replies.push(said.cloned());
+        Ok(BatchReply::parse(reply?, &id, commands.len()).unwrap())
     }
 
     /// Counts everything again; or says what cannot be read.

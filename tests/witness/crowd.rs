@@ -9,7 +9,7 @@ use holdfast::blocking::wait_for;
 use holdfast::clock::Clock;
 use holdfast::domain::UnixMillis;
 use holdfast::engine::Engine;
-use holdfast::ledger::event::{Body, Cursor};
+use holdfast::ledger::event::Cursor;
 
 use crate::proved::{proved, range};
 use crate::support::check::START;
@@ -162,27 +162,7 @@ fn read_feed(engine: &Engine, feed: &mut Vec<Fed>) {
         }
         for event in page.iter() {
             let event = event.unwrap();
-            let command = match event.body {
-                Body::Reserved(reserved) => Some(reserved.id.0),
-                Body::Acted(acted) => Some(acted.key.id),
-                Body::StockChanged(changed) => Some(changed.key.id),
-                Body::SharesMoved(moved) => Some(moved.key.id),
-                Body::InboundChanged(changed) => Some(changed.key.id),
-                Body::SettingsPut { key, .. } | Body::Refused { key, .. } => Some(key.id),
-                Body::Opened { .. }
-                | Body::NodeNamed { .. }
-                | Body::ChannelNamed { .. }
-                | Body::Expired { .. }
-                | Body::TermsNoted(_)
-                | Body::LowWater(_)
-                | Body::Deficit(_)
-                | Body::PolicyPut { .. } => None,
-            };
-            feed.push(Fed {
-                position: event.position,
-                at: event.at.0,
-                command,
-            });
+            feed.push(Fed::of(&event));
         }
     }
 }

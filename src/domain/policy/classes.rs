@@ -36,7 +36,10 @@ impl Classes {
     pub(super) fn new(layers: &[Layer<'_>], campaigns: &Layer<'_>) -> Self {
         let mut found = Found::default();
         let all = || layers.iter().chain([campaigns]);
-        let skus: HashSet<_> = all().flat_map(Layer::skus).collect();
+        // In order, so that a document is always compiled to the same numbers.
+        let mut skus: Vec<_> = all().flat_map(Layer::skus).collect();
+        skus.sort_unstable();
+        skus.dedup();
         let mut named = |sku: &str| {
             let of = |layer: &Layer<'_>| -> Vec<_> {
                 layer.naming(sku).chain(layer.covering(sku)).collect()

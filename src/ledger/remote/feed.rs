@@ -11,9 +11,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, Value};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::AbortHandle;
 
 use super::RemoteLedger;
+use super::batcher::Threads;
 use super::format::Packed;
 use super::history::{Contact, History, Question};
 use super::link::{Connection, Endpoint, Target, primary};
@@ -37,23 +39,37 @@ const LENGTH_BYTES: usize = 4;
 /// A thread with a connection for what is rare.
 pub(super) struct Rare {
     /// LOCK: taken once, by whoever closes the ledger.
-    runtime: Mutex<Option<Runtime>>,
-    handle: tokio::runtime::Handle,
+    home: Mutex<Option<Home>>,
+    handle: Handle,
     target: Arc<Target>,
     connections: Connections,
 }
 
+/// Where the work is done, and what ends it.
+enum Home {
+    /// A thread of its own.
+    Own(Runtime),
+    /// The thread of whoever opened the ledger; what goes on there for as long as the ledger is open.
+    Callers(Vec<AbortHandle>),
+}
+
 impl Rare {
-    pub(super) fn start(target: Arc<Target>, name: &str) -> io::Result<Self> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(1)
-            .max_blocking_threads(2)
-            .thread_name(name)
-            .enable_all()
-            .build()?;
+    pub(super) fn start(target: Arc<Target>, name: &str, threads: Threads) -> io::Result<Self> {
+        let (handle, home) = match threads {
+            Threads::Own => {
+                let runtime = Builder::new_multi_thread()
+                    .worker_threads(1)
+                    .max_blocking_threads(2)
+                    .thread_name(name)
+                    .enable_all()
+                    .build()?;
+                (runtime.handle().clone(), Home::Own(runtime))
+            }
+            Threads::Callers => (Handle::current(), Home::Callers(Vec::new())),
+        };
         Ok(Self {
-            handle: runtime.handle().clone(),
-            runtime: Mutex::new(Some(runtime)),
+            handle,
+            home: Mutex::new(Some(home)),
             target,
             connections: Arc::default(),
         })
@@ -70,7 +86,11 @@ impl Rare {
 
     /// Begins work that nobody waits for; it ends with the ledger.
     pub(super) fn begin(&self, work: impl Future<Output = ()> + Send + 'static) {
-        drop(self.handle.spawn(work));
+        let begun = self.handle.spawn(work).abort_handle();
+        let mut home = self.home.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Home::Callers(works)) = &mut *home {
+            works.push(begun);
+        }
     }
 
     /// What calls need, apart from the thread.
@@ -83,9 +103,11 @@ impl Rare {
     }
 
     pub(super) fn close(&self) {
-        let runtime = self.runtime.lock();
-        if let Some(runtime) = runtime.unwrap_or_else(PoisonError::into_inner).take() {
-            runtime.shutdown_background();
+        let home = self.home.lock();
+        match home.unwrap_or_else(PoisonError::into_inner).take() {
+            Some(Home::Own(runtime)) => runtime.shutdown_background(),
+            Some(Home::Callers(works)) => works.iter().for_each(AbortHandle::abort),
+            None => {}
         }
     }
 }

@@ -82,7 +82,7 @@ impl<'c> Import<'c> {
                 .map(|_| (Part::default(), Counts::at(at)))
                 .collect(),
             partitions: Partitions::new(keys, Hasher::new(head.seed.0)),
-            token: format!("{:032x}", open::random()),
+            token: format!("{:032x}", config.batcher.random.whole()),
             // A label that came with the export may be any here, and one of the hash is lost as soon
             // as there are several partitions.
             has_signposts: head.labelled || count > 1,
@@ -254,7 +254,7 @@ impl<'c> Import<'c> {
         let made = Made {
             head,
             has_signposts: self.has_signposts,
-            ledger: open::random(),
+            ledger: self.config.batcher.random.whole(),
             schema: SCHEMA,
             partitions: self.partitions.count(),
             policy: self.policy.as_ref().map_or(0, |of| of.version),

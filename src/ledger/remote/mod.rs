@@ -21,6 +21,7 @@ mod open;
 mod partitions;
 mod policy;
 pub mod preflight;
+mod random;
 pub mod recount;
 #[cfg(feature = "sabotage")]
 mod sabotage;
@@ -33,8 +34,10 @@ pub mod wire;
 
 use std::sync::{Arc, Mutex};
 
+pub use batcher::Threads;
 pub use import::import;
 pub use open::{OpenError, RemoteConfig, accept_loss, inspect};
+pub use random::Random;
 
 use self::batcher::Batcher;
 use self::feed::Rare;
@@ -81,6 +84,8 @@ pub struct RemoteLedger {
     leftovers: Leftovers,
     /// LOCK: held for the few lines that read or move it.
     upkeep: Mutex<upkeep::Rounds>,
+    /// For what names a thing once.
+    random: Random,
 }
 
 /// The mirror, and the thread that keeps it up.

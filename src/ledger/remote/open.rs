@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::batcher::{Batcher, BatcherConfig};
+use super::batcher::{Batcher, BatcherConfig, Threads};
 use super::feed::{Caller, MetaError, Rare, no_older, read_meta};
 use super::format::WireFormat;
 use super::history::History;
@@ -198,19 +197,10 @@ async fn make(
 /// What a new ledger shall be.
 fn new_identity(config: &RemoteConfig) -> Identity {
     Identity {
-        ledger: random(),
+        ledger: config.batcher.random.whole(),
         partitions: partitions_of_new(config),
-        seed: random_half(),
+        seed: config.batcher.random.half(),
     }
-}
-
-/// The standard library's hasher keys are random; no more than that is needed.
-fn random_half() -> u64 {
-    RandomState::new().hash_one(0_u8)
-}
-
-pub(super) fn random() -> u128 {
-    (u128::from(random_half()) << 64) | u128::from(random_half())
 }
 
 /// As many as were chosen, or as the address suggests.
@@ -223,19 +213,19 @@ pub(super) fn partitions_of_new(config: &RemoteConfig) -> u16 {
 }
 
 impl RemoteLedger {
-    /// Opens the ledger in a store. Blocks.
-    pub fn open(config: RemoteConfig) -> Result<Self, OpenError> {
+    /// Opens the ledger in a store, with its work on these threads.
+    pub async fn open(config: RemoteConfig, threads: Threads) -> Result<Self, OpenError> {
         let Meta {
             identity, moved, ..
-        } = learn(&config)?;
+        } = learn(&config, threads).await?;
         let keys: Vec<Keys> = (0..identity.partitions)
             .map(|partition| Keys::new(&config.namespace, partition))
             .collect();
         let target = Arc::new(target(&config, &keys));
-        let rare = Rare::start(Arc::clone(&target), RARE_THREAD)?;
-        wait_for(complete(&rare, &config, identity))?;
+        let rare = Rare::start(Arc::clone(&target), RARE_THREAD, threads)?;
+        complete(&rare, &config, identity).await?;
         let stand = Arc::new(Stand::new(expected(&config), Arc::clone(&target)));
-        wait_for(inspected(&rare, &target, &stand, |facts| facts))?;
+        inspected(&rare, &target, &stand, |facts| facts).await?;
         watch(&rare, &target, &stand, config.look_every);
         for (partition, keys) in (0..).zip(&keys) {
             let losses = Losses {
@@ -249,14 +239,15 @@ impl RemoteLedger {
         }
         let hasher = Hasher::new(identity.seed);
         let policy = Known::new(keys.len());
-        let mirror = mirrored(&config, &target, &keys, hasher)?;
+        let mirror = mirrored(&config, &target, &keys, hasher, threads)?;
         let format = WireFormat {
             meters: config.meters.clone(),
             target: Arc::clone(&target),
             mirror: mirror.as_ref().map(|on| Arc::clone(&on.mirror)),
         };
+        let random = config.batcher.random.clone();
         let ledger = Self {
-            batcher: Batcher::start(format, target, batcher_of(&config))?,
+            batcher: Batcher::start(format, target, batcher_of(&config), threads)?,
             rare,
             mirror,
             partitions: Partitions::new(keys, hasher),
@@ -268,18 +259,19 @@ impl RemoteLedger {
             retention: config.retention,
             retain_events: config.retain_events,
             leases: Leases {
-                holder: format!("{:016x}", RandomState::new().hash_one(0_u8)),
+                holder: format!("{:016x}", random.half()),
                 level: config.level,
                 meters: config.meters,
             },
             leftovers: Leftovers::default(),
             upkeep: Mutex::new(Rounds::default()),
+            random,
         };
-        let learned = wait_for(async {
+        let learned = async {
             ledger.read_names().await?;
             ledger.read_policy().await
-        });
-        learned.map_err(|error| OpenError::Unreachable {
+        };
+        learned.await.map_err(|error| OpenError::Unreachable {
             place: config.address.to_string(),
             why: error.to_string(),
         })?;
@@ -291,7 +283,7 @@ impl RemoteLedger {
 /// what the level promises. Blocks.
 pub(super) fn for_import(config: &RemoteConfig, keys: &[Keys]) -> Result<Rare, OpenError> {
     let target = Arc::new(target(config, keys));
-    let rare = Rare::start(Arc::clone(&target), RARE_THREAD)?;
+    let rare = Rare::start(Arc::clone(&target), RARE_THREAD, Threads::Own)?;
     let to_be = |mut facts: Facts| {
         for contact in &mut facts.contacts {
             contact.marker.get_or_insert_default();
@@ -309,6 +301,7 @@ fn mirrored(
     target: &Arc<Target>,
     keys: &[Keys],
     hasher: Hasher,
+    threads: Threads,
 ) -> io::Result<Option<Mirrored>> {
     if config.mirror.is_zero() {
         return Ok(None);
@@ -324,7 +317,7 @@ fn mirrored(
             meters: config.meters.clone(),
         },
     ));
-    let thread = Rare::start(Arc::clone(target), MIRROR_THREAD)?;
+    let thread = Rare::start(Arc::clone(target), MIRROR_THREAD, threads)?;
     mirror.start(&thread, keys);
     Ok(Some(Mirrored { mirror, thread }))
 }
@@ -332,12 +325,13 @@ fn mirrored(
 /// Looks at a store as a server with this configuration would.
 pub fn inspect(config: &RemoteConfig) -> Result<Report, OpenError> {
     // Where there is no ledger yet, one partition stands for all.
-    let partitions = learn(config).map_or(1, |meta| meta.identity.partitions);
+    let learned = wait_for(learn(config, Threads::Own));
+    let partitions = learned.map_or(1, |meta| meta.identity.partitions);
     let keys: Vec<Keys> = (0..partitions)
         .map(|partition| Keys::new(&config.namespace, partition))
         .collect();
     let target = Arc::new(target(config, &keys));
-    let rare = Rare::start(Arc::clone(&target), RARE_THREAD)?;
+    let rare = Rare::start(Arc::clone(&target), RARE_THREAD, Threads::Own)?;
     let looked = rare.run(async move { preflight::look(&target).await });
     let unreachable = |why: String| OpenError::Unreachable {
         place: config.address.to_string(),
@@ -364,7 +358,7 @@ pub fn accept_loss(config: &RemoteConfig, name: &str) -> Result<Option<u32>, Ope
     };
     let keys = Keys::new(&config.namespace, partition);
     let target = Arc::new(target(config, std::slice::from_ref(&keys)));
-    let rare = Rare::start(target, RARE_THREAD)?;
+    let rare = Rare::start(target, RARE_THREAD, Threads::Own)?;
     let (caller, name) = (rare.caller(partition), name.to_owned());
     let accepted = rare.run(async move { loss::accept(&caller, keys.meta(), &name).await });
     let unreachable = |why: String| OpenError::Unreachable {
@@ -377,12 +371,12 @@ pub fn accept_loss(config: &RemoteConfig, name: &str) -> Result<Option<u32>, Ope
 }
 
 /// Asks the first partition what the ledger is; makes it where that is wanted.
-fn learn(config: &RemoteConfig) -> Result<Meta, OpenError> {
+async fn learn(config: &RemoteConfig, threads: Threads) -> Result<Meta, OpenError> {
     let keys = Keys::new(&config.namespace, FIRST);
     let target = Arc::new(target(config, std::slice::from_ref(&keys)));
-    let rare = Rare::start(target, RARE_THREAD)?;
+    let rare = Rare::start(target, RARE_THREAD, threads)?;
     let made = config.init.then(|| new_identity(config));
-    let meta = wait_for(identified(&rare, config, FIRST, made))?;
+    let meta = identified(&rare, config, FIRST, made).await?;
     let found = meta.identity.partitions;
     let wanted = config.partitions.unwrap_or(found);
     if found == wanted && wanted > 0 {

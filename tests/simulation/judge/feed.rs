@@ -68,7 +68,10 @@ impl Judge {
     fn body(&mut self, event: &Event<'_>) -> Result<(), String> {
         match &event.body {
             Body::Opened { .. } => self.opened(event.position),
-            Body::NodeNamed { .. } | Body::ChannelNamed { .. } | Body::Deficit(_) => Ok(()),
+            Body::NodeNamed { .. }
+            | Body::ChannelNamed { .. }
+            | Body::TermsNoted(_)
+            | Body::Deficit(_) => Ok(()),
             Body::LowWater(told) => {
                 if told.low {
                     self.sim.saw(Sometimes::Low);
@@ -306,6 +309,7 @@ impl Judge {
             | Body::SettingsPut { .. }
             | Body::SharesMoved(_)
             | Body::PolicyPut { .. }
+            | Body::TermsNoted(_)
             | Body::LowWater(_)
             | Body::Deficit(_)
             | Body::InboundChanged(_)

@@ -1,37 +1,28 @@
 //! Ids of batches, and pauses that several instances do not share.
 
-use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::ledger::remote::random::Random;
+
 /// Makes ids that no other process and no other batch has.
-#[derive(Debug)]
-pub(super) struct BatchIds {
-    /// Random per process and batcher: the keys of the standard library's hasher.
-    random: RandomState,
-    next: AtomicU64,
-}
+#[derive(Debug, Default)]
+pub(super) struct BatchIds(Random);
 
 impl BatchIds {
-    pub(super) fn new() -> Self {
-        Self {
-            random: RandomState::new(),
-            next: AtomicU64::new(0),
-        }
+    pub(super) const fn new(random: Random) -> Self {
+        Self(random)
     }
 
     /// An id that was not used before.
     pub(super) fn next(&self) -> [u8; 16] {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let random = self.random.hash_one(number);
+        let (random, number) = self.0.numbered();
         (u128::from(random) << 64 | u128::from(number)).to_le_bytes()
     }
 
     /// Between half of a pause and the whole of it, so that those who were cut off together do not
     /// come back together.
     pub(super) fn jittered(&self, pause: Duration) -> Duration {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let random = u32::try_from(self.random.hash_one(number) % 512).unwrap_or_default();
+        let random = u32::try_from(self.0.half() % 512).unwrap_or_default();
         pause / 2 + pause * random / 1_024
     }
 }
@@ -44,7 +35,7 @@ mod tests {
 
     #[test]
     fn ids_differ_between_batches_and_between_batchers() {
-        let batchers = [BatchIds::new(), BatchIds::new()];
+        let batchers = [BatchIds::default(), BatchIds::default()];
         let ids = batchers
             .iter()
             .flat_map(|ids| (0..1_000).map(|_| ids.next()));
@@ -53,7 +44,7 @@ mod tests {
 
     #[test]
     fn a_pause_is_never_longer_than_asked_nor_shorter_than_half() {
-        let ids = BatchIds::new();
+        let ids = BatchIds::default();
         let pause = Duration::from_millis(100);
         for _ in 0..1_000 {
             let jittered = ids.jittered(pause);

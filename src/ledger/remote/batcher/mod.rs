@@ -41,6 +41,7 @@ use queue::{Entry, Queue};
 use worker::{QueueOf, Worker};
 
 use super::link::{Link, Target, follow};
+use super::random::Random;
 
 /// How commands become a batch, and a reply becomes answers.
 pub trait Format: Send + Sync + 'static {
@@ -128,6 +129,19 @@ pub struct BatcherConfig {
     pub queue: QueueLimits,
     /// Of the attempts to learn what became of a batch.
     pub settling: Settling,
+    /// For ids and pauses.
+    pub random: Random,
+}
+
+/// On which threads a ledger does what does not belong to a caller's call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Threads {
+    /// On its own.
+    #[default]
+    Own,
+    /// On the one that opens it, which must run a single-threaded runtime for as long as it is
+    /// open: a simulation decides the order of everything.
+    Callers,
 }
 
 /// What all lanes have in common.
@@ -178,27 +192,40 @@ impl<F: Format> fmt::Debug for Batcher<F> {
 }
 
 impl<F: Format> Batcher<F> {
-    /// Starts the shared lane's thread. Nothing is connected before the first command.
-    pub fn start(format: F, target: Arc<Target>, config: BatcherConfig) -> io::Result<Self> {
+    /// Starts the shared lane. Nothing is connected before the first command.
+    pub fn start(
+        format: F,
+        target: Arc<Target>,
+        config: BatcherConfig,
+        threads: Threads,
+    ) -> io::Result<Self> {
+        let ids = Arc::new(BatchIds::new(config.random.clone()));
         let parts = Arc::new(Parts {
             format: Arc::new(format),
             target,
             config,
-            ids: Arc::new(BatchIds::new()),
+            ids,
         });
         let shared = parts.new_queue();
         let lane = Lane {
             parts: Arc::clone(&parts),
             queue: Arc::clone(&shared),
         };
-        let thread = std::thread::Builder::new()
-            .name("store".to_owned())
-            .spawn(move || lane.run_here())?;
+        let thread = match threads {
+            Threads::Own => {
+                let thread = std::thread::Builder::new().name("store".to_owned());
+                Some(thread.spawn(move || lane.run_here())?)
+            }
+            Threads::Callers => {
+                tokio::task::spawn_local(async move { lane.serve().await });
+                None
+            }
+        };
         Ok(Self {
             owner: NEXT_BATCHER.fetch_add(1, Ordering::Relaxed),
             parts,
             shared,
-            thread: Mutex::new(Some(thread)),
+            thread: Mutex::new(thread),
         })
     }
 
@@ -287,16 +314,20 @@ impl<F: Format> Lane<F> {
             .max_blocking_threads(2)
             .build_local(LocalOptions::default());
         match runtime {
-            Ok(runtime) => runtime.block_on(async {
-                tokio::select! {
-                    () = self.run() => {}
-                    () = follow(&self.parts.target) => {}
-                }
-            }),
+            Ok(runtime) => runtime.block_on(self.serve()),
             Err(error) => {
                 tracing::error!(%error, "the shared lane of the store has no runtime");
                 self.queue.abandon();
             }
+        }
+    }
+
+    /// Works, and listens to the Sentinels meanwhile.
+    async fn serve(&self) {
+        tokio::select! {
+            biased;
+            () = self.run() => {}
+            () = follow(&self.parts.target) => {}
         }
     }
 

@@ -110,7 +110,7 @@ impl Lane {
 
     /// Works until the queue is closed and empty; what is in doubt for so long is given up.
     async fn works(&self, limit: Duration) {
-        let ids = Arc::new(BatchIds::new());
+        let ids = Arc::new(BatchIds::default());
         let new_worker = || Worker {
             queue: Arc::clone(&self.queue),
             format: Arc::new(Numbers),

@@ -96,7 +96,7 @@ fn run(commands: &[u8], list: &[Does], limit: Duration) -> Outcome {
         queue,
         format: Arc::new(Numbers),
         caller: &mut store,
-        ids: Arc::new(BatchIds::new()),
+        ids: Arc::new(BatchIds::default()),
         settling: Settling {
             limit,
             pause_min: Duration::from_micros(1),

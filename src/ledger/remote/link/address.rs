@@ -17,6 +17,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::dial::Dial;
 use super::tls::{Files, Tls};
 
 /// Port of a server that names none.
@@ -36,6 +37,8 @@ pub struct Address {
     pub database: u16,
     /// How connections are encrypted; `None`: not at all.
     pub tls: Option<Tls>,
+    /// Who makes connections; `None`: the system.
+    pub dial: Option<Dial>,
 }
 
 /// What lets a connection in.
@@ -44,6 +47,7 @@ pub struct Entry<'a> {
     pub(super) login: &'a Login,
     pub(super) tls: Option<&'a Tls>,
     pub(super) database: u16,
+    pub(super) dial: Option<&'a Dial>,
 }
 
 impl Address {
@@ -53,6 +57,7 @@ impl Address {
             login: &self.login,
             tls: self.tls.as_ref(),
             database: self.database,
+            dial: self.dial.as_ref(),
         }
     }
 
@@ -62,6 +67,7 @@ impl Address {
             login,
             tls: self.tls.as_ref(),
             database: 0,
+            dial: self.dial.as_ref(),
         }
     }
 
@@ -240,6 +246,7 @@ fn server(rest: &str, query: &str, mut files: Option<Files>) -> Result<Address, 
         login,
         database: number(database)?,
         tls: files.map(Files::whole).transpose()?,
+        dial: None,
     })
 }
 
@@ -253,6 +260,7 @@ fn unix(rest: &str, query: &str) -> Result<Address, AddressError> {
         login: Login::default(),
         database: 0,
         tls: None,
+        dial: None,
     };
     parameters(query, |name, value| {
         match name {
@@ -294,6 +302,7 @@ fn sentinel(rest: &str, query: &str, mut files: Option<Files>) -> Result<Address
         login: login_of_servers,
         database,
         tls: files.map(Files::whole).transpose()?,
+        dial: None,
     })
 }
 
@@ -308,6 +317,7 @@ fn cluster(rest: &str, query: &str, mut files: Option<Files>) -> Result<Address,
         login,
         database: 0,
         tls: files.map(Files::whole).transpose()?,
+        dial: None,
     })
 }
 

@@ -42,6 +42,7 @@ fn a_server_may_have_a_port_a_login_and_a_database() {
             login,
             database,
             tls: None,
+            dial: None,
         };
         assert_eq!(parsed(text), address, "{text}");
     }

@@ -78,9 +78,22 @@ impl Connection {
                 listener.take(&push);
                 Ok::<(), SendError>(())
             });
-        let socket = client(endpoint, entry)?
-            .get_multiplexed_async_connection_with_config(&config)
-            .await?;
+        let socket = match entry.dial {
+            None => {
+                let client = client(endpoint, entry)?;
+                client
+                    .get_multiplexed_async_connection_with_config(&config)
+                    .await?
+            }
+            Some(dial) => {
+                let stream = dial.stream(endpoint).await?;
+                let settings = settings(entry);
+                let made = MultiplexedConnection::new_with_config(&settings, stream, config);
+                let (socket, driver) = made.await?;
+                drop(tokio::spawn(driver));
+                socket
+            }
+        };
         Ok(Self { socket, heard })
     }
 
@@ -137,7 +150,7 @@ impl Connection {
     }
 }
 
-fn client(endpoint: &Endpoint, entry: Entry<'_>) -> RedisResult<Client> {
+fn settings(entry: Entry<'_>) -> RedisConnectionInfo {
     // RESP3, because it lets the server's hanging up be seen at once: a call that finds the
     // connection closed has not been sent.
     let mut settings = RedisConnectionInfo::default()
@@ -149,9 +162,13 @@ fn client(endpoint: &Endpoint, entry: Entry<'_>) -> RedisResult<Client> {
     if let Some(password) = &entry.login.password {
         settings = settings.set_password(password);
     }
+    settings
+}
+
+fn client(endpoint: &Endpoint, entry: Entry<'_>) -> RedisResult<Client> {
     let info = place(endpoint, entry.tls.is_some())
         .into_connection_info()?
-        .set_redis_settings(settings)
+        .set_redis_settings(settings(entry))
         .set_tcp_settings(TcpSettings::default().set_nodelay(true));
     match entry.tls {
         Some(tls) => Client::build_with_tls(info, tls.certificates()?),

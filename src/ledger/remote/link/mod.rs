@@ -9,6 +9,7 @@
 mod address;
 mod cluster;
 mod connection;
+mod dial;
 mod failure;
 mod level;
 mod race;
@@ -17,8 +18,8 @@ mod sentinel;
 mod tls;
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ pub use cluster::Cluster;
 pub(in crate::ledger::remote) use cluster::{primaries, primary};
 pub(in crate::ledger::remote) use connection::Connection;
 pub use connection::Patience;
+pub use dial::{Dial, Dialling, Stream};
 pub use failure::{CallError, Why};
 pub(in crate::ledger::remote) use level::version;
 pub use level::{Level, Wait};
@@ -147,17 +149,32 @@ impl Target {
     }
 }
 
-/// Counts how often the primary has moved, as far as we were told.
+/// Counts how often the primary has moved, as far as we were told or have found.
 #[derive(Debug, Default)]
-pub struct Moves(AtomicU64);
+pub struct Moves {
+    count: AtomicU64,
+    /// LOCK: a comparison, once for each connection that is made.
+    last: Mutex<Option<Endpoint>>,
+}
 
 impl Moves {
     fn count(&self) {
-        self.0.fetch_add(1, Ordering::AcqRel);
+        self.count.fetch_add(1, Ordering::AcqRel);
     }
 
     fn get(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// The primary was found there. True if it was elsewhere before, which counts as a move.
+    fn found(&self, primary: &Endpoint) -> bool {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_other = last.as_ref().is_some_and(|last| last != primary);
+        if is_other {
+            self.count();
+        }
+        *last = Some(primary.clone());
+        is_other
     }
 }
 
@@ -329,10 +346,11 @@ impl Door {
         let moves = target.moves.get();
         let node = self.node.clone();
         let opened = tokio::time::timeout(limit, async {
-            let node = match node {
-                Some(node) => node,
-                None => primary(target, 0).await?,
-            };
+            if let Some(node) = node {
+                return Ready::open(target, node, moves).await;
+            }
+            let node = primary(target, 0).await?;
+            let moves = moves + u64::from(target.moves.found(&node));
             Ready::open(target, node, moves).await
         });
         let error = match opened.await {
@@ -371,6 +389,11 @@ impl Door {
             let replies = ready.send(target, call, was_sent).await;
             let replies = replies.map_err(|error| failure::of_transport(&error))?;
             match judge(target, call, replies, &ready.endpoint) {
+                // It may have decided in a history that is not the ledger's any more.
+                Ok(_) if ready.is_replaced(target) => {
+                    let why = "the primary was replaced before it answered";
+                    return Err(CallError::Unknown(Why(why.to_owned())).into());
+                }
                 Ok(reply) => {
                     self.ready = Some(ready);
                     self.count_waits(reply.durable);

@@ -26,7 +26,12 @@ pub(super) struct Ready {
 impl Ready {
     /// Whether it leads to the primary as far as anybody knows.
     pub(super) fn is_good(&self, target: &Target) -> bool {
-        !self.connection.is_closed() && self.moves == target.moves.get()
+        !self.connection.is_closed() && !self.is_replaced(target)
+    }
+
+    /// Whether another server has become the primary since this one was looked for.
+    pub(super) fn is_replaced(&self, target: &Target) -> bool {
+        self.moves != target.moves.get()
     }
 
     /// Connects to a primary and loads the scripts. `moves` are those before it was looked for.

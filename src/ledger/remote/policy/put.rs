@@ -82,7 +82,7 @@ impl RemoteLedger {
         current: u64,
         holds_until: Option<UnixMillis>,
     ) -> Result<Option<PolicyVersion>, LedgerError> {
-        let mut load = Load::new(Arc::new(next));
+        let mut load = Load::new(Arc::new(next), &self.random);
         for partition in self.partitions.numbers() {
             self.bring(&load, partition).await?;
         }

@@ -1,6 +1,5 @@
 //! Bringing a policy to the partitions: first all of it, then one step that puts it in force.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use crate::ledger::remote::lease::Job;
 use crate::ledger::remote::script::{Keys, STAGE};
 use crate::ledger::remote::wire::policy::{Swap, Swapped, encode_swap, fields, flat};
 use crate::ledger::remote::wire::reply::Header;
-use crate::ledger::remote::{RemoteLedger, senseless};
+use crate::ledger::remote::{Random, RemoteLedger, senseless};
 use crate::limits::STORE_BATCH_LINES_MAX;
 use crate::telemetry::Script;
 
@@ -38,7 +37,7 @@ pub(super) struct Load {
 }
 
 impl Load {
-    pub(super) fn new(policy: Arc<PolicyInForce>) -> Self {
+    pub(super) fn new(policy: Arc<PolicyInForce>, random: &Random) -> Self {
         let mut parts = Vec::new();
         let (mut part, mut bytes) = (Vec::new(), 0);
         for field in fields(&policy.policy) {
@@ -53,7 +52,7 @@ impl Load {
         parts.push(flat(&part));
         Self {
             policy,
-            token: format!("{:016x}", RandomState::new().hash_one(0_u8)),
+            token: format!("{:016x}", random.half()),
             parts: parts.into(),
         }
     }
@@ -197,7 +196,7 @@ impl RemoteLedger {
                 partition,
                 "a policy is brought to a partition that lacks it"
             );
-            let load = load.get_or_insert_with(|| Load::new(Arc::clone(&policy)));
+            let load = load.get_or_insert_with(|| Load::new(Arc::clone(&policy), &self.random));
             self.bring(load, partition).await?;
             self.follow(load, partition, in_force).await?;
         }

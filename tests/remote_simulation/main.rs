@@ -1,0 +1,115 @@
+//! The ledger in a store, simulated: instances, the network, the store and its replicas on one thread,
+//! in a time of its own, and one seed that decides what goes wrong when. Callers send commands, are
+//! told or not, and ask again; connections break before, behind and within a reply; primaries die,
+//! are replaced and come back; instances stop and start. At the end the history is replayed against
+//! an independent model, and every answer held against it.
+//!
+//! `HOLDFAST_REMOTE_SIM_SEEDS` says how many seeds, `HOLDFAST_SIM_SEED` which one to look at.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::unreachable,
+    clippy::panic,
+    reason = "test code"
+)]
+#![expect(dead_code, reason = "the model tests use the rest of what they share")]
+#![expect(clippy::print_stdout, reason = "films and counts are shown on request")]
+
+mod caller;
+#[path = "../support/fake_store/mod.rs"]
+mod fake_store;
+mod faults;
+mod instance;
+mod nemesis;
+mod network;
+mod run;
+#[path = "../support/mod.rs"]
+mod support;
+#[path = "../support/witness.rs"]
+mod witness;
+mod world;
+
+use faults::Counts;
+use run::{Seed, TWICE, run};
+use world::Sabotage;
+
+/// Seeds of the test, if not told otherwise.
+const SEEDS: u64 = 40;
+/// How often each fault is to have happened in that many.
+const LEAST: u64 = 10;
+
+/// Every so many seeds are run twice: both must be the same to the last line.
+const TWICE_EVERY: u64 = 20;
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the tests have no configuration file"
+)]
+fn asked(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap())
+}
+
+#[test]
+fn every_seed_keeps_every_promise() {
+    let seeds = asked("HOLDFAST_REMOTE_SIM_SEEDS").unwrap_or(SEEDS);
+    let mut counts = Counts::default();
+    for number in 0..seeds {
+        let seed = Seed::new(number);
+        let found = run(&seed).unwrap_or_else(|what| panic!("seed {number}: {what}"));
+        if number % TWICE_EVERY == 0 {
+            let again = run(&seed).unwrap_or_else(|what| panic!("seed {number}: {what}"));
+            assert_eq!(found.film, again.film, "seed {number} has two films");
+        }
+        counts.add(&found.counts);
+    }
+    println!("{seeds} seeds\n{}", counts.table());
+    if seeds >= SEEDS {
+        assert_eq!(counts.missing(LEAST), Vec::<String>::new());
+    }
+}
+
+/// Prints what happens under a seed.
+#[test]
+fn film() {
+    let number = asked("HOLDFAST_SIM_SEED");
+    let mut seed = Seed::new(number.unwrap_or(1));
+    seed.is_shown = number.is_some();
+    run(&seed).unwrap_or_else(|what| panic!("{what}"));
+}
+
+/// What goes wrong in the first of these seeds where anything does.
+fn noticed(seeds: u64, sabotage: Sabotage) -> String {
+    let broken = |number| {
+        let mut seed = Seed::new(number);
+        seed.sabotage = Some(sabotage);
+        run(&seed).err()
+    };
+    let what = (0..seeds).find_map(broken);
+    what.unwrap_or_else(|| panic!("{sabotage:?} went unnoticed in {seeds} seeds"))
+}
+
+#[test]
+fn a_retry_under_another_key_is_noticed() {
+    let what = noticed(10, Sabotage::NewKeys);
+    assert!(what.contains(TWICE), "{what}");
+}
+
+/// The wait counts from the connection's own last write, so that of another one proves nothing.
+#[test]
+fn a_wait_that_proves_nothing_is_noticed() {
+    noticed(40, Sabotage::VacuousWait);
+}
+
+/// Where nothing is waited for, a failover loses what was acknowledged; the ledger must say so.
+#[test]
+fn what_a_weaker_level_loses_is_named() {
+    let mut losses = 0;
+    for number in 0..20 {
+        let mut seed = Seed::new(number);
+        seed.sabotage = Some(Sabotage::NothingAwaited);
+        let found = run(&seed).unwrap_or_else(|what| panic!("seed {number}: {what}"));
+        losses += u64::from(found.lost > 0);
+    }
+    assert!(losses > 0, "no failover lost anything");
+}

@@ -1,0 +1,162 @@
+//! What goes wrong with nodes and instances: one thing after the other, each of which ends.
+
+use std::rc::Rc;
+
+use crate::faults::Point;
+use crate::instance::{Instance, open};
+use crate::network::Rings;
+use crate::world::{Sabotage, World};
+
+/// Instances of the engine, if none is stopped just now.
+pub(crate) const INSTANCES: usize = 2;
+
+/// Makes things go wrong until the world is calm.
+pub(crate) async fn torment(world: World, rings: Rings) {
+    while !world.is_calm() {
+        world.pause(20, 800).await;
+        match world.below(14) {
+            0 | 1 => freeze(&world).await,
+            2 => crash_replica(&world).await,
+            3 | 4 => restart_primary(&world).await,
+            5 | 6 => fail_over(&world).await,
+            7 | 8 => replace(&world).await,
+            9 => forget_scripts(&world),
+            10 => fill_memory(&world).await,
+            11 => set_clock(&world),
+            12 => cut_off(&world).await,
+            _ => end_instance(&world, &rings).await,
+        }
+    }
+}
+
+/// The Sentinels ask the replicas how far they are, now and then.
+pub(crate) async fn watch(world: World) {
+    while !world.is_calm() {
+        world.pause(200, 2_000).await;
+        world.store().report();
+    }
+}
+
+fn note(world: &World, point: Point, which: usize) {
+    world.met(point);
+    world.note(format_args!("{}: {which}", point.name()));
+}
+
+/// A node that is not the primary.
+fn replica(world: &World) -> usize {
+    let store = world.store();
+    let nodes: Vec<usize> = (0..store.count())
+        .filter(|at| *at != store.primary())
+        .collect();
+    nodes[world.index(nodes.len())]
+}
+
+async fn freeze(world: &World) {
+    let at = replica(world);
+    note(world, Point::ReplicaFrozen, at);
+    world.store().freeze(at);
+    world.pause(10, 1_500).await;
+    // A primary may have gone meanwhile.
+    if world.percent(30) {
+        fail_over(world).await;
+    }
+    world.store().thaw(at);
+}
+
+async fn crash_replica(world: &World) {
+    let at = replica(world);
+    note(world, Point::ReplicaCrashed, at);
+    world.store().crash(at, world.percent(50));
+    world.pause(10, 1_000).await;
+    world.store().start(at);
+}
+
+async fn restart_primary(world: &World) {
+    let store = world.store();
+    let at = store.primary();
+    note(world, Point::PrimaryRestarted, at);
+    store.crash(at, world.percent(50));
+    world.pause(10, 1_000).await;
+    store.start(at);
+}
+
+/// The primary dies; the Sentinels notice after a while; it comes back as a replica.
+async fn fail_over(world: &World) {
+    let store = world.store();
+    let old = store.primary();
+    note(world, Point::FailedOver, old);
+    store.crash(old, world.percent(50));
+    world.pause(10, 1_000).await;
+    let new = store.fail_over();
+    world.note(format_args!("the primary is {new:?}"));
+    world.pause(10, 1_000).await;
+    store.start(old);
+}
+
+/// The Sentinels think that the primary is dead; it learns of that later.
+async fn replace(world: &World) {
+    let store = world.store();
+    let old = store.primary();
+    note(world, Point::Replaced, old);
+    let new = store.fail_over();
+    world.note(format_args!("the primary is {new:?}"));
+    world.pause(0, 1_500).await;
+    store.demote(old);
+}
+
+fn forget_scripts(world: &World) {
+    let at = world.store().primary();
+    note(world, Point::ScriptsForgotten, at);
+    world.store().forget_scripts(at);
+}
+
+async fn fill_memory(world: &World) {
+    note(world, Point::MemoryFull, world.store().primary());
+    world.store().fill_memory(true);
+    world.pause(10, 500).await;
+    world.store().fill_memory(false);
+}
+
+fn set_clock(world: &World) {
+    let store = world.store();
+    let at = world.index(store.count());
+    let millis = i64::try_from(world.below(8_000)).unwrap() - 4_000;
+    let point = if millis < 0 {
+        Point::ClockBack
+    } else {
+        Point::ClockForward
+    };
+    note(world, point, at);
+    store.skew(at, millis);
+}
+
+fn victim(world: &World) -> Option<Rc<Instance>> {
+    let open = world.instances();
+    (!open.is_empty()).then(|| Rc::clone(&open[world.index(open.len())]))
+}
+
+async fn cut_off(world: &World) {
+    if let Some(instance) = victim(world) {
+        note(world, Point::CutOff, instance.number);
+        instance.cut_off(true);
+        world.pause(10, 2_000).await;
+        instance.cut_off(false);
+    }
+}
+
+/// An instance ends, and another begins. Where losses are to be named, those who know must live on.
+async fn end_instance(world: &World, rings: &Rings) {
+    let Some(instance) = victim(world).filter(|_| !world.is_sabotaged(Sabotage::NothingAwaited))
+    else {
+        return;
+    };
+    if world.percent(50) {
+        note(world, Point::InstanceKilled, instance.number);
+        instance.kill();
+    } else {
+        note(world, Point::InstanceStopped, instance.number);
+        instance.stop();
+    }
+    world.pause(0, 500).await;
+    open(world, rings).await;
+}

@@ -1,0 +1,255 @@
+//! Everything that a seed simulates, as those who act in it see it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use holdfast::clock::{Monotonic, monotonic};
+use holdfast::ledger::Position;
+use holdfast::ledger::remote::script::Keys;
+
+use crate::fake_store::store::Store;
+use crate::faults::{Counts, Point};
+use crate::instance::Instance;
+use crate::support::check::START;
+use crate::support::rng::Rng;
+use crate::support::script::Script;
+use crate::witness::Call;
+
+/// First part of the ledger's keys in the store.
+pub(crate) const NAMESPACE: &str = "hf";
+
+/// Something that is done wrong on purpose, to see that it is noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sabotage {
+    /// A caller that asks again does so under another key.
+    NewKeys,
+    /// The store counts copies as if the connection had written nothing.
+    VacuousWait,
+    /// The level waits for no copies.
+    NothingAwaited,
+}
+
+/// A simulated world. Clones are the same one.
+#[derive(Clone)]
+pub(crate) struct World(Rc<Inner>);
+
+struct Inner {
+    begun: Monotonic,
+    rng: RefCell<Rng>,
+    film: RefCell<Film>,
+    counts: RefCell<Counts>,
+    store: RefCell<Option<Rc<Store>>>,
+    instances: RefCell<Vec<Rc<Instance>>>,
+    calls: RefCell<Vec<Call>>,
+    mirrored: RefCell<Vec<(u128, Position)>>,
+    sent: RefCell<BTreeMap<String, Sent>>,
+    tickets: Cell<u64>,
+    /// Keys of commands that were done, or of which somebody could not be told.
+    perhaps_done: RefCell<BTreeSet<String>>,
+    /// Nothing goes wrong any more.
+    is_calm: Cell<bool>,
+    sabotage: Option<Sabotage>,
+    broken: RefCell<Option<String>>,
+}
+
+/// What was sent under a key.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent {
+    /// When anybody did so first.
+    pub(crate) ticket: u64,
+    pub(crate) scripts: Vec<Script>,
+}
+
+/// What happened, as one number.
+struct Film {
+    hash: xxhash_rust::xxh3::Xxh3,
+    is_shown: bool,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, sabotage: Option<Sabotage>, is_shown: bool) -> Self {
+        Self(Rc::new(Inner {
+            begun: monotonic(),
+            rng: RefCell::new(Rng::new(seed)),
+            film: RefCell::new(Film {
+                hash: xxhash_rust::xxh3::Xxh3::new(),
+                is_shown,
+            }),
+            counts: RefCell::default(),
+            store: RefCell::default(),
+            instances: RefCell::default(),
+            calls: RefCell::default(),
+            mirrored: RefCell::default(),
+            sent: RefCell::default(),
+            tickets: Cell::new(0),
+            perhaps_done: RefCell::default(),
+            is_calm: Cell::new(true),
+            sabotage,
+            broken: RefCell::default(),
+        }))
+    }
+
+    /// Milliseconds since the beginning.
+    pub(crate) fn millis(&self) -> i64 {
+        i64::try_from(self.0.begun.elapsed().as_millis()).unwrap()
+    }
+
+    /// What a clock on the wall says.
+    pub(crate) fn wall(&self) -> i64 {
+        START + self.millis()
+    }
+
+    pub(crate) fn note(&self, what: fmt::Arguments<'_>) {
+        let film = &mut *self.0.film.borrow_mut();
+        let line = format!("{:>8} {what}", self.millis());
+        film.hash.update(line.as_bytes());
+        if film.is_shown {
+            println!("{line}");
+        }
+    }
+
+    pub(crate) fn film(&self) -> u64 {
+        self.0.film.borrow().hash.digest()
+    }
+
+    pub(crate) fn met(&self, point: Point) {
+        self.0.counts.borrow_mut().met(point);
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.0.counts.borrow().clone()
+    }
+
+    pub(crate) fn below(&self, end: u64) -> u64 {
+        self.0.rng.borrow_mut().below(end)
+    }
+
+    pub(crate) fn between(&self, first: u64, last: u64) -> u64 {
+        self.0.rng.borrow_mut().between(first, last)
+    }
+
+    pub(crate) fn percent(&self, chance: u64) -> bool {
+        self.0.rng.borrow_mut().percent(chance)
+    }
+
+    pub(crate) fn index(&self, len: usize) -> usize {
+        self.0.rng.borrow_mut().index(len)
+    }
+
+    /// Sleeps for some milliseconds of these.
+    pub(crate) async fn pause(&self, first: u64, last: u64) {
+        let millis = self.between(first, last);
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+    }
+
+    /// Whether the primary has recorded the command with this identity.
+    pub(crate) fn is_recorded(&self, id: u128) -> bool {
+        let (store, keys) = (self.store(), Keys::new(NAMESPACE, 0));
+        store.has(store.primary(), keys.records(), &id.to_be_bytes())
+    }
+
+    pub(crate) fn fail(&self, what: String) {
+        self.0.broken.borrow_mut().get_or_insert(what);
+    }
+
+    /// Begins something that may go on for ever, but must not panic.
+    pub(crate) fn begin(&self, work: impl Future<Output = ()> + 'static) {
+        let (world, work) = (self.clone(), tokio::task::spawn_local(work));
+        tokio::task::spawn_local(async move {
+            if let Err(error) = work.await {
+                world.fail(error.to_string());
+            }
+        });
+    }
+
+    /// What was wrong first.
+    pub(crate) fn broken(&self) -> Option<String> {
+        self.0.broken.borrow().clone()
+    }
+
+    pub(crate) fn is_sabotaged(&self, by: Sabotage) -> bool {
+        self.0.sabotage == Some(by)
+    }
+
+    pub(crate) fn is_calm(&self) -> bool {
+        self.0.is_calm.get()
+    }
+
+    pub(crate) fn set_calm(&self, is_calm: bool) {
+        self.0.is_calm.set(is_calm);
+    }
+
+    /// A command with this key was done, or nobody can say.
+    pub(crate) fn may_be_done(&self, key: &str) {
+        self.0.perhaps_done.borrow_mut().insert(key.to_owned());
+    }
+
+    pub(crate) fn is_perhaps_done(&self, key: &str) -> bool {
+        self.0.perhaps_done.borrow().contains(key)
+    }
+
+    pub(crate) fn set_store(&self, store: Rc<Store>) {
+        *self.0.store.borrow_mut() = Some(store);
+    }
+
+    pub(crate) fn store(&self) -> Rc<Store> {
+        Rc::clone(self.0.store.borrow().as_ref().unwrap())
+    }
+
+    pub(crate) fn add(&self, instance: Rc<Instance>) {
+        self.0.instances.borrow_mut().push(instance);
+    }
+
+    /// Those that have not ended.
+    pub(crate) fn instances(&self) -> Vec<Rc<Instance>> {
+        let all = self.0.instances.borrow();
+        all.iter().filter(|one| one.is_open()).cloned().collect()
+    }
+
+    /// All that there ever were.
+    pub(crate) fn all_instances(&self) -> Vec<Rc<Instance>> {
+        self.0.instances.borrow().clone()
+    }
+
+    pub(crate) fn ticket(&self) -> u64 {
+        self.0.tickets.set(self.0.tickets.get() + 1);
+        self.0.tickets.get()
+    }
+
+    /// Somebody begins to send a command with this key.
+    pub(crate) fn sends(&self, key: &str, script: &Script) -> u64 {
+        let ticket = self.ticket();
+        let mut all = self.0.sent.borrow_mut();
+        let sent = all.entry(key.to_owned()).or_insert_with(|| Sent {
+            ticket,
+            scripts: Vec::new(),
+        });
+        sent.scripts.push(script.clone());
+        ticket
+    }
+
+    /// Everything that was sent, by key.
+    pub(crate) fn sent(&self) -> BTreeMap<String, Sent> {
+        self.0.sent.borrow().clone()
+    }
+
+    pub(crate) fn record(&self, call: Call) {
+        self.0.calls.borrow_mut().push(call);
+    }
+
+    /// A mirror refused the command with this identity, as of there.
+    pub(crate) fn mirrored(&self, id: u128, as_of: Position) {
+        self.0.mirrored.borrow_mut().push((id, as_of));
+    }
+
+    pub(crate) fn all_mirrored(&self) -> Vec<(u128, Position)> {
+        self.0.mirrored.borrow().clone()
+    }
+
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.0.calls.borrow().clone()
+    }
+}

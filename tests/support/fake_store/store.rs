@@ -1,0 +1,296 @@
+//! A primary, its replicas, and what becomes of them.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::database::Command;
+use super::facts;
+use super::interpreter::Interpreter;
+use super::node::{Answer, Node, Session, Sync};
+use super::reply::Reply;
+use crate::support::rng::Rng;
+
+/// What a store is like.
+pub(crate) struct Settings {
+    pub(crate) replicas: usize,
+    pub(crate) sync: Sync,
+    /// Longest time that a change is on its way to a replica, in milliseconds.
+    pub(crate) lag: u64,
+    /// What the clock of a node that is not off says, in milliseconds.
+    pub(crate) wall: Box<dyn Fn() -> i64>,
+    pub(crate) seed: u64,
+    /// A fault to be noticed: `WAIT` asks for nothing, as on a connection that has not written.
+    pub(crate) counts_nothing: bool,
+}
+
+/// Nodes that hold the same, or should.
+pub(crate) struct Store {
+    nodes: RefCell<Vec<Node>>,
+    interpreter: Rc<Interpreter>,
+    settings: Settings,
+    rng: RefCell<Rng>,
+    /// The primary as the Sentinels know it.
+    primary: Cell<usize>,
+    /// A node was stopped, started, or given another part to play.
+    pub(super) changed: Notify,
+}
+
+/// Now, in the time of the runtime, which may be a paused one.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the store lives in the runtime's time"
+)]
+pub(super) fn now() -> Instant {
+    Instant::now()
+}
+
+impl Store {
+    pub(crate) fn new(interpreter: Rc<Interpreter>, settings: Settings) -> Rc<Self> {
+        let node = |at| Node::new(at == 0, settings.sync);
+        Rc::new(Self {
+            nodes: RefCell::new((0..=settings.replicas).map(node).collect()),
+            interpreter,
+            rng: RefCell::new(Rng::new(settings.seed)),
+            primary: Cell::new(0),
+            changed: Notify::new(),
+            settings,
+        })
+    }
+
+    /// The primary as the Sentinels know it.
+    pub(crate) fn primary(&self) -> usize {
+        self.primary.get()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.nodes.borrow().len()
+    }
+
+    pub(crate) fn is_up(&self, at: usize) -> bool {
+        self.nodes.borrow()[at].is_up
+    }
+
+    /// Changes when a node starts anew.
+    pub(super) fn life(&self, at: usize) -> u64 {
+        self.nodes.borrow()[at].life
+    }
+
+    pub(super) fn is_primary(&self, at: usize) -> bool {
+        self.nodes.borrow()[at].is_primary
+    }
+
+    /// Does a command at a node.
+    pub(super) fn execute(&self, at: usize, session: &mut Session, command: &Command) -> Answer {
+        self.catch_up();
+        let nodes = &mut *self.nodes.borrow_mut();
+        let copies = self.copied_by(nodes, at);
+        if let Some(reply) = facts::about(&nodes[at], copies.len(), command) {
+            return Answer::Now(reply);
+        }
+        let node = &mut nodes[at];
+        node.database.micros = ((self.settings.wall)() + node.skew) * 1_000;
+        let before = node.log.len();
+        let answer = node.execute(&self.interpreter, session, command);
+        let new = node.log.len() - before;
+        let mut rng = self.rng.borrow_mut();
+        for replica in copies {
+            for _ in 0..new {
+                let lag = Duration::from_millis(rng.below(self.settings.lag + 1));
+                let last = nodes[replica].due.back().copied();
+                let due = (now() + lag).max(last.unwrap_or_else(now));
+                nodes[replica].due.push_back(due);
+            }
+        }
+        answer
+    }
+
+    /// Whether a hash of a node has a field.
+    pub(crate) fn has(&self, at: usize, key: &str, field: &[u8]) -> bool {
+        let field = Bytes::copy_from_slice(field);
+        let command = vec!["HEXISTS".into(), key.to_owned().into(), field];
+        let database = &mut self.nodes.borrow_mut()[at].database;
+        database.execute(&command).0 == Reply::Int(1)
+    }
+
+    /// The nodes that copy this one: only the latest primary has any, and one that it replaced knows
+    /// nothing of that yet.
+    fn copied_by(&self, nodes: &[Node], at: usize) -> Vec<usize> {
+        let is_copied = at == self.primary.get() && nodes[at].is_primary && nodes[at].is_up;
+        let is_copy = |of: usize| of != at && nodes[of].is_up && !nodes[of].is_primary;
+        (0..nodes.len())
+            .filter(|of| is_copied && is_copy(*of))
+            .collect()
+    }
+
+    /// Replicas have what has come to them by now.
+    fn catch_up(&self) {
+        let nodes = &mut *self.nodes.borrow_mut();
+        let primary = self.primary.get();
+        for replica in self.copied_by(nodes, primary) {
+            while !nodes[replica].is_frozen
+                && nodes[replica].due.front().is_some_and(|due| *due <= now())
+            {
+                nodes[replica].due.pop_front();
+                let next = nodes[replica].log.len();
+                let effect = Rc::clone(&nodes[primary].log[next]);
+                nodes[replica].apply(&effect);
+            }
+        }
+    }
+
+    /// When the next replica has more than now; `None`: nothing is on its way.
+    pub(super) fn next_arrival(&self) -> Option<Instant> {
+        let nodes = self.nodes.borrow();
+        let moving = self.copied_by(&nodes, self.primary.get()).into_iter();
+        let moving = moving.filter(|at| !nodes[*at].is_frozen);
+        moving.filter_map(|at| nodes[at].due.front().copied()).min()
+    }
+
+    /// How many replicas have this much of a primary's log, and whether it has synced that itself.
+    pub(super) fn copies(&self, at: usize, length: usize, on_disk: bool) -> (usize, usize) {
+        self.catch_up();
+        let length = if self.settings.counts_nothing {
+            0
+        } else {
+            length
+        };
+        let nodes = self.nodes.borrow();
+        let has = |node: &Node| length <= if on_disk { node.synced } else { node.log.len() };
+        let replicas = self.copied_by(&nodes, at).into_iter();
+        let copies = replicas.filter(|at| has(&nodes[*at])).count();
+        (usize::from(has(&nodes[at])), copies)
+    }
+}
+
+/// What happens to the nodes.
+impl Store {
+    /// Stops a node. What was not on disk is gone if its machine stops as well.
+    pub(crate) fn crash(&self, at: usize, machine_too: bool) {
+        self.catch_up();
+        let node = &mut self.nodes.borrow_mut()[at];
+        node.is_up = false;
+        node.life += 1;
+        if !machine_too {
+            node.synced = node.log.len();
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// Starts a node with what is on its disk, as what it was told to be when it stopped. One that
+    /// is not the primary any more copies the one that is.
+    pub(crate) fn start(&self, at: usize) {
+        let nodes = &mut *self.nodes.borrow_mut();
+        let synced = nodes[at].synced;
+        nodes[at].restart(synced);
+        let primary = self.primary.get();
+        nodes[at].is_primary = at == primary;
+        if at == primary {
+            // Its log may be shorter than what others have of it: they copy it anew.
+            (0..nodes.len()).for_each(|other| self.attach(nodes, other));
+        } else {
+            self.attach(nodes, at);
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// Starts a node without anything: its disk was lost, or it never wrote to one.
+    pub(crate) fn start_empty(&self, at: usize) {
+        self.nodes.borrow_mut()[at].synced = 0;
+        self.start(at);
+    }
+
+    /// A node begins to copy the primary: what it lacks where that continues it, else everything.
+    fn attach(&self, nodes: &mut [Node], at: usize) {
+        let primary = self.primary.get();
+        if at == primary || !nodes[at].is_up || !nodes[primary].is_up {
+            return;
+        }
+        let (mut copy, of) = (
+            std::mem::replace(&mut nodes[at], Node::new(false, self.settings.sync)),
+            primary,
+        );
+        copy.is_primary = false;
+        if copy.is_behind(&nodes[of]) {
+            let missing = nodes[of].log.len() - copy.log.len();
+            copy.due = std::iter::repeat_n(now(), missing).collect();
+        } else {
+            copy.copy(&nodes[of]);
+        }
+        nodes[at] = copy;
+    }
+
+    /// Nothing more reaches a replica for now.
+    pub(crate) fn freeze(&self, at: usize) {
+        self.catch_up();
+        self.nodes.borrow_mut()[at].is_frozen = true;
+    }
+
+    pub(crate) fn thaw(&self, at: usize) {
+        self.nodes.borrow_mut()[at].is_frozen = false;
+        self.changed.notify_waiters();
+    }
+
+    /// The Sentinels hear how far each replica is. Until the next time they go by this.
+    pub(crate) fn report(&self) {
+        self.catch_up();
+        for node in &mut *self.nodes.borrow_mut() {
+            node.heard = node.log.len();
+        }
+    }
+
+    /// The Sentinels make the replica that they remember to be furthest the primary. The old one, if
+    /// it is up, goes on as long as nobody tells it.
+    pub(crate) fn fail_over(&self) -> Option<usize> {
+        self.catch_up();
+        let nodes = &mut *self.nodes.borrow_mut();
+        let old = self.primary.get();
+        let up = (0..nodes.len()).filter(|at| *at != old && nodes[*at].is_up);
+        let chosen = up.max_by_key(|at| (nodes[*at].heard, *at))?;
+        self.primary.set(chosen);
+        nodes[chosen].is_primary = true;
+        nodes[chosen].is_frozen = false;
+        nodes[chosen].due.clear();
+        nodes[chosen].life += 1;
+        for other in (0..nodes.len()).filter(|at| *at != old) {
+            self.attach(nodes, other);
+        }
+        self.changed.notify_waiters();
+        Some(chosen)
+    }
+
+    /// A primary that was replaced is told so.
+    pub(crate) fn demote(&self, at: usize) {
+        let nodes = &mut *self.nodes.borrow_mut();
+        if nodes[at].is_up && at != self.primary.get() {
+            self.attach(nodes, at);
+            nodes[at].life += 1;
+        }
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn forget_scripts(&self, at: usize) {
+        self.nodes.borrow_mut()[at].forget_scripts();
+    }
+
+    /// Puts on disk what a node has written.
+    pub(crate) fn sync(&self, at: usize) {
+        let node = &mut self.nodes.borrow_mut()[at];
+        node.synced = node.log.len();
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn fill_memory(&self, is_full: bool) {
+        let mut nodes = self.nodes.borrow_mut();
+        nodes.iter_mut().for_each(|node| node.is_full = is_full);
+    }
+
+    /// Sets a node's clock off, in milliseconds.
+    pub(crate) fn skew(&self, at: usize, millis: i64) {
+        self.nodes.borrow_mut()[at].skew = millis;
+    }
+}
