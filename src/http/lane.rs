@@ -6,6 +6,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -50,13 +51,21 @@ pub(super) struct LaneParts {
 }
 
 impl LaneParts {
-    /// Serves what is dealt, until the shutdown.
-    pub(super) fn run(self, dealt: mpsc::Receiver<Dealt>) -> io::Result<()> {
+    /// Serves what is dealt, until the shutdown. Says first whether it can.
+    pub(super) fn run(self, dealt: mpsc::Receiver<Dealt>, ready: &SyncSender<io::Result<()>>) {
         // Blocking threads do what `App::beside` and `App::for_operator` admit, and render metrics.
         let runtime = Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(4 + OPERATOR_CALLS_MAX + self.config.threads.get())
-            .build_local(LocalOptions::default())?;
+            .build_local(LocalOptions::default());
+        // Whoever started this waits for it, and tells of an error.
+        let runtime = match runtime {
+            Ok(runtime) => {
+                drop(ready.send(Ok(())));
+                runtime
+            }
+            Err(error) => return drop(ready.send(Err(error))),
+        };
         runtime.block_on(async {
             self.app.engine.install_lane();
             let mut http = http1::Builder::new();
@@ -76,7 +85,6 @@ impl LaneParts {
             });
             lane.run(dealt, self.shutdown, &self.config).await;
         });
-        Ok(())
     }
 }
 

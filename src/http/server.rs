@@ -7,6 +7,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -112,7 +113,7 @@ impl HttpConfig {
 #[derive(Debug)]
 pub struct Server {
     addr: SocketAddr,
-    threads: Vec<JoinHandle<io::Result<()>>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Server {
@@ -121,19 +122,15 @@ impl Server {
         self.addr
     }
 
-    /// Waits until every thread has ended, which they do after the shutdown was asked for. The
-    /// error of the first thread that failed, if any.
+    /// Waits until every thread has ended, which they do after the shutdown was asked for. An
+    /// error if one of them panicked.
     pub fn join(self) -> io::Result<()> {
-        let mut first = Ok(());
-        for thread in self.threads {
-            let ended = thread
-                .join()
-                .unwrap_or_else(|_panic| Err(io::Error::other("it panicked")));
-            if first.is_ok() {
-                first = ended;
-            }
+        let ended = self.threads.into_iter().map(JoinHandle::join);
+        let panicked = ended.filter(Result::is_err).count();
+        match panicked {
+            0 => Ok(()),
+            _ => Err(io::Error::other("a serving thread panicked")),
         }
-        first
     }
 }
 
@@ -166,7 +163,12 @@ pub fn serve(
             shutdown: shutdown.clone(),
         };
         let named = std::thread::Builder::new().name(format!("holdfast-http-{number}"));
-        threads.push(named.spawn(move || lane.run(dealt))?);
+        let (ready, begun) = sync_channel(1);
+        threads.push(named.spawn(move || lane.run(dealt, &ready))?);
+        // Nobody is told that this serves before every thread does.
+        begun
+            .recv()
+            .unwrap_or_else(|_| Err(io::Error::other("a serving thread ended at once")))?;
     }
     let acceptor = Acceptor {
         listener,
@@ -178,7 +180,6 @@ pub fn serve(
     let named = std::thread::Builder::new().name("holdfast-accept".to_owned());
     threads.push(named.spawn(move || {
         runtime.block_on(acceptor.run(stop));
-        Ok(())
     })?);
     Ok(Server { addr, threads })
 }

@@ -100,4 +100,5 @@ fn a_process_without_a_free_file_goes_on_and_recovers() {
     }
     limit(&server, 1_024);
     assert_eq!(waiting.receive().unwrap().0, 200);
+    assert_eq!(server.stop().code(), Some(0));
 }
