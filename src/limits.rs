@@ -139,8 +139,11 @@ pub const TARGET_BYTES_MAX: usize = 8 * 1024;
 /// Connections beyond the most, which may only ask how the server is.
 pub const GUESTS_MAX: usize = 256;
 
-/// Files that are not for connections: of the journal, of a store, of the threads.
+/// Files that are not for connections: of the journal, of a store.
 pub const FILES_KEPT: usize = 256;
+
+/// Files of each serving thread besides: what wakes it, and what tells it of signals.
+pub const FILES_OF_THREAD: usize = 4;
 
 /// Number of stock shards. Part of the snapshot format: a SKU's shard never changes.
 pub const STOCK_SHARDS: usize = 256;

@@ -21,7 +21,7 @@ use crate::domain::Ttl;
 use crate::engine::Engine;
 use crate::http::{self, HttpConfig};
 use crate::ledger::Durability;
-use crate::limits::FILES_KEPT;
+use crate::limits::{FILES_KEPT, FILES_OF_THREAD};
 use crate::shutdown::{Insistence, Signals};
 use crate::telemetry::logging;
 
@@ -115,7 +115,8 @@ fn http_config(config: &Config) -> Result<HttpConfig, Failure> {
     let hold_ttl = hold_ttl.ok_or_else(|| Failure::new(Exit::Config, "hold.ttl_seconds"))?;
     let default = HttpConfig::new(hold_ttl);
     let wanted = (http.connections_max, default.guests_max);
-    let (connections_max, guests_max) = files_for(wanted, probe::raise_open_files());
+    let (connections_max, guests_max) =
+        files_for(wanted, http.threads.get(), probe::raise_open_files());
     if connections_max < http.connections_max {
         tracing::warn!(
             connections_max,
@@ -141,12 +142,17 @@ fn http_config(config: &Config) -> Result<HttpConfig, Failure> {
 
 /// As many connections and guests as there are files for, when the others have theirs: the journal
 /// must never be the one that finds no file. Of a very small number half is for connections.
-fn files_for((connections, guests): (usize, usize), files: Option<u64>) -> (usize, usize) {
+fn files_for(
+    (connections, guests): (usize, usize),
+    threads: usize,
+    files: Option<u64>,
+) -> (usize, usize) {
     let Some(files) = files else {
         return (connections, guests);
     };
     let files = usize::try_from(files).unwrap_or(usize::MAX);
-    let left = files - FILES_KEPT.min(files / 2);
+    let kept = FILES_KEPT.saturating_add(threads.saturating_mul(FILES_OF_THREAD));
+    let left = files - kept.min(files / 2);
     let guests = guests.min(left / 8);
     (connections.min(left - guests).max(1), guests)
 }
@@ -337,11 +343,11 @@ mod tests {
     #[test]
     fn connections_leave_files_for_the_journal() {
         let wanted = (10_000, 256);
-        assert_eq!(files_for(wanted, None), wanted);
-        assert_eq!(files_for(wanted, Some(1 << 20)), wanted);
-        assert_eq!(files_for(wanted, Some(1_024)), (672, 96));
-        assert_eq!(files_for(wanted, Some(64)), (28, 4));
-        assert_eq!(files_for(wanted, Some(0)), (1, 0));
+        assert_eq!(files_for(wanted, 4, None), wanted);
+        assert_eq!(files_for(wanted, 4, Some(1 << 20)), wanted);
+        assert_eq!(files_for(wanted, 4, Some(1_024)), (658, 94));
+        assert_eq!(files_for(wanted, 4, Some(64)), (28, 4));
+        assert_eq!(files_for(wanted, 4, Some(0)), (1, 0));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::config::{Config, StoreSettings};
 use crate::ledger::remote;
 use crate::ledger::remote::link::Address;
 use crate::ledger::remote::preflight::Severity;
-use crate::limits::{FILES_KEPT, GUESTS_MAX};
+use crate::limits::{FILES_KEPT, FILES_OF_THREAD, GUESTS_MAX};
 use crate::telemetry::Meters;
 
 /// A sync slower than this at the 99th percentile is what callers will feel.
@@ -263,9 +263,10 @@ fn journal(config: &Config) -> Finding {
 
 fn open_files(config: &Config) -> Finding {
     let what = "open files";
-    let needed = u64::try_from(config.http.connections_max)
-        .unwrap_or(u64::MAX)
-        .saturating_add(u64::try_from(GUESTS_MAX + FILES_KEPT).unwrap_or(u64::MAX));
+    let of_threads = config.http.threads.get().saturating_mul(FILES_OF_THREAD);
+    let others = of_threads.saturating_add(GUESTS_MAX + FILES_KEPT);
+    let needed = config.http.connections_max.saturating_add(others);
+    let needed = u64::try_from(needed).unwrap_or(u64::MAX);
     match probe::open_files_max() {
         None => Finding::good(what, "no limit"),
         Some(limit) if limit < needed => {

@@ -212,6 +212,8 @@ struct Acceptor {
 impl Acceptor {
     async fn run(mut self, mut shutdown: watch::Receiver<bool>) {
         let mut turn = 0_usize;
+        // Told once for as long as it goes on.
+        let mut fails = false;
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -220,13 +222,16 @@ impl Acceptor {
             };
             match accepted {
                 Ok((stream, peer)) => {
+                    fails = false;
                     if !self.deal(&mut turn, stream, peer.ip()).await {
                         break;
                     }
                 }
                 Err(error) if is_callers_fault(&error) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
+                    if !std::mem::replace(&mut fails, true) {
+                        tracing::warn!(%error, "cannot accept a connection");
+                    }
                     tokio::time::sleep(ACCEPT_REST).await;
                 }
             }

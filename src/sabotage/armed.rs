@@ -9,7 +9,7 @@ use super::Fault;
 ///
 /// # Panics
 /// Where it names none.
-fn chosen() -> Option<Fault> {
+pub(super) fn chosen() -> Option<Fault> {
     static CHOSEN: OnceLock<Option<Fault>> = OnceLock::new();
     #[expect(clippy::disallowed_methods, reason = "not a setting of the product")]
     let read = || {

@@ -2,6 +2,9 @@
 //! that the tests notice them. Compiled only with the feature `sabotage`; without it [`is_on`] is
 //! false at compile time, and nothing of a fault is left. `scripts/sabotage` runs them one by one.
 
+#[cfg(all(feature = "sabotage", not(debug_assertions)))]
+compile_error!("the faults of the feature `sabotage` are for tests alone");
+
 #[cfg(feature = "sabotage")]
 mod armed;
 #[cfg(feature = "sabotage")]

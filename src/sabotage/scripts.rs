@@ -1,5 +1,6 @@
 //! Faults in the scripts, as other text.
 
+use super::armed::chosen;
 use super::{Fault, is_on};
 
 /// A fault, what is right, and what stands there instead.
@@ -52,8 +53,8 @@ const SWAPS: [Swap; 9] = [
     ),
     (
         Fault::UnknownIsZero,
-        "return past, { UNRECORDED, UNKNOWN_SKU, skus[cmds[i]] } end",
-        "stocks[cmds[i]] = empty_stock() end",
+        "unknown = unknown or { UNRECORDED, UNKNOWN_SKU, skus[at] }",
+        "stocks[at] = empty_stock()",
     ),
     (
         Fault::UnknownIsZero,
@@ -63,11 +64,20 @@ const SWAPS: [Swap; 9] = [
     ),
 ];
 
-/// The script with the fault that is on.
+/// What only the script with every command has.
+const WHOLE: &str = "commands[RESERVE]";
+
+/// The script with the fault that is on. Half a fault proves nothing: where a text is missing, it does
+/// not happen.
 pub(crate) fn spoiled(source: &str) -> String {
+    let swaps = SWAPS.iter().filter(|(fault, ..)| chosen() == Some(*fault));
+    let is_half = |(_, right, _): &Swap| source.contains(WHOLE) && !source.contains(right);
     let mut script = source.to_owned();
-    for (fault, right, wrong) in SWAPS {
-        if source.contains(right) && is_on(fault) {
+    if swaps.clone().any(is_half) {
+        return script;
+    }
+    for (fault, right, wrong) in swaps {
+        if source.contains(right) && is_on(*fault) {
             script = script.replace(right, wrong);
         }
     }

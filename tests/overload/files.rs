@@ -2,10 +2,20 @@
 
 use std::process::Command;
 
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 
 use crate::program::{Server, folder, unset};
 use crate::wire::{HOLD, Wire, held, stock};
+
+/// Lets this process, which is many callers, open as many files as it may.
+pub(crate) fn raise() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Nofile, raised).unwrap();
+}
 
 /// A program that may never open more files than this.
 fn start_with(files: u32, inside: &std::path::Path) -> Server {
@@ -13,6 +23,7 @@ fn start_with(files: u32, inside: &std::path::Path) -> Server {
     let mut command = Command::new("sh");
     unset(&mut command);
     command
+        .env("HOLDFAST_HTTP__THREADS", "2")
         .args(["-c", &script, env!("CARGO_BIN_EXE_holdfast")])
         .current_dir(inside);
     Server::start_as(command, &[])

@@ -16,9 +16,20 @@ mod server;
 #[expect(dead_code, reason = "the tests of links use the rest of it")]
 mod store;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 mod files;
 mod hot;
 mod outage;
 mod rolling;
 mod stop;
 mod wire;
+
+/// Ends what goes on until the flag is set, also where a test fails on the way.
+struct EndsWith<'a>(&'a AtomicBool);
+
+impl Drop for EndsWith<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}

@@ -10,6 +10,7 @@ use holdfast_client::{Answer, Client, Config, Error, IdempotencyKey, Line, Reser
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep};
 
+use crate::files::raise;
 use crate::program::{Server as Program, folder};
 use crate::server::Kind;
 use crate::store::Store;
@@ -165,6 +166,7 @@ async fn by_second(counts: &Counts, seconds: u64) -> Vec<u64> {
 /// everybody gets on afterwards.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_of_the_store_leaves_no_trace() {
+    raise();
     let (form, is_long) = form();
     let (inside, store) = (folder(), Store::start(Kind::Redis, &[]));
     let url = format!("redis://127.0.0.1:{}", store.port());

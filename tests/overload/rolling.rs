@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use holdfast::clock::monotonic;
 
+use crate::EndsWith;
 use crate::program::{Server as Program, folder};
 use crate::server::{Kind, Server};
 use crate::wire::{HOLD, PATIENCE, Wire, held, stock};
@@ -93,6 +94,7 @@ fn a_rolling_restart_leaves_no_request_without_a_definite_answer() {
     let (met, stop) = (Met::default(), AtomicBool::new(false));
     let made: u64 = std::thread::scope(|scope| {
         let (addresses, met, stop) = (&addresses, &met, &stop);
+        let _ends = EndsWith(stop);
         let workers: Vec<_> = (0..WORKERS)
             .map(|worker| scope.spawn(move || work(addresses, worker, met, stop)))
             .collect();

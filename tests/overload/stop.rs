@@ -6,8 +6,9 @@ use std::time::Duration;
 use holdfast::clock::monotonic;
 use serde_json::Value;
 
+use crate::files::raise;
 use crate::program::{Server, folder};
-use crate::wire::{HOLD, Wire, held, stock};
+use crate::wire::{HOLD, PATIENCE, Wire, held, stock};
 
 const WORKERS: usize = 8;
 const SILENT: usize = 1_000;
@@ -52,13 +53,16 @@ fn a_stop_under_load_ends_in_ten_seconds_and_leaves_nothing_that_keys_do_not_set
     let inside = folder();
     let mut server = Server::start(inside.path(), &[]);
     stock(&server.address, "A", 1_000_000_000);
+    raise();
     let silent = silent(&server.address);
     let address = &server.address.clone();
     let told: Told = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..WORKERS)
             .map(|worker| scope.spawn(move || work(address, worker)))
             .collect();
+        let begun = monotonic();
         while held(address, "A") < 500 {
+            assert!(begun.elapsed() < PATIENCE, "nobody gets anything");
             std::thread::yield_now();
         }
         let begun = monotonic();

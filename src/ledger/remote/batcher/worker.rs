@@ -243,11 +243,16 @@ impl<F: Format, C: Caller> Worker<F, C> {
     fn deliver(&self, batch: Vec<EntryOf<F>>, reply: F::Reply) {
         let reply = Arc::new(reply);
         let mut deferred = Vec::new();
-        let (count, shift) = (batch.len(), usize::from(sabotage::is_on(Fault::NextReply)));
+        let count = batch.len();
         for (at, entry) in batch.into_iter().enumerate() {
             let is_late = |sent: Monotonic| sent.elapsed() > self.settling.limit;
             if !self.format.is_deferred(&reply, at) {
-                entry.answer((Arc::clone(&reply), (at + shift) % count));
+                let at = if sabotage::is_on(Fault::NextReply) {
+                    (at + 1) % count
+                } else {
+                    at
+                };
+                entry.answer((Arc::clone(&reply), at));
             } else if entry.sent.is_some_and(is_late) {
                 entry.fail(LedgerError::Overloaded);
             } else {

@@ -349,9 +349,10 @@ impl Door {
             if let Some(node) = node {
                 return Ready::open(target, node, moves).await;
             }
-            let node = primary(target, 0).await?;
-            let moves = moves + u64::from(target.moves.found(&node));
-            Ready::open(target, node, moves).await
+            let mut ready = Ready::open(target, primary(target, 0).await?, moves).await?;
+            // Only now it is known to be one: a Sentinel may still name the one before.
+            ready.moves += u64::from(target.moves.found(&ready.endpoint));
+            Ok(ready)
         });
         let error = match opened.await {
             Ok(Ok(_)) if target.is_lost(partition) => lost(),

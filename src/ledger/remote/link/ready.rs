@@ -20,7 +20,7 @@ pub(super) struct Ready {
     shas: Vec<String>,
     wait: Wait,
     /// Moves of the primary before it was looked for.
-    moves: u64,
+    pub(super) moves: u64,
 }
 
 impl Ready {
