@@ -128,6 +128,7 @@ fn limits() -> Policy {
         from: None,
         until: None,
         every: None,
+        frees: false,
         limits: limits.collect(),
     };
     let document = Document {

@@ -147,6 +147,7 @@ fn put_policy(partition: &mut Partition) {
         from: None,
         until: None,
         every: None,
+        frees: false,
         limits: (0..).zip(&channels).map(limit).collect(),
     };
     let document = Document {

@@ -15,7 +15,7 @@ use holdfast::telemetry::Meters;
 
 use crate::support::check::START;
 use crate::support::driven::{id_of, open, submit};
-use crate::support::script::{Ask, Script, SetAsk};
+use crate::support::script::{AdjustAsk, Ask, Script, SetAsk};
 
 /// An encoded event with its sequence.
 pub(crate) type Record = (u64, Vec<u8>);
@@ -35,6 +35,21 @@ pub(crate) fn count(on_hand: u64) -> Script {
     };
     Script::Set {
         reason: "count".to_owned(),
+        items: vec![item],
+    }
+}
+
+/// One more of it, which leaves nearly everything as it is.
+pub(crate) fn one_more() -> Script {
+    let item = AdjustAsk {
+        sku: "a".to_owned(),
+        node: 0,
+        on_hand: 1,
+        unavailable: 0,
+        change_from: None,
+    };
+    Script::Adjust {
+        reason: "found".to_owned(),
         items: vec![item],
     }
 }

@@ -7,7 +7,7 @@ use holdfast::engine::Engine;
 use holdfast::ledger::embedded::storage::sim::SimStorage;
 use holdfast::ledger::event::Cursor;
 
-use crate::cuts::{count, engine, folder, life, reserve, settled};
+use crate::cuts::{count, engine, folder, life, one_more, reserve, settled};
 use crate::deficits_told::Deficits;
 use crate::support::driven::submit;
 use crate::support::script::{Script, units};
@@ -55,7 +55,7 @@ fn gauge(engine: &Engine) -> String {
 }
 
 #[test]
-fn what_was_not_told_of_a_deficit_before_a_cut_is_told_with_the_next_touch() {
+fn what_was_not_told_of_a_deficit_before_a_cut_is_told_with_the_next_change() {
     let (records, stood) = life(&scripts(), deficit);
     let mut untold = 0;
     for end in 1..=records.len() {
@@ -66,8 +66,8 @@ fn what_was_not_told_of_a_deficit_before_a_cut_is_told_with_the_next_touch() {
         assert_eq!(deficit(&engine), *missing, "after {last}");
         untold += u64::from(told(&engine) != *missing);
 
-        // Taken or refused, what is told afterwards is how it stands.
-        submit(&engine, "touch", &reserve(1), 0).unwrap();
+        // What is told afterwards is how it stands.
+        submit(&engine, "change", &one_more(), 0).unwrap();
         settled(&engine);
         assert_eq!(told(&engine), deficit(&engine), "after {last}");
         engine.close().unwrap();

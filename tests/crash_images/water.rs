@@ -6,7 +6,7 @@ use holdfast::domain::{Level, LowWater, Setting, Sku, WhileLow};
 use holdfast::engine::Engine;
 use holdfast::ledger::event::{Body, Cursor};
 
-use crate::cuts::{count, engine, folder, life, reserve, settled};
+use crate::cuts::{count, engine, folder, life, one_more, reserve, settled};
 use crate::support::driven::submit;
 use crate::support::script::{Script, units};
 
@@ -59,7 +59,7 @@ fn told(engine: &Engine) -> bool {
 }
 
 #[test]
-fn what_was_not_told_before_a_cut_is_told_with_the_next_touch() {
+fn what_was_not_told_before_a_cut_is_told_with_the_next_change() {
     let (records, stood) = life(&scripts(), is_low);
     let mut untold = 0;
     for end in 1..=records.len() {
@@ -70,8 +70,8 @@ fn what_was_not_told_before_a_cut_is_told_with_the_next_touch() {
         assert_eq!(is_low(&engine), *low, "after {last}");
         untold += u64::from(told(&engine) != *low);
 
-        // Taken or refused, what is told afterwards is how it stands.
-        submit(&engine, "touch", &reserve(1), 0).unwrap();
+        // What is told afterwards is how it stands.
+        submit(&engine, "change", &one_more(), 0).unwrap();
         settled(&engine);
         assert_eq!(told(&engine), is_low(&engine), "after {last}");
         engine.close().unwrap();

@@ -108,6 +108,7 @@ fn after(rng: &mut Rng, from: UnixMillis) -> UnixMillis {
 /// Half of the windows that repeat began long ago, so that one ends soon.
 fn rule(rng: &mut Rng, channels: &[Entry], scope: &Scope, dated: bool, at: usize) -> Rule {
     let mut rule = Rule {
+        frees: false,
         terms: random_terms(rng),
         id: format!("r{at}"),
         scope: scope.clone(),

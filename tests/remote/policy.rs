@@ -28,6 +28,7 @@ fn capped(most: u64) -> Document {
         protection: None,
     };
     let rule = Rule {
+        frees: false,
         terms: holdfast::domain::Terms::NONE,
         id: "all".to_owned(),
         scope: Scope::Default,

@@ -29,6 +29,7 @@ fn capped(most: u64) -> Document {
         fallback: None,
     };
     let rule = Rule {
+        frees: false,
         terms: holdfast::domain::Terms::NONE,
         id: "all".to_owned(),
         scope: Scope::Default,

@@ -17,6 +17,7 @@ const DAY: u32 = 86_400_000;
 /// Five of everything are kept back for an hour.
 fn kept_back() -> Document {
     let rule = Rule {
+        frees: false,
         id: "first".to_owned(),
         scope: Scope::Default,
         from: Some(UnixMillis(START)),

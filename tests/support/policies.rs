@@ -119,6 +119,7 @@ fn level(rng: &mut Rng, points: u64, most: u64) -> Level {
 
 fn empty_rule(scope: Scope) -> Rule {
     Rule {
+        frees: false,
         id: String::new(),
         scope,
         from: None,

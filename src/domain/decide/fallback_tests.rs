@@ -39,6 +39,7 @@ fn policy(caps: [Amount; 3]) -> Policy {
         protection: None,
     });
     let rule = Rule {
+        frees: false,
         terms: crate::domain::Terms::NONE,
         id: "all".to_owned(),
         scope: Scope::Default,

@@ -248,6 +248,7 @@ fn a_cap_in_percent_is_of_the_supply_of_the_day() {
         protection: None,
     };
     let rule = Rule {
+        frees: false,
         terms: crate::domain::Terms::NONE,
         id: "half".to_owned(),
         scope: Scope::Default,

@@ -109,6 +109,8 @@ pub struct Rule {
     pub every: Option<Every>,
     /// The limits.
     pub limits: Vec<LimitOn>,
+    /// It is about limits even where it says something else and has none: there shall be none.
+    pub frees: bool,
     /// What it says for SKUs whose own settings leave it to the policy.
     pub terms: Terms,
 }
@@ -252,7 +254,7 @@ impl Rule {
     /// Whether it says what channels may take. One without limits says that there are none, unless
     /// it is there for something else.
     pub fn says_limits(&self) -> bool {
-        !self.limits.is_empty() || self.terms.is_none()
+        !self.limits.is_empty() || self.frees || self.terms.is_none()
     }
 
     /// Its period; `None`: always.

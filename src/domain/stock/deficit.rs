@@ -11,8 +11,6 @@ pub enum Change {
     Supply,
     /// What is promised: that makes none, and may end one.
     Promises,
-    /// Nothing: it was refused, or done before.
-    Nothing,
 }
 
 impl Stock {
@@ -43,12 +41,9 @@ impl Stock {
     /// all of it is done.
     pub fn untold_deficit(&self, change: Change, today: Day) -> Option<Units> {
         let told = self.deficit_told();
-        let is_dated = !self.calendar().inbound().is_empty();
-        // To go through all days is dear, and promises make no deficit.
         let is_asked = match change {
             Change::Supply => true,
-            Change::Promises => !is_dated || !told.is_zero(),
-            Change::Nothing => !is_dated,
+            Change::Promises => !told.is_zero(),
         };
         let deficit = is_asked.then(|| self.deficit(today));
         deficit.filter(|deficit| *deficit != told)
@@ -105,10 +100,8 @@ mod tests {
     #[test]
     fn what_was_told_is_not_told_again() {
         let mut stock = stock(3, 5, None);
-        assert_eq!(
-            stock.untold_deficit(Change::Promises, TODAY),
-            Some(units(2))
-        );
+        assert_eq!(stock.untold_deficit(Change::Promises, TODAY), None);
+        assert_eq!(stock.untold_deficit(Change::Supply, TODAY), Some(units(2)));
         stock.put_deficit_told(units(2));
         assert_eq!(stock.untold_deficit(Change::Supply, TODAY), None);
         let (node, none) = (NodeIx::MAIN, Units::ZERO);
@@ -133,6 +126,5 @@ mod tests {
             stock.untold_deficit(Change::Promises, after),
             Some(units(4))
         );
-        assert_eq!(stock.untold_deficit(Change::Nothing, after), None);
     }
 }

@@ -146,17 +146,12 @@ impl Acting<'_, '_> {
         Some((entry, shard.stocks.get(entry.stock)?))
     }
 
-    /// Shard and slot of the stock of each line, and whether it is changed.
+    /// Shard and slot of the stock of each line that is moved.
     fn owners(&self, plan: &ActPlan, stock: &StockGuards<'_>) -> Owners {
         let owner = |(at, line): (usize, &LineRef)| {
-            let (entry, _) = Self::entry(stock, line)?;
             let is_moved = plan.moves.iter().any(|(moved, _)| *moved == at);
-            let change = if is_moved {
-                Change::Promises
-            } else {
-                Change::Nothing
-            };
-            Some(((usize::from(line.shard), entry.stock), change))
+            let (entry, _) = is_moved.then(|| Self::entry(stock, line))??;
+            Some(((usize::from(line.shard), entry.stock), Change::Promises))
         };
         self.refs.iter().enumerate().filter_map(owner).collect()
     }

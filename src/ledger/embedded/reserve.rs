@@ -76,9 +76,6 @@ impl EmbeddedLedger {
         }
         match verdict {
             Err(refusal) => {
-                // What a crash left untold may be why it is refused.
-                let places = (&places, Change::Nothing);
-                self.settle_places(&mut stock, places, now, &mut scratch);
                 let refused = self.refuse(&mut records, key, now, refusal, scratch);
                 refused.map(|answer| Answer {
                     told_after: self.position(stock.changed()),
@@ -171,16 +168,18 @@ impl EmbeddedLedger {
         decide::reserve(lines, reserve.allow_partial, today, stock_of, claim_of)
     }
 
-    /// Decides anew how these SKUs stand.
+    /// Decides anew how SKUs stand of which more is promised.
     fn settle_places(
         &self,
         stock: &mut StockGuards<'_>,
-        (places, change): (&Places, Change),
+        places: &Places,
         now: UnixMillis,
         scratch: &mut Scratch,
     ) {
-        let slots =
-            { places.iter() }.filter_map(|place| Some(((place.shard, place.slot?), change)));
+        let slots = places.iter().filter_map(|place| {
+            let at = (place.shard, place.slot?);
+            Some((at, Change::Promises))
+        });
         self.settle_skus(stock, slots, now, scratch);
     }
 
@@ -204,8 +203,7 @@ impl EmbeddedLedger {
         mut scratch: Scratch,
     ) -> Result<Position, LedgerError> {
         let refs = self.place_lines(making, stock)?;
-        let places = (making.places, Change::Promises);
-        self.settle_places(stock, places, making.now, &mut scratch);
+        self.settle_places(stock, making.places, making.now, &mut scratch);
         let body = making.body();
         scratch.push(making.now, &Body::Reserved(body));
         let sequence = scratch.commit(&self.journal);

@@ -237,6 +237,7 @@ impl TryFrom<RuleFields> for RuleForm {
             from: fields.from.map(|Moment(at)| at),
             until: fields.until.map(|Moment(at)| at),
             every: fields.every.map(Into::into),
+            frees: !terms.is_none() && fields.limits.as_ref().is_some_and(Vec::is_empty),
             limits: all(fields.limits.unwrap_or_default()),
             terms,
         }))

@@ -175,6 +175,7 @@ fn only(cap: Amount) -> Document {
         protection: None,
     };
     let rule = Rule {
+        frees: false,
         id: "only".into(),
         scope: Scope::Default,
         from: None,
@@ -264,7 +265,10 @@ impl Random {
     }
 
     fn rule(&mut self) -> Rule {
+        let (limits, terms) = (self.few(Self::limit), self.terms());
+        let may_free = limits.is_empty() && !terms.is_none();
         Rule {
+            frees: may_free && self.below(2) == 0,
             id: self.text(),
             scope: match self.below(3) {
                 0 => Scope::Sku(self.text()),
@@ -274,8 +278,8 @@ impl Random {
             from: self.maybe(Self::moment),
             until: self.maybe(Self::moment),
             every: self.maybe(|of| of.maybe(|_| Every::Day).unwrap_or(Every::Week)),
-            limits: self.few(Self::limit),
-            terms: self.terms(),
+            limits,
+            terms,
         }
     }
 

@@ -162,6 +162,7 @@ type Mistake = (
 
 fn change_set(case: &mut Case, scope: Scope) {
     let rule = Rule {
+        frees: false,
         terms: crate::domain::Terms::NONE,
         id: "r".into(),
         scope,

@@ -56,6 +56,7 @@ fn entry(name: &str, parent: Option<&str>, rank: Option<u16>) -> Entry {
 /// A rule without a period and without limits.
 fn rule(id: &str, scope: Scope) -> Rule {
     Rule {
+        frees: false,
         terms: Terms::NONE,
         id: id.into(),
         scope,

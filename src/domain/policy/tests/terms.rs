@@ -102,6 +102,31 @@ fn who_says_no_limits_leaves_those_that_are_in_force() {
     assert_eq!(silent.terms("S1", UnixMillis(0)), Terms::NONE);
 }
 
+/// An empty list of limits beside something else says that there are none.
+#[test]
+fn who_says_that_there_are_no_limits_frees() {
+    let mut limited = rule("limited", Scope::Default);
+    limited.limits = vec![limit("c0", Some(Amount::Units(units(9))), None)];
+    let in_force = |frees| {
+        let one = Rule {
+            frees,
+            ..says("one", Scope::Sku("S".into()), keeps(1))
+        };
+        let document = Document {
+            channels: vec![entry("c0", None, None)],
+            rules: vec![limited.clone(), one],
+            ..Document::default()
+        };
+        let policy = Policy::compile(&document, index_of).unwrap();
+        let id = policy
+            .in_force("S", UnixMillis(0))
+            .map(|rule| rule.id().to_owned());
+        id.unwrap()
+    };
+    assert_eq!(in_force(true), "one");
+    assert_eq!(in_force(false), "limited");
+}
+
 #[test]
 fn every_fault_of_terms_is_named() {
     let terms = Terms {

@@ -279,6 +279,7 @@ impl State {
         loading: &mut Loading,
     ) -> Result<(), OpenError> {
         let sequence = event.position.sequence;
+        let mut is_moved = false;
         for (number, line) in (0_u16..).zip(&acted.lines) {
             let place = (acted.id, number);
             let found = match self.find_line(sequence, place, line.sku, loading)? {
@@ -293,8 +294,10 @@ impl State {
             for step in &line.moves {
                 replay_step(&mut shard, found, *step, line.window, loading)?;
             }
+            is_moved |= !line.moves.is_empty();
             let next = acted.lines.get(usize::from(number) + 1);
-            if next.is_none_or(|next| next.sku != line.sku) {
+            let is_last = next.is_none_or(|next| next.sku != line.sku);
+            if is_last && std::mem::take(&mut is_moved) {
                 settle_water(&mut shard, found, Day::of(event.at), loading)?;
             }
             let entry = shard.lines.get(found.slot).ok_or(Inconsistent)?;
