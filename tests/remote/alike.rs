@@ -9,7 +9,7 @@ use holdfast::clock::Clock;
 use holdfast::domain::deficit::Order;
 use holdfast::domain::{NodeIx, UnixMillis};
 use holdfast::engine::Engine;
-use holdfast::ledger::event::{Body, Cursor, Event};
+use holdfast::ledger::event::{Body, Cursor, Event, LowWaterTold};
 
 use crate::deficits_told::Deficits;
 use crate::instance::{Instance, Place};
@@ -39,10 +39,20 @@ impl Told {
             // The one has openings; in the other the first node is there from the start.
             Body::Opened { .. } | Body::Deficit(_) => {}
             Body::NodeNamed { node, .. } if node == NodeIx::MAIN => {}
-            // What expires may end that a SKU is low, and what the policy says of it is noted then.
-            Body::Expired { .. } | Body::LowWater(_) | Body::TermsNoted(_) => {
-                self.expired.push(text);
+            // What expires in one step comes in an order of each ledger's own, so what is available when
+            // it ends that a SKU is low differs; and what the policy says is noted then.
+            Body::LowWater(told) => {
+                let LowWaterTold {
+                    sku,
+                    low,
+                    suspended,
+                    ..
+                } = told;
+                let at = event.at.0;
+                self.expired
+                    .push(format!("{at} {sku} low {low} suspended {suspended}"));
             }
+            Body::Expired { .. } | Body::TermsNoted(_) => self.expired.push(text),
             Body::NodeNamed { .. }
             | Body::ChannelNamed { .. }
             | Body::Reserved(_)

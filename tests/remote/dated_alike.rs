@@ -360,7 +360,7 @@ fn has_met_everything(seen: &Seen) {
 fn both_ledgers_keep_dated_supply_alike() {
     for kind in Kind::ALL {
         let (server, mut seen) = (Server::start(kind), Seen::new());
-        for seed in 0..4 {
+        for seed in 0..6 {
             add(&mut seen, run(&server, seed, &[None]));
         }
         has_met_everything(&seen);
