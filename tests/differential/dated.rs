@@ -314,7 +314,7 @@ fn every_fault_about_days_is_noticed() {
         assert!(BATCH.contains(right), "{what}: nothing to put it into");
         let source = BATCH.replace(right, wrong);
         let mut partition = Partition::fresh(&server, &source, 0);
-        let noticed = (0..200).any(|seed| run(&mut partition, seed).is_err());
+        let noticed = (0..500).any(|seed| run(&mut partition, seed).is_err());
         assert!(noticed, "{what}: went unnoticed");
     }
 }
