@@ -142,6 +142,9 @@ pub const GUESTS_MAX: usize = 256;
 /// Files that are not for connections: of the journal, of a store.
 pub const FILES_KEPT: usize = 256;
 
+/// The fewest of them: what an engine without callers has open, and some.
+pub const FILES_KEPT_MIN: usize = 32;
+
 /// Files of each serving thread besides: what wakes it, and what tells it of signals.
 pub const FILES_OF_THREAD: usize = 4;
 

@@ -21,7 +21,7 @@ use crate::domain::Ttl;
 use crate::engine::Engine;
 use crate::http::{self, HttpConfig};
 use crate::ledger::Durability;
-use crate::limits::{FILES_KEPT, FILES_OF_THREAD};
+use crate::limits::{FILES_KEPT, FILES_KEPT_MIN, FILES_OF_THREAD};
 use crate::shutdown::{Insistence, Signals};
 use crate::telemetry::logging;
 
@@ -141,7 +141,8 @@ fn http_config(config: &Config) -> Result<HttpConfig, Failure> {
 }
 
 /// As many connections and guests as there are files for, when the others have theirs: the journal
-/// must never be the one that finds no file. Of a very small number half is for connections.
+/// must never be the one that finds no file. Of a small number half is for connections, of a very small
+/// one what the others leave.
 fn files_for(
     (connections, guests): (usize, usize),
     threads: usize,
@@ -151,8 +152,10 @@ fn files_for(
         return (connections, guests);
     };
     let files = usize::try_from(files).unwrap_or(usize::MAX);
-    let kept = FILES_KEPT.saturating_add(threads.saturating_mul(FILES_OF_THREAD));
-    let left = files - kept.min(files / 2);
+    let of_threads = threads.saturating_mul(FILES_OF_THREAD);
+    let least = FILES_KEPT_MIN.saturating_add(of_threads);
+    let kept = FILES_KEPT.saturating_add(of_threads);
+    let left = files.saturating_sub(kept.min(least.max(files / 2)));
     let guests = guests.min(left / 8);
     (connections.min(left - guests).max(1), guests)
 }
@@ -346,7 +349,7 @@ mod tests {
         assert_eq!(files_for(wanted, 4, None), wanted);
         assert_eq!(files_for(wanted, 4, Some(1 << 20)), wanted);
         assert_eq!(files_for(wanted, 4, Some(1_024)), (658, 94));
-        assert_eq!(files_for(wanted, 4, Some(64)), (28, 4));
+        assert_eq!(files_for(wanted, 4, Some(64)), (14, 2));
         assert_eq!(files_for(wanted, 4, Some(0)), (1, 0));
     }
 

@@ -9,7 +9,7 @@ use super::args::{Author, Output, PolicyAction, PolicyServer};
 use super::wire::{Connection, authority, text_of};
 use super::{Exit, Failure, output, unreadable};
 use crate::domain::policy::{Fault, Policy};
-use crate::ledger::policy::text;
+use crate::ledger::policy::{how_many, text};
 
 /// Reads, checks or changes the policy of a server.
 pub fn run(action: &PolicyAction) -> Result<(), Failure> {
@@ -84,7 +84,7 @@ fn check(file: &Path, to: Output) -> Result<(), Failure> {
         let faults: Vec<Value> = faults.iter().map(fault).collect();
         output::json(&json!({"faults": faults}))?;
     }
-    let mut message = format!("{}: the policy has {} faults", file.display(), faults.len());
+    let mut message = format!("{}: the policy has {}", file.display(), how_many(&faults));
     for fault in &faults {
         message = format!(
             "{message}\n  {}: {} ({})",

@@ -66,6 +66,7 @@ pub fn run(command: &ProveCommand) -> Result<(), Failure> {
 }
 
 fn export(arguments: &ProveExport) -> Result<(), Failure> {
+    in_order(arguments)?;
     let config = load_config(&arguments.ledger.flags())?.config;
     let draft = Draft::create(&arguments.file)?;
     let opened = open::engine_to_look(&config)?;
@@ -75,6 +76,20 @@ fn export(arguments: &ProveExport) -> Result<(), Failure> {
     let proof = proved.map_err(|error| failure(&draft, &error))?;
     draft.finish()?;
     summary(arguments, &proof)
+}
+
+/// Whether the range has a beginning that is not after its end; a number and a moment cannot be told.
+fn in_order(arguments: &ProveExport) -> Result<(), Failure> {
+    let reversed = match (arguments.from, arguments.to) {
+        (Some(Edge::Sequence(from)), Some(Edge::Sequence(to))) => from > to,
+        (Some(Edge::Moment(from)), Some(Edge::Moment(to))) => from > to,
+        (_, _) => false,
+    };
+    if reversed {
+        let message = "--from is after --to: name a first record that is not after the last";
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    Ok(())
 }
 
 fn range(arguments: &ProveExport, config: &Config, engine: &Engine) -> Range {

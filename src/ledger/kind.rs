@@ -1,6 +1,7 @@
-//! What events are called, wherever they are told.
+//! What events are called, and whose answers they are, wherever that is asked.
 
 use super::event::{Body, InboundVerb, StockVerb, VerbKind};
+use crate::domain::CommandKey;
 
 impl Body<'_> {
     /// The event's name.
@@ -35,6 +36,29 @@ impl Body<'_> {
             Self::LowWater(_) => "sku.low_water",
             Self::Deficit(_) => "sku.deficit",
             Self::Refused { .. } => "command.refused",
+        }
+    }
+
+    /// The command that it is the answer to; `None` for what no caller asked for.
+    pub const fn key(&self) -> Option<CommandKey> {
+        match self {
+            Self::Reserved(reserved) => Some(CommandKey {
+                id: reserved.id.0,
+                fingerprint: reserved.fingerprint,
+            }),
+            Self::Acted(acted) => Some(acted.key),
+            Self::StockChanged(changed) => Some(changed.key),
+            Self::SharesMoved(moved) => Some(moved.key),
+            Self::InboundChanged(changed) => Some(changed.key),
+            Self::SettingsPut { key, .. } | Self::Refused { key, .. } => Some(*key),
+            Self::Opened { .. }
+            | Self::NodeNamed { .. }
+            | Self::ChannelNamed { .. }
+            | Self::Expired { .. }
+            | Self::PolicyPut { .. }
+            | Self::TermsNoted(_)
+            | Self::LowWater(_)
+            | Self::Deficit(_) => None,
         }
     }
 }

@@ -44,7 +44,7 @@ fn a_policy_is_put_read_checked_and_taken_back() {
     );
     let faulty = alone("140.json");
     assert_eq!(faulty.code, Some(1));
-    let fault = "140.json: the policy has 1 faults\n  rules[0].limits[0].cap.percent: ";
+    let fault = "140.json: the policy has 1 fault\n  rules[0].limits[0].cap.percent: ";
     assert!(faulty.err.contains(fault), "{}", faulty.err);
 
     let bad = policy(&["put", "140.json"]);

@@ -101,6 +101,22 @@ fn mistakes_are_told_and_leave_no_file() {
             2,
             "must be the number of a record, or a moment",
         ),
+        (
+            &["p", "--from", "5", "--to", "2"],
+            2,
+            "--from is after --to",
+        ),
+        (
+            &[
+                "p",
+                "--from",
+                "2026-02-01T00:00:00Z",
+                "--to",
+                "2026-01-31T00:00:00Z",
+            ],
+            2,
+            "--from is after --to",
+        ),
         (&[], 2, "<FILE>"),
         (&["p", "--store", "redis://127.0.0.1:1"], 5, "127.0.0.1:1"),
     ] {

@@ -88,6 +88,7 @@ fn constants() -> Vec<(&'static str, u64, Above)> {
         TARGET_BYTES_MAX: Problem(414, "uri_too_long", case::target),
         GUESTS_MAX: Problem(503, "too_many_connections", case::guests),
         FILES_KEPT: Unseen,
+        FILES_KEPT_MIN: Unseen,
         FILES_OF_THREAD: Unseen,
         STOCK_SHARDS: Unseen,
         RECORD_SHARDS: Unseen,

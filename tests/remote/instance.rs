@@ -62,6 +62,18 @@ impl<'s> Place<'s> {
         Instance(Engine::open_remote(self.config()).unwrap())
     }
 
+    /// An engine that believes this clock, and gave the nodes and channels of histories their indexes.
+    pub(crate) fn engine_at(&self, clock: &Clock) -> Engine {
+        let mut config = RemoteConfig {
+            clock: clock.clone(),
+            ..self.config()
+        };
+        config.batcher.settling.clock = Some(clock.clone());
+        let engine = Engine::open_remote(config).unwrap();
+        driven::give_names(&engine);
+        engine
+    }
+
     /// An instance with a mirror that may be as old as it likes: what it has not heard of decides.
     pub(crate) fn open_mirrored(&self) -> Instance {
         let mirror = Duration::from_hours(1);

@@ -11,7 +11,6 @@ use holdfast::domain::{
     ChannelIx, NodeIx, Reservation, ReservationId, Settings, Sku, Units, UnixMillis,
 };
 use holdfast::engine::Engine;
-use holdfast::ledger::remote::RemoteConfig;
 use holdfast::ledger::{About, Answer, Availability, Consistency, StockView};
 
 use crate::instance::{Instance, Place};
@@ -19,7 +18,7 @@ use crate::promises::{Home, agrees_with_an_assignment};
 use crate::server::{Kind, Server};
 use crate::support::check::{Coverage, Subject, check};
 use crate::support::commands_wanted;
-use crate::support::driven::{self, put_policy};
+use crate::support::driven::put_policy;
 use crate::support::history::{CHANNEL_NAMES, Maker};
 use crate::support::rng::Rng;
 use crate::support::script::Script;
@@ -177,14 +176,7 @@ struct Store<'s>(Place<'s>);
 
 impl Home for Store<'_> {
     fn open(&self, clock: &Clock) -> Engine {
-        let mut config = RemoteConfig {
-            clock: clock.clone(),
-            ..self.0.config()
-        };
-        config.batcher.settling.clock = Some(clock.clone());
-        let engine = Engine::open_remote(config).unwrap();
-        driven::give_names(&engine);
-        engine
+        self.0.engine_at(clock)
     }
 
     fn reopen(&self, engine: &mut Engine, clock: &Clock, rng: &mut Rng) {

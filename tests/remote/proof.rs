@@ -5,7 +5,6 @@ use holdfast::clock::Clock;
 use holdfast::domain::UnixMillis;
 use holdfast::engine::Engine;
 use holdfast::ledger::proof::{Edge, ProveError, Range};
-use holdfast::ledger::remote::RemoteConfig;
 
 use crate::instance::{Place, hold, set};
 use crate::model::Pair;
@@ -14,7 +13,6 @@ use crate::proved::{proved, range};
 use crate::server::{Kind, Server};
 use crate::several::Spread;
 use crate::support::check::run;
-use crate::support::driven;
 use crate::support::history::{Maker, Step};
 use crate::support::rng::Rng;
 
@@ -56,14 +54,7 @@ struct Proved<'s>(Place<'s>);
 
 impl Home for Proved<'_> {
     fn open(&self, clock: &Clock) -> Engine {
-        let mut config = RemoteConfig {
-            clock: clock.clone(),
-            ..self.0.config()
-        };
-        config.batcher.settling.clock = Some(clock.clone());
-        let engine = Engine::open_remote(config).unwrap();
-        driven::give_names(&engine);
-        engine
+        self.0.engine_at(clock)
     }
 
     fn reopen(&self, engine: &mut Engine, _clock: &Clock, _rng: &mut Rng) {

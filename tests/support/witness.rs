@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use holdfast::domain::verdict::{Outcome, Refusal};
-use holdfast::ledger::event::{Body, Event};
+use holdfast::ledger::event::Event;
 use holdfast::ledger::{Answer, Position};
 
 use crate::support::model::{Model, is_recorded};
@@ -34,26 +34,10 @@ pub(crate) struct Fed {
 
 impl Fed {
     pub(crate) fn of(event: &Event<'_>) -> Self {
-        let command = match &event.body {
-            Body::Reserved(reserved) => Some(reserved.id.0),
-            Body::Acted(acted) => Some(acted.key.id),
-            Body::StockChanged(changed) => Some(changed.key.id),
-            Body::SharesMoved(moved) => Some(moved.key.id),
-            Body::InboundChanged(changed) => Some(changed.key.id),
-            Body::SettingsPut { key, .. } | Body::Refused { key, .. } => Some(key.id),
-            Body::Opened { .. }
-            | Body::NodeNamed { .. }
-            | Body::ChannelNamed { .. }
-            | Body::Expired { .. }
-            | Body::TermsNoted(_)
-            | Body::LowWater(_)
-            | Body::Deficit(_)
-            | Body::PolicyPut { .. } => None,
-        };
         Self {
             position: event.position,
             at: event.at.0,
-            command,
+            command: event.body.key().map(|key| key.id),
         }
     }
 }

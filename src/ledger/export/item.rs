@@ -401,7 +401,7 @@ impl Answer {
         if let Body::SharesMoved(moved) = &mut body {
             (moved.reason, moved.operator) = ("", None);
         }
-        let id = CommandId(key_of(&body)?.id);
+        let id = CommandId(body.key()?.id);
         let mut bytes = Vec::new();
         encode(at, &body, &mut bytes);
         Some(Self {
@@ -429,29 +429,10 @@ impl Answer {
             sequence,
         };
         let event = decode(position, bytes).or(Err(BadItem("an event")))?;
-        match key_of(&event.body) {
-            Some(key) if key.id == self.id.0 => Ok((key, event)),
+        match (event.body.key(), &event.body) {
+            (_, Body::Reserved(_)) => Err(BadItem::ANSWER),
+            (Some(key), _) if key.id == self.id.0 => Ok((key, event)),
             _ => Err(BadItem::ANSWER),
         }
-    }
-}
-
-/// The command that an answer is of.
-const fn key_of(body: &Body<'_>) -> Option<CommandKey> {
-    match body {
-        Body::Acted(acted) => Some(acted.key),
-        Body::StockChanged(changed) => Some(changed.key),
-        Body::SharesMoved(moved) => Some(moved.key),
-        Body::InboundChanged(changed) => Some(changed.key),
-        Body::SettingsPut { key, .. } | Body::Refused { key, .. } => Some(*key),
-        Body::Opened { .. }
-        | Body::NodeNamed { .. }
-        | Body::ChannelNamed { .. }
-        | Body::Expired { .. }
-        | Body::TermsNoted(_)
-        | Body::LowWater(_)
-        | Body::Deficit(_)
-        | Body::PolicyPut { .. }
-        | Body::Reserved(_) => None,
     }
 }

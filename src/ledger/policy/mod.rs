@@ -111,6 +111,15 @@ impl PolicyPut<'_> {
     }
 }
 
+/// Faults in words: `1 fault`, `2 faults`.
+#[must_use]
+pub fn how_many(faults: &[Fault]) -> String {
+    match faults.len() {
+        1 => "1 fault".to_owned(),
+        several => format!("{several} faults"),
+    }
+}
+
 /// Why a policy was not put.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PutPolicyError {
@@ -118,7 +127,7 @@ pub enum PutPolicyError {
     #[error("not a policy: {0}")]
     Malformed(String),
     /// The document has faults.
-    #[error("the policy has {} faults", .0.len())]
+    #[error("the policy has {}", how_many(.0))]
     Faults(Vec<Fault>),
     /// Another version is in force than was expected; 0: none.
     #[error("version {current} is in force")]

@@ -7,7 +7,7 @@ use crate::domain::percent::Percent;
 use crate::domain::{Level, LowWater, Terms, WhileLow};
 
 #[derive(Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with percent or units")]
 struct LevelFields {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     percent: Option<PercentForm>,
@@ -35,7 +35,7 @@ impl From<LevelForm> for LevelFields {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with percent or units")]
 struct MarkFields {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     percent: Option<PercentForm>,

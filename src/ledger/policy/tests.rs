@@ -119,6 +119,17 @@ fn a_rule_that_is_none_says_where_and_why() {
         let text = format!(r#"{{"rules":[{{"id":"a","default":true,{inside},"limits":[]}}]}}"#);
         says(&text, &format!("rules[0].{path}"), message);
     }
+    for (inside, path) in [
+        (r#""safety_stock":5"#, "safety_stock"),
+        (r#""low_water":5"#, "low_water"),
+    ] {
+        let text = format!(r#"{{"rules":[{{"id":"a","default":true,{inside}}}]}}"#);
+        says(
+            &text,
+            &format!("rules[0].{path}"),
+            "expected an object with percent or units",
+        );
+    }
     let decimals = "a percentage with at most two decimals";
     let one = "one of percent and units";
     for (inside, path, message) in [
