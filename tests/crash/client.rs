@@ -278,6 +278,16 @@ impl Client {
         self.sent.drain(..old);
     }
 
+    /// Forgets the refusals after which nothing was acknowledged: they are told before they are kept,
+    /// and the crash may have forgotten them, too. To be called before anything else is asked.
+    pub(crate) fn forget_last_refusals(&mut self) {
+        let pending = self.sent.pop_if(|call| call.reply.is_none());
+        let was_done = |call: &Sent| call.reply.as_ref().is_some_and(|reply| reply.status < 300);
+        let kept = self.sent.iter().rposition(was_done).map_or(0, |at| at + 1);
+        self.sent.truncate(kept);
+        self.sent.extend(pending);
+    }
+
     /// Units held, committed and shipped of a SKU.
     pub(crate) fn sums(&self, sku: &str) -> [i64; 3] {
         let mut sums = self.retired.get(sku).copied().unwrap_or_default();

@@ -41,6 +41,7 @@ pub(crate) fn judge(address: SocketAddr, clients: &mut [Client], opening: i64) -
             }
         }
     }
+    clients.iter_mut().for_each(Client::forget_last_refusals);
     for client in clients.iter_mut() {
         settle(&mut wire, client, &mut faults);
     }

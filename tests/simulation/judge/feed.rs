@@ -34,7 +34,7 @@ impl Judge {
                 None => return Err("reading events waits".to_owned()),
             };
             if page.records.is_empty() {
-                return Ok(());
+                return self.settle_doubts();
             }
             for event in page.iter() {
                 self.event(&event.map_err(|error| error.to_string())?)?;
@@ -59,6 +59,7 @@ impl Judge {
         }
         self.read = position;
         self.body(event)?;
+        self.clear_doubts();
         for claim in self.claims.remove(&position.sequence).unwrap_or_default() {
             self.settle(&claim)?;
         }

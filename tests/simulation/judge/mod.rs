@@ -70,6 +70,16 @@ struct Claim {
     decided: i64,
 }
 
+/// A key was said to be unknown: true only if it may have been forgotten. What ended it may be told by
+/// events that are not read yet.
+#[derive(Debug)]
+struct Doubt {
+    key: String,
+    /// The latest that any clock has shown when it was said.
+    now: i64,
+    violation: String,
+}
+
 /// See the module's documentation.
 pub(crate) struct Judge {
     sim: Sim,
@@ -80,6 +90,8 @@ pub(crate) struct Judge {
     asked: HashMap<u128, Asked>,
     /// By sequence.
     claims: BTreeMap<u64, Vec<Claim>>,
+    /// Until the feed has been read once more.
+    doubts: Vec<Doubt>,
     /// The last event that was read.
     read: Position,
     /// What is read now was there when the ledger was opened.
@@ -113,6 +125,7 @@ impl Judge {
             books: Books::default(),
             asked: HashMap::new(),
             claims: BTreeMap::new(),
+            doubts: Vec::new(),
             read: Position::default(),
             is_recovering: false,
             floor: Position::default(),
@@ -200,13 +213,37 @@ impl Judge {
     }
 
     /// Somebody looked a key up, and there was nothing.
-    pub(crate) fn found_nothing(&self, sent: &Sent) -> Result<(), String> {
+    pub(crate) fn found_nothing(&mut self, sent: &Sent) {
         let asked = &self.asked[&sent.id];
-        let now = self.sim.latest();
-        if asked.first.is_some() && !self.may_forget(&asked.key, now) {
-            return Err(format!("{} was answered, and now it was not", asked.key));
+        if asked.first.is_some() {
+            let violation = format!("{} was answered, and now it was not", asked.key);
+            self.doubt(asked.key.clone(), violation);
         }
-        Ok(())
+    }
+
+    fn doubt(&mut self, key: String, violation: String) {
+        let now = self.sim.latest();
+        self.doubts.push(Doubt {
+            key,
+            now,
+            violation,
+        });
+        self.clear_doubts();
+    }
+
+    /// Drops the doubts about keys that may be forgotten by what has been read.
+    fn clear_doubts(&mut self) {
+        let mut doubts = std::mem::take(&mut self.doubts);
+        doubts.retain(|doubt| !self.may_forget(&doubt.key, doubt.now));
+        self.doubts = doubts;
+    }
+
+    /// The feed was read to its end.
+    fn settle_doubts(&mut self) -> Result<(), String> {
+        match self.doubts.pop() {
+            Some(doubt) => Err(doubt.violation),
+            None => Ok(()),
+        }
     }
 
     /// Somebody was shown a reservation.
@@ -292,8 +329,9 @@ impl Judge {
     }
 
     /// Answers that are kept under no key.
-    fn told_unrecorded(&self, sent: &Sent, answer: &Answer) -> Result<(), String> {
+    fn told_unrecorded(&mut self, sent: &Sent, answer: &Answer) -> Result<(), String> {
         let asked = &self.asked[&sent.id];
+        let violation = format!("{}: {:?} cannot be", asked.key, answer.verdict);
         let was_shown = |name: &str| self.shown.get(name).is_some_and(|at| *at <= sent.ticket);
         let wrong = match &answer.verdict {
             Err(Refusal::KeyReused) => {
@@ -307,15 +345,16 @@ impl Judge {
                     .iter()
                     .find(|(of, _)| *of == sent.fingerprint);
                 let target = content.and_then(|(_, content)| content.target());
-                target.is_some_and(|key| {
-                    let is_there = was_shown(key) && self.model.reservation(key).is_some();
-                    is_there && !self.may_forget(key, self.sim.latest())
-                })
+                let is_there = |key: &&str| was_shown(key) && self.model.reservation(key).is_some();
+                if let Some(key) = target.filter(is_there) {
+                    self.doubt(key.to_owned(), violation);
+                }
+                return Ok(());
             }
             Ok(_) | Err(_) => true,
         };
         if wrong {
-            return Err(format!("{}: {:?} cannot be", asked.key, answer.verdict));
+            return Err(violation);
         }
         Ok(())
     }
