@@ -81,7 +81,16 @@ fn clients(seed: u64) -> Vec<Client> {
     reason = "the tests have no configuration file"
 )]
 fn cycles_wanted() -> u64 {
-    std::env::var("HOLDFAST_KILL_CYCLES").map_or(8, |n| n.parse().unwrap())
+    std::env::var("HOLDFAST_KILL_CYCLES").map_or(200, |n| n.parse().unwrap())
+}
+
+/// Ledgers that are killed side by side.
+const LEDGERS: u64 = 4;
+
+/// Milliseconds of load before a kill: mostly few, so that there are many kills.
+fn life(rng: &mut Rng) -> u64 {
+    let longest = if rng.percent(10) { 900 } else { 240 };
+    rng.between(20, longest)
 }
 
 /// Starts and kills again while it starts; how often is drawn.
@@ -95,27 +104,35 @@ fn kill_while_starting(data: &Path, rng: &mut Rng) {
 
 #[test]
 fn acknowledged_changes_survive_kill_9() {
+    std::thread::scope(|scope| {
+        for ledger in 0..LEDGERS {
+            scope.spawn(move || survive(ledger, cycles_wanted().div_ceil(LEDGERS)));
+        }
+    });
+}
+
+fn survive(ledger: u64, cycles: u64) {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let mut rng = Rng::new(20_261_123);
-    let mut clients = clients(1);
+    let mut rng = Rng::new(20_261_123 + ledger);
+    let mut clients = clients(1 + 10 * ledger);
     let (mut server, mut address) = Server::start(&data);
     stock_up(address);
-    for cycle in 0..cycles_wanted() {
-        let load = rng.between(40, 900);
+    for cycle in 0..cycles {
+        let load = life(&mut rng);
         let log = load_and_kill(&mut server, address, &mut clients, load);
         kill_while_starting(&data, &mut rng);
         (server, address) = Server::start(&data);
         let faults = judge(address, &mut clients, OPENING);
         assert!(
             faults.is_empty(),
-            "cycle {cycle}: {faults:#?}\nkilled server said:\n{log}"
+            "ledger {ledger}, cycle {cycle}: {faults:#?}\nkilled server said:\n{log}"
         );
     }
     let answered: usize = clients.iter().map(|client| client.sent.len()).sum();
     let unknown: u64 = clients.iter().map(|client| client.unknown).sum();
     assert!(
-        unknown >= cycles_wanted(),
+        unknown >= cycles,
         "kills hit calls in flight: {unknown} of {answered}"
     );
     let (status, log) = server.stop();
