@@ -48,13 +48,13 @@ use client::{NODES, SKUS};
 use serde_json::json;
 use wire::Wire;
 
-/// How often each fault is made: once, or what `HOLDFAST_FAULT_ROUNDS` says.
+/// How often each fault is made: twice, or what `HOLDFAST_FAULT_ROUNDS` says.
 #[expect(
     clippy::disallowed_methods,
     reason = "the tests have no configuration file"
 )]
 fn rounds_wanted() -> usize {
-    std::env::var("HOLDFAST_FAULT_ROUNDS").map_or(1, |n| n.parse().unwrap())
+    std::env::var("HOLDFAST_FAULT_ROUNDS").map_or(2, |n| n.parse().unwrap())
 }
 
 /// Ends the load when it goes, also when a test fails meanwhile.

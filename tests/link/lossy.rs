@@ -19,7 +19,7 @@ use crate::support::store::Store;
     reason = "the tests have no configuration file"
 )]
 fn commands_wanted() -> u64 {
-    std::env::var("HOLDFAST_LINK_COMMANDS").map_or(30_000, |n| n.parse().unwrap())
+    std::env::var("HOLDFAST_LINK_COMMANDS").map_or(50_000, |n| n.parse().unwrap())
 }
 
 const CALLERS: u64 = 64;

@@ -17,14 +17,14 @@ const DAY: u32 = 86_400_000;
 const SELLERS: usize = 2;
 
 /// Callers of each seller that buy something else all the time.
-const BUYERS: usize = 2;
+const BUYERS: usize = 1;
 
 #[expect(
     clippy::disallowed_methods,
     reason = "the tests have no configuration file"
 )]
 fn restocks_wanted() -> u64 {
-    std::env::var("HOLDFAST_RESTOCKS").map_or(50, |n| n.parse().unwrap())
+    std::env::var("HOLDFAST_RESTOCKS").map_or(2_000, |n| n.parse().unwrap())
 }
 
 /// Ends the load when it goes, also when the test fails meanwhile.

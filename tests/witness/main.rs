@@ -29,7 +29,7 @@ use witness::judge;
     reason = "the tests have no configuration file"
 )]
 fn operations_wanted() -> usize {
-    std::env::var("HOLDFAST_WITNESS_OPERATIONS").map_or(60_000, |n| n.parse().unwrap())
+    std::env::var("HOLDFAST_WITNESS_OPERATIONS").map_or(1_000_000, |n| n.parse().unwrap())
 }
 
 #[test]
