@@ -238,10 +238,10 @@ fn move_name(names: &mut BTreeMap<String, usize>, op: &Op) {
         Op::Create { name, file } => {
             names.insert(name.clone(), *file);
         }
-        Op::Rename { from, to } => {
-            if let Some(file) = names.remove(from) {
-                names.insert(to.clone(), file);
-            }
+        // A folder names files, not names: an older file that had the name is not what was renamed.
+        Op::Rename { file, from, to } => {
+            names.retain(|name, of| name != from || of != file);
+            names.insert(to.clone(), *file);
         }
         Op::Remove { name } => {
             names.remove(name);

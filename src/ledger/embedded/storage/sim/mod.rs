@@ -84,6 +84,7 @@ enum Op {
         file: usize,
     },
     Rename {
+        file: usize,
         from: String,
         to: String,
     },
@@ -304,6 +305,7 @@ impl Storage for SimStorage {
         state.names.remove(from);
         state.names.insert(to.to_owned(), file);
         state.log.push(Op::Rename {
+            file,
             from: from.to_owned(),
             to: to.to_owned(),
         });
@@ -424,6 +426,24 @@ mod tests {
                 .contains_key("a")
         );
         assert_eq!(sim.files().keys().collect::<Vec<_>>(), ["b"]);
+    }
+
+    #[test]
+    fn a_rename_is_of_the_file_and_not_of_whatever_had_its_name() {
+        let sim = SimStorage::with_files(Files::from([("a".to_owned(), b"old".to_vec())]));
+        sim.remove("a").unwrap();
+        let file = sim.create("a").unwrap();
+        file.write_at(b"new", 0).unwrap();
+        file.sync_data().unwrap();
+        sim.rename("a", "b").unwrap();
+        let mut dice = Dice::new(5);
+        let mut seen = 0;
+        for _ in 0..100 {
+            let image = at_end(&sim).image(Loss::Sectors, &mut dice);
+            assert!(image.get("b").is_none_or(|content| content == b"new"));
+            seen += usize::from(image.contains_key("a") && image.contains_key("b"));
+        }
+        assert!(seen > 0, "the old one may be there still");
     }
 
     #[test]
