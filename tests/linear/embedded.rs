@@ -60,7 +60,9 @@ fn judged(size: Size, count: u64) -> Tally {
         };
         let plans: Vec<Plan> = numbers.map(plan).collect();
         let judged = judge_all(&play(&plans));
-        sum.add(judged.unwrap_or_else(|fault| panic!("histories from {}: {fault}", plans[0].number)));
+        sum.add(
+            judged.unwrap_or_else(|fault| panic!("histories from {}: {fault}", plans[0].number)),
+        );
     }
     sum
 }

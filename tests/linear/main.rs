@@ -16,5 +16,8 @@
 mod embedded;
 #[path = "../support/linear/mod.rs"]
 mod linear;
+mod mutants;
+mod replay;
+mod small;
 #[path = "../support/mod.rs"]
 mod support;

@@ -10,11 +10,11 @@ use holdfast::domain::command::Keyed;
 use holdfast::engine::Engine;
 use holdfast::ledger::{Answer, LedgerError};
 
-use crate::support::driven::id_of;
 use super::names::Names;
 use super::plan::{Fate, Plan, Planned};
 use super::said::seen;
 use super::words::{Call, Heard, History, Said, Step, Wish};
+use crate::support::driven::id_of;
 
 /// What came of sending something.
 #[derive(Debug, Clone, Copy)]
@@ -136,7 +136,10 @@ impl Client<'_> {
                 let target = script.target().map_or(0, |target| id_of(engine, target));
                 let command = script.command(target);
                 let key = engine.key(&self.names.key(key), &command);
-                sent(self.names, (self.place.send)(engine, &Keyed { key, command }))
+                sent(
+                    self.names,
+                    (self.place.send)(engine, &Keyed { key, command }),
+                )
             }
         }
     }

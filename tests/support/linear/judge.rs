@@ -45,6 +45,8 @@ pub(crate) struct Tally {
     pub(crate) overlapping: usize,
     pub(crate) unheard: usize,
     pub(crate) states: u64,
+    /// Of the history that took most.
+    pub(crate) states_most: u64,
 }
 
 impl Tally {
@@ -52,6 +54,7 @@ impl Tally {
         self.histories += 1;
         self.calls += history.calls.len();
         self.states += states;
+        self.states_most = self.states_most.max(states);
         let mut end = 0;
         for call in &history.calls {
             self.overlapping += usize::from(call.sent < end);
@@ -68,6 +71,7 @@ impl Tally {
         self.overlapping += other.overlapping;
         self.unheard += other.unheard;
         self.states += other.states;
+        self.states_most = self.states_most.max(other.states_most);
     }
 }
 
@@ -79,11 +83,12 @@ impl fmt::Display for Tally {
             overlapping,
             unheard,
             states,
+            states_most,
         } = self;
         write!(
             f,
             "{histories} histories, {calls} calls, {overlapping} of them overlapping earlier ones, \
-             {unheard} unheard; {states} states"
+             {unheard} unheard; {states} states, at most {states_most}"
         )
     }
 }

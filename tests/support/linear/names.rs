@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use holdfast::domain::Ttl;
 use holdfast::domain::command;
 
-use crate::support::script::{AdjustAsk, Ask, Script, SetAsk};
 use super::words::{Key, SKUS, Verb, Wish};
+use crate::support::script::{AdjustAsk, Ask, Script, SetAsk};
 
 /// What SKUs and keys of a history are called in the ledger, and how identities lead back to keys.
 #[derive(Debug, Default)]

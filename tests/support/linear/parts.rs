@@ -54,7 +54,8 @@ pub(crate) fn parts(history: &History) -> Vec<History> {
         roots: (0..most).collect(),
     };
     for all in &named {
-        all.windows(2).for_each(|pair| forest.join(pair[0], pair[1]));
+        all.windows(2)
+            .for_each(|pair| forest.join(pair[0], pair[1]));
     }
     let mut parts: BTreeMap<usize, Vec<Call>> = BTreeMap::new();
     for (call, all) in history.calls.iter().zip(&named) {

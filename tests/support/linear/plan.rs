@@ -1,7 +1,7 @@
 //! What the clients of a history are going to do: everything but the order in which it happens.
 
-use crate::support::rng::Rng;
 use super::words::{Key, SKUS, Step, Units, Verb, Wish};
+use crate::support::rng::Rng;
 
 /// What becomes of a request and its reply on their way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -54,7 +54,10 @@ impl Names {
             }
         }
         booking.stage = *stages.first()?;
-        stages.iter().all(|of| *of == booking.stage).then_some(booking)
+        stages
+            .iter()
+            .all(|of| *of == booking.stage)
+            .then_some(booking)
     }
 
     fn no(&self, refusal: &Refusal) -> Option<No> {
@@ -133,7 +136,10 @@ fn stock(results: &[StockResult]) -> Option<Said> {
 
 /// Where the units of a line are, and how many; the inner `None`: it has none. The outer one: they are
 /// not all at the same place.
-#[expect(clippy::option_option, reason = "none, and not one place, are two answers")]
+#[expect(
+    clippy::option_option,
+    reason = "none, and not one place, are two answers"
+)]
 fn place(line: &Line) -> Option<Option<(Stage, u16)>> {
     let places = [
         (Stage::Held, line.held),

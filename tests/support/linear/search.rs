@@ -106,7 +106,10 @@ pub(crate) fn search(part: &History, budget: u64) -> (Found, u64) {
             return (Found::Undecided, visited);
         }
         match frame.next.pop() {
-            Some((at, change)) => visited += u64::from(search.advance(at, change)),
+            Some((at, change)) => {
+                visited += 1;
+                search.advance(at, change);
+            }
             None => search.give_up(),
         }
     }
@@ -129,10 +132,10 @@ impl Search<'_> {
         self.frames.push(frame);
     }
 
-    /// Puts a call next; false if that leads to nothing new.
-    fn advance(&mut self, at: usize, change: Change) -> bool {
+    /// Puts a call next, unless that leads to what is known to lead nowhere.
+    fn advance(&mut self, at: usize, change: Change) {
         let Some(frame) = self.frames.last() else {
-            return false;
+            return;
         };
         self.order.truncate(frame.done);
         let mut next = Frame {
@@ -143,11 +146,9 @@ impl Search<'_> {
         self.put(&mut next, at);
         next.reached.shelf.apply(change, &self.care);
         self.look_ahead(&mut next);
-        let is_new = !self.dead.contains(&next.reached);
-        if is_new {
+        if !self.dead.contains(&next.reached) {
             self.frames.push(next);
         }
-        is_new
     }
 
     fn put(&mut self, frame: &mut Frame, at: usize) {

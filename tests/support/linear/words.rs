@@ -88,7 +88,9 @@ impl Booking {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum No {
     KeyReused,
-    UnknownSku { sku: usize },
+    UnknownSku {
+        sku: usize,
+    },
     UnknownReservation,
     /// By SKU that is short: what could be had.
     Short([Option<u16>; SKUS]),
@@ -98,16 +100,23 @@ pub(crate) enum No {
     NotHeld,
     NotConfirmed,
     /// There were so many.
-    Stale { on_hand: u16 },
+    Stale {
+        on_hand: u16,
+    },
     /// There are only so many.
-    Negative { on_hand: u16 },
+    Negative {
+        on_hand: u16,
+    },
 }
 
 /// An answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Said {
     Reservation(Booking),
-    Stock { on_hand: u16, available: u16 },
+    Stock {
+        on_hand: u16,
+        available: u16,
+    },
     /// On hand, held, committed; `None`: no such SKU.
     Seen(Option<[u16; 3]>),
     Refused(No),
