@@ -9,8 +9,8 @@ use holdfast::engine::Engine;
 use holdfast::ledger::{Answer, LedgerError};
 
 use crate::linear::crowd::Place;
-use crate::linear::judge::{Tally, judge_all};
-use crate::linear::plan::{Kind, LARGE, Plan, SMALL, Size};
+use crate::linear::judge::Tally;
+use crate::linear::plan::{LARGE, Plan, SMALL, Size, mixed};
 use crate::linear::wanted;
 use crate::linear::words::History;
 use crate::support::check::START;
@@ -18,7 +18,7 @@ use crate::support::driven::open;
 use crate::support::memory::Memory;
 
 /// Histories that one ledger sees.
-const AT_ONCE: u64 = 200;
+const AT_ONCE: usize = 200;
 
 /// Sometimes with the wait for the journal, which callers of the engine have always.
 fn send(engine: &Engine, command: &Keyed<'_>) -> Result<Answer, LedgerError> {
@@ -29,47 +29,36 @@ fn send(engine: &Engine, command: &Keyed<'_>) -> Result<Answer, LedgerError> {
     Ok(answer)
 }
 
-/// Histories of a fresh ledger.
-pub(crate) fn play(plans: &[Plan]) -> Vec<History> {
+/// Does something with a fresh ledger.
+fn with_ledger<T>(work: impl FnOnce(&Place<'_>) -> T) -> T {
     let storage = Arc::new(Memory::with_seed(1));
     let clock = Clock::manual(UnixMillis(START));
     let engine = open(storage, clock.clone(), None);
-    let place = Place {
+    let done = work(&Place {
         engines: vec![&engine],
         clock,
         send,
-        prefix: "h".to_owned(),
-    };
-    let histories = place.play(plans, true);
+        is_retried: false,
+    });
     engine.close().unwrap();
-    histories
+    done
+}
+
+/// Histories of a fresh ledger.
+pub(crate) fn play(plans: &[Plan]) -> Vec<History> {
+    with_ledger(|place| place.play(plans))
 }
 
 fn judged(size: Size, count: u64) -> Tally {
     let mut sum = Tally::default();
-    let mut first = 0;
-    while first < count {
-        let numbers = first..count.min(first + AT_ONCE);
-        first = numbers.end;
-        let plan = |number: u64| {
-            let kind = Kind {
-                is_timed: true,
-                is_lossy: number % 3 == 0,
-            };
-            Plan::draw(number, size, kind)
-        };
-        let plans: Vec<Plan> = numbers.map(plan).collect();
-        let judged = judge_all(&play(&plans));
-        sum.add(
-            judged.unwrap_or_else(|fault| panic!("histories from {}: {fault}", plans[0].number)),
-        );
+    for plans in mixed(0..count, size).chunks(AT_ONCE) {
+        sum.add(with_ledger(|place| place.judged(plans)));
     }
     sum
 }
 
 #[test]
 fn every_history_has_an_order() {
-    let wanted = wanted();
-    println!("embedded: {}", judged(SMALL, wanted));
-    println!("embedded, large: {}", judged(LARGE, wanted / 10));
+    println!("embedded: {}", judged(SMALL, wanted()));
+    println!("embedded, large: {}", judged(LARGE, wanted() / 10));
 }

@@ -13,23 +13,26 @@ use holdfast::ledger::{Answer, LedgerError};
 
 use crate::instance::{Instance, config_at};
 use crate::linear::crowd::Place;
-use crate::linear::judge::{Tally, judge_all};
-use crate::linear::plan::{Kind, LARGE, Plan, SMALL, Size};
+use crate::linear::judge::Tally;
+use crate::linear::plan::{LARGE, SMALL, Size, mixed};
 use crate::linear::wanted;
 use crate::proxy::Proxy;
 use crate::server::Kind as Kinds;
 use crate::store::Store;
 use crate::support::check::START;
+use crate::support::driven::give_names;
 
-/// Histories that one ledger sees.
+/// Histories that are judged together.
 const AT_ONCE: usize = 200;
 
 fn send(engine: &Engine, command: &Keyed<'_>) -> Result<Answer, LedgerError> {
     wait_for(engine.execute(command))
 }
 
-/// Two instances over one ledger, which agree on the time that the store believes.
+/// Two instances over one ledger, which agree on the time that the store believes. The second one has yet to
+/// learn the names that the first one gave.
 struct Ledger {
+    is_retried: bool,
     clock: Clock,
     instances: [Instance; 2],
 }
@@ -44,9 +47,12 @@ impl Ledger {
             like(&mut config);
             Instance(Engine::open_remote(config).unwrap())
         };
+        let instances = [(); 2].map(open);
+        give_names(&instances[0].0);
         Self {
-            instances: [(); 2].map(open),
+            is_retried: false,
             clock,
+            instances,
         }
     }
 
@@ -55,21 +61,11 @@ impl Ledger {
             engines: self.instances.iter().map(|one| &one.0).collect(),
             clock: self.clock.clone(),
             send,
-            prefix: "h".to_owned(),
-        };
-        let plan = |number: u64| {
-            let kind = Kind {
-                is_timed: true,
-                is_lossy: number % 3 == 0,
-            };
-            Plan::draw(number, size, kind)
+            is_retried: self.is_retried,
         };
         let mut sum = Tally::default();
-        let plans: Vec<Plan> = (0..count).map(plan).collect();
-        for some in plans.chunks(AT_ONCE) {
-            let judged = judge_all(&place.play(some, true));
-            let judged = judged.unwrap_or_else(|fault| panic!("from {}: {fault}", some[0].number));
-            sum.add(judged);
+        for plans in mixed(0..count, size).chunks(AT_ONCE) {
+            sum.add(place.judged(plans));
         }
         sum
     }
@@ -94,10 +90,11 @@ fn every_history_through_a_bad_network_has_an_order() {
         let proxy = Proxy::start(store.port(), 1, Duration::from_millis(60));
         let address = format!("redis://127.0.0.1:{}", proxy.port());
         // So soon that often nobody knows what has happened.
-        let ledger = Ledger::open(&address, "bad-", |config| {
+        let mut ledger = Ledger::open(&address, "bad-", |config| {
             config.patience.reply = Duration::from_millis(40);
             config.batcher.settling.limit = Duration::from_millis(20);
         });
+        ledger.is_retried = true;
         proxy.spoil(5);
         let judged = ledger.judged(SMALL, (wanted() / 1_000).max(4));
         println!("{kind:?}, bad network: {judged}");

@@ -10,6 +10,7 @@ use holdfast::domain::command::Keyed;
 use holdfast::engine::Engine;
 use holdfast::ledger::{Answer, LedgerError};
 
+use super::judge::{Tally, judge_all};
 use super::names::Names;
 use super::plan::{Fate, Plan, Planned};
 use super::said::seen;
@@ -61,9 +62,12 @@ pub(crate) struct Place<'e> {
     pub(crate) engines: Vec<&'e Engine>,
     pub(crate) clock: Clock,
     pub(crate) send: Send,
-    /// Of all names in this ledger; no two crowds have the same one there.
-    pub(crate) prefix: String,
+    /// See [`History`].
+    pub(crate) is_retried: bool,
 }
+
+/// Of all names; no plan is played twice in a ledger.
+const PREFIX: &str = "h";
 
 /// One client of one plan.
 struct Client<'p> {
@@ -146,12 +150,19 @@ impl Client<'_> {
 }
 
 impl Place<'_> {
-    /// Makes plans come true, one after the other, each with all of its clients at once.
-    pub(crate) fn play(&self, plans: &[Plan], is_timed: bool) -> Vec<History> {
+    /// Makes plans come true and judges the histories, which must all have an order.
+    pub(crate) fn judged(&self, plans: &[Plan]) -> Tally {
+        let judged = judge_all(&self.play(plans));
+        judged.unwrap_or_else(|fault| panic!("plans from {}: {fault}", plans[0].number))
+    }
+
+    /// Makes plans come true, one after the other, each with all of its clients at once. Nothing else
+    /// moves the clock.
+    pub(crate) fn play(&self, plans: &[Plan]) -> Vec<History> {
         let began = self.clock.now().0;
         let clients = plans.iter().flat_map(|plan| &plan.steps);
         let clients = clients.map(|step| step.client + 1).max().unwrap_or(1);
-        let named = |plan| names(plan, &self.prefix, is_timed, self.engines[0]);
+        let named = |plan| names(plan, PREFIX, true, self.engines[0]);
         let names: Vec<Names> = plans.iter().map(named).collect();
         let (barrier, tickets) = (Barrier::new(clients), AtomicU64::new(1));
         let live = |client: usize| -> Vec<Vec<Call>> {
@@ -181,9 +192,12 @@ impl Place<'_> {
         let mut now = began;
         let history = |(at, plan): (usize, &Plan)| {
             let calls = seen.iter().flat_map(|of| of[at].iter().copied());
-            let began = is_timed.then_some(now);
+            let began = now;
             now += plan.passes();
-            History::new(began, calls.collect())
+            History {
+                is_retried: self.is_retried,
+                ..History::new(Some(began), calls.collect())
+            }
         };
         plans.iter().enumerate().map(history).collect()
     }

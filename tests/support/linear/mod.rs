@@ -5,7 +5,8 @@
 //!
 //! The search is that of Wing and Gong ("Testing and verifying concurrent objects", 1993) with the
 //! memory of Lowe ("Testing for linearizability", 2017): a set of calls put in order, and the state
-//! that they led to, is tried once. SKUs that no call connects are judged apart, which decides the
+//! that they led to, is tried once. What changes nothing and is told the right thing is put in order as
+//! soon as it may be, since it cannot matter to any other call where it stands. SKUs that no call connects are judged apart, which decides the
 //! same (Herlihy and Wing's locality; Horn and Kroening, "Faster linearizability checking via
 //! P-compositionality", 2015).
 //!

@@ -67,7 +67,10 @@ pub(crate) fn parts(history: &History) -> Vec<History> {
     let clocks: Vec<Call> = history.calls.iter().filter(clocks).copied().collect();
     let with_clocks = |mut calls: Vec<Call>| {
         calls.extend(&clocks);
-        History::new(history.began, calls)
+        History {
+            is_retried: history.is_retried,
+            ..History::new(history.began, calls)
+        }
     };
     parts.into_values().map(with_clocks).collect()
 }

@@ -1,6 +1,8 @@
 //! What the clients of a history are going to do: everything but the order in which it happens.
 
 use super::words::{Key, SKUS, Step, Units, Verb, Wish};
+use std::ops::Range;
+
 use crate::support::rng::Rng;
 
 /// What becomes of a request and its reply on their way.
@@ -104,6 +106,16 @@ impl Plan {
     }
 }
 
+/// Plans with a clock that moves, a third of which loses requests and replies.
+pub(crate) fn mixed(numbers: Range<u64>, size: Size) -> Vec<Plan> {
+    let kind = |number: u64| Kind {
+        is_timed: true,
+        is_lossy: number.is_multiple_of(3),
+    };
+    let plan = |number| Plan::draw(number, size, kind(number));
+    numbers.map(plan).collect()
+}
+
 const DAY: u32 = 86_400_000;
 
 impl Maker {
@@ -143,7 +155,7 @@ impl Maker {
             let wish = if self.rng.percent(85) {
                 wish
             } else {
-                self.wish_like(wish)
+                wish_like(wish)
             };
             return Step::Ask { key, wish };
         }
@@ -235,28 +247,28 @@ impl Maker {
             change_from,
         }
     }
+}
 
-    /// Something else about the same SKUs.
-    fn wish_like(&mut self, wish: Wish) -> Wish {
-        match wish {
-            Wish::Set { sku, .. } => Wish::Adjust { sku, by: 1 },
-            Wish::Adjust { sku, by } => Wish::Adjust { sku, by: by + 1 },
-            Wish::Reserve {
-                units,
-                ttl,
-                partial,
-            } => Wish::Reserve {
-                units: units.map(|units| 2 * units),
-                ttl,
-                partial,
+/// Something else about the same SKUs.
+fn wish_like(wish: Wish) -> Wish {
+    match wish {
+        Wish::Set { sku, .. } => Wish::Adjust { sku, by: 1 },
+        Wish::Adjust { sku, by } => Wish::Adjust { sku, by: by + 1 },
+        Wish::Reserve {
+            units,
+            ttl,
+            partial,
+        } => Wish::Reserve {
+            units: units.map(|units| 2 * units),
+            ttl,
+            partial,
+        },
+        Wish::Act { target, verb } => Wish::Act {
+            target,
+            verb: match verb {
+                Verb::Confirm => Verb::Release,
+                Verb::Release | Verb::Extend(_) | Verb::Ship => Verb::Confirm,
             },
-            Wish::Act { target, verb } => Wish::Act {
-                target,
-                verb: match verb {
-                    Verb::Confirm => Verb::Release,
-                    Verb::Release | Verb::Extend(_) | Verb::Ship => Verb::Confirm,
-                },
-            },
-        }
+        },
     }
 }

@@ -2,13 +2,15 @@
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
-use std::hash::{Hash, Hasher};
+use std::hash::Hash;
+
+use xxhash_rust::xxh3::Xxh3;
 
 use super::shelf::{Care, Change, Shelf};
 use super::words::{Call, History};
 
 /// A set of calls, by their places.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, Hash)]
 struct Places([u64; WORDS]);
 
 const WORDS: usize = 8;
@@ -38,17 +40,19 @@ pub(crate) enum Found {
 }
 
 /// Calls put in order, and the state that they led to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Hash)]
 struct Reached {
     done: Places,
     shelf: Shelf,
 }
 
-/// The same calls lead to few states, so that there is little to gain from hashing those.
-impl Hash for Reached {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.done.hash(state);
-        self.shelf.on_hand().hash(state);
+impl Reached {
+    /// What is kept of it. That two have the same one could hide an order, which would be a false alarm;
+    /// it cannot make one up.
+    fn print(&self) -> u128 {
+        let mut hasher = Xxh3::new();
+        self.hash(&mut hasher);
+        hasher.digest128()
     }
 }
 
@@ -66,12 +70,13 @@ struct Frame {
 }
 
 struct Search<'h> {
+    part: &'h History,
     calls: &'h [Call],
     /// Places of the calls that nobody heard the answer of.
     unheard: Vec<usize>,
     care: Care,
     /// What leads nowhere.
-    dead: HashSet<Reached>,
+    dead: HashSet<u128>,
     frames: Vec<Frame>,
     /// What is done, in order.
     order: Vec<usize>,
@@ -85,6 +90,7 @@ pub(crate) fn search(part: &History, budget: u64) -> (Found, u64) {
     assert!(calls.len() <= CALLS_MAX, "a part has too many calls");
     let is_unheard = |at: &usize| calls[*at].end.is_none();
     let mut search = Search {
+        part,
         calls,
         unheard: (0..calls.len()).filter(is_unheard).collect(),
         care: Care::of(calls.iter().map(|call| call.step)),
@@ -146,7 +152,7 @@ impl Search<'_> {
         self.put(&mut next, at);
         next.reached.shelf.apply(change, &self.care);
         self.look_ahead(&mut next);
-        if !self.dead.contains(&next.reached) {
+        if self.dead.is_empty() || !self.dead.contains(&next.reached.print()) {
             self.frames.push(next);
         }
     }
@@ -191,7 +197,7 @@ impl Search<'_> {
             };
             first_end = first_end.min(end);
             let (heard, change) = shelf.answer(call.step);
-            if heard == told {
+            if self.part.fits(told, heard) {
                 frame.next.push((at, change));
             }
         }
@@ -218,7 +224,7 @@ impl Search<'_> {
             if self.longest.0 < frame.done {
                 self.longest = (frame.done, self.explain(&frame));
             }
-            self.dead.insert(frame.reached);
+            self.dead.insert(frame.reached.print());
         }
     }
 

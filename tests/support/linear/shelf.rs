@@ -47,7 +47,7 @@ fn has(keys: &[bool], key: Key) -> bool {
 }
 
 /// Some SKUs with all that is known of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Hash)]
 pub(crate) struct Shelf {
     now: i64,
     is_timed: bool,
@@ -96,11 +96,6 @@ impl Shelf {
             bookings: Vec::new(),
             answers: Vec::new(),
         }
-    }
-
-    /// By SKU.
-    pub(crate) const fn on_hand(&self) -> [Option<u16>; SKUS] {
-        self.on_hand
     }
 
     pub(crate) fn of(history: &History) -> Self {

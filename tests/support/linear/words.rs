@@ -13,7 +13,7 @@ pub(crate) type Units = [u16; SKUS];
 pub(crate) const NEVER: i64 = i64::MAX;
 
 /// What is done to a whole reservation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Verb {
     Confirm,
     Release,
@@ -23,7 +23,7 @@ pub(crate) enum Verb {
 }
 
 /// What a command asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Wish {
     /// So many units on hand, if that many are there.
     Set {
@@ -55,7 +55,7 @@ pub(crate) enum Step {
 }
 
 /// Where a reservation is; all of its units are at the same place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Stage {
     Held,
     Committed,
@@ -65,7 +65,7 @@ pub(crate) enum Stage {
 }
 
 /// A reservation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Booking {
     /// The key that made it.
     pub(crate) key: Key,
@@ -85,7 +85,7 @@ impl Booking {
 }
 
 /// Why not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum No {
     KeyReused,
     UnknownSku {
@@ -110,7 +110,7 @@ pub(crate) enum No {
 }
 
 /// An answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Said {
     Reservation(Booking),
     Stock {
@@ -165,12 +165,24 @@ pub(crate) struct History {
     /// What the clock said before, where it is the only thing that moves it; `None`: times are not
     /// known, and nothing expires.
     pub(crate) began: Option<i64>,
+    /// The ledger itself asks again for what is in doubt on its way, so that a first answer may be called
+    /// a repetition.
+    pub(crate) is_retried: bool,
     pub(crate) calls: Vec<Call>,
 }
 
 impl History {
     pub(crate) fn new(began: Option<i64>, mut calls: Vec<Call>) -> Self {
         calls.sort_unstable_by_key(|call| call.sent);
-        Self { began, calls }
+        Self {
+            began,
+            is_retried: false,
+            calls,
+        }
+    }
+
+    /// Whether a caller may be told this where the model says that.
+    pub(crate) fn fits(&self, told: Heard, model: Heard) -> bool {
+        told == model || self.is_retried && told.replayed && told.said == model.said
     }
 }
