@@ -10,6 +10,7 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use holdfast::blocking::wait_for;
+use holdfast::clock::monotonic;
 use holdfast::domain::command::Keyed;
 use holdfast::engine::Engine;
 use holdfast::ledger::LedgerError;
@@ -34,7 +35,8 @@ impl Wake for Woken {
 }
 
 /// Follows a command until it is done in the store, and no further: its reply has come, and is not read.
-fn follow<F: Future>(mut command: Pin<&mut F>, is_done: impl Fn() -> bool) {
+/// False if it was answered before anybody could stop it.
+fn follow<F: Future>(mut command: Pin<&mut F>, is_done: impl Fn() -> bool) -> bool {
     loop {
         let woken = Arc::new(Woken {
             thread: std::thread::current(),
@@ -42,12 +44,14 @@ fn follow<F: Future>(mut command: Pin<&mut F>, is_done: impl Fn() -> bool) {
         });
         let waker = Waker::from(Arc::clone(&woken));
         let polled = command.as_mut().poll(&mut Context::from_waker(&waker));
-        assert!(matches!(polled, Poll::Pending), "it was answered before");
+        if let Poll::Ready(_) = polled {
+            return false;
+        }
         while !woken.is_woken.load(Ordering::Acquire) {
             std::thread::park();
         }
         if is_done() {
-            return;
+            return true;
         }
     }
 }
@@ -73,41 +77,62 @@ fn cut_off(gate: &Gate, instance: &Instance) {
     }
 }
 
-/// Sends a command through a gate that is cut when it is done, and expects that its caller is told to
-/// ask again, and then of what was done.
-fn told_to_ask_again(
+/// Sends a command through a gate that is cut when it is done: its caller must be told to ask again, and
+/// then of what was done. False if the rest of the answer had come before that.
+fn is_told_to_ask_again(
     gate: &Gate,
     instance: &Instance,
     script: &Script,
     is_done: impl Fn() -> bool,
-) {
+) -> bool {
     let command = script.command(0);
     let key = instance.0.key("asked", &command);
     let keyed = Keyed { key, command };
     let mut asked = pin!(instance.0.execute(&keyed));
-    follow(asked.as_mut(), is_done);
+    if !follow(asked.as_mut(), is_done) {
+        return false;
+    }
     cut_off(gate, instance);
-    assert_eq!(wait_for(asked).unwrap_err(), LedgerError::Unknown);
+    let Err(error) = wait_for(asked) else {
+        return false;
+    };
+    assert_eq!(error, LedgerError::Unknown);
     gate.cut(false);
-    let again = std::iter::repeat_with(|| instance.try_execute("asked", script, 0));
-    let answer = again.flatten().next().unwrap();
-    assert!(answer.verdict.is_ok());
+    let started = monotonic();
+    loop {
+        match instance.try_execute("asked", script, 0) {
+            Ok(answer) => {
+                assert!(answer.verdict.is_ok());
+                return true;
+            }
+            Err(error) => assert!(started.elapsed() < Duration::from_secs(30), "{error}"),
+        }
+    }
+}
+
+/// A reply that comes while this thread gets no time cannot be stopped, so there may be several scenes.
+fn plays(scene: impl Fn() -> bool) {
+    assert!((0..50).any(|_| scene()), "the answer was whole each time");
 }
 
 #[test]
 fn a_reservation_whose_channel_cannot_be_named_was_made_all_the_same() {
     for kind in Kind::ALL {
         let server = Server::start(kind);
-        let place = Place::new(&server);
-        let first = place.open();
-        first.execute("stock", &set("a", 5));
-        let gate = Gate::before(&server.socket());
-        let other = behind(&gate, &place);
-        // The other one does not know of any of them.
-        give_names(&first.0);
-        let is_held = || first.units("a")[1] == 2;
-        told_to_ask_again(&gate, &other, &hold("a", 2, 60_000), is_held);
-        assert_eq!(first.units("a"), [5, 2, 0]);
+        plays(|| {
+            let place = Place::new(&server);
+            let first = place.open();
+            first.execute("stock", &set("a", 5));
+            let gate = Gate::before(&server.socket());
+            let other = behind(&gate, &place);
+            // The other one does not know of any of them.
+            give_names(&first.0);
+            let is_held = || first.units("a")[1] == 2;
+            let script = hold("a", 2, 60_000);
+            let is_told = is_told_to_ask_again(&gate, &other, &script, is_held);
+            assert_eq!(first.units("a"), [5, 2, 0]);
+            is_told
+        });
     }
 }
 
@@ -127,16 +152,20 @@ fn a_change_of_stock_that_one_partition_has_done_did_happen() {
     };
     for kind in Kind::ALL {
         let server = Server::start(kind);
-        let mut place = Place::new(&server);
-        place.partitions = Some(3);
-        let first = place.open_named();
-        for sku in &skus {
-            first.execute(sku, &set(sku, 5));
-        }
-        let gate = Gate::before(&server.socket());
-        let other = behind(&gate, &place);
-        let has_come = |sku: &String| first.units(sku)[0] == 6;
-        told_to_ask_again(&gate, &other, &receipt, || skus.iter().any(has_come));
-        assert!(skus.iter().all(has_come));
+        plays(|| {
+            let mut place = Place::new(&server);
+            place.partitions = Some(3);
+            let first = place.open_named();
+            for sku in &skus {
+                first.execute(sku, &set(sku, 5));
+            }
+            let gate = Gate::before(&server.socket());
+            let other = behind(&gate, &place);
+            let has_come = |sku: &String| first.units(sku)[0] == 6;
+            let has_any = || skus.iter().any(has_come);
+            let is_told = is_told_to_ask_again(&gate, &other, &receipt, has_any);
+            assert!(!is_told || skus.iter().all(has_come));
+            is_told
+        });
     }
 }

@@ -87,11 +87,11 @@ fn every_history_of_two_instances_has_an_order() {
 fn every_history_through_a_bad_network_has_an_order() {
     for kind in Kinds::ALL {
         let store = Store::start(kind, &[]);
-        let proxy = Proxy::start(store.port(), 1, Duration::from_millis(60));
+        let proxy = Proxy::start(store.port(), 1, Duration::from_millis(200));
         let address = format!("redis://127.0.0.1:{}", proxy.port());
-        // So soon that often nobody knows what has happened.
         let mut ledger = Ledger::open(&address, "bad-", |config| {
-            config.patience.reply = Duration::from_millis(40);
+            config.patience.reply = Duration::from_millis(150);
+            // So soon that often nobody knows what has happened.
             config.batcher.settling.limit = Duration::from_millis(20);
         });
         ledger.is_retried = true;
