@@ -73,7 +73,7 @@ struct Maker {
 impl Plan {
     pub(crate) fn draw(number: u64, size: Size, kind: Kind) -> Self {
         let mut rng = Rng::new(number);
-        let skus = { 1..=SKUS }.nth(rng.index(SKUS)).unwrap_or(SKUS);
+        let skus = 1 + rng.index(SKUS);
         let is_joined = rng.percent(40);
         let clients = rng.index(size.clients - 1) + 2;
         let mut maker = Maker {
@@ -232,7 +232,7 @@ impl Maker {
     }
 
     fn adjust(&mut self) -> Wish {
-        let by = { -3..=4 }.nth(self.rng.index(8)).unwrap_or(1);
+        let by = self.rng.pick(&[-3, -2, -1, 1, 2, 3, 4]);
         Wish::Adjust {
             sku: self.sku(),
             by,
