@@ -125,10 +125,12 @@ impl Maker {
         let fate = if !self.kind.is_lossy || !is_command {
             Fate::Heard
         } else {
-            match self.rng.below(60) {
+            // A few in a history of any size: each may stand anywhere behind its beginning, or nowhere, so
+            // that there is twice as much to search with every one.
+            match self.rng.index(calls) {
                 0 => Fate::RequestLost,
-                1 => Fate::ReplyLost,
-                2 => Fate::Late,
+                1 | 2 => Fate::ReplyLost,
+                3 | 4 => Fate::Late,
                 _ => Fate::Heard,
             }
         };
