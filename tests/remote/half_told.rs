@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Wake, Waker};
 use std::thread::Thread;
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ fn follow<F: Future>(mut command: Pin<&mut F>, is_done: impl Fn() -> bool) -> bo
         });
         let waker = Waker::from(Arc::clone(&woken));
         let polled = command.as_mut().poll(&mut Context::from_waker(&waker));
-        if let Poll::Ready(_) = polled {
+        if polled.is_ready() {
             return false;
         }
         while !woken.is_woken.load(Ordering::Acquire) {
