@@ -44,6 +44,13 @@ mod promises;
 #[path = "../support/proved.rs"]
 mod proved;
 
+#[path = "../support/linear/mod.rs"]
+mod linear;
+
+#[path = "../support/proxy.rs"]
+#[expect(dead_code, reason = "the tests of links use the rest of it")]
+mod proxy;
+
 mod alike;
 mod cluster;
 mod crowd;
@@ -53,9 +60,11 @@ mod dated_halves;
 mod deploy;
 mod expiry;
 mod gate;
+mod half_told;
 mod halves;
 mod instance;
 mod lease;
+mod linearity;
 mod loss;
 mod mirror;
 mod mirror_faults;

@@ -16,7 +16,7 @@ use crate::witness::Call;
 use crate::world::{Sabotage, World};
 
 /// How long callers wait before they give up and ask again; some longer than a ledger does.
-const PATIENCE: [Duration; 3] = [
+pub(crate) const PATIENCE: [Duration; 3] = [
     Duration::from_millis(500),
     Duration::from_millis(1_500),
     Duration::from_secs(8),
@@ -165,7 +165,7 @@ fn nothing_happened(world: &World, instance: &Instance, key: &str) {
     }
 }
 
-fn pick(world: &World) -> Option<Rc<Instance>> {
+pub(crate) fn pick(world: &World) -> Option<Rc<Instance>> {
     let open = world.instances();
     (!open.is_empty()).then(|| Rc::clone(&open[world.index(open.len())]))
 }

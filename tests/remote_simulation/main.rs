@@ -20,6 +20,9 @@ mod caller;
 mod fake_store;
 mod faults;
 mod instance;
+#[path = "../support/linear/mod.rs"]
+mod linear;
+mod linearity;
 mod nemesis;
 mod network;
 mod run;

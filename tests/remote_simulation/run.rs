@@ -68,6 +68,14 @@ thread_local! {
 
 /// Simulates a seed; `Err` says what is wrong.
 pub(crate) fn run(seed: &Seed) -> Result<Found, String> {
+    live(seed, simulate)
+}
+
+/// A world from its beginning to its end.
+pub(crate) fn live<T>(
+    seed: &Seed,
+    simulate: impl AsyncFnOnce(&World) -> Result<T, String>,
+) -> Result<T, String> {
     let runtime = Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -94,6 +102,17 @@ fn store(world: &World) -> Rc<Store> {
 }
 
 async fn simulate(world: &World) -> Result<Found, String> {
+    let rings = begin(world).await;
+    let mut callers = JoinSet::new();
+    for number in 0..CALLERS {
+        callers.spawn_local(call(world.clone(), number, maker(world, number), COMMANDS));
+    }
+    storm(world, &rings, callers).await?;
+    conclude(world, &rings).await
+}
+
+/// A store, and instances that know the names of histories.
+pub(crate) async fn begin(world: &World) -> Rings {
     world.set_store(store(world));
     let rings = listen(world);
     let first = open(world, &rings).await;
@@ -102,12 +121,17 @@ async fn simulate(world: &World) -> Result<Found, String> {
         open(world, &rings).await;
     }
     world.set_calm(false);
+    rings
+}
+
+/// Everything goes wrong until the callers have done what they came for.
+pub(crate) async fn storm(
+    world: &World,
+    rings: &Rings,
+    mut callers: JoinSet<()>,
+) -> Result<(), String> {
     let nemesis = tokio::task::spawn_local(torment(world.clone(), rings.clone()));
     let sentinels = tokio::task::spawn_local(watch(world.clone()));
-    let mut callers = JoinSet::new();
-    for number in 0..CALLERS {
-        callers.spawn_local(call(world.clone(), number, maker(world, number), COMMANDS));
-    }
     while let Some(ended) = callers.join_next().await {
         ended.map_err(|error| error.to_string())?;
     }
@@ -115,7 +139,7 @@ async fn simulate(world: &World) -> Result<Found, String> {
     nemesis.await.map_err(|error| error.to_string())?;
     sentinels.await.map_err(|error| error.to_string())?;
     world.pause(5_000, 5_000).await;
-    conclude(world, &rings).await
+    Ok(())
 }
 
 /// Callers 0 and 1 send the same under the same keys; 2 and 3 other things under the same keys; the

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
-use super::rng::Rng;
+use crate::support::rng::Rng;
 
 /// What can go wrong with a request and its reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

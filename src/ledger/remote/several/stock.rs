@@ -41,7 +41,9 @@ impl RemoteLedger {
             .iter()
             .map(|partition| (*partition, self.part_of(keyed, *partition)))
             .collect();
-        match self.begun(&parts).await? {
+        let begun = self.begun(&parts).await?;
+        let is_begun = matches!(begun, Begun::Yes);
+        match begun {
             Begun::No => {
                 if let Some(answer) = self.check_change(keyed).await? {
                     return Ok(answer);
@@ -59,7 +61,16 @@ impl RemoteLedger {
             };
             let waits: Vec<_> = some.iter().map(submit).collect();
             for (wait, (_, part)) in waits.into_iter().zip(some) {
-                answers.push(self.answer(wait.await?, part).await?);
+                let answer = async { self.answer(wait.await?, part).await }.await;
+                // Once a part is done, a failure of another is none of the command.
+                let is_partly_done = is_begun || !answers.is_empty();
+                answers.push(answer.map_err(|error| {
+                    if is_partly_done {
+                        LedgerError::Unknown
+                    } else {
+                        error
+                    }
+                })?);
             }
             if answers.iter().any(|answer| answer.verdict.is_err()) {
                 break;
