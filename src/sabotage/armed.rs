@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use super::Fault;
 
-/// The fault that `HOLDFAST_SABOTAGE` names.
+/// The fault that `SABOTAGE_FAULT` names.
 ///
 /// # Panics
 /// Where it names none.
@@ -13,7 +13,7 @@ pub(super) fn chosen() -> Option<Fault> {
     static CHOSEN: OnceLock<Option<Fault>> = OnceLock::new();
     #[expect(clippy::disallowed_methods, reason = "not a setting of the product")]
     let read = || {
-        let name = std::env::var("HOLDFAST_SABOTAGE").ok()?;
+        let name = std::env::var("SABOTAGE_FAULT").ok()?;
         let fault = Fault::ALL.iter().find(|fault| fault.name() == name);
         assert!(fault.is_some(), "there is no fault {name}");
         fault.copied()
@@ -22,7 +22,7 @@ pub(super) fn chosen() -> Option<Fault> {
 }
 
 /// Whether this fault is to happen here and now. The first time is noted in the file that
-/// `HOLDFAST_SABOTAGE_FIRED` names: a fault that never happened proves nothing.
+/// `SABOTAGE_FIRED` names: a fault that never happened proves nothing.
 pub fn is_on(fault: Fault) -> bool {
     let is_on = chosen() == Some(fault);
     if is_on {
@@ -35,7 +35,7 @@ fn note(fault: Fault) {
     static NOTED: OnceLock<()> = OnceLock::new();
     #[expect(clippy::disallowed_methods, reason = "not a setting of the product")]
     NOTED.get_or_init(|| {
-        if let Ok(path) = std::env::var("HOLDFAST_SABOTAGE_FIRED") {
+        if let Ok(path) = std::env::var("SABOTAGE_FIRED") {
             let mut options = std::fs::OpenOptions::new();
             let file = options.create(true).append(true).open(path);
             let noted = file.and_then(|mut file| writeln!(file, "{}", fault.name()));

@@ -34,7 +34,7 @@ macro_rules! faults {
             /// All.
             pub const ALL: &'static [Self] = &[$(Self::$fault,)+];
 
-            /// The name that `HOLDFAST_SABOTAGE` gives it.
+            /// The name that `SABOTAGE_FAULT` gives it.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$fault => $name,)+

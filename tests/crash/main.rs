@@ -1,13 +1,18 @@
-//! Crashes of the real binary: kill -9 under load, at random moments, again and again.
+//! Crashes of the real binary: kill -9 under load, at random moments, again and again; and ends that it
+//! makes itself, where the kernel says that a write failed or the disk is full.
 //!
-//! `HOLDFAST_KILL_CYCLES` says how often. Nothing that was acknowledged may be lost, no key may be
+//! `HOLDFAST_KILL_CYCLES` says how often it is killed. Nothing that was acknowledged may be lost, no key may be
 //! answered twice differently, no unit may be promised twice.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
+mod acks;
 #[expect(dead_code, reason = "the tests of faults use the rest of it")]
 mod client;
+mod full;
+mod io_errors;
 mod judge;
+mod life;
 #[path = "../support/rng.rs"]
 mod rng;
 mod server;
@@ -15,10 +20,12 @@ mod shared;
 #[path = "../support/server.rs"]
 #[expect(dead_code, reason = "the programs here call the store themselves")]
 mod store;
+#[path = "../support/trace.rs"]
+mod trace;
 mod wire;
 
 mod support {
-    pub(crate) use crate::rng;
+    pub(crate) use crate::{rng, trace};
 }
 
 use std::net::SocketAddr;
@@ -76,19 +83,24 @@ fn clients(seed: u64) -> Vec<Client> {
         .collect()
 }
 
+/// The amount that the environment names.
 #[expect(
     clippy::disallowed_methods,
     reason = "the tests have no configuration file"
 )]
+fn wanted(name: &str, usual: u64) -> u64 {
+    std::env::var(name).map_or(usual, |n| n.parse().unwrap())
+}
+
 fn cycles_wanted() -> u64 {
-    std::env::var("HOLDFAST_KILL_CYCLES").map_or(200, |n| n.parse().unwrap())
+    wanted("HOLDFAST_KILL_CYCLES", 200)
 }
 
 /// Ledgers that are killed side by side.
 const LEDGERS: u64 = 4;
 
 /// Milliseconds of load before a kill: mostly few, so that there are many kills.
-fn life(rng: &mut Rng) -> u64 {
+fn load_time(rng: &mut Rng) -> u64 {
     let longest = if rng.percent(10) { 900 } else { 240 };
     rng.between(20, longest)
 }
@@ -119,7 +131,7 @@ fn survive(ledger: u64, cycles: u64) {
     let (mut server, mut address) = Server::start(&data);
     stock_up(address);
     for cycle in 0..cycles {
-        let load = life(&mut rng);
+        let load = load_time(&mut rng);
         let log = load_and_kill(&mut server, address, &mut clients, load);
         kill_while_starting(&data, &mut rng);
         (server, address) = Server::start(&data);
@@ -184,54 +196,4 @@ fn cut_journal(data: &Path, bytes: usize) {
         }
     }
     panic!("the journal is shorter than {bytes} bytes");
-}
-
-/// The kernel says that a sync failed: the process ends, says why, and nothing acknowledged before
-/// is lost.
-#[test]
-fn failed_sync_ends_the_process() {
-    for when in [20, 45, 80] {
-        let folder = tempfile::tempdir().unwrap();
-        let data = folder.path().join("data");
-        let trace = folder.path().join("trace").to_str().unwrap().to_owned();
-        let fault = format!("inject=fdatasync:error=EIO:when={when}");
-        let tracer = [
-            "strace",
-            "-f",
-            "-qq",
-            "-o",
-            &trace,
-            "-e",
-            "trace=fdatasync",
-            "-e",
-            &fault,
-        ];
-        let mut clients = clients(when);
-        let mut server = Server::spawn_under(&tracer, &data);
-        let address = server
-            .ready()
-            .unwrap_or_else(|log| panic!("no ready line:\n{log}"));
-        stock_up(address);
-        let (status, log) = std::thread::scope(|scope| {
-            for client in &mut clients {
-                scope.spawn(move || {
-                    // The process may have ended before this one came to call.
-                    if let Ok(mut wire) = Wire::connect(address) {
-                        client.work(&mut wire, || true);
-                    }
-                });
-            }
-            server.ended()
-        });
-        let traced = std::fs::read_to_string(&trace).unwrap();
-        assert!(traced.contains("EIO"), "the fault did not fire:\n{traced}");
-        assert!(!status.success(), "{status}:\n{log}");
-        assert!(
-            log.to_lowercase().contains("sync"),
-            "it does not say that a sync failed:\n{log}"
-        );
-        let (_server, address) = Server::start(&data);
-        let faults = judge(address, &mut clients, OPENING);
-        assert!(faults.is_empty(), "{faults:#?}\n{log}");
-    }
 }

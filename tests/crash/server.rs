@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -25,7 +26,9 @@ pub(crate) fn pause(time: Duration) {
 pub(crate) struct Server {
     child: Child,
     address: Receiver<SocketAddr>,
-    log: Option<JoinHandle<String>>,
+    log: Arc<Mutex<String>>,
+    /// Writes the log; `None` when it is complete.
+    reader: Option<JoinHandle<()>>,
 }
 
 /// Settings under which snapshots and new segments are frequent, so that crashes hit them.
@@ -39,12 +42,12 @@ const SETTINGS: [(&str, &str); 4] = [
 impl Server {
     /// Starts the binary on a data folder.
     pub(crate) fn spawn(data: &Path) -> Self {
-        Self::spawn_under(&[], data)
+        Self::spawn_under(&[], data, &[])
     }
 
-    /// Starts the binary as an argument of another command.
-    pub(crate) fn spawn_under(wrapper: &[&str], data: &Path) -> Self {
-        Self::run(wrapper, &["--data", data.to_str().unwrap()])
+    /// Starts the binary as an argument of another command, with settings.
+    pub(crate) fn spawn_under(wrapper: &[&str], data: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::run_with(wrapper, &["--data", data.to_str().unwrap()], settings)
     }
 
     /// Starts an instance over a store; makes the ledger where there is none.
@@ -56,10 +59,6 @@ impl Server {
     pub(crate) fn spawn_at(level: &str, store: &str, settings: &[(&str, &str)]) -> Self {
         let arguments = ["--store", store, "--durability", level, "--init"];
         Self::run_with(&[], &arguments, settings)
-    }
-
-    fn run(wrapper: &[&str], arguments: &[&str]) -> Self {
-        Self::run_with(wrapper, arguments, &[])
     }
 
     fn run_with(wrapper: &[&str], arguments: &[&str], settings: &[(&str, &str)]) -> Self {
@@ -76,8 +75,9 @@ impl Server {
             .unwrap_or_else(|error| panic!("{} does not start: {error}", words[0]));
         let errors = BufReader::new(child.stderr.take().unwrap());
         let (found, address) = sync_channel(1);
-        let log = std::thread::spawn(move || {
-            let mut log = String::new();
+        let log = Arc::<Mutex<String>>::default();
+        let written = Arc::clone(&log);
+        let reader = std::thread::spawn(move || {
             let mut found = Some(found);
             for line in errors.lines().map_while(Result::ok) {
                 if let Some(address) = address_in(&line)
@@ -85,15 +85,16 @@ impl Server {
                 {
                     found.send(address).unwrap_or_default();
                 }
+                let mut log = written.lock().unwrap();
                 log.push_str(&line);
                 log.push('\n');
             }
-            log
         });
         Self {
             child,
             address,
-            log: Some(log),
+            log,
+            reader: Some(reader),
         }
     }
 
@@ -127,23 +128,33 @@ impl Server {
     }
 
     fn said(&mut self) -> String {
-        self.log
-            .take()
-            .map(|log| log.join().unwrap())
-            .unwrap_or_default()
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Whether the process has said this by now.
+    pub(crate) fn has_said(&self, text: &str) -> bool {
+        self.log.lock().unwrap().contains(text)
     }
 
     /// Asks the process to end, as an operator would.
     pub(crate) fn stop(&mut self) -> (ExitStatus, String) {
-        let id = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &id])
-                .status()
-                .unwrap()
-                .success()
-        );
+        self.signal("-TERM");
         self.ended()
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Waits for the process to end by itself.
@@ -165,7 +176,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if self.log.is_some() {
+        if self.reader.is_some() {
             self.kill();
         }
     }

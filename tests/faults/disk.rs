@@ -15,13 +15,11 @@ use crate::server::Server;
 use crate::stock_up;
 use crate::support::server::Kind;
 use crate::support::store::Store;
+use crate::support::trace::{Call, Moment, calls};
 use crate::wire::Wire;
 
 /// Answers that are held against the trace.
 const ANSWERS: usize = 200;
-
-/// Seconds since the epoch, as strace prints them.
-type Moment = f64;
 
 #[expect(
     clippy::disallowed_methods,
@@ -76,67 +74,6 @@ impl Traced {
     }
 }
 
-/// A system call that succeeded.
-#[derive(Debug)]
-struct Call {
-    name: String,
-    file: String,
-    text: String,
-    begun: Moment,
-    ended: Moment,
-}
-
-/// The calls of a trace. One that another thread interrupted stands in two lines.
-fn calls(trace: &str) -> Vec<Call> {
-    let mut calls = Vec::new();
-    let mut open: Vec<(&str, Call)> = Vec::new();
-    for line in trace.lines() {
-        let mut parts = line.split_whitespace();
-        let (Some(thread), Some(time)) = (parts.next(), parts.next()) else {
-            continue;
-        };
-        let Ok(time) = time.parse::<Moment>() else {
-            continue;
-        };
-        let rest = line
-            .split_once(&format!("{time:.6} "))
-            .map_or("", |(_, rest)| rest);
-        if rest.starts_with("<...") {
-            let at = open.iter().position(|(of, _)| *of == thread);
-            if let Some(at) = at {
-                let (_, call) = open.remove(at);
-                calls.push(Call {
-                    ended: time,
-                    ..call
-                });
-            }
-            continue;
-        }
-        let Some((name, arguments)) = rest.split_once('(') else {
-            continue;
-        };
-        let file = arguments.split([',', ')', ' ']).next().unwrap_or_default();
-        let took = rest
-            .rsplit_once('<')
-            .and_then(|(_, took)| took.strip_suffix('>'));
-        let took = took.and_then(|took| took.parse::<Moment>().ok());
-        let call = Call {
-            name: name.to_owned(),
-            file: file.to_owned(),
-            text: arguments.to_owned(),
-            begun: time,
-            ended: time + took.unwrap_or_default(),
-        };
-        if rest.ends_with("<unfinished ...>") {
-            open.push((thread, call));
-        } else {
-            calls.push(call);
-        }
-    }
-    calls.sort_by(|one, other| one.begun.total_cmp(&other.begun));
-    calls
-}
-
 /// Whether the file that got this text was synced between that and the moment.
 fn is_synced(calls: &[Call], text: &str, before: Moment) -> bool {
     let writes = calls
@@ -146,6 +83,7 @@ fn is_synced(calls: &[Call], text: &str, before: Moment) -> bool {
     { writes }.any(|write| {
         calls.iter().any(|sync| {
             sync.name == "fdatasync"
+                && !sync.has_failed
                 && sync.file == write.file
                 && sync.begun >= write.ended
                 && sync.ended <= before

@@ -1,5 +1,5 @@
 //! Faults of a store under load, with real processes: fail-overs, commands of operators, a machine
-//! that is full, disks that are asked whether it is true. Nothing that was acknowledged is lost at its
+//! that is full, disks that are asked whether it is true, clocks that jump. Nothing that was acknowledged is lost at its
 //! level; what level `memory` loses is noticed and named.
 //!
 //! `HOLDFAST_FAULT_ROUNDS` says how often each fault is made.
@@ -13,6 +13,7 @@
 #[path = "../crash/client.rs"]
 #[expect(dead_code, reason = "the tests of crashes use the rest of it")]
 mod client;
+mod clocks;
 mod cluster;
 mod commands;
 mod disk;
@@ -32,6 +33,7 @@ mod wire;
 /// What these tests share with others.
 #[path = "../support"]
 mod support {
+    pub(crate) mod clock;
     #[expect(dead_code, reason = "the tests of the remote ledger move slots")]
     pub(crate) mod nodes;
     pub(crate) mod rng;
@@ -39,6 +41,8 @@ mod support {
     pub(crate) mod server;
     #[expect(dead_code, reason = "the tests of the link use the rest of it")]
     pub(crate) mod store;
+    #[expect(dead_code, reason = "the tests of crashes use the rest of it")]
+    pub(crate) mod trace;
 }
 
 use std::net::SocketAddr;
@@ -48,13 +52,18 @@ use client::{NODES, SKUS};
 use serde_json::json;
 use wire::Wire;
 
-/// How often each fault is made: twice, or what `HOLDFAST_FAULT_ROUNDS` says.
+/// The amount that the environment names.
 #[expect(
     clippy::disallowed_methods,
     reason = "the tests have no configuration file"
 )]
+fn wanted(name: &str, usual: usize) -> usize {
+    std::env::var(name).map_or(usual, |n| n.parse().unwrap())
+}
+
+/// How often each fault is made: twice, or what `HOLDFAST_FAULT_ROUNDS` says.
 fn rounds_wanted() -> usize {
-    std::env::var("HOLDFAST_FAULT_ROUNDS").map_or(2, |n| n.parse().unwrap())
+    wanted("HOLDFAST_FAULT_ROUNDS", 2)
 }
 
 /// Ends the load when it goes, also when a test fails meanwhile.

@@ -1,0 +1,113 @@
+//! A disk that is full: a small file system under the data folder of the real process.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use crate::life::{Life, recovered};
+use crate::server::Server;
+
+/// A file system of its own, seen by who enters its namespace, gone with its holder.
+struct Mounted {
+    holder: Child,
+    enter: [String; 3],
+}
+
+impl Mounted {
+    /// Mounts one of this size at a folder; `None` where nobody is allowed to.
+    fn at(folder: &Path, size: &str) -> Option<Self> {
+        let script = "mount -t tmpfs -o size=$1 none $0 && echo mounted && read -r _";
+        let mut holder = Command::new("unshare")
+            .args(["--mount", "sh", "-c", script])
+            .arg(folder)
+            .arg(size)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut said = BufReader::new(holder.stdout.take().unwrap());
+        said.read_line(&mut line).unwrap();
+        if line != "mounted\n" {
+            holder.wait().unwrap();
+            return None;
+        }
+        let namespace = format!("--mount=/proc/{}/ns/mnt", holder.id());
+        let enter = ["nsenter".to_owned(), namespace, "--".to_owned()];
+        Some(Self { holder, enter })
+    }
+
+    /// The words that run a program inside.
+    fn inside(&self) -> [&str; 3] {
+        self.enter.each_ref().map(String::as_str)
+    }
+
+    /// Runs one; whether it ended well.
+    fn run(&self, words: &[&str]) -> bool {
+        let all = [&self.inside()[..], words].concat();
+        let mut command = Command::new(all[0]);
+        let quiet = command.args(&all[1..]).stderr(Stdio::null());
+        quiet.status().unwrap().success()
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        self.holder.kill().unwrap_or_default();
+        self.holder.wait().map(drop).unwrap_or_default();
+    }
+}
+
+/// Nothing that was promised before the disk was full is lost. As long as it is full a start is refused;
+/// as soon as there is room, the ledger goes on.
+#[test]
+fn a_full_disk_ends_the_process_and_costs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = Mounted::at(folder.path(), "40m") else {
+        println!("nobody may mount anything here; `io_errors` shows what the kernel would say");
+        return;
+    };
+    let data = folder.path().join("data");
+    let start = || Server::spawn_under(&disk.inside(), &data, &[]);
+    let (mut server, address) = start().until_ready();
+    let mut life = Life::begin(address, 1);
+    // Another program takes all the room there is.
+    let other = folder.path().join("other").display().to_string();
+    let into = format!("of={other}");
+    assert!(!disk.run(&["dd", "if=/dev/zero", "bs=1M", &into]));
+    let (status, log) = life.load(address, true, || server.ended());
+    assert!(!status.success(), "{status}:\n{log}");
+    assert!(log.contains("(os error 28)"), "it does not say why:\n{log}");
+    let mut server = start();
+    let log = server.ready().unwrap_err();
+    assert_eq!(server.ended().0.code(), Some(4), "{log}");
+    assert!(log.contains("make room on the disk"), "{log}");
+    assert!(disk.run(&["rm", &other]));
+    let faults = recovered(&mut life, &disk.inside(), &data);
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+/// A file system that became read-only, as the kernel makes it after errors.
+#[test]
+fn a_disk_that_is_read_only_is_refused_by_name_and_nothing_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = Mounted::at(folder.path(), "40m") else {
+        println!("nobody may mount anything here");
+        return;
+    };
+    let data = folder.path().join("data");
+    let (server, address) = Server::spawn_under(&disk.inside(), &data, &[]).until_ready();
+    let mut life = Life::begin(address, 1);
+    drop(server);
+    let path = folder.path().to_str().unwrap();
+    assert!(disk.run(&["mount", "-o", "remount,ro", path]));
+    let mut server = Server::spawn_under(&disk.inside(), &data, &[]);
+    let log = server.ready().unwrap_err();
+    assert_eq!(server.ended().0.code(), Some(4), "{log}");
+    for words in ["cannot be written", "mount the disk for writing"] {
+        assert!(log.contains(words), "{log}");
+    }
+    assert!(disk.run(&["mount", "-o", "remount,rw", path]));
+    let faults = recovered(&mut life, &disk.inside(), &data);
+    assert!(faults.is_empty(), "{faults:#?}");
+}
