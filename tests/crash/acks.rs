@@ -31,13 +31,13 @@ pub(crate) fn tracer<'a>(trace: &'a str, expressions: &[&'a str]) -> Vec<&'a str
     words.chain(size).chain(each).collect()
 }
 
-/// What a tracer wrote about a process that has ended.
-pub(crate) fn whole(trace: &Path) -> String {
+/// What a tracer wrote about the process with this number, which has ended.
+pub(crate) fn whole(trace: &Path, id: u32) -> String {
+    let own = format!("{id} ");
     let begun = monotonic();
     loop {
         let text = std::fs::read_to_string(trace).unwrap_or_default();
-        let first = text.split_whitespace().next().unwrap_or_default();
-        let is_end = |line: &str| line.starts_with(first) && line.contains(" +++ exited with ");
+        let is_end = |line: &str| line.starts_with(&own) && line.contains(" +++ exited with ");
         if text.lines().any(is_end) {
             return text;
         }
@@ -57,7 +57,7 @@ struct Group {
 /// The number at this place of a text that strace shows byte by byte.
 fn number(shown: &str, at: usize) -> u64 {
     let bytes = shown.split("\\x").skip(1 + at).take(8);
-    let byte = |text: &str| u64::from_str_radix(&text[..2], 16).unwrap();
+    let byte = |text: &str| u64::from_str_radix(text.get(..2).unwrap(), 16).unwrap();
     bytes
         .enumerate()
         .map(|(at, text)| byte(text) << (8 * at))
@@ -145,7 +145,7 @@ fn traced(level: &str, times: u64) -> String {
     });
     let (status, log) = server.stop();
     assert!(status.success(), "{status}:\n{log}");
-    whole(&trace)
+    whole(&trace, server.id())
 }
 
 #[test]

@@ -69,7 +69,7 @@ impl Struck {
     }
 }
 
-fn spawn(data: &Path, trace: &Path, fault: Fault) -> Server {
+fn spawn(data: &Path, trace: &Path, fault: Fault, settings: &[(&str, &str)]) -> Server {
     let Fault {
         call,
         error,
@@ -88,7 +88,7 @@ fn spawn(data: &Path, trace: &Path, fault: Fault) -> Server {
     if !file.is_empty() {
         words.extend(["-P", path.to_str().unwrap()]);
     }
-    Server::spawn_under(&words, data, &[])
+    Server::spawn_under(&words, data, settings)
 }
 
 /// What is done at a start, and on which files where there are others that are none of ours.
@@ -112,7 +112,9 @@ const AT_START: [(&str, &[&str]); 10] = [
 /// more. Returns how often it failed.
 fn failed_starts(folder: &Path, call: &'static str, file: &'static str) -> u64 {
     let (data, trace) = (folder.join("data"), folder.join("trace"));
-    for when in 1.. {
+    let mut when = 0;
+    loop {
+        when += 1;
         let error = if when % 2 == 0 { "EIO" } else { "ENOSPC" };
         let fault = Fault {
             call,
@@ -120,7 +122,9 @@ fn failed_starts(folder: &Path, call: &'static str, file: &'static str) -> u64 {
             file,
             when,
         };
-        let mut server = spawn(&data, &trace, fault);
+        // A start has done its work when it is ready: snapshots come later.
+        let settings = [("HOLDFAST_SNAPSHOT__EVERY_RECORDS", "1000000")];
+        let mut server = spawn(&data, &trace, fault, &settings);
         let (status, log) = match server.ready() {
             Ok(_) => server.stop(),
             Err(log) => (server.ended().0, log),
@@ -128,7 +132,7 @@ fn failed_starts(folder: &Path, call: &'static str, file: &'static str) -> u64 {
         let struck = Struck {
             status,
             log,
-            trace: whole(&trace),
+            trace: whole(&trace, server.id()),
         };
         if struck.failed().is_none() {
             assert!(status.success(), "{}", struck.log);
@@ -139,7 +143,6 @@ fn failed_starts(folder: &Path, call: &'static str, file: &'static str) -> u64 {
         let is_told = struck.log.contains("WARN");
         assert!(is_told || !status.success(), "{fault:?}: {}", struck.log);
     }
-    unreachable!("it ends where a start meets none")
 }
 
 /// Every operation of a start fails: of one that makes the folder, and of one that finds a ledger
@@ -242,7 +245,7 @@ fn goes_on(server: &mut Server, address: SocketAddr) -> (ExitStatus, String) {
 /// Starts with a fault, under load, until the process has ended; one that goes on is asked to.
 fn strike(life: &mut Life, folder: &Path, fault: Fault, has_filler: bool) -> Struck {
     let (data, trace) = (folder.join("data"), folder.join("trace"));
-    let mut server = spawn(&data, &trace, fault);
+    let mut server = spawn(&data, &trace, fault, &[]);
     let (status, log) = match server.ready() {
         Err(log) => (server.ended().0, log),
         Ok(address) => life.load(address, has_filler, || match fault.file {
@@ -255,7 +258,7 @@ fn strike(life: &mut Life, folder: &Path, fault: Fault, has_filler: bool) -> Str
     Struck {
         status,
         log,
-        trace: whole(&trace),
+        trace: whole(&trace, server.id()),
     }
 }
 

@@ -5,6 +5,10 @@
 //! answered twice differently, no unit may be promised twice.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
+#![expect(
+    clippy::print_stdout,
+    reason = "what was struck is counted, and shown on request"
+)]
 
 mod acks;
 #[expect(dead_code, reason = "the tests of faults use the rest of it")]
