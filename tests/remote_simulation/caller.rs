@@ -7,7 +7,7 @@ use holdfast::domain::command::Keyed;
 use holdfast::domain::{Outcome, Verdict};
 use holdfast::ledger::{Answer, LedgerError};
 
-use crate::faults::Point;
+use crate::faults::{Fault, Sometimes};
 use crate::instance::Instance;
 use crate::support::driven::id_of;
 use crate::support::history::{Maker, Step};
@@ -86,8 +86,11 @@ impl Errand<'_> {
         let Self {
             world, caller, key, ..
         } = self;
-        world.met(Point::SentTwice);
-        world.note(format_args!("caller {caller}: {key} is sent twice"));
+        world.fired(Fault::SentTwice);
+        world.note(
+            &format!("caller {caller}"),
+            format_args!("sends {key} twice"),
+        );
         world.may_be_done(key);
         if let Some(other) = pick(world) {
             let (key, script) = (key.clone(), self.script.clone());
@@ -111,19 +114,20 @@ impl Errand<'_> {
             world, caller, key, ..
         } = self;
         let (at, verdict) = (answer.position, word(&answer.verdict));
-        world.note(format_args!(
-            "caller {caller}: {key} by {} at {at}: {verdict}, replayed {}, mirror {:?}",
+        let what = format_args!(
+            "is told of {key} by {} at {at}: {verdict}, replayed {}, mirror {:?}",
             instance.number, answer.replayed, answer.mirror_age
-        ));
+        );
+        world.note(&format!("caller {caller}"), what);
         if answer.mirror_age.is_some() {
             refused_by_mirror(world, instance, key, &answer);
             return !world.is_perhaps_done(key);
         }
         if attempt > 0 {
-            world.met(if answer.replayed {
-                Point::Repeated
+            world.saw(if answer.replayed {
+                Sometimes::Repeated
             } else {
-                Point::Done
+                Sometimes::Done
             });
         }
         world.may_be_done(key);
@@ -143,15 +147,16 @@ impl Errand<'_> {
         let Self {
             world, caller, key, ..
         } = self;
-        world.note(format_args!("caller {caller}: {key}: {error:?}"));
+        let what = format_args!("is not told of {key}: {error:?}");
+        world.note(&format!("caller {caller}"), what);
         if error.is_none_or(|error| error == LedgerError::Unknown) {
             world.may_be_done(key);
         }
-        world.met(match error {
-            None => Point::GaveUp,
-            Some(LedgerError::Unknown) => Point::ToldUnknown,
-            Some(_) => Point::ToldUnavailable,
-        });
+        match error {
+            None => world.fired(Fault::GaveUp),
+            Some(LedgerError::Unknown) => world.saw(Sometimes::ToldUnknown),
+            Some(_) => world.saw(Sometimes::ToldUnavailable),
+        }
         let is_stopped = error == Some(LedgerError::Quarantined);
         is_stopped && world.is_sabotaged(Sabotage::NothingAwaited)
     }
@@ -185,7 +190,7 @@ pub(crate) async fn try_once(
 /// What a mirror says is kept nowhere: it may only refuse, and only as of a moment when the key was
 /// not granted. Who is in doubt asks again.
 fn refused_by_mirror(world: &World, instance: &Instance, key: &str, answer: &Answer) {
-    world.met(Point::Mirrored);
+    world.saw(Sometimes::Mirrored);
     if answer.verdict.is_ok() {
         world.fail(format!("a mirror accepted {key}"));
     }

@@ -131,7 +131,7 @@ pub(crate) async fn open(world: &World, rings: &Rings) -> Rc<Instance> {
         let config = config(world, rings, number, &clock);
         match Engine::open_remote_on(config, Threads::Callers).await {
             Ok(engine) => {
-                world.note(format_args!("instance {number} opens"));
+                world.note(&format!("instance {number}"), format_args!("opens"));
                 let instance = Rc::new(Instance {
                     number,
                     engine,
@@ -144,7 +144,10 @@ pub(crate) async fn open(world: &World, rings: &Rings) -> Rc<Instance> {
                 world.begin(look_after(world.clone(), Rc::clone(&instance)));
                 return instance;
             }
-            Err(error) => world.note(format_args!("instance {number} does not open: {error}")),
+            Err(error) => {
+                let what = format_args!("does not open: {error}");
+                world.note(&format!("instance {number}"), what);
+            }
         }
         world.pause(50, 500).await;
     }
@@ -156,7 +159,8 @@ async fn look_after(world: World, instance: Rc<Instance>) {
         instance.clock.set(UnixMillis(world.wall()));
         let done = instance.engine.tick().await;
         if let Err(error) = done {
-            world.note(format_args!("round of {}: {error}", instance.number));
+            let name = format!("instance {}", instance.number);
+            world.note(&name, format_args!("upkeep: {error}"));
         }
         tokio::time::sleep(ROUND).await;
     }

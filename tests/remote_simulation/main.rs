@@ -23,6 +23,8 @@ mod instance;
 mod nemesis;
 mod network;
 mod run;
+#[path = "../support/sim/mod.rs"]
+mod sim;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../support/witness.rs"]
@@ -31,6 +33,8 @@ mod world;
 
 use faults::Counts;
 use run::{Seed, TWICE, run};
+use sim::film::Reel;
+use sim::seeds::{alike, asked, run_all};
 use world::Sabotage;
 
 /// Seeds of the test, if not told otherwise.
@@ -41,41 +45,33 @@ const LEAST: u64 = 10;
 /// Every so many seeds are run twice: both must be the same to the last line.
 const TWICE_EVERY: u64 = 20;
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the tests have no configuration file"
-)]
-fn asked(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap())
+fn run_checked(number: u64) -> Result<Counts, String> {
+    let is_twice = number.is_multiple_of(TWICE_EVERY);
+    let mut seed = Seed::new(number);
+    if is_twice {
+        seed.reel = Reel::Hash;
+    }
+    alike(number, is_twice, || Ok(run(&seed)?.found))
 }
 
 #[test]
 fn every_seed_keeps_every_promise() {
     let seeds = asked("HOLDFAST_REMOTE_SIM_SEEDS").unwrap_or(SEEDS);
-    let mut counts = Counts::default();
-    for number in 0..seeds {
-        let seed = Seed::new(number);
-        let found = run(&seed).unwrap_or_else(|what| panic!("seed {number}: {what}"));
-        if number % TWICE_EVERY == 0 {
-            let again = run(&seed).unwrap_or_else(|what| panic!("seed {number}: {what}"));
-            assert_eq!(found.film, again.film, "seed {number} has two films");
-        }
-        counts.add(&found.counts);
-    }
+    let counts = run_all(seeds, run_checked).unwrap_or_else(|fault| panic!("{fault}"));
     println!("{seeds} seeds\n{}", counts.table());
     if seeds >= SEEDS {
         assert_eq!(counts.missing(LEAST), Vec::<String>::new());
     }
 }
 
-/// Prints what happens under a seed.
+/// Prints what happens under the seed of `HOLDFAST_SIM_SEED`.
 #[test]
 fn film() {
     let number = asked("HOLDFAST_SIM_SEED");
     let mut seed = Seed::new(number.unwrap_or(1));
-    seed.is_shown = number.is_some();
-    run(&seed).unwrap_or_else(|what| panic!("{what}"));
+    seed.reel = number.map_or(Reel::Hash, |_| Reel::Print);
+    let ended = run(&seed).unwrap_or_else(|what| panic!("{what}"));
+    assert!(ended.found.film.1 > 0);
 }
 
 /// What goes wrong in the first of these seeds where anything does.
@@ -108,8 +104,8 @@ fn what_a_weaker_level_loses_is_named() {
     for number in 0..20 {
         let mut seed = Seed::new(number);
         seed.sabotage = Some(Sabotage::NothingAwaited);
-        let found = run(&seed).unwrap_or_else(|what| panic!("seed {number}: {what}"));
-        losses += u64::from(found.lost > 0);
+        let ended = run(&seed).unwrap_or_else(|what| panic!("{what}"));
+        losses += u64::from(ended.lost > 0);
     }
     assert!(losses > 0, "no failover lost anything");
 }

@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
-use crate::faults::Point;
+use crate::faults::Fault;
 use crate::instance::{Instance, open};
 use crate::network::Rings;
+use crate::sim::counts::Named;
 use crate::world::{Sabotage, World};
 
 /// Instances of the engine, if none is stopped just now.
@@ -37,9 +38,9 @@ pub(crate) async fn watch(world: World) {
     }
 }
 
-fn note(world: &World, point: Point, which: usize) {
-    world.met(point);
-    world.note(format_args!("{}: {which}", point.name()));
+fn note(world: &World, fault: Fault, which: usize) {
+    world.fired(fault);
+    world.note("nemesis", format_args!("{}: {which}", fault.name()));
 }
 
 /// A node that is not the primary.
@@ -53,7 +54,7 @@ fn replica(world: &World) -> usize {
 
 async fn freeze(world: &World) {
     let at = replica(world);
-    note(world, Point::ReplicaFrozen, at);
+    note(world, Fault::ReplicaFrozen, at);
     world.store().freeze(at);
     world.pause(10, 1_500).await;
     // A primary may have gone meanwhile.
@@ -65,7 +66,7 @@ async fn freeze(world: &World) {
 
 async fn crash_replica(world: &World) {
     let at = replica(world);
-    note(world, Point::ReplicaCrashed, at);
+    note(world, Fault::ReplicaCrashed, at);
     world.store().crash(at, world.percent(50));
     world.pause(10, 1_000).await;
     world.store().start(at);
@@ -74,7 +75,7 @@ async fn crash_replica(world: &World) {
 async fn restart_primary(world: &World) {
     let store = world.store();
     let at = store.primary();
-    note(world, Point::PrimaryRestarted, at);
+    note(world, Fault::PrimaryRestarted, at);
     store.crash(at, world.percent(50));
     world.pause(10, 1_000).await;
     store.start(at);
@@ -84,11 +85,11 @@ async fn restart_primary(world: &World) {
 async fn fail_over(world: &World) {
     let store = world.store();
     let old = store.primary();
-    note(world, Point::FailedOver, old);
+    note(world, Fault::FailedOver, old);
     store.crash(old, world.percent(50));
     world.pause(10, 1_000).await;
     let new = store.fail_over();
-    world.note(format_args!("the primary is {new:?}"));
+    world.note("sentinels", format_args!("the primary is {new:?}"));
     world.pause(10, 1_000).await;
     store.start(old);
 }
@@ -97,21 +98,21 @@ async fn fail_over(world: &World) {
 async fn replace(world: &World) {
     let store = world.store();
     let old = store.primary();
-    note(world, Point::Replaced, old);
+    note(world, Fault::Replaced, old);
     let new = store.fail_over();
-    world.note(format_args!("the primary is {new:?}"));
+    world.note("sentinels", format_args!("the primary is {new:?}"));
     world.pause(0, 1_500).await;
     store.demote(old);
 }
 
 fn forget_scripts(world: &World) {
     let at = world.store().primary();
-    note(world, Point::ScriptsForgotten, at);
+    note(world, Fault::ScriptsForgotten, at);
     world.store().forget_scripts(at);
 }
 
 async fn fill_memory(world: &World) {
-    note(world, Point::MemoryFull, world.store().primary());
+    note(world, Fault::MemoryFull, world.store().primary());
     world.store().fill_memory(true);
     world.pause(10, 500).await;
     world.store().fill_memory(false);
@@ -121,12 +122,12 @@ fn set_clock(world: &World) {
     let store = world.store();
     let at = world.index(store.count());
     let millis = i64::try_from(world.below(8_000)).unwrap() - 4_000;
-    let point = if millis < 0 {
-        Point::ClockBack
+    let fault = if millis < 0 {
+        Fault::ClockBack
     } else {
-        Point::ClockForward
+        Fault::ClockForward
     };
-    note(world, point, at);
+    note(world, fault, at);
     store.skew(at, millis);
 }
 
@@ -137,7 +138,7 @@ fn victim(world: &World) -> Option<Rc<Instance>> {
 
 async fn cut_off(world: &World) {
     if let Some(instance) = victim(world) {
-        note(world, Point::CutOff, instance.number);
+        note(world, Fault::CutOff, instance.number);
         instance.cut_off(true);
         world.pause(10, 2_000).await;
         instance.cut_off(false);
@@ -151,10 +152,10 @@ async fn end_instance(world: &World, rings: &Rings) {
         return;
     };
     if world.percent(50) {
-        note(world, Point::InstanceKilled, instance.number);
+        note(world, Fault::InstanceKilled, instance.number);
         instance.kill();
     } else {
-        note(world, Point::InstanceStopped, instance.number);
+        note(world, Fault::InstanceStopped, instance.number);
         instance.stop();
     }
     world.pause(0, 500).await;

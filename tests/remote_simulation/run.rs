@@ -14,10 +14,12 @@ use crate::caller::{AGAIN, call, try_once};
 use crate::fake_store::interpreter::Interpreter;
 use crate::fake_store::node::Sync;
 use crate::fake_store::store::{Settings, Store};
-use crate::faults::{Counts, Point};
+use crate::faults::{Fault, Sometimes};
 use crate::instance::{Instance, REPLICAS, open};
 use crate::nemesis::{INSTANCES, torment, watch};
 use crate::network::{Rings, listen};
+use crate::sim::film::Reel;
+use crate::sim::seeds;
 use crate::support::driven::id_of;
 use crate::support::history::{Maker, NODES, entry_names};
 use crate::support::model::is_recorded;
@@ -29,7 +31,7 @@ use crate::world::{Sabotage, Sent, World};
 pub(crate) struct Seed {
     pub(crate) number: u64,
     pub(crate) sabotage: Option<Sabotage>,
-    pub(crate) is_shown: bool,
+    pub(crate) reel: Reel,
 }
 
 impl Seed {
@@ -37,19 +39,19 @@ impl Seed {
         Self {
             number,
             sabotage: None,
-            is_shown: false,
+            reel: Reel::None,
         }
     }
 }
 
 /// What came of it.
-pub(crate) struct Found {
-    /// Of everything that happened.
-    pub(crate) film: u64,
-    pub(crate) counts: Counts,
+pub(crate) struct Ended {
+    pub(crate) found: Found,
     /// Acknowledged commands that the store lost.
     pub(crate) lost: usize,
 }
+
+pub(crate) type Found = seeds::Found<Fault, Sometimes>;
 
 /// Callers, and commands of each.
 const CALLERS: u64 = 6;
@@ -66,17 +68,25 @@ thread_local! {
     static INTERPRETER: Rc<Interpreter> = Rc::new(Interpreter::new());
 }
 
-/// Simulates a seed; `Err` says what is wrong.
-pub(crate) fn run(seed: &Seed) -> Result<Found, String> {
+/// What shows a seed again.
+const REPLAY: &str = "cargo test --test remote_simulation film -- --nocapture";
+
+/// Simulates a seed; `Err` says what is wrong, and how to see it again.
+pub(crate) fn run(seed: &Seed) -> Result<Ended, String> {
+    seeds::shown(seed.number, REPLAY, || simulate(seed))
+}
+
+fn simulate(seed: &Seed) -> Result<Ended, String> {
     let runtime = Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build_local(LocalOptions::default());
     runtime.unwrap().block_on(async {
-        let world = World::new(seed.number, seed.sabotage, seed.is_shown);
-        let ended = tokio::time::timeout(LIMIT, simulate(&world)).await;
-        let found = ended.unwrap_or_else(|_| Err("somebody waits for ever".to_owned()));
-        world.broken().map_or(found, Err)
+        let world = World::new(seed);
+        let ended = tokio::time::timeout(LIMIT, live(&world)).await;
+        let ended = ended.unwrap_or_else(|_| Err("somebody waits for ever".to_owned()));
+        world.end();
+        world.broken().map_or(ended, Err)
     })
 }
 
@@ -93,7 +103,7 @@ fn store(world: &World) -> Rc<Store> {
     Store::new(INTERPRETER.with(Rc::clone), settings)
 }
 
-async fn simulate(world: &World) -> Result<Found, String> {
+async fn live(world: &World) -> Result<Ended, String> {
     world.set_store(store(world));
     let rings = listen(world);
     let first = open(world, &rings).await;
@@ -142,7 +152,7 @@ async fn give_names(engine: &Engine) {
 }
 
 /// A fresh instance reads everything that there is, and it is held against what was told.
-async fn conclude(world: &World, rings: &Rings) -> Result<Found, String> {
+async fn conclude(world: &World, rings: &Rings) -> Result<Ended, String> {
     if world.is_sabotaged(Sabotage::NothingAwaited) {
         return concede(world);
     }
@@ -163,15 +173,15 @@ async fn conclude(world: &World, rings: &Rings) -> Result<Found, String> {
     let calls = settled(world, &last, &feed).await?;
     judge(&calls, &feed)?;
     mirrors(world, &feed)?;
-    Ok(found(world, 0))
+    Ok(ended(world, 0))
 }
 
-fn found(world: &World, lost: usize) -> Found {
-    Found {
-        film: world.film(),
+fn ended(world: &World, lost: usize) -> Ended {
+    let found = Found {
         counts: world.counts(),
-        lost,
-    }
+        film: world.film(),
+    };
+    Ended { found, lost }
 }
 
 async fn read(world: &World, instance: &Instance) -> Result<Vec<Fed>, String> {
@@ -188,7 +198,7 @@ async fn read(world: &World, instance: &Instance) -> Result<Vec<Fed>, String> {
         for event in page.iter() {
             let event = event.map_err(|error| error.to_string())?;
             if matches!(event.body, Body::Expired { .. }) {
-                world.met(Point::Expired);
+                world.saw(Sometimes::Expired);
             }
             feed.push(Fed::of(&event));
         }
@@ -274,7 +284,7 @@ fn mirrors(world: &World, feed: &[Fed]) -> Result<(), String> {
 }
 
 /// Where nothing was waited for: what was acknowledged and is gone must have been named.
-fn concede(world: &World) -> Result<Found, String> {
+fn concede(world: &World) -> Result<Ended, String> {
     let is_kept = |call: &Call| world.is_recorded(call.id);
     let calls = world.calls();
     let is_first = |call: &&Call| !call.answer.replayed && is_recorded(&call.answer.verdict);
@@ -284,5 +294,5 @@ fn concede(world: &World) -> Result<Found, String> {
     if u64::try_from(gone.len()).unwrap() > named {
         return Err(format!("{named} were named, and these are gone: {gone:?}"));
     }
-    Ok(found(world, gone.len()))
+    Ok(ended(world, gone.len()))
 }

@@ -11,8 +11,10 @@ use holdfast::ledger::Position;
 use holdfast::ledger::remote::script::Keys;
 
 use crate::fake_store::store::Store;
-use crate::faults::{Counts, Point};
+use crate::faults::{Counts, Fault, Sometimes};
 use crate::instance::Instance;
+use crate::run::Seed;
+use crate::sim::film::Film;
 use crate::support::check::START;
 use crate::support::rng::Rng;
 use crate::support::script::Script;
@@ -63,21 +65,12 @@ pub(crate) struct Sent {
     pub(crate) scripts: Vec<Script>,
 }
 
-/// What happened, as one number.
-struct Film {
-    hash: xxhash_rust::xxh3::Xxh3,
-    is_shown: bool,
-}
-
 impl World {
-    pub(crate) fn new(seed: u64, sabotage: Option<Sabotage>, is_shown: bool) -> Self {
+    pub(crate) fn new(seed: &Seed) -> Self {
         Self(Rc::new(Inner {
             begun: monotonic(),
-            rng: RefCell::new(Rng::new(seed)),
-            film: RefCell::new(Film {
-                hash: xxhash_rust::xxh3::Xxh3::new(),
-                is_shown,
-            }),
+            rng: RefCell::new(Rng::new(seed.number)),
+            film: RefCell::new(Film::new(seed.reel)),
             counts: RefCell::default(),
             store: RefCell::default(),
             instances: RefCell::default(),
@@ -87,7 +80,7 @@ impl World {
             tickets: Cell::new(0),
             perhaps_done: RefCell::default(),
             is_calm: Cell::new(true),
-            sabotage,
+            sabotage: seed.sabotage,
             broken: RefCell::default(),
         }))
     }
@@ -102,21 +95,21 @@ impl World {
         START + self.millis()
     }
 
-    pub(crate) fn note(&self, what: fmt::Arguments<'_>) {
-        let film = &mut *self.0.film.borrow_mut();
-        let line = format!("{:>8} {what}", self.millis());
-        film.hash.update(line.as_bytes());
-        if film.is_shown {
-            println!("{line}");
-        }
+    /// Takes down what somebody did.
+    pub(crate) fn note(&self, who: &str, what: fmt::Arguments<'_>) {
+        self.0.film.borrow_mut().note(self.millis(), who, what);
     }
 
-    pub(crate) fn film(&self) -> u64 {
-        self.0.film.borrow().hash.digest()
+    pub(crate) fn film(&self) -> (u64, u64) {
+        self.0.film.borrow().hash()
     }
 
-    pub(crate) fn met(&self, point: Point) {
-        self.0.counts.borrow_mut().met(point);
+    pub(crate) fn fired(&self, fault: Fault) {
+        self.0.counts.borrow_mut().fired(fault);
+    }
+
+    pub(crate) fn saw(&self, what: Sometimes) {
+        self.0.counts.borrow_mut().saw(what);
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -163,6 +156,12 @@ impl World {
                 world.fail(error.to_string());
             }
         });
+    }
+
+    /// Nobody needs the store and the instances any more. They hold the world, which holds them.
+    pub(crate) fn end(&self) {
+        drop(self.0.store.take());
+        drop(self.0.instances.take());
     }
 
     /// What was wrong first.

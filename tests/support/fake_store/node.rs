@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::database::{self, Command, Database, is_word};
-use super::interpreter::{Interpreter, sha1_hex};
+use super::interpreter::{Interpreter, Script};
 use super::reply::{Protocol, Reply};
 
 /// When what was written is on disk.
@@ -46,7 +46,7 @@ pub(super) struct Node {
     pub(super) sync: Sync,
     /// How far its clock is off, in milliseconds.
     pub(super) skew: i64,
-    scripts: BTreeMap<String, Rc<str>>,
+    scripts: BTreeMap<String, Rc<Script>>,
     /// Changes when it starts or has another part to play; connections notice.
     pub(super) life: u64,
     calls: u64,
@@ -81,22 +81,6 @@ pub(super) enum Answer {
         disks: Option<usize>,
         limit: u64,
     },
-}
-
-/// Bytes of a script's first line, and what it says.
-struct Flags {
-    is_declared: bool,
-    allows_oom: bool,
-}
-
-impl Flags {
-    fn of(source: &str) -> Self {
-        let first = source.lines().next().unwrap_or_default();
-        Self {
-            is_declared: first.starts_with("#!lua"),
-            allows_oom: first.contains("allow-oom"),
-        }
-    }
 }
 
 const READ_ONLY: &str = "READONLY You can't write against a read only replica.";
@@ -298,7 +282,7 @@ impl Node {
         match command.get(2) {
             Some(source) if is_word(command.get(1), "LOAD") => self
                 .load(interpreter, source)
-                .map_or_else(Reply::Error, Reply::bulk),
+                .map_or_else(Reply::Error, |script| Reply::bulk(&script.sha)),
             _ if is_word(command.get(1), "FLUSH") => {
                 self.scripts.clear();
                 Reply::OK
@@ -307,14 +291,12 @@ impl Node {
         }
     }
 
-    fn load(&mut self, interpreter: &Interpreter, source: &Bytes) -> Result<String, String> {
-        let sha = sha1_hex(source);
-        let source = std::str::from_utf8(source).unwrap();
-        interpreter
-            .compile(&sha, source)
+    fn load(&mut self, interpreter: &Interpreter, source: &Bytes) -> Result<Rc<Script>, String> {
+        let script = interpreter
+            .compile(source)
             .map_err(|what| format!("ERR Error compiling script: {what}"))?;
-        self.scripts.insert(sha.clone(), source.into());
-        Ok(sha)
+        self.scripts.insert(script.sha.clone(), Rc::clone(&script));
+        Ok(script)
     }
 
     fn script(
@@ -326,22 +308,22 @@ impl Node {
         let (Some(named), Some(count)) = (command.get(1), command.get(2)) else {
             return Reply::error("ERR wrong number of arguments for 'evalsha' command");
         };
-        let sha = if is_word(command.first(), "EVAL") {
+        let script = if is_word(command.first(), "EVAL") {
             match self.load(interpreter, named) {
-                Ok(sha) => sha,
+                Ok(script) => script,
                 Err(what) => return Reply::Error(what),
             }
         } else {
-            String::from_utf8_lossy(named).to_lowercase()
+            let sha = String::from_utf8_lossy(named).to_lowercase();
+            match self.scripts.get(&sha) {
+                Some(script) => Rc::clone(script),
+                None => return Reply::error("NOSCRIPT No matching script. Please use EVAL."),
+            }
         };
-        let Some(source) = self.scripts.get(&sha) else {
-            return Reply::error("NOSCRIPT No matching script. Please use EVAL.");
-        };
-        let flags = Flags::of(source);
-        if flags.is_declared && !self.is_primary {
+        if script.is_declared && !self.is_primary {
             return Reply::error(READ_ONLY_SCRIPT);
         }
-        if flags.is_declared && !flags.allows_oom && self.is_full {
+        if script.is_declared && !script.allows_oom && self.is_full {
             return Reply::error(NO_MEMORY_FOR_SCRIPT);
         }
         let count = std::str::from_utf8(count)
@@ -352,7 +334,7 @@ impl Node {
             return Reply::error("ERR Number of keys can't be greater than number of args");
         };
         self.calls += 1;
-        let ran = interpreter.run(&sha, &mut self.database, (keys, args), !self.is_primary);
+        let ran = interpreter.run(&script, &mut self.database, (keys, args), !self.is_primary);
         self.wrote(session, ran.repeated);
         ran.reply
     }
