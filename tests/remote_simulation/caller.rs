@@ -9,7 +9,6 @@ use holdfast::ledger::{Answer, LedgerError};
 
 use crate::faults::{Fault, Sometimes};
 use crate::instance::Instance;
-use crate::support::driven::id_of;
 use crate::support::history::{Maker, Step};
 use crate::support::script::Script;
 use crate::witness::Call;
@@ -57,6 +56,8 @@ struct Errand<'w> {
 impl Errand<'_> {
     async fn until_told(&mut self) {
         let asked = self.key.clone();
+        let what = format_args!("sends {asked}: {:?}", self.script);
+        self.world.note(&format!("caller {}", self.caller), what);
         for attempt in 0.. {
             if attempt > 0 && self.world.is_sabotaged(Sabotage::NewKeys) {
                 self.key = format!("{asked}{AGAIN}{attempt}");
@@ -77,7 +78,7 @@ impl Errand<'_> {
                 return;
             }
             self.world.pause(20, 300).await;
-            nothing_happened(self.world, &instance, &self.key);
+            self.nothing_happened();
         }
     }
 
@@ -94,14 +95,17 @@ impl Errand<'_> {
         world.may_be_done(key);
         if let Some(other) = pick(world) {
             let (key, script) = (key.clone(), self.script.clone());
-            tokio::task::spawn_local(async move { drop(try_once(&other, &key, &script).await) });
+            let world = self.world.clone();
+            tokio::task::spawn_local(async move {
+                drop(try_once(&world, &other, &key, &script).await);
+            });
         }
     }
 
     /// No error: nobody had the patience to wait for one.
     async fn attempt(&self, instance: &Instance) -> Result<Answer, Option<LedgerError>> {
         let patience = PATIENCE[self.world.index(PATIENCE.len())];
-        let tried = try_once(instance, &self.key, &self.script);
+        let tried = try_once(self.world, instance, &self.key, &self.script);
         match tokio::time::timeout(patience, tried).await {
             Ok(heard) => heard.map_err(Some),
             Err(_) => Err(None),
@@ -120,7 +124,7 @@ impl Errand<'_> {
         );
         world.note(&format!("caller {caller}"), what);
         if answer.mirror_age.is_some() {
-            refused_by_mirror(world, instance, key, &answer);
+            self.refused_by_mirror(&answer);
             return !world.is_perhaps_done(key);
         }
         if attempt > 0 {
@@ -134,7 +138,7 @@ impl Errand<'_> {
         world.record(Call {
             sent: self.sent,
             answered: world.ticket(),
-            id: id_of(&instance.engine, key),
+            id: world.id(key, &self.script),
             key: key.clone(),
             script: self.script.clone(),
             answer,
@@ -160,13 +164,28 @@ impl Errand<'_> {
         let is_stopped = error == Some(LedgerError::Quarantined);
         is_stopped && world.is_sabotaged(Sabotage::NothingAwaited)
     }
-}
 
-/// Where nobody was told anything else of a command that nobody else sends, nothing must have happened.
-fn nothing_happened(world: &World, instance: &Instance, key: &str) {
-    let is_sure = key.starts_with("own") && !world.is_perhaps_done(key);
-    if is_sure && world.is_recorded(id_of(&instance.engine, key)) {
-        world.fail(format!("{key}: told that nothing happened, and it had"));
+    /// What a mirror says is kept nowhere: it may only refuse, and only as of a moment when the key was
+    /// not granted. Who is in doubt asks again.
+    fn refused_by_mirror(&self, answer: &Answer) {
+        let Self { world, key, .. } = self;
+        world.saw(Sometimes::Mirrored);
+        if answer.verdict.is_ok() {
+            world.fail(format!("a mirror accepted {key}"));
+        }
+        world.mirrored(world.id(key, &self.script), answer.position);
+    }
+
+    /// Where nobody was told anything else of a command that nobody else sends, nothing must have
+    /// happened. What was placed of a reservation in several partitions may wait to be taken back.
+    fn nothing_happened(&self) {
+        let Self { world, key, .. } = self;
+        let ids = world.ids(key, &self.script);
+        let may_wait = matches!(self.script, Script::Reserve { .. }) && ids.len() > 1;
+        let is_sure = key.starts_with("own") && !world.is_perhaps_done(key) && !may_wait;
+        if is_sure && ids.iter().any(|id| world.is_recorded(*id)) {
+            world.fail(format!("{key}: told that nothing happened, and it had"));
+        }
     }
 }
 
@@ -176,25 +195,15 @@ fn pick(world: &World) -> Option<Rc<Instance>> {
 }
 
 pub(crate) async fn try_once(
+    world: &World,
     instance: &Instance,
     key: &str,
     script: &Script,
 ) -> Result<Answer, LedgerError> {
     let engine = &instance.engine;
-    let target = script.target().map_or(0, |target| id_of(engine, target));
-    let command = script.command(target);
+    let command = script.command(world.target(script));
     let key = engine.key(key, &command);
     engine.execute(&Keyed { key, command }).await
-}
-
-/// What a mirror says is kept nowhere: it may only refuse, and only as of a moment when the key was
-/// not granted. Who is in doubt asks again.
-fn refused_by_mirror(world: &World, instance: &Instance, key: &str, answer: &Answer) {
-    world.saw(Sometimes::Mirrored);
-    if answer.verdict.is_ok() {
-        world.fail(format!("a mirror accepted {key}"));
-    }
-    world.mirrored(id_of(&instance.engine, key), answer.position);
 }
 
 fn word(verdict: &Verdict) -> String {

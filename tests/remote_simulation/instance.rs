@@ -110,7 +110,7 @@ fn config(world: &World, rings: &Rings, number: usize, clock: &Clock) -> RemoteC
         retain_events: u64::MAX,
         accept: vec!["plaintext".to_owned()],
         init: true,
-        partitions: Some(1),
+        partitions: Some(world.plan().partitions),
         name: format!("instance-{number}"),
         mirror: if world.percent(50) {
             Duration::from_millis(500)

@@ -22,6 +22,9 @@ mod faults;
 mod instance;
 mod nemesis;
 mod network;
+mod order;
+mod parts;
+mod places;
 mod run;
 #[path = "../support/sim/mod.rs"]
 mod sim;
@@ -32,7 +35,8 @@ mod witness;
 mod world;
 
 use faults::Counts;
-use run::{Seed, TWICE, run};
+use order::TWICE;
+use run::{Seed, run};
 use sim::film::Reel;
 use sim::seeds::{alike, asked, run_all};
 use world::Sabotage;

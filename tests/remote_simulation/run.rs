@@ -1,30 +1,27 @@
 //! One seed, from the first instance to the judgement.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
 use holdfast::engine::Engine;
-use holdfast::ledger::event::{Body, Cursor};
-use holdfast::ledger::{Answer, Position};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::task::JoinSet;
 
-use crate::caller::{AGAIN, call, try_once};
+use crate::caller::call;
 use crate::fake_store::interpreter::Interpreter;
 use crate::fake_store::node::Sync;
 use crate::fake_store::store::{Settings, Store};
 use crate::faults::{Fault, Sometimes};
-use crate::instance::{Instance, REPLICAS, open};
+use crate::instance::{REPLICAS, open};
 use crate::nemesis::{INSTANCES, torment, watch};
 use crate::network::{Rings, listen};
 use crate::sim::film::Reel;
 use crate::sim::seeds;
-use crate::support::driven::id_of;
 use crate::support::history::{Maker, NODES, entry_names};
 use crate::support::model::is_recorded;
-use crate::witness::{Call, Fed, judge};
-use crate::world::{Sabotage, Sent, World};
+use crate::witness::Call;
+use crate::world::{Sabotage, World};
+use crate::{order, parts};
 
 /// What is simulated.
 #[derive(Debug, Clone, Copy)]
@@ -56,9 +53,6 @@ pub(crate) type Found = seeds::Found<Fault, Sometimes>;
 /// Callers, and commands of each.
 const CALLERS: u64 = 6;
 const COMMANDS: usize = 60;
-
-/// The words about a command that was done as often as it was sent.
-pub(crate) const TWICE: &str = "was done twice";
 
 /// Longest that a seed may take, in its own time: after that somebody waits for ever.
 const LIMIT: Duration = Duration::from_mins(10);
@@ -107,6 +101,7 @@ async fn live(world: &World) -> Result<Ended, String> {
     world.set_store(store(world));
     let rings = listen(world);
     let first = open(world, &rings).await;
+    world.survey();
     give_names(&first.engine).await;
     for _ in 1..INSTANCES {
         open(world, &rings).await;
@@ -132,13 +127,14 @@ async fn live(world: &World) -> Result<Ended, String> {
 /// others keep to themselves. All are after the same few SKUs.
 fn maker(world: &World, caller: u64) -> Maker {
     let seed = world.below(u64::MAX);
+    let in_parts = !world.plan().has_one_order();
     let (seed, prefix) = match caller {
         0 | 1 => (7, "same".to_owned()),
-        2 | 3 => (seed, "mixed".to_owned()),
+        2 | 3 if !in_parts => (seed, "mixed".to_owned()),
         own => (seed, format!("own{own}")),
     };
     let mut maker = Maker::new(seed);
-    maker.prefix = prefix;
+    (maker.prefix, maker.in_parts) = (prefix, in_parts);
     maker
 }
 
@@ -157,22 +153,14 @@ async fn conclude(world: &World, rings: &Rings) -> Result<Ended, String> {
         return concede(world);
     }
     let last = open(world, rings).await;
-    let feed = read(world, &last).await?;
-    let recount = last
-        .engine
-        .recount()
-        .await
-        .map_err(|error| error.to_string())?;
-    if !recount.violations.is_empty() {
-        return Err(recount.violations.join("\n"));
+    if world.plan().has_one_order() {
+        order::judge(world, &last).await?;
+    } else {
+        parts::judge(world, &last).await?;
     }
     if world.all_instances().iter().any(|one| one.lost() > 0) {
         return Err("an instance says that something was lost".to_owned());
     }
-    once(world, &last, &feed)?;
-    let calls = settled(world, &last, &feed).await?;
-    judge(&calls, &feed)?;
-    mirrors(world, &feed)?;
     Ok(ended(world, 0))
 }
 
@@ -182,105 +170,6 @@ fn ended(world: &World, lost: usize) -> Ended {
         film: world.film(),
     };
     Ended { found, lost }
-}
-
-async fn read(world: &World, instance: &Instance) -> Result<Vec<Fed>, String> {
-    let mut feed: Vec<Fed> = Vec::new();
-    loop {
-        let after = feed
-            .last()
-            .map_or_else(Cursor::default, |fed| fed.position.into());
-        let page = instance.engine.events(after, 1_000).await;
-        let page = page.map_err(|error| error.to_string())?;
-        if page.records.is_empty() {
-            return Ok(feed);
-        }
-        for event in page.iter() {
-            let event = event.map_err(|error| error.to_string())?;
-            if matches!(event.body, Body::Expired { .. }) {
-                world.saw(Sometimes::Expired);
-            }
-            feed.push(Fed::of(&event));
-        }
-    }
-}
-
-/// What a caller asked for, however often, was done once.
-fn once(world: &World, last: &Instance, feed: &[Fed]) -> Result<(), String> {
-    let done: BTreeSet<u128> = feed.iter().filter_map(|fed| fed.command).collect();
-    let mut asked = BTreeSet::new();
-    for key in world.sent().keys() {
-        let is_done = done.contains(&id_of(&last.engine, key));
-        if is_done && !asked.insert(key.split(AGAIN).next().map(str::to_owned)) {
-            return Err(format!("{key} {TWICE}"));
-        }
-    }
-    Ok(())
-}
-
-/// The calls as the witness takes them. Where nobody heard the first answer to a command, because it
-/// was lost or its caller heard that of another attempt, the store is asked for it once more.
-async fn settled(world: &World, last: &Instance, feed: &[Fed]) -> Result<Vec<Call>, String> {
-    let mut calls = world.calls();
-    let is_first = |call: &&Call| !call.answer.replayed && is_recorded(&call.answer.verdict);
-    let heard: BTreeSet<u128> = calls.iter().filter(is_first).map(|call| call.id).collect();
-    let sent = world.sent();
-    let keys = sent
-        .iter()
-        .map(|(key, sent)| (id_of(&last.engine, key), (key, sent)));
-    let keys: BTreeMap<u128, (&String, &Sent)> = keys.collect();
-    let done = feed.iter().filter_map(|fed| fed.command);
-    for id in done.filter(|id| !heard.contains(id)) {
-        let (key, sent) = keys
-            .get(&id)
-            .ok_or("an event of a command that nobody sent")?;
-        calls.push(asked_again(world, last, (key, sent), id).await?);
-    }
-    Ok(calls)
-}
-
-async fn asked_again(
-    world: &World,
-    last: &Instance,
-    (key, sent): (&str, &Sent),
-    id: u128,
-) -> Result<Call, String> {
-    for script in &sent.scripts {
-        let answer = try_once(last, key, script).await;
-        let answer = answer.map_err(|error| error.to_string())?;
-        if answer.replayed {
-            return Ok(Call {
-                sent: sent.ticket,
-                answered: world.ticket(),
-                key: key.to_owned(),
-                id,
-                script: script.clone(),
-                answer: Answer {
-                    replayed: false,
-                    ..answer
-                },
-            });
-        }
-    }
-    Err(format!(
-        "{key} was done, and its answer is not known any more"
-    ))
-}
-
-/// No mirror refused what was granted where it stood.
-fn mirrors(world: &World, feed: &[Fed]) -> Result<(), String> {
-    let granted = feed
-        .iter()
-        .filter_map(|fed| Some((fed.command?, fed.position)));
-    let granted: BTreeMap<u128, Position> = granted.collect();
-    for (id, as_of) in world.all_mirrored() {
-        if granted.get(&id).is_some_and(|at| *at <= as_of) {
-            return Err(format!(
-                "a mirror refused, as of {as_of}, what was decided before"
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// Where nothing was waited for: what was acknowledged and is gone must have been named.

@@ -7,12 +7,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use holdfast::clock::{Monotonic, monotonic};
+use holdfast::domain::hash::Hasher;
 use holdfast::ledger::Position;
 use holdfast::ledger::remote::script::Keys;
 
 use crate::fake_store::store::Store;
 use crate::faults::{Counts, Fault, Sometimes};
 use crate::instance::Instance;
+use crate::places::Places;
 use crate::run::Seed;
 use crate::sim::film::Film;
 use crate::support::check::START;
@@ -32,6 +34,24 @@ pub(crate) enum Sabotage {
     VacuousWait,
     /// The level waits for no copies.
     NothingAwaited,
+}
+
+/// What a seed decides before anything happens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    pub(crate) partitions: u16,
+}
+
+impl Plan {
+    const fn of(seed: u64) -> Self {
+        let partitions = if seed.is_multiple_of(2) { 1 } else { 4 };
+        Self { partitions }
+    }
+
+    /// Whether all changes have one order.
+    pub(crate) const fn has_one_order(self) -> bool {
+        self.partitions == 1
+    }
 }
 
 /// A simulated world. Clones are the same one.
@@ -54,6 +74,8 @@ struct Inner {
     /// Nothing goes wrong any more.
     is_calm: Cell<bool>,
     sabotage: Option<Sabotage>,
+    plan: Plan,
+    places: Cell<Option<Places>>,
     broken: RefCell<Option<String>>,
 }
 
@@ -81,6 +103,8 @@ impl World {
             perhaps_done: RefCell::default(),
             is_calm: Cell::new(true),
             sabotage: seed.sabotage,
+            plan: Plan::of(seed.number),
+            places: Cell::default(),
             broken: RefCell::default(),
         }))
     }
@@ -138,10 +162,53 @@ impl World {
         tokio::time::sleep(Duration::from_millis(millis)).await;
     }
 
+    /// The ledger is there; what it is made of is known from now on.
+    pub(crate) fn survey(&self) {
+        let (store, keys) = (self.store(), Keys::new(NAMESPACE, 0));
+        let seed = store.field(store.primary(), keys.meta(), b"seed").unwrap();
+        let seed = std::str::from_utf8(&seed).unwrap().parse().unwrap();
+        let places = Places::new(Hasher::new(seed), self.0.plan.partitions);
+        self.0.places.set(Some(places));
+    }
+
+    pub(crate) fn places(&self) -> Places {
+        self.0.places.get().unwrap()
+    }
+
+    pub(crate) fn plan(&self) -> Plan {
+        self.0.plan
+    }
+
+    /// The id of the reservation that a command acts on.
+    pub(crate) fn target(&self, script: &Script) -> u128 {
+        let Some(key) = script.target() else { return 0 };
+        let sent = self.0.sent.borrow();
+        let scripts = sent.get(key).into_iter().flat_map(|sent| &sent.scripts);
+        let made = scripts
+            .into_iter()
+            .find(|one| matches!(one, Script::Reserve { .. }));
+        let home = made.map_or(0, |made| self.places().of(made, 0)[0]);
+        self.places().id_at(key, home)
+    }
+
+    /// The ids of a command in its partitions, at home first.
+    pub(crate) fn ids(&self, key: &str, script: &Script) -> Vec<u128> {
+        let places = self.places();
+        let of = places.of(script, self.target(script)).into_iter();
+        of.map(|partition| places.id_at(key, partition)).collect()
+    }
+
+    /// The id of a command at home.
+    pub(crate) fn id(&self, key: &str, script: &Script) -> u128 {
+        self.ids(key, script)[0]
+    }
+
     /// Whether the primary has recorded the command with this identity.
     pub(crate) fn is_recorded(&self, id: u128) -> bool {
-        let (store, keys) = (self.store(), Keys::new(NAMESPACE, 0));
-        store.has(store.primary(), keys.records(), &id.to_be_bytes())
+        let keys = Keys::new(NAMESPACE, self.places().of_id(id));
+        let store = self.store();
+        let record = store.field(store.primary(), keys.records(), &id.to_be_bytes());
+        record.is_some()
     }
 
     pub(crate) fn fail(&self, what: String) {

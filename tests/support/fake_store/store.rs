@@ -109,12 +109,15 @@ impl Store {
         answer
     }
 
-    /// Whether a hash of a node has a field.
-    pub(crate) fn has(&self, at: usize, key: &str, field: &[u8]) -> bool {
+    /// A field of a hash of a node, looked at from outside.
+    pub(crate) fn field(&self, at: usize, key: &str, field: &[u8]) -> Option<Bytes> {
         let field = Bytes::copy_from_slice(field);
-        let command = vec!["HEXISTS".into(), key.to_owned().into(), field];
+        let command = vec!["HGET".into(), key.to_owned().into(), field];
         let database = &mut self.nodes.borrow_mut()[at].database;
-        database.execute(&command).0 == Reply::Int(1)
+        match database.execute(&command).0 {
+            Reply::Bulk(found) => Some(found),
+            _ => None,
+        }
     }
 
     /// The nodes that copy this one: only the latest primary has any, and one that it replaced knows

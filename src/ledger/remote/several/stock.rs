@@ -9,7 +9,7 @@ use super::super::format::Packed;
 use super::super::wire::command::Read;
 use super::super::wire::reply::{told, unrecorded};
 use super::super::wire::several::{Step, encode_refuse};
-use super::super::{RemoteLedger, SeenStock, senseless};
+use super::super::{Place, RemoteLedger, SeenStock, senseless};
 use super::joined;
 use crate::domain::command::{Command, CommandKey, InboundCommand, Keyed, StockChange};
 use crate::domain::{Day, Refusal, Sku, UnixMillis, decide};
@@ -59,13 +59,22 @@ impl RemoteLedger {
             };
             let waits: Vec<_> = some.iter().map(submit).collect();
             for (wait, (_, part)) in waits.into_iter().zip(some) {
-                answers.push(self.answer(wait.await?, part).await?);
+                let answer = self.answer_of(wait, part).await;
+                answers.push(answer.map_err(|error| told_of(error, &answers))?);
             }
             if answers.iter().any(|answer| answer.verdict.is_err()) {
                 break;
             }
         }
         Ok(in_order(answers, &keyed.command))
+    }
+
+    async fn answer_of(
+        &self,
+        wait: impl Future<Output = Result<Place, LedgerError>>,
+        part: &Keyed<'_>,
+    ) -> Result<Answer, LedgerError> {
+        self.answer(wait.await?, part).await
     }
 
     /// The items of one partition.
@@ -176,6 +185,15 @@ impl RemoteLedger {
             }
         }
         Ok((all, now))
+    }
+}
+
+/// What the caller is told of a partition that failed: that nothing happened only if no other has
+/// done its items before.
+const fn told_of(error: LedgerError, done: &[Answer]) -> LedgerError {
+    match done {
+        [] => error,
+        [..] => LedgerError::Unknown,
     }
 }
 

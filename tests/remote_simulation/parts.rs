@@ -1,0 +1,61 @@
+//! The judgement of a ledger of several partitions, each with an order of its own: no order contradicts
+//! what callers saw, every answer stands where it says, and is given again; the partitions agree; and
+//! the program that shares nothing with the engine finds that every step was allowed.
+
+use holdfast::ledger::proof::Range;
+use holdfast_verify::verify;
+
+use crate::instance::Instance;
+use crate::order::{asked_again, mirrors, once, read, recount};
+use crate::support::model::is_recorded;
+use crate::witness::{Call, Fed, judge_orders};
+use crate::world::World;
+
+pub(crate) async fn judge(world: &World, last: &Instance) -> Result<(), String> {
+    let others = world.instances().into_iter();
+    let others = others.filter(|one| one.number != last.number);
+    others.for_each(|one| one.stop());
+    let settled = last.engine.settle_all().await;
+    settled.map_err(|error| error.to_string())?;
+    let mut feeds: Vec<Vec<Fed>> = Vec::new();
+    for shard in 0..world.places().count() {
+        feeds.push(read(world, last, shard).await?);
+    }
+    recount(last).await?;
+    feeds.iter().try_for_each(|feed| once(world, feed))?;
+    feeds.iter().try_for_each(|feed| mirrors(world, feed))?;
+    let calls = world.calls();
+    judge_orders(&calls, &feeds)?;
+    proved(last).await?;
+    repeated(world, last, &calls).await
+}
+
+/// Every step was allowed.
+async fn proved(last: &Instance) -> Result<(), String> {
+    let range = Range {
+        retention_ms: i64::MAX,
+        ..Range::default()
+    };
+    let mut proof = Vec::new();
+    let written = last.engine.prove(&range, &mut proof).await;
+    written.map_err(|error| error.to_string())?;
+    let checked = verify(&proof[..]);
+    checked.map_err(|refusal| refusal.to_string())?;
+    Ok(())
+}
+
+/// Whatever was answered is answered again.
+async fn repeated(world: &World, last: &Instance, calls: &[Call]) -> Result<(), String> {
+    let sent = world.sent();
+    for call in calls
+        .iter()
+        .filter(|call| is_recorded(&call.answer.verdict))
+    {
+        let (_, again) = asked_again(world, last, (&call.key, &sent[&call.key])).await?;
+        if again.verdict != call.answer.verdict {
+            let first = &call.answer;
+            return Err(format!("{}: {first:?}\n  and then {again:?}", call.key));
+        }
+    }
+    Ok(())
+}
