@@ -20,6 +20,7 @@ use holdfast::ledger::export::WalkError;
 use crate::instance::{Instance, Place, set, set_at};
 use crate::mirror::{filled, fills, strong};
 use crate::moving::{export, into_store, tally};
+use crate::proved::{proved, range};
 use crate::server::{Kind, Server};
 use crate::support::check::START;
 use crate::support::script::{Ask, Script, SetAsk};
@@ -234,6 +235,34 @@ fn a_refusal_left_half_way_holds_nothing_for_long() {
             assert_eq!(scene.other.units(sku)[1..], [0, 0], "{sku}");
         }
         scene.other.recounts_clean();
+        done
+    });
+}
+
+/// The next attempt under a key takes over what is left of the one before, and gives it its own
+/// deadline; what comes after is proved with that one.
+#[test]
+fn parts_that_the_next_attempt_takes_over_are_proved() {
+    let last = |name: &String| Hasher::new(seed()).sku(name) % u64::from(PARTITIONS) == 3;
+    let unknown = (0..).map(|n| format!("new{n}")).find(last).unwrap();
+    let mut wish = reserve();
+    if let Script::Reserve { lines, .. } = &mut wish {
+        lines.push(Ask {
+            sku: unknown.clone(),
+            node: None,
+            quantity: 1,
+        });
+    }
+    at_every_step(|scene, steps| {
+        let done = scene.cut_off("k", &wish, 0, steps);
+        scene.now(1_000);
+        scene.other.execute("more", &set(&unknown, ON_HAND));
+        let made = scene.other.try_execute("k", &wish, 0).unwrap();
+        let made = reservation(&made).id.0;
+        let release = act(Verb::Release);
+        let released = scene.other.try_execute("act", &release, made).unwrap();
+        assert_eq!(reservation(&released).state(), LineState::Released);
+        proved(&scene.other.0, &range(i64::MAX));
         done
     });
 }

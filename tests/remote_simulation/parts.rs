@@ -3,7 +3,7 @@
 //! the program that shares nothing with the engine finds that every step was allowed.
 
 use holdfast::ledger::proof::Range;
-use holdfast_verify::verify;
+use holdfast_verify::{Refusal, verify};
 
 use crate::instance::Instance;
 use crate::order::{asked_again, mirrors, once, read, recount};
@@ -24,10 +24,21 @@ pub(crate) async fn judge(world: &World, last: &Instance) -> Result<(), String> 
     recount(last).await?;
     feeds.iter().try_for_each(|feed| once(world, feed))?;
     feeds.iter().try_for_each(|feed| mirrors(world, feed))?;
-    let calls = world.calls();
+    let calls = begun(world);
     judge_orders(&calls, &feeds)?;
     proved(last).await?;
     repeated(world, last, &calls).await
+}
+
+/// The calls, each as sent when anybody sent it first: whoever sends a command that another has begun
+/// may finish it, where that one stood.
+fn begun(world: &World) -> Vec<Call> {
+    let sent = world.sent();
+    let mut calls = world.calls();
+    for call in &mut calls {
+        call.sent = sent[&call.key].ticket;
+    }
+    calls
 }
 
 /// Every step was allowed.
@@ -39,9 +50,19 @@ async fn proved(last: &Instance) -> Result<(), String> {
     let mut proof = Vec::new();
     let written = last.engine.prove(&range, &mut proof).await;
     written.map_err(|error| error.to_string())?;
-    let checked = verify(&proof[..]);
-    checked.map_err(|refusal| refusal.to_string())?;
-    Ok(())
+    let refusal = match verify(&proof[..]) {
+        Ok(_) => return Ok(()),
+        Err(refusal) => refusal,
+    };
+    let text = String::from_utf8_lossy(&proof);
+    let line = |line: u64| {
+        text.lines()
+            .nth(usize::try_from(line).unwrap().saturating_sub(1))
+    };
+    Err(match &refusal {
+        Refusal::Rejected(rejection) => format!("{refusal}\n{:?}", line(rejection.line)),
+        Refusal::Unreadable(_) | Refusal::Other | Refusal::Version(_) => refusal.to_string(),
+    })
 }
 
 /// Whatever was answered is answered again.
