@@ -162,7 +162,7 @@ impl Errand<'_> {
             Some(_) => world.saw(Sometimes::ToldUnavailable),
         }
         let is_stopped = error == Some(LedgerError::Quarantined);
-        is_stopped && world.is_sabotaged(Sabotage::NothingAwaited)
+        is_stopped && world.loses()
     }
 
     /// What a mirror says is kept nowhere: it may only refuse, and only as of a moment when the key was

@@ -19,6 +19,7 @@ named! {
         PrimaryRestarted => "a primary stops and starts as a primary",
         FailedOver => "a primary dies and is replaced",
         Replaced => "a primary is replaced while it goes on",
+        SlotMoved => "a slot moves to another node",
         ScriptsForgotten => "a node forgets its scripts",
         MemoryFull => "a store has no memory left",
         ClockBack => "the clock of a node is behind",

@@ -14,6 +14,8 @@ use holdfast::ledger::remote::link::{Address, Endpoint, Level, Login, Patience, 
 use holdfast::ledger::remote::{Random, RemoteConfig, Threads};
 use holdfast::telemetry::Meters;
 
+use crate::fake_store::cluster::PORTS;
+use crate::fake_store::serve::HOST;
 use crate::network::{Rings, SENTINEL, dial};
 use crate::world::{NAMESPACE, Sabotage, World};
 
@@ -68,14 +70,26 @@ impl Instance {
     }
 }
 
-fn config(world: &World, rings: &Rings, number: usize, clock: &Clock) -> RemoteConfig {
-    let is_weak = world.is_sabotaged(Sabotage::NothingAwaited);
-    let address = Address {
-        place: Place::Sentinel {
+/// The entries to that many stores.
+fn place(stores: usize) -> Place {
+    if stores == 1 {
+        return Place::Sentinel {
             sentinels: vec![Endpoint::Tcp(SENTINEL.to_owned(), 1)],
             name: "primary".to_owned(),
             login: Login::default(),
-        },
+        };
+    }
+    let node = |store: usize| {
+        let port = u16::try_from(store * PORTS).unwrap();
+        Endpoint::Tcp(HOST.to_owned(), port)
+    };
+    Place::Cluster((0..stores).map(node).collect())
+}
+
+fn config(world: &World, rings: &Rings, number: usize, clock: &Clock) -> RemoteConfig {
+    let is_weak = world.is_sabotaged(Sabotage::NothingAwaited);
+    let address = Address {
+        place: place(world.plan().stores),
         login: Login::default(),
         database: 0,
         tls: None,

@@ -2,11 +2,14 @@
 
 use std::rc::Rc;
 
+use holdfast::ledger::remote::script::Keys;
+
+use crate::fake_store::store::Store;
 use crate::faults::Fault;
 use crate::instance::{Instance, open};
 use crate::network::Rings;
 use crate::sim::counts::Named;
-use crate::world::{Sabotage, World};
+use crate::world::{NAMESPACE, Sabotage, World};
 
 /// Instances of the engine, if none is stopped just now.
 pub(crate) const INSTANCES: usize = 2;
@@ -15,16 +18,17 @@ pub(crate) const INSTANCES: usize = 2;
 pub(crate) async fn torment(world: World, rings: Rings) {
     while !world.is_calm() {
         world.pause(20, 800).await;
-        match world.below(14) {
+        match world.below(16) {
             0 | 1 => freeze(&world).await,
             2 => crash_replica(&world).await,
             3 | 4 => restart_primary(&world).await,
-            5 | 6 => fail_over(&world).await,
+            5 | 6 => fail_over(&world, &world.store()).await,
             7 | 8 => replace(&world).await,
             9 => forget_scripts(&world),
             10 => fill_memory(&world).await,
             11 => set_clock(&world),
             12 => cut_off(&world).await,
+            13 | 14 => move_slot(&world).await,
             _ => end_instance(&world, &rings).await,
         }
     }
@@ -34,7 +38,7 @@ pub(crate) async fn torment(world: World, rings: Rings) {
 pub(crate) async fn watch(world: World) {
     while !world.is_calm() {
         world.pause(200, 2_000).await;
-        world.store().report();
+        world.stores().iter().for_each(|store| store.report());
     }
 }
 
@@ -44,8 +48,7 @@ fn note(world: &World, fault: Fault, which: usize) {
 }
 
 /// A node that is not the primary.
-fn replica(world: &World) -> usize {
-    let store = world.store();
+fn replica(world: &World, store: &Store) -> usize {
     let nodes: Vec<usize> = (0..store.count())
         .filter(|at| *at != store.primary())
         .collect();
@@ -53,23 +56,42 @@ fn replica(world: &World) -> usize {
 }
 
 async fn freeze(world: &World) {
-    let at = replica(world);
+    let store = world.store();
+    let at = replica(world, &store);
     note(world, Fault::ReplicaFrozen, at);
-    world.store().freeze(at);
+    store.freeze(at);
     world.pause(10, 1_500).await;
     // A primary may have gone meanwhile.
     if world.percent(30) {
-        fail_over(world).await;
+        fail_over(world, &store).await;
     }
-    world.store().thaw(at);
+    store.thaw(at);
 }
 
 async fn crash_replica(world: &World) {
-    let at = replica(world);
+    let store = world.store();
+    let at = replica(world, &store);
     note(world, Fault::ReplicaCrashed, at);
-    world.store().crash(at, world.percent(50));
+    store.crash(at, world.percent(50));
     world.pause(10, 1_000).await;
-    world.store().start(at);
+    store.start(at);
+}
+
+/// A slot moves to another node, key by key. Nothing else happens to the nodes until all replicas
+/// know: a node that dies before loses what came to it, or has again what it gave away.
+async fn move_slot(world: &World) {
+    let Some(cluster) = world.cluster() else {
+        return;
+    };
+    let partition = u16::try_from(world.below(u64::from(world.plan().partitions))).unwrap();
+    note(world, Fault::SlotMoved, usize::from(partition));
+    cluster.begin_move(Keys::new(NAMESPACE, partition).meta());
+    while cluster.move_key() {
+        world.pause(0, 40).await;
+    }
+    while !world.stores().iter().all(|store| store.is_even()) {
+        world.pause(1, 20).await;
+    }
 }
 
 async fn restart_primary(world: &World) {
@@ -82,8 +104,7 @@ async fn restart_primary(world: &World) {
 }
 
 /// The primary dies; the Sentinels notice after a while; it comes back as a replica.
-async fn fail_over(world: &World) {
-    let store = world.store();
+async fn fail_over(world: &World, store: &Store) {
     let old = store.primary();
     note(world, Fault::FailedOver, old);
     store.crash(old, world.percent(50));
@@ -106,16 +127,18 @@ async fn replace(world: &World) {
 }
 
 fn forget_scripts(world: &World) {
-    let at = world.store().primary();
+    let store = world.store();
+    let at = store.primary();
     note(world, Fault::ScriptsForgotten, at);
-    world.store().forget_scripts(at);
+    store.forget_scripts(at);
 }
 
 async fn fill_memory(world: &World) {
-    note(world, Fault::MemoryFull, world.store().primary());
-    world.store().fill_memory(true);
+    let store = world.store();
+    note(world, Fault::MemoryFull, store.primary());
+    store.fill_memory(true);
     world.pause(10, 500).await;
-    world.store().fill_memory(false);
+    store.fill_memory(false);
 }
 
 fn set_clock(world: &World) {

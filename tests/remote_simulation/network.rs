@@ -2,6 +2,7 @@
 //! seed decides what becomes of each command and each reply.
 
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use holdfast::ledger::remote::link::{Dial, Dialling, Endpoint, Stream};
 use tokio::io::{DuplexStream, duplex};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::fake_store::cluster::PORTS;
 use crate::fake_store::serve::{Fate, HOST, Network, serve, serve_sentinel};
 use crate::faults::Fault;
 use crate::sim::counts::Named;
@@ -78,12 +80,12 @@ fn take(world: &World, instance: usize, to: &Endpoint) -> io::Result<DuplexStrea
         return Err(refused());
     }
     let (near, far) = duplex(BUFFER);
-    let store = world.store();
+    let (store, node) = (usize::from(*port) / PORTS, usize::from(*port) % PORTS);
+    let store = Rc::clone(world.stores().get(store).ok_or_else(refused)?);
     if host == SENTINEL {
         world.begin(serve_sentinel(store, far));
         return Ok(near);
     }
-    let node = usize::from(*port);
     if host != HOST || !store.is_up(node) {
         return Err(refused());
     }

@@ -13,6 +13,9 @@ use crate::support::script::Script;
 use crate::witness::{Call, Fed};
 use crate::world::{Sent, World};
 
+/// The words about a change that was acknowledged and is not there.
+pub(crate) const LOST: &str = "was acknowledged and is gone";
+
 /// The words about a command that was done as often as it was sent.
 pub(crate) const TWICE: &str = "was done twice";
 
@@ -23,6 +26,16 @@ pub(crate) async fn judge(world: &World, last: &Instance) -> Result<(), String> 
     let calls = settled(world, last, &feed).await?;
     crate::witness::judge(&calls, &feed)?;
     mirrors(world, &feed)
+}
+
+/// What was acknowledged is there.
+pub(crate) fn kept(world: &World) -> Result<(), String> {
+    let calls = world.calls();
+    let mut acknowledged = calls.iter().filter(|call| call.answer.verdict.is_ok());
+    match acknowledged.find(|call| !world.is_recorded(call.id)) {
+        Some(call) => Err(format!("{} {LOST}: {call:?}", call.key)),
+        None => Ok(()),
+    }
 }
 
 pub(crate) async fn recount(last: &Instance) -> Result<(), String> {

@@ -31,12 +31,14 @@ pub(crate) async fn judge(world: &World, last: &Instance) -> Result<(), String> 
 }
 
 /// The calls, each as sent when anybody sent it first: whoever sends a command that another has begun
-/// may finish it, where that one stood.
+/// may finish it, where that one stood. A change of stock may be refused by another partition than its
+/// home, and is told from there.
 fn begun(world: &World) -> Vec<Call> {
     let sent = world.sent();
     let mut calls = world.calls();
     for call in &mut calls {
         call.sent = sent[&call.key].ticket;
+        call.id = world.places().id_at(&call.key, call.answer.position.shard);
     }
     calls
 }

@@ -98,7 +98,8 @@ fn store(world: &World) -> Rc<Store> {
 }
 
 async fn live(world: &World) -> Result<Ended, String> {
-    world.set_store(store(world));
+    let stores = (0..world.plan().stores).map(|_| store(world));
+    world.set_stores(stores.collect());
     let rings = listen(world);
     let first = open(world, &rings).await;
     world.survey();
@@ -152,6 +153,7 @@ async fn conclude(world: &World, rings: &Rings) -> Result<Ended, String> {
     if world.is_sabotaged(Sabotage::NothingAwaited) {
         return concede(world);
     }
+    order::kept(world)?;
     let last = open(world, rings).await;
     if world.plan().has_one_order() {
         order::judge(world, &last).await?;

@@ -6,11 +6,13 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use holdfast::clock::{Monotonic, monotonic};
 use holdfast::domain::hash::Hasher;
 use holdfast::ledger::Position;
 use holdfast::ledger::remote::script::Keys;
 
+use crate::fake_store::cluster::Cluster;
 use crate::fake_store::store::Store;
 use crate::faults::{Counts, Fault, Sometimes};
 use crate::instance::Instance;
@@ -40,12 +42,18 @@ pub(crate) enum Sabotage {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
     pub(crate) partitions: u16,
+    /// With more than one they are a cluster, else there are Sentinels.
+    pub(crate) stores: usize,
 }
 
 impl Plan {
     const fn of(seed: u64) -> Self {
-        let partitions = if seed.is_multiple_of(2) { 1 } else { 4 };
-        Self { partitions }
+        let (partitions, stores) = match seed % 4 {
+            0 | 2 => (1, 1),
+            1 => (4, 1),
+            _ => (4, 2),
+        };
+        Self { partitions, stores }
     }
 
     /// Whether all changes have one order.
@@ -63,7 +71,9 @@ struct Inner {
     rng: RefCell<Rng>,
     film: RefCell<Film>,
     counts: RefCell<Counts>,
-    store: RefCell<Option<Rc<Store>>>,
+    stores: RefCell<Vec<Rc<Store>>>,
+    /// They are one.
+    cluster: RefCell<Option<Rc<Cluster>>>,
     instances: RefCell<Vec<Rc<Instance>>>,
     calls: RefCell<Vec<Call>>,
     mirrored: RefCell<Vec<(u128, Position)>>,
@@ -94,7 +104,8 @@ impl World {
             rng: RefCell::new(Rng::new(seed.number)),
             film: RefCell::new(Film::new(seed.reel)),
             counts: RefCell::default(),
-            store: RefCell::default(),
+            stores: RefCell::default(),
+            cluster: RefCell::default(),
             instances: RefCell::default(),
             calls: RefCell::default(),
             mirrored: RefCell::default(),
@@ -164,8 +175,8 @@ impl World {
 
     /// The ledger is there; what it is made of is known from now on.
     pub(crate) fn survey(&self) {
-        let (store, keys) = (self.store(), Keys::new(NAMESPACE, 0));
-        let seed = store.field(store.primary(), keys.meta(), b"seed").unwrap();
+        let seed = self.field(Keys::new(NAMESPACE, 0).meta(), b"seed");
+        let seed = seed.unwrap();
         let seed = std::str::from_utf8(&seed).unwrap().parse().unwrap();
         let places = Places::new(Hasher::new(seed), self.0.plan.partitions);
         self.0.places.set(Some(places));
@@ -203,12 +214,18 @@ impl World {
         self.ids(key, script)[0]
     }
 
-    /// Whether the primary has recorded the command with this identity.
+    /// A field of a hash, wherever that is.
+    fn field(&self, key: &str, field: &[u8]) -> Option<Bytes> {
+        let stores = self.0.stores.borrow();
+        stores
+            .iter()
+            .find_map(|store| store.field(store.primary(), key, field))
+    }
+
+    /// Whether a primary has recorded the command with this identity.
     pub(crate) fn is_recorded(&self, id: u128) -> bool {
         let keys = Keys::new(NAMESPACE, self.places().of_id(id));
-        let store = self.store();
-        let record = store.field(store.primary(), keys.records(), &id.to_be_bytes());
-        record.is_some()
+        self.field(keys.records(), &id.to_be_bytes()).is_some()
     }
 
     pub(crate) fn fail(&self, what: String) {
@@ -227,7 +244,8 @@ impl World {
 
     /// Nobody needs the store and the instances any more. They hold the world, which holds them.
     pub(crate) fn end(&self) {
-        drop(self.0.store.take());
+        drop(self.0.stores.take());
+        drop(self.0.cluster.take());
         drop(self.0.instances.take());
     }
 
@@ -238,6 +256,11 @@ impl World {
 
     pub(crate) fn is_sabotaged(&self, by: Sabotage) -> bool {
         self.0.sabotage == Some(by)
+    }
+
+    /// Whether the store is to lose what was acknowledged, after which nothing goes on.
+    pub(crate) fn loses(&self) -> bool {
+        self.is_sabotaged(Sabotage::NothingAwaited) || self.is_sabotaged(Sabotage::VacuousWait)
     }
 
     pub(crate) fn is_calm(&self) -> bool {
@@ -257,12 +280,25 @@ impl World {
         self.0.perhaps_done.borrow().contains(key)
     }
 
-    pub(crate) fn set_store(&self, store: Rc<Store>) {
-        *self.0.store.borrow_mut() = Some(store);
+    pub(crate) fn set_stores(&self, stores: Vec<Rc<Store>>) {
+        if stores.len() > 1 {
+            *self.0.cluster.borrow_mut() = Some(Cluster::new(stores.clone()));
+        }
+        *self.0.stores.borrow_mut() = stores;
     }
 
+    pub(crate) fn stores(&self) -> Vec<Rc<Store>> {
+        self.0.stores.borrow().clone()
+    }
+
+    /// One of the stores.
     pub(crate) fn store(&self) -> Rc<Store> {
-        Rc::clone(self.0.store.borrow().as_ref().unwrap())
+        let stores = self.0.stores.borrow();
+        Rc::clone(&stores[self.index(stores.len())])
+    }
+
+    pub(crate) fn cluster(&self) -> Option<Rc<Cluster>> {
+        self.0.cluster.borrow().clone()
     }
 
     pub(crate) fn add(&self, instance: Rc<Instance>) {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::database::{self, Command, Database, is_word};
+use super::database::{self, Command, Database, Held, is_word};
 use super::interpreter::{Interpreter, Script};
 use super::reply::{Protocol, Reply};
 
@@ -20,7 +20,12 @@ pub(crate) enum Sync {
 }
 
 /// What one write did; all of it or nothing reaches a replica and the disk.
-pub(super) type Effect = Rc<Vec<Command>>;
+#[derive(Debug)]
+pub(super) enum Effect {
+    Commands(Vec<Command>),
+    /// A key came from another store.
+    Came(Bytes, Held),
+}
 
 /// A node.
 #[expect(
@@ -30,7 +35,7 @@ pub(super) type Effect = Rc<Vec<Command>>;
 pub(super) struct Node {
     pub(super) database: Database,
     /// Everything that it has done since it was empty.
-    pub(super) log: Vec<Effect>,
+    pub(super) log: Vec<Rc<Effect>>,
     /// How much of that is on disk.
     pub(super) synced: usize,
     pub(super) is_up: bool,
@@ -60,6 +65,10 @@ pub(super) struct Session {
     pub(super) wrote: usize,
     /// Commands between `MULTI` and `EXEC`.
     queued: Option<Vec<Command>>,
+    /// One of them was turned away.
+    pub(super) is_broken: bool,
+    /// The next command was sent here by another node.
+    pub(super) is_sent: bool,
 }
 
 impl Default for Session {
@@ -68,7 +77,16 @@ impl Default for Session {
             protocol: Protocol::Two,
             wrote: 0,
             queued: None,
+            is_broken: false,
+            is_sent: false,
         }
+    }
+}
+
+impl Session {
+    /// Whether commands wait for `EXEC`.
+    pub(super) const fn is_queueing(&self) -> bool {
+        self.queued.is_some()
     }
 }
 
@@ -110,15 +128,28 @@ impl Node {
     }
 
     /// Takes over what another node did.
-    pub(super) fn apply(&mut self, effect: &Effect) {
-        for command in effect.iter() {
-            let (reply, _) = self.database.execute(command);
-            assert!(!matches!(reply, Reply::Error(_)), "{command:?}: {reply:?}");
+    pub(super) fn apply(&mut self, effect: &Rc<Effect>) {
+        match &**effect {
+            Effect::Commands(commands) => {
+                for command in commands {
+                    let (reply, _) = self.database.execute(command);
+                    assert!(!matches!(reply, Reply::Error(_)), "{command:?}: {reply:?}");
+                }
+            }
+            Effect::Came(key, held) => self.database.put(key.clone(), held.clone()),
         }
         self.append(Rc::clone(effect));
     }
 
-    fn append(&mut self, effect: Effect) {
+    /// Gives away the first key that is one of these.
+    pub(super) fn give(&mut self, is_one: impl Fn(&Bytes) -> bool) -> Option<(Bytes, Held)> {
+        let (key, held) = self.database.take(is_one)?;
+        let gone = vec!["UNLINK".into(), key.clone()];
+        self.append(Rc::new(Effect::Commands(vec![gone])));
+        Some((key, held))
+    }
+
+    fn append(&mut self, effect: Rc<Effect>) {
         self.log.push(effect);
         if self.sync == Sync::Always {
             self.synced = self.log.len();
@@ -170,7 +201,7 @@ impl Node {
     ) -> Answer {
         let over = self.database.expire_keys();
         if self.is_primary && !over.is_empty() {
-            self.append(Rc::new(over));
+            self.append(Rc::new(Effect::Commands(over)));
         }
         if let Some(queued) = &mut session.queued
             && !is_word(command.first(), "EXEC")
@@ -202,6 +233,10 @@ impl Node {
             b"MULTI" => {
                 session.queued = Some(Vec::new());
                 Reply::OK
+            }
+            b"EXEC" if std::mem::take(&mut session.is_broken) => {
+                session.queued = None;
+                Reply::error("EXECABORT Transaction discarded because of previous errors.")
             }
             b"EXEC" => {
                 let queued = session.queued.take().unwrap_or_default();
@@ -273,7 +308,7 @@ impl Node {
 
     fn wrote(&mut self, session: &mut Session, effect: Vec<Command>) {
         if !effect.is_empty() {
-            self.append(Rc::new(effect));
+            self.append(Rc::new(Effect::Commands(effect)));
             session.wrote = self.log.len();
         }
     }
