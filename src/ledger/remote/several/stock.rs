@@ -15,7 +15,6 @@ use crate::domain::command::{Command, CommandKey, InboundCommand, Keyed, StockCh
 use crate::domain::{Day, Refusal, Sku, UnixMillis, decide};
 use crate::ledger::policy::PolicyInForce;
 use crate::ledger::{Answer, LedgerError};
-use crate::telemetry::Script;
 
 /// Stocks by SKU, and the policy that each is decided by.
 type Seen = HashMap<String, (SeenStock, Option<Arc<PolicyInForce>>)>;
@@ -137,9 +136,8 @@ impl RemoteLedger {
         }
         let bytes = encode_refuse(keyed.key, None, &refusal).map_err(senseless)?;
         let home = self.partitions.of_command(&keyed.command).first().copied();
-        let (reply, at) = self
-            .step(home.unwrap_or_default(), bytes, 1, Script::Relief)
-            .await?;
+        let home = (home.unwrap_or_default(), keyed.key.id);
+        let (reply, at) = self.decisive(home, bytes, 1).await?;
         let (step, position) = reply.step(at).map_err(senseless)?;
         if let Step::Record(record) = step {
             return reply.kept_answer(keyed.key.id, record).map_err(senseless);
