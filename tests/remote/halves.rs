@@ -267,6 +267,27 @@ fn parts_that_the_next_attempt_takes_over_are_proved() {
     });
 }
 
+/// Parts follow what was left half way together with what came after it, in one step.
+#[test]
+fn acts_that_are_followed_in_one_step_are_proved() {
+    let longer = Verb::Extend(Ttl::from_millis(2 * TTL).unwrap());
+    for verb in [longer, Verb::Transfer { to: NodeIx(1) }] {
+        at_every_step(|scene, steps| {
+            for sku in SKUS {
+                let stock = set_at(sku, 1, ON_HAND);
+                scene.other.execute(&format!("{sku}+"), &stock);
+            }
+            let id = scene.made();
+            let done = scene.cut_off("act", &act(verb), id, steps);
+            let confirm = act(Verb::Confirm);
+            let confirmed = scene.other.try_execute("then", &confirm, id).unwrap();
+            assert_eq!(reservation(&confirmed).state(), LineState::Committed);
+            proved(&scene.other.0, &range(i64::MAX));
+            done
+        });
+    }
+}
+
 fn act_left_half_way(before: &[Verb], verb: Verb, after: LineState) {
     at_every_step(|scene, steps| {
         let id = scene.made();

@@ -355,11 +355,31 @@ impl Step<'_> {
         Ok(())
     }
 
+    /// Whether records of this kind do that. A shard follows what another has decided, and may follow
+    /// several acts in one step.
+    fn may_do(&self, kind: &str, verb: &str) -> bool {
+        self.shard.head.shards > 1
+            || matches!(
+                (kind, verb),
+                ("reservation.confirmed", "commit")
+                    | ("reservation.released", "release_held" | "release_committed")
+                    | ("reservation.shipped", "ship")
+                    | ("reservation.returned", "restock" | "quarantine")
+                    | ("reservation.transferred", "repin")
+            )
+    }
+
     fn move_units(&mut self, kind: &str, line: &mut Line, step: &Move<'_>) -> Result<(), Fault> {
         let units = || wanted(step.units, "units");
         let node = wanted(step.node, "node").map(|node| self.names.nodes.number(node));
-        match (kind, step.verb) {
-            ("reservation.confirmed", "commit") => {
+        if !self.may_do(kind, step.verb) {
+            return Err(Fault::new(
+                format!("{kind} does {:?}", step.verb),
+                "a move of that kind of record",
+            ));
+        }
+        match step.verb {
+            "commit" => {
                 let units = units()?;
                 line.units
                     .pass(|of| &mut of.held, |of| &mut of.committed, units)?;
@@ -367,17 +387,17 @@ impl Step<'_> {
                 stock.unhold(units)?;
                 stock.commit(units)
             }
-            ("reservation.released", "release_held") => {
+            "release_held" => {
                 self.go_back(line, |of| &mut of.held, |of| &mut of.released, units()?)
             }
-            ("reservation.released", "release_committed") => self.go_back(
+            "release_committed" => self.go_back(
                 line,
                 |of| &mut of.committed,
                 |of| &mut of.released,
                 units()?,
             ),
-            ("reservation.shipped", "ship") => self.ship(line, node?, units()?),
-            ("reservation.returned", "restock" | "quarantine") => {
+            "ship" => self.ship(line, node?, units()?),
+            "restock" | "quarantine" => {
                 let (node, units) = (node?, units()?);
                 if units > line.units.away() {
                     return Err(Fault::new(
@@ -389,10 +409,10 @@ impl Step<'_> {
                 let stock = self.numbered(line.terms.sku, false)?;
                 stock.arrive(node, units, step.verb == "restock")
             }
-            ("reservation.transferred", "repin") => self.repin(line, node?),
-            (kind, verb) => Err(Fault::new(
-                format!("{kind} does {verb:?}"),
-                "a move of that kind of record",
+            "repin" => self.repin(line, node?),
+            other => Err(Fault::new(
+                format!("the move {other:?}"),
+                "one that there is",
             )),
         }
     }
