@@ -4,14 +4,14 @@
 //! are replaced and come back; instances stop and start. At the end the history is replayed against
 //! an independent model, and every answer held against it.
 //!
-//! `HOLDFAST_REMOTE_SIM_SEEDS` says how many seeds, `HOLDFAST_SIM_SEED` which one to look at.
+//! Half of the seeds have a ledger of one partition; of the others some have several over Sentinels, some a
+//! cluster whose slots move. There each partition's order is held against what callers saw, every answer
+//! is asked for again, and the whole history goes through the program that checks proofs.
+//!
+//! `HOLDFAST_REMOTE_SIM_SEEDS` says how many seeds. What a failing one did:
+//! `HOLDFAST_SIM_SEED=n cargo test --test remote_simulation film -- --nocapture`.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::unreachable,
-    clippy::panic,
-    reason = "test code"
-)]
+#![expect(clippy::unwrap_used, clippy::unreachable, reason = "test code")]
 #![expect(dead_code, reason = "the model tests use the rest of what they share")]
 #![expect(clippy::print_stdout, reason = "films and counts are shown on request")]
 
@@ -41,12 +41,12 @@ use sim::film::Reel;
 use sim::seeds::{alike, asked, run_all};
 use world::Sabotage;
 
-/// The program's own: a quarter of a seed's time is spent on memory.
+/// The program's own, which makes a seed a little cheaper.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Seeds of the test, if not told otherwise.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 140;
 /// How often each fault is to have happened in that many.
 const LEAST: u64 = 100;
 

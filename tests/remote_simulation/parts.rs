@@ -52,9 +52,8 @@ async fn proved(last: &Instance) -> Result<(), String> {
     let mut proof = Vec::new();
     let written = last.engine.prove(&range, &mut proof).await;
     written.map_err(|error| error.to_string())?;
-    let refusal = match verify(&proof[..]) {
-        Ok(_) => return Ok(()),
-        Err(refusal) => refusal,
+    let Err(refusal) = verify(&proof[..]) else {
+        return Ok(());
     };
     let text = String::from_utf8_lossy(&proof);
     let line = |line: u64| {

@@ -38,7 +38,7 @@ use sim::seeds::{alike, asked, run_all};
 use support::model::Bug;
 use world::Sabotage;
 
-/// The program's own: a quarter of a seed's time is spent on memory.
+/// The program's own, which makes a seed a little cheaper.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

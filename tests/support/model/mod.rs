@@ -13,7 +13,7 @@ mod terms;
 mod view;
 mod water;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 pub(crate) use bug::Bug;
@@ -202,9 +202,9 @@ pub(crate) struct Keeping {
 pub(crate) struct Model {
     items: BTreeMap<String, Item>,
     /// By the key that made them. Clones of the model share them until one of them is another one.
-    bookings: Arc<BTreeMap<String, Booking>>,
+    bookings: Arc<HashMap<String, Booking>>,
     /// What each key was asked, canonical, and answered; shared in the same way.
-    answers: Arc<BTreeMap<String, Answered>>,
+    answers: Arc<HashMap<String, Answered>>,
     /// The latest reservation by channel and reference.
     references: BTreeMap<(u16, String), String>,
     /// Which channel may take how much.
@@ -357,7 +357,7 @@ impl Model {
 }
 
 /// A booking to be changed.
-fn booking_mut<'b>(all: &'b mut Arc<BTreeMap<String, Booking>>, key: &str) -> &'b mut Booking {
+fn booking_mut<'b>(all: &'b mut Arc<HashMap<String, Booking>>, key: &str) -> &'b mut Booking {
     Arc::make_mut(all).get_mut(key).unwrap()
 }
 
