@@ -244,7 +244,7 @@ fn a_refusal_left_half_way_holds_nothing_for_long() {
 #[test]
 fn parts_that_the_next_attempt_takes_over_are_proved() {
     let last = |name: &String| Hasher::new(seed()).sku(name) % u64::from(PARTITIONS) == 3;
-    let unknown = (0..).map(|n| format!("new{n}")).find(last).unwrap();
+    let unknown = (0..1_000).map(|n| format!("new{n}")).find(last).unwrap();
     let mut wish = reserve();
     if let Script::Reserve { lines, .. } = &mut wish {
         lines.push(Ask {
