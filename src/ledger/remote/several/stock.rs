@@ -140,7 +140,10 @@ impl RemoteLedger {
         let (reply, at) = self.decisive(home, bytes, 1).await?;
         let (step, position) = reply.step(at).map_err(senseless)?;
         if let Step::Record(record) = step {
-            return reply.kept_answer(keyed.key.id, record).map_err(senseless);
+            let kept = reply.kept_answer(keyed.key.id, record);
+            // What was done here under the same key meanwhile is to be done in all partitions.
+            let kept = kept.map_err(senseless)?;
+            return Ok(kept.filter(|kept| kept.verdict.is_err()));
         }
         Ok(Some(told(Err(refusal), false, position)))
     }
