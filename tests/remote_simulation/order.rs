@@ -140,10 +140,13 @@ pub(crate) async fn asked_again(
 
 /// No mirror refused what was granted where it stood.
 pub(crate) fn mirrors(world: &World, feed: &[Fed]) -> Result<(), String> {
+    let calls = world.calls();
+    let done = calls.iter().filter(|call| call.answer.verdict.is_ok());
+    let done: BTreeSet<u128> = done.map(|call| call.id).collect();
     let granted = feed
         .iter()
         .filter_map(|fed| Some((fed.command?, fed.position)));
-    let granted: BTreeMap<u128, Position> = granted.collect();
+    let granted: BTreeMap<u128, Position> = granted.filter(|(id, _)| done.contains(id)).collect();
     for (id, as_of) in world.all_mirrored() {
         if granted.get(&id).is_some_and(|at| *at <= as_of) {
             return Err(format!(
