@@ -20,6 +20,7 @@ use holdfast::ledger::export::WalkError;
 use crate::instance::{Instance, Place, set, set_at};
 use crate::mirror::{filled, fills, strong};
 use crate::moving::{export, into_store, tally};
+use crate::proved::{proved, range};
 use crate::server::{Kind, Server};
 use crate::support::check::START;
 use crate::support::script::{Ask, Script, SetAsk};
@@ -236,6 +237,55 @@ fn a_refusal_left_half_way_holds_nothing_for_long() {
         scene.other.recounts_clean();
         done
     });
+}
+
+/// The next attempt under a key takes over what is left of the one before, and gives it its own
+/// deadline; what comes after is proved with that one.
+#[test]
+fn parts_that_the_next_attempt_takes_over_are_proved() {
+    let last = |name: &String| Hasher::new(seed()).sku(name) % u64::from(PARTITIONS) == 3;
+    let unknown = (0..1_000).map(|n| format!("new{n}")).find(last).unwrap();
+    let mut wish = reserve();
+    if let Script::Reserve { lines, .. } = &mut wish {
+        lines.push(Ask {
+            sku: unknown.clone(),
+            node: None,
+            quantity: 1,
+        });
+    }
+    at_every_step(|scene, steps| {
+        let done = scene.cut_off("k", &wish, 0, steps);
+        scene.now(1_000);
+        scene.other.execute("more", &set(&unknown, ON_HAND));
+        let made = scene.other.try_execute("k", &wish, 0).unwrap();
+        let made = reservation(&made).id.0;
+        let release = act(Verb::Release);
+        let released = scene.other.try_execute("act", &release, made).unwrap();
+        assert_eq!(reservation(&released).state(), LineState::Released);
+        proved(&scene.other.0, &range(i64::MAX));
+        done
+    });
+}
+
+/// Parts follow what was left half way together with what came after it, in one step.
+#[test]
+fn acts_that_are_followed_in_one_step_are_proved() {
+    let longer = Verb::Extend(Ttl::from_millis(2 * TTL).unwrap());
+    for verb in [longer, Verb::Transfer { to: NodeIx(1) }] {
+        at_every_step(|scene, steps| {
+            for sku in SKUS {
+                let stock = set_at(sku, 1, ON_HAND);
+                scene.other.execute(&format!("{sku}+"), &stock);
+            }
+            let id = scene.made();
+            let done = scene.cut_off("act", &act(verb), id, steps);
+            let confirm = act(Verb::Confirm);
+            let confirmed = scene.other.try_execute("then", &confirm, id).unwrap();
+            assert_eq!(reservation(&confirmed).state(), LineState::Committed);
+            proved(&scene.other.0, &range(i64::MAX));
+            done
+        });
+    }
 }
 
 fn act_left_half_way(before: &[Verb], verb: Verb, after: LineState) {

@@ -3,8 +3,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::future::Future;
+use std::pin::pin;
 
 use holdfast::blocking::wait_for;
+use holdfast::domain::command::Keyed;
 use holdfast::domain::policy::Document;
 use holdfast::domain::verdict::Limit;
 use holdfast::domain::{
@@ -20,7 +23,7 @@ use crate::support::check::{Coverage, Subject, check};
 use crate::support::commands_wanted;
 use crate::support::driven::put_policy;
 use crate::support::history::{CHANNEL_NAMES, Maker};
-use crate::support::script::{Ask, Script};
+use crate::support::script::{Ask, Script, SetAsk};
 
 /// Two instances that take turns over one ledger.
 pub(crate) struct Spread<'s> {
@@ -271,4 +274,58 @@ fn each_partition_tells_of_its_own_lines() {
     };
     let refused = wait_for(instance.0.events(beyond, 1)).unwrap_err();
     assert!(matches!(refused, EventsError::NoShard { shards: 4 }));
+}
+
+/// Does something else just before the future takes its step with that number; whether it got there.
+fn overtaken<T>(future: impl Future<Output = T>, step: usize, other: impl FnOnce()) -> (T, bool) {
+    let (mut future, mut other, mut steps) = (pin!(future), Some(other), 0);
+    let done = wait_for(std::future::poll_fn(|context| {
+        steps += 1;
+        if steps == step
+            && let Some(other) = other.take()
+        {
+            other();
+        }
+        future.as_mut().poll(context)
+    }));
+    (done, steps >= step)
+}
+
+/// Between the question whether a key is known and the check of what it asks for, somebody else did the
+/// same under the same key. Home had its items then, and the caller was told of these alone.
+#[test]
+fn a_change_that_is_overtaken_under_its_key_is_answered_whole() {
+    let server = Server::start(Kind::Redis);
+    let skus = ["a", "b", "c", "d", "e", "f"];
+    let is_overtaken = |step| {
+        let mut place = Place::new(&server);
+        place.partitions = Some(4);
+        let (instance, other) = (place.open_named(), place.open());
+        for sku in skus {
+            instance.execute(sku, &set(sku, 5));
+        }
+        let items = skus.map(|sku| SetAsk {
+            sku: sku.to_owned(),
+            node: 0,
+            on_hand: Some(7),
+            unavailable: None,
+            change_from: Some(5),
+        });
+        let script = Script::Set {
+            reason: "count".to_owned(),
+            items: items.to_vec(),
+        };
+        let command = script.command(0);
+        let key = instance.0.key("key", &command);
+        let keyed = Keyed { key, command };
+        let mut first = None;
+        let by_other = || first = Some(other.execute("key", &script).verdict);
+        let (answer, is_overtaken) = overtaken(instance.0.execute(&keyed), step, by_other);
+        let answer = answer.unwrap().verdict;
+        assert!(matches!(&answer, Ok(Outcome::Stock(all)) if all.len() == skus.len()));
+        assert!(first.is_none_or(|first| first == answer));
+        instance.recounts_clean();
+        is_overtaken
+    };
+    assert!((1..60).any(|step| !is_overtaken(step)), "it does not end");
 }

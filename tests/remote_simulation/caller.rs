@@ -7,9 +7,8 @@ use holdfast::domain::command::Keyed;
 use holdfast::domain::{Outcome, Verdict};
 use holdfast::ledger::{Answer, LedgerError};
 
-use crate::faults::Point;
+use crate::faults::{Fault, Sometimes};
 use crate::instance::Instance;
-use crate::support::driven::id_of;
 use crate::support::history::{Maker, Step};
 use crate::support::script::Script;
 use crate::witness::Call;
@@ -57,6 +56,8 @@ struct Errand<'w> {
 impl Errand<'_> {
     async fn until_told(&mut self) {
         let asked = self.key.clone();
+        let what = format_args!("sends {asked}: {:?}", self.script);
+        self.world.note(&format!("caller {}", self.caller), what);
         for attempt in 0.. {
             if attempt > 0 && self.world.is_sabotaged(Sabotage::NewKeys) {
                 self.key = format!("{asked}{AGAIN}{attempt}");
@@ -77,7 +78,7 @@ impl Errand<'_> {
                 return;
             }
             self.world.pause(20, 300).await;
-            nothing_happened(self.world, &instance, &self.key);
+            self.nothing_happened();
         }
     }
 
@@ -86,19 +87,25 @@ impl Errand<'_> {
         let Self {
             world, caller, key, ..
         } = self;
-        world.met(Point::SentTwice);
-        world.note(format_args!("caller {caller}: {key} is sent twice"));
+        world.fired(Fault::SentTwice);
+        world.note(
+            &format!("caller {caller}"),
+            format_args!("sends {key} twice"),
+        );
         world.may_be_done(key);
         if let Some(other) = pick(world) {
             let (key, script) = (key.clone(), self.script.clone());
-            tokio::task::spawn_local(async move { drop(try_once(&other, &key, &script).await) });
+            let world = self.world.clone();
+            tokio::task::spawn_local(async move {
+                drop(try_once(&world, &other, &key, &script).await);
+            });
         }
     }
 
     /// No error: nobody had the patience to wait for one.
     async fn attempt(&self, instance: &Instance) -> Result<Answer, Option<LedgerError>> {
         let patience = PATIENCE[self.world.index(PATIENCE.len())];
-        let tried = try_once(instance, &self.key, &self.script);
+        let tried = try_once(self.world, instance, &self.key, &self.script);
         match tokio::time::timeout(patience, tried).await {
             Ok(heard) => heard.map_err(Some),
             Err(_) => Err(None),
@@ -111,26 +118,27 @@ impl Errand<'_> {
             world, caller, key, ..
         } = self;
         let (at, verdict) = (answer.position, word(&answer.verdict));
-        world.note(format_args!(
-            "caller {caller}: {key} by {} at {at}: {verdict}, replayed {}, mirror {:?}",
+        let what = format_args!(
+            "is told of {key} by {} at {at}: {verdict}, replayed {}, mirror {:?}",
             instance.number, answer.replayed, answer.mirror_age
-        ));
+        );
+        world.note(&format!("caller {caller}"), what);
         if answer.mirror_age.is_some() {
-            refused_by_mirror(world, instance, key, &answer);
+            self.refused_by_mirror(&answer);
             return !world.is_perhaps_done(key);
         }
         if attempt > 0 {
-            world.met(if answer.replayed {
-                Point::Repeated
+            world.saw(if answer.replayed {
+                Sometimes::Repeated
             } else {
-                Point::Done
+                Sometimes::Done
             });
         }
         world.may_be_done(key);
         world.record(Call {
             sent: self.sent,
             answered: world.ticket(),
-            id: id_of(&instance.engine, key),
+            id: world.id(key, &self.script),
             key: key.clone(),
             script: self.script.clone(),
             answer,
@@ -143,25 +151,41 @@ impl Errand<'_> {
         let Self {
             world, caller, key, ..
         } = self;
-        world.note(format_args!("caller {caller}: {key}: {error:?}"));
+        let what = format_args!("is not told of {key}: {error:?}");
+        world.note(&format!("caller {caller}"), what);
         if error.is_none_or(|error| error == LedgerError::Unknown) {
             world.may_be_done(key);
         }
-        world.met(match error {
-            None => Point::GaveUp,
-            Some(LedgerError::Unknown) => Point::ToldUnknown,
-            Some(_) => Point::ToldUnavailable,
-        });
+        match error {
+            None => world.fired(Fault::GaveUp),
+            Some(LedgerError::Unknown) => world.saw(Sometimes::ToldUnknown),
+            Some(_) => world.saw(Sometimes::ToldUnavailable),
+        }
         let is_stopped = error == Some(LedgerError::Quarantined);
-        is_stopped && world.is_sabotaged(Sabotage::NothingAwaited)
+        is_stopped && world.loses()
     }
-}
 
-/// Where nobody was told anything else of a command that nobody else sends, nothing must have happened.
-fn nothing_happened(world: &World, instance: &Instance, key: &str) {
-    let is_sure = key.starts_with("own") && !world.is_perhaps_done(key);
-    if is_sure && world.is_recorded(id_of(&instance.engine, key)) {
-        world.fail(format!("{key}: told that nothing happened, and it had"));
+    /// What a mirror says is kept nowhere: it may only refuse, and only as of a moment when the key was
+    /// not granted. Who is in doubt asks again.
+    fn refused_by_mirror(&self, answer: &Answer) {
+        let Self { world, key, .. } = self;
+        world.saw(Sometimes::Mirrored);
+        if answer.verdict.is_ok() {
+            world.fail(format!("a mirror accepted {key}"));
+        }
+        world.mirrored(world.id(key, &self.script), answer.position);
+    }
+
+    /// Where nobody was told anything else of a command that nobody else sends, nothing must have
+    /// happened. What was placed of a reservation in several partitions may wait to be taken back.
+    fn nothing_happened(&self) {
+        let Self { world, key, .. } = self;
+        let ids = world.ids(key, &self.script);
+        let may_wait = matches!(self.script, Script::Reserve { .. }) && ids.len() > 1;
+        let is_sure = key.starts_with("own") && !world.is_perhaps_done(key) && !may_wait;
+        if is_sure && ids.iter().any(|id| world.is_recorded(*id)) {
+            world.fail(format!("{key}: told that nothing happened, and it had"));
+        }
     }
 }
 
@@ -171,25 +195,15 @@ pub(crate) fn pick(world: &World) -> Option<Rc<Instance>> {
 }
 
 pub(crate) async fn try_once(
+    world: &World,
     instance: &Instance,
     key: &str,
     script: &Script,
 ) -> Result<Answer, LedgerError> {
     let engine = &instance.engine;
-    let target = script.target().map_or(0, |target| id_of(engine, target));
-    let command = script.command(target);
+    let command = script.command(world.target(script));
     let key = engine.key(key, &command);
     engine.execute(&Keyed { key, command }).await
-}
-
-/// What a mirror says is kept nowhere: it may only refuse, and only as of a moment when the key was
-/// not granted. Who is in doubt asks again.
-fn refused_by_mirror(world: &World, instance: &Instance, key: &str, answer: &Answer) {
-    world.met(Point::Mirrored);
-    if answer.verdict.is_ok() {
-        world.fail(format!("a mirror accepted {key}"));
-    }
-    world.mirrored(id_of(&instance.engine, key), answer.position);
 }
 
 fn word(verdict: &Verdict) -> String {

@@ -14,6 +14,8 @@ use holdfast::ledger::remote::link::{Address, Endpoint, Level, Login, Patience, 
 use holdfast::ledger::remote::{Random, RemoteConfig, Threads};
 use holdfast::telemetry::Meters;
 
+use crate::fake_store::cluster::PORTS;
+use crate::fake_store::serve::HOST;
 use crate::network::{Rings, SENTINEL, dial};
 use crate::world::{NAMESPACE, Sabotage, World};
 
@@ -68,14 +70,26 @@ impl Instance {
     }
 }
 
-fn config(world: &World, rings: &Rings, number: usize, clock: &Clock) -> RemoteConfig {
-    let is_weak = world.is_sabotaged(Sabotage::NothingAwaited);
-    let address = Address {
-        place: Place::Sentinel {
+/// The entries to that many stores.
+fn place(stores: usize) -> Place {
+    if stores == 1 {
+        return Place::Sentinel {
             sentinels: vec![Endpoint::Tcp(SENTINEL.to_owned(), 1)],
             name: "primary".to_owned(),
             login: Login::default(),
-        },
+        };
+    }
+    let node = |store: usize| {
+        let port = u16::try_from(store * PORTS).unwrap();
+        Endpoint::Tcp(HOST.to_owned(), port)
+    };
+    Place::Cluster((0..stores).map(node).collect())
+}
+
+fn config(world: &World, rings: &Rings, number: usize, clock: &Clock) -> RemoteConfig {
+    let is_weak = world.is_sabotaged(Sabotage::NothingAwaited);
+    let address = Address {
+        place: place(world.plan().stores),
         login: Login::default(),
         database: 0,
         tls: None,
@@ -110,7 +124,7 @@ fn config(world: &World, rings: &Rings, number: usize, clock: &Clock) -> RemoteC
         retain_events: u64::MAX,
         accept: vec!["plaintext".to_owned()],
         init: true,
-        partitions: Some(1),
+        partitions: Some(world.plan().partitions),
         name: format!("instance-{number}"),
         mirror: if world.percent(50) {
             Duration::from_millis(500)
@@ -131,7 +145,7 @@ pub(crate) async fn open(world: &World, rings: &Rings) -> Rc<Instance> {
         let config = config(world, rings, number, &clock);
         match Engine::open_remote_on(config, Threads::Callers).await {
             Ok(engine) => {
-                world.note(format_args!("instance {number} opens"));
+                world.note(&format!("instance {number}"), format_args!("opens"));
                 let instance = Rc::new(Instance {
                     number,
                     engine,
@@ -144,7 +158,10 @@ pub(crate) async fn open(world: &World, rings: &Rings) -> Rc<Instance> {
                 world.begin(look_after(world.clone(), Rc::clone(&instance)));
                 return instance;
             }
-            Err(error) => world.note(format_args!("instance {number} does not open: {error}")),
+            Err(error) => {
+                let what = format_args!("does not open: {error}");
+                world.note(&format!("instance {number}"), what);
+            }
         }
         world.pause(50, 500).await;
     }
@@ -156,7 +173,8 @@ async fn look_after(world: World, instance: Rc<Instance>) {
         instance.clock.set(UnixMillis(world.wall()));
         let done = instance.engine.tick().await;
         if let Err(error) = done {
-            world.note(format_args!("round of {}: {error}", instance.number));
+            let name = format!("instance {}", instance.number);
+            world.note(&name, format_args!("upkeep: {error}"));
         }
         tokio::time::sleep(ROUND).await;
     }

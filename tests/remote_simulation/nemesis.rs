@@ -2,10 +2,14 @@
 
 use std::rc::Rc;
 
-use crate::faults::Point;
+use holdfast::ledger::remote::script::Keys;
+
+use crate::fake_store::store::Store;
+use crate::faults::Fault;
 use crate::instance::{Instance, open};
 use crate::network::Rings;
-use crate::world::{Sabotage, World};
+use crate::sim::counts::Named;
+use crate::world::{NAMESPACE, Sabotage, World};
 
 /// Instances of the engine, if none is stopped just now.
 pub(crate) const INSTANCES: usize = 2;
@@ -14,16 +18,17 @@ pub(crate) const INSTANCES: usize = 2;
 pub(crate) async fn torment(world: World, rings: Rings) {
     while !world.is_calm() {
         world.pause(20, 800).await;
-        match world.below(14) {
+        match world.below(16) {
             0 | 1 => freeze(&world).await,
             2 => crash_replica(&world).await,
             3 | 4 => restart_primary(&world).await,
-            5 | 6 => fail_over(&world).await,
+            5 | 6 => fail_over(&world, &world.store()).await,
             7 | 8 => replace(&world).await,
             9 => forget_scripts(&world),
             10 => fill_memory(&world).await,
             11 => set_clock(&world),
             12 => cut_off(&world).await,
+            13 | 14 => move_slot(&world).await,
             _ => end_instance(&world, &rings).await,
         }
     }
@@ -33,18 +38,17 @@ pub(crate) async fn torment(world: World, rings: Rings) {
 pub(crate) async fn watch(world: World) {
     while !world.is_calm() {
         world.pause(200, 2_000).await;
-        world.store().report();
+        world.stores().iter().for_each(|store| store.report());
     }
 }
 
-fn note(world: &World, point: Point, which: usize) {
-    world.met(point);
-    world.note(format_args!("{}: {which}", point.name()));
+fn note(world: &World, fault: Fault, which: usize) {
+    world.fired(fault);
+    world.note("nemesis", format_args!("{}: {which}", fault.name()));
 }
 
 /// A node that is not the primary.
-fn replica(world: &World) -> usize {
-    let store = world.store();
+fn replica(world: &World, store: &Store) -> usize {
     let nodes: Vec<usize> = (0..store.count())
         .filter(|at| *at != store.primary())
         .collect();
@@ -52,43 +56,61 @@ fn replica(world: &World) -> usize {
 }
 
 async fn freeze(world: &World) {
-    let at = replica(world);
-    note(world, Point::ReplicaFrozen, at);
-    world.store().freeze(at);
+    let store = world.store();
+    let at = replica(world, &store);
+    note(world, Fault::ReplicaFrozen, at);
+    store.freeze(at);
     world.pause(10, 1_500).await;
     // A primary may have gone meanwhile.
     if world.percent(30) {
-        fail_over(world).await;
+        fail_over(world, &store).await;
     }
-    world.store().thaw(at);
+    store.thaw(at);
 }
 
 async fn crash_replica(world: &World) {
-    let at = replica(world);
-    note(world, Point::ReplicaCrashed, at);
-    world.store().crash(at, world.percent(50));
+    let store = world.store();
+    let at = replica(world, &store);
+    note(world, Fault::ReplicaCrashed, at);
+    store.crash(at, world.percent(50));
     world.pause(10, 1_000).await;
-    world.store().start(at);
+    store.start(at);
+}
+
+/// A slot moves to another node, key by key. Nothing else happens to the nodes until all replicas
+/// know: a node that dies before loses what came to it, or has again what it gave away.
+async fn move_slot(world: &World) {
+    let Some(cluster) = world.cluster() else {
+        return;
+    };
+    let partition = u16::try_from(world.below(u64::from(world.plan().partitions))).unwrap();
+    note(world, Fault::SlotMoved, usize::from(partition));
+    cluster.begin_move(Keys::new(NAMESPACE, partition).meta());
+    while cluster.move_key() {
+        world.pause(0, 40).await;
+    }
+    while !world.stores().iter().all(|store| store.is_even()) {
+        world.pause(1, 20).await;
+    }
 }
 
 async fn restart_primary(world: &World) {
     let store = world.store();
     let at = store.primary();
-    note(world, Point::PrimaryRestarted, at);
+    note(world, Fault::PrimaryRestarted, at);
     store.crash(at, world.percent(50));
     world.pause(10, 1_000).await;
     store.start(at);
 }
 
 /// The primary dies; the Sentinels notice after a while; it comes back as a replica.
-async fn fail_over(world: &World) {
-    let store = world.store();
+async fn fail_over(world: &World, store: &Store) {
     let old = store.primary();
-    note(world, Point::FailedOver, old);
+    note(world, Fault::FailedOver, old);
     store.crash(old, world.percent(50));
     world.pause(10, 1_000).await;
     let new = store.fail_over();
-    world.note(format_args!("the primary is {new:?}"));
+    world.note("sentinels", format_args!("the primary is {new:?}"));
     world.pause(10, 1_000).await;
     store.start(old);
 }
@@ -97,36 +119,38 @@ async fn fail_over(world: &World) {
 async fn replace(world: &World) {
     let store = world.store();
     let old = store.primary();
-    note(world, Point::Replaced, old);
+    note(world, Fault::Replaced, old);
     let new = store.fail_over();
-    world.note(format_args!("the primary is {new:?}"));
+    world.note("sentinels", format_args!("the primary is {new:?}"));
     world.pause(0, 1_500).await;
     store.demote(old);
 }
 
 fn forget_scripts(world: &World) {
-    let at = world.store().primary();
-    note(world, Point::ScriptsForgotten, at);
-    world.store().forget_scripts(at);
+    let store = world.store();
+    let at = store.primary();
+    note(world, Fault::ScriptsForgotten, at);
+    store.forget_scripts(at);
 }
 
 async fn fill_memory(world: &World) {
-    note(world, Point::MemoryFull, world.store().primary());
-    world.store().fill_memory(true);
+    let store = world.store();
+    note(world, Fault::MemoryFull, store.primary());
+    store.fill_memory(true);
     world.pause(10, 500).await;
-    world.store().fill_memory(false);
+    store.fill_memory(false);
 }
 
 fn set_clock(world: &World) {
     let store = world.store();
     let at = world.index(store.count());
     let millis = i64::try_from(world.below(8_000)).unwrap() - 4_000;
-    let point = if millis < 0 {
-        Point::ClockBack
+    let fault = if millis < 0 {
+        Fault::ClockBack
     } else {
-        Point::ClockForward
+        Fault::ClockForward
     };
-    note(world, point, at);
+    note(world, fault, at);
     store.skew(at, millis);
 }
 
@@ -137,7 +161,7 @@ fn victim(world: &World) -> Option<Rc<Instance>> {
 
 async fn cut_off(world: &World) {
     if let Some(instance) = victim(world) {
-        note(world, Point::CutOff, instance.number);
+        note(world, Fault::CutOff, instance.number);
         instance.cut_off(true);
         world.pause(10, 2_000).await;
         instance.cut_off(false);
@@ -151,10 +175,10 @@ async fn end_instance(world: &World, rings: &Rings) {
         return;
     };
     if world.percent(50) {
-        note(world, Point::InstanceKilled, instance.number);
+        note(world, Fault::InstanceKilled, instance.number);
         instance.kill();
     } else {
-        note(world, Point::InstanceStopped, instance.number);
+        note(world, Fault::InstanceStopped, instance.number);
         instance.stop();
     }
     world.pause(0, 500).await;

@@ -2,6 +2,7 @@
 //! seed decides what becomes of each command and each reply.
 
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,8 +10,10 @@ use holdfast::ledger::remote::link::{Dial, Dialling, Endpoint, Stream};
 use tokio::io::{DuplexStream, duplex};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::fake_store::cluster::PORTS;
 use crate::fake_store::serve::{Fate, HOST, Network, serve, serve_sentinel};
-use crate::faults::Point;
+use crate::faults::Fault;
+use crate::sim::counts::Named;
 use crate::world::World;
 
 /// Bytes that a stream takes before its other end has read any.
@@ -77,12 +80,12 @@ fn take(world: &World, instance: usize, to: &Endpoint) -> io::Result<DuplexStrea
         return Err(refused());
     }
     let (near, far) = duplex(BUFFER);
-    let store = world.store();
+    let (store, node) = (usize::from(*port) / PORTS, usize::from(*port) % PORTS);
+    let store = Rc::clone(world.stores().get(store).ok_or_else(refused)?);
     if host == SENTINEL {
         world.begin(serve_sentinel(store, far));
         return Ok(near);
     }
-    let node = usize::from(*port);
     if host != HOST || !store.is_up(node) {
         return Err(refused());
     }
@@ -118,29 +121,32 @@ impl Network for Weather {
         if world.is_calm() {
             return Fate::Arrives(Duration::ZERO, Duration::ZERO);
         }
-        let (fate, point) = match world.below(400) {
-            0 => (Fate::CommandLost, Point::CommandLost),
-            1 => (Fate::ReplyLost(0), Point::ReplyLost),
+        let (fate, fault) = match world.below(400) {
+            0 => (Fate::CommandLost, Fault::CommandLost),
+            1 => (Fate::ReplyLost(0), Fault::ReplyLost),
             2 => {
                 let hundredths = world.between(1, 99);
                 let cut = Fate::ReplyLost(usize::try_from(hundredths).unwrap());
-                (cut, Point::ReplyCut)
+                (cut, Fault::ReplyCut)
             }
             3 if command[0].eq_ignore_ascii_case(b"EVALSHA") => {
                 let words = REFUSALS[world.index(REFUSALS.len())];
-                (Fate::Refused(words), Point::Refused)
+                (Fate::Refused(words), Fault::Refused)
             }
             4..=30 => {
                 let late = || Duration::from_millis(world.below(400));
-                (Fate::Arrives(late(), late()), Point::Delayed)
+                (Fate::Arrives(late(), late()), Fault::Delayed)
             }
             _ => {
                 let soon = || Duration::from_millis(world.below(3));
                 return Fate::Arrives(soon(), soon());
             }
         };
-        world.met(point);
-        world.note(format_args!("net {}: {}", self.instance, point.name()));
+        world.fired(fault);
+        world.note(
+            &format!("net {}", self.instance),
+            format_args!("{}", fault.name()),
+        );
         fate
     }
 }

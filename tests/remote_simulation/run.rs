@@ -1,35 +1,34 @@
 //! One seed, from the first instance to the judgement.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
 use holdfast::engine::Engine;
-use holdfast::ledger::event::{Body, Cursor};
-use holdfast::ledger::{Answer, Position};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::task::JoinSet;
 
-use crate::caller::{AGAIN, call, try_once};
+use crate::caller::call;
 use crate::fake_store::interpreter::Interpreter;
 use crate::fake_store::node::Sync;
 use crate::fake_store::store::{Settings, Store};
-use crate::faults::{Counts, Point};
-use crate::instance::{Instance, REPLICAS, open};
+use crate::faults::{Fault, Sometimes};
+use crate::instance::{REPLICAS, open};
 use crate::nemesis::{INSTANCES, torment, watch};
 use crate::network::{Rings, listen};
-use crate::support::driven::id_of;
+use crate::sim::film::Reel;
+use crate::sim::seeds;
 use crate::support::history::{Maker, NODES, entry_names};
 use crate::support::model::is_recorded;
-use crate::witness::{Call, Fed, judge};
-use crate::world::{Sabotage, Sent, World};
+use crate::witness::Call;
+use crate::world::{Sabotage, World};
+use crate::{order, parts};
 
 /// What is simulated.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seed {
     pub(crate) number: u64,
     pub(crate) sabotage: Option<Sabotage>,
-    pub(crate) is_shown: bool,
+    pub(crate) reel: Reel,
 }
 
 impl Seed {
@@ -37,26 +36,23 @@ impl Seed {
         Self {
             number,
             sabotage: None,
-            is_shown: false,
+            reel: Reel::None,
         }
     }
 }
 
 /// What came of it.
-pub(crate) struct Found {
-    /// Of everything that happened.
-    pub(crate) film: u64,
-    pub(crate) counts: Counts,
+pub(crate) struct Ended {
+    pub(crate) found: Found,
     /// Acknowledged commands that the store lost.
     pub(crate) lost: usize,
 }
 
+pub(crate) type Found = seeds::Found<Fault, Sometimes>;
+
 /// Callers, and commands of each.
 const CALLERS: u64 = 6;
 const COMMANDS: usize = 60;
-
-/// The words about a command that was done as often as it was sent.
-pub(crate) const TWICE: &str = "was done twice";
 
 /// Longest that a seed may take, in its own time: after that somebody waits for ever.
 const LIMIT: Duration = Duration::from_mins(10);
@@ -66,9 +62,12 @@ thread_local! {
     static INTERPRETER: Rc<Interpreter> = Rc::new(Interpreter::new());
 }
 
-/// Simulates a seed; `Err` says what is wrong.
-pub(crate) fn run(seed: &Seed) -> Result<Found, String> {
-    live(seed, simulate)
+/// What shows a seed again.
+const REPLAY: &str = "cargo test --test remote_simulation film -- --nocapture";
+
+/// Simulates a seed; `Err` says what is wrong, and how to see it again.
+pub(crate) fn run(seed: &Seed) -> Result<Ended, String> {
+    seeds::shown(seed.number, REPLAY, || live(seed, simulate))
 }
 
 /// A world from its beginning to its end.
@@ -81,10 +80,11 @@ pub(crate) fn live<T>(
         .start_paused(true)
         .build_local(LocalOptions::default());
     runtime.unwrap().block_on(async {
-        let world = World::new(seed.number, seed.sabotage, seed.is_shown);
+        let world = World::new(seed);
         let ended = tokio::time::timeout(LIMIT, simulate(&world)).await;
-        let found = ended.unwrap_or_else(|_| Err("somebody waits for ever".to_owned()));
-        world.broken().map_or(found, Err)
+        let ended = ended.unwrap_or_else(|_| Err("somebody waits for ever".to_owned()));
+        world.end();
+        world.broken().map_or(ended, Err)
     })
 }
 
@@ -101,7 +101,7 @@ fn store(world: &World) -> Rc<Store> {
     Store::new(INTERPRETER.with(Rc::clone), settings)
 }
 
-async fn simulate(world: &World) -> Result<Found, String> {
+async fn simulate(world: &World) -> Result<Ended, String> {
     let rings = begin(world).await;
     let mut callers = JoinSet::new();
     for number in 0..CALLERS {
@@ -111,11 +111,13 @@ async fn simulate(world: &World) -> Result<Found, String> {
     conclude(world, &rings).await
 }
 
-/// A store, and instances that know the names of histories.
+/// Stores, and instances that know the names of histories.
 pub(crate) async fn begin(world: &World) -> Rings {
-    world.set_store(store(world));
+    let stores = (0..world.plan().stores).map(|_| store(world));
+    world.set_stores(stores.collect());
     let rings = listen(world);
     let first = open(world, &rings).await;
+    world.survey();
     give_names(&first.engine).await;
     for _ in 1..INSTANCES {
         open(world, &rings).await;
@@ -146,13 +148,14 @@ pub(crate) async fn storm(
 /// others keep to themselves. All are after the same few SKUs.
 fn maker(world: &World, caller: u64) -> Maker {
     let seed = world.below(u64::MAX);
+    let in_parts = !world.plan().has_one_order();
     let (seed, prefix) = match caller {
         0 | 1 => (7, "same".to_owned()),
-        2 | 3 => (seed, "mixed".to_owned()),
+        2 | 3 if !in_parts => (seed, "mixed".to_owned()),
         own => (seed, format!("own{own}")),
     };
     let mut maker = Maker::new(seed);
-    maker.prefix = prefix;
+    (maker.prefix, maker.in_parts) = (prefix, in_parts);
     maker
 }
 
@@ -166,139 +169,33 @@ async fn give_names(engine: &Engine) {
 }
 
 /// A fresh instance reads everything that there is, and it is held against what was told.
-async fn conclude(world: &World, rings: &Rings) -> Result<Found, String> {
+async fn conclude(world: &World, rings: &Rings) -> Result<Ended, String> {
     if world.is_sabotaged(Sabotage::NothingAwaited) {
         return concede(world);
     }
+    order::kept(world)?;
     let last = open(world, rings).await;
-    let feed = read(world, &last).await?;
-    let recount = last
-        .engine
-        .recount()
-        .await
-        .map_err(|error| error.to_string())?;
-    if !recount.violations.is_empty() {
-        return Err(recount.violations.join("\n"));
+    if world.plan().has_one_order() {
+        order::judge(world, &last).await?;
+    } else {
+        parts::judge(world, &last).await?;
     }
     if world.all_instances().iter().any(|one| one.lost() > 0) {
         return Err("an instance says that something was lost".to_owned());
     }
-    once(world, &last, &feed)?;
-    let calls = settled(world, &last, &feed).await?;
-    judge(&calls, &feed)?;
-    mirrors(world, &feed)?;
-    Ok(found(world, 0))
+    Ok(ended(world, 0))
 }
 
-fn found(world: &World, lost: usize) -> Found {
-    Found {
-        film: world.film(),
+fn ended(world: &World, lost: usize) -> Ended {
+    let found = Found {
         counts: world.counts(),
-        lost,
-    }
-}
-
-async fn read(world: &World, instance: &Instance) -> Result<Vec<Fed>, String> {
-    let mut feed: Vec<Fed> = Vec::new();
-    loop {
-        let after = feed
-            .last()
-            .map_or_else(Cursor::default, |fed| fed.position.into());
-        let page = instance.engine.events(after, 1_000).await;
-        let page = page.map_err(|error| error.to_string())?;
-        if page.records.is_empty() {
-            return Ok(feed);
-        }
-        for event in page.iter() {
-            let event = event.map_err(|error| error.to_string())?;
-            if matches!(event.body, Body::Expired { .. }) {
-                world.met(Point::Expired);
-            }
-            feed.push(Fed::of(&event));
-        }
-    }
-}
-
-/// What a caller asked for, however often, was done once.
-fn once(world: &World, last: &Instance, feed: &[Fed]) -> Result<(), String> {
-    let done: BTreeSet<u128> = feed.iter().filter_map(|fed| fed.command).collect();
-    let mut asked = BTreeSet::new();
-    for key in world.sent().keys() {
-        let is_done = done.contains(&id_of(&last.engine, key));
-        if is_done && !asked.insert(key.split(AGAIN).next().map(str::to_owned)) {
-            return Err(format!("{key} {TWICE}"));
-        }
-    }
-    Ok(())
-}
-
-/// The calls as the witness takes them. Where nobody heard the first answer to a command, because it
-/// was lost or its caller heard that of another attempt, the store is asked for it once more.
-async fn settled(world: &World, last: &Instance, feed: &[Fed]) -> Result<Vec<Call>, String> {
-    let mut calls = world.calls();
-    let is_first = |call: &&Call| !call.answer.replayed && is_recorded(&call.answer.verdict);
-    let heard: BTreeSet<u128> = calls.iter().filter(is_first).map(|call| call.id).collect();
-    let sent = world.sent();
-    let keys = sent
-        .iter()
-        .map(|(key, sent)| (id_of(&last.engine, key), (key, sent)));
-    let keys: BTreeMap<u128, (&String, &Sent)> = keys.collect();
-    let done = feed.iter().filter_map(|fed| fed.command);
-    for id in done.filter(|id| !heard.contains(id)) {
-        let (key, sent) = keys
-            .get(&id)
-            .ok_or("an event of a command that nobody sent")?;
-        calls.push(asked_again(world, last, (key, sent), id).await?);
-    }
-    Ok(calls)
-}
-
-async fn asked_again(
-    world: &World,
-    last: &Instance,
-    (key, sent): (&str, &Sent),
-    id: u128,
-) -> Result<Call, String> {
-    for script in &sent.scripts {
-        let answer = try_once(last, key, script).await;
-        let answer = answer.map_err(|error| error.to_string())?;
-        if answer.replayed {
-            return Ok(Call {
-                sent: sent.ticket,
-                answered: world.ticket(),
-                key: key.to_owned(),
-                id,
-                script: script.clone(),
-                answer: Answer {
-                    replayed: false,
-                    ..answer
-                },
-            });
-        }
-    }
-    Err(format!(
-        "{key} was done, and its answer is not known any more"
-    ))
-}
-
-/// No mirror refused what was granted where it stood.
-fn mirrors(world: &World, feed: &[Fed]) -> Result<(), String> {
-    let granted = feed
-        .iter()
-        .filter_map(|fed| Some((fed.command?, fed.position)));
-    let granted: BTreeMap<u128, Position> = granted.collect();
-    for (id, as_of) in world.all_mirrored() {
-        if granted.get(&id).is_some_and(|at| *at <= as_of) {
-            return Err(format!(
-                "a mirror refused, as of {as_of}, what was decided before"
-            ));
-        }
-    }
-    Ok(())
+        film: world.film(),
+    };
+    Ended { found, lost }
 }
 
 /// Where nothing was waited for: what was acknowledged and is gone must have been named.
-fn concede(world: &World) -> Result<Found, String> {
+fn concede(world: &World) -> Result<Ended, String> {
     let is_kept = |call: &Call| world.is_recorded(call.id);
     let calls = world.calls();
     let is_first = |call: &&Call| !call.answer.replayed && is_recorded(&call.answer.verdict);
@@ -308,5 +205,5 @@ fn concede(world: &World) -> Result<Found, String> {
     if u64::try_from(gone.len()).unwrap() > named {
         return Err(format!("{named} were named, and these are gone: {gone:?}"));
     }
-    Ok(found(world, gone.len()))
+    Ok(ended(world, gone.len()))
 }

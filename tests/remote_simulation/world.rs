@@ -6,13 +6,19 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use holdfast::clock::{Monotonic, monotonic};
+use holdfast::domain::hash::Hasher;
 use holdfast::ledger::Position;
 use holdfast::ledger::remote::script::Keys;
 
+use crate::fake_store::cluster::Cluster;
 use crate::fake_store::store::Store;
-use crate::faults::{Counts, Point};
+use crate::faults::{Counts, Fault, Sometimes};
 use crate::instance::Instance;
+use crate::places::Places;
+use crate::run::Seed;
+use crate::sim::film::Film;
 use crate::support::check::START;
 use crate::support::rng::Rng;
 use crate::support::script::Script;
@@ -32,6 +38,30 @@ pub(crate) enum Sabotage {
     NothingAwaited,
 }
 
+/// What a seed decides before anything happens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    pub(crate) partitions: u16,
+    /// With more than one they are a cluster, else there are Sentinels.
+    pub(crate) stores: usize,
+}
+
+impl Plan {
+    const fn of(seed: u64) -> Self {
+        let (partitions, stores) = match seed % 4 {
+            0 | 2 => (1, 1),
+            1 => (4, 1),
+            _ => (4, 2),
+        };
+        Self { partitions, stores }
+    }
+
+    /// Whether all changes have one order.
+    pub(crate) const fn has_one_order(self) -> bool {
+        self.partitions == 1
+    }
+}
+
 /// A simulated world. Clones are the same one.
 #[derive(Clone)]
 pub(crate) struct World(Rc<Inner>);
@@ -41,7 +71,9 @@ struct Inner {
     rng: RefCell<Rng>,
     film: RefCell<Film>,
     counts: RefCell<Counts>,
-    store: RefCell<Option<Rc<Store>>>,
+    stores: RefCell<Vec<Rc<Store>>>,
+    /// They are one.
+    cluster: RefCell<Option<Rc<Cluster>>>,
     instances: RefCell<Vec<Rc<Instance>>>,
     calls: RefCell<Vec<Call>>,
     mirrored: RefCell<Vec<(u128, Position)>>,
@@ -52,6 +84,8 @@ struct Inner {
     /// Nothing goes wrong any more.
     is_calm: Cell<bool>,
     sabotage: Option<Sabotage>,
+    plan: Plan,
+    places: Cell<Option<Places>>,
     broken: RefCell<Option<String>>,
 }
 
@@ -63,23 +97,15 @@ pub(crate) struct Sent {
     pub(crate) scripts: Vec<Script>,
 }
 
-/// What happened, as one number.
-struct Film {
-    hash: xxhash_rust::xxh3::Xxh3,
-    is_shown: bool,
-}
-
 impl World {
-    pub(crate) fn new(seed: u64, sabotage: Option<Sabotage>, is_shown: bool) -> Self {
+    pub(crate) fn new(seed: &Seed) -> Self {
         Self(Rc::new(Inner {
             begun: monotonic(),
-            rng: RefCell::new(Rng::new(seed)),
-            film: RefCell::new(Film {
-                hash: xxhash_rust::xxh3::Xxh3::new(),
-                is_shown,
-            }),
+            rng: RefCell::new(Rng::new(seed.number)),
+            film: RefCell::new(Film::new(seed.reel)),
             counts: RefCell::default(),
-            store: RefCell::default(),
+            stores: RefCell::default(),
+            cluster: RefCell::default(),
             instances: RefCell::default(),
             calls: RefCell::default(),
             mirrored: RefCell::default(),
@@ -87,7 +113,9 @@ impl World {
             tickets: Cell::new(0),
             perhaps_done: RefCell::default(),
             is_calm: Cell::new(true),
-            sabotage,
+            sabotage: seed.sabotage,
+            plan: Plan::of(seed.number),
+            places: Cell::default(),
             broken: RefCell::default(),
         }))
     }
@@ -102,21 +130,21 @@ impl World {
         START + self.millis()
     }
 
-    pub(crate) fn note(&self, what: fmt::Arguments<'_>) {
-        let film = &mut *self.0.film.borrow_mut();
-        let line = format!("{:>8} {what}", self.millis());
-        film.hash.update(line.as_bytes());
-        if film.is_shown {
-            println!("{line}");
-        }
+    /// Takes down what somebody did.
+    pub(crate) fn note(&self, who: &str, what: fmt::Arguments<'_>) {
+        self.0.film.borrow_mut().note(self.millis(), who, what);
     }
 
-    pub(crate) fn film(&self) -> u64 {
-        self.0.film.borrow().hash.digest()
+    pub(crate) fn film(&self) -> (u64, u64) {
+        self.0.film.borrow().hash()
     }
 
-    pub(crate) fn met(&self, point: Point) {
-        self.0.counts.borrow_mut().met(point);
+    pub(crate) fn fired(&self, fault: Fault) {
+        self.0.counts.borrow_mut().fired(fault);
+    }
+
+    pub(crate) fn saw(&self, what: Sometimes) {
+        self.0.counts.borrow_mut().saw(what);
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -145,10 +173,59 @@ impl World {
         tokio::time::sleep(Duration::from_millis(millis)).await;
     }
 
-    /// Whether the primary has recorded the command with this identity.
+    /// The ledger is there; what it is made of is known from now on.
+    pub(crate) fn survey(&self) {
+        let seed = self.field(Keys::new(NAMESPACE, 0).meta(), b"seed");
+        let seed = seed.unwrap();
+        let seed = std::str::from_utf8(&seed).unwrap().parse().unwrap();
+        let places = Places::new(Hasher::new(seed), self.0.plan.partitions);
+        self.0.places.set(Some(places));
+    }
+
+    pub(crate) fn places(&self) -> Places {
+        self.0.places.get().unwrap()
+    }
+
+    pub(crate) fn plan(&self) -> Plan {
+        self.0.plan
+    }
+
+    /// The id of the reservation that a command acts on.
+    pub(crate) fn target(&self, script: &Script) -> u128 {
+        let Some(key) = script.target() else { return 0 };
+        let sent = self.0.sent.borrow();
+        let scripts = sent.get(key).into_iter().flat_map(|sent| &sent.scripts);
+        let made = scripts
+            .into_iter()
+            .find(|one| matches!(one, Script::Reserve { .. }));
+        let home = made.map_or(0, |made| self.places().of(made, 0)[0]);
+        self.places().id_at(key, home)
+    }
+
+    /// The ids of a command in its partitions, at home first.
+    pub(crate) fn ids(&self, key: &str, script: &Script) -> Vec<u128> {
+        let places = self.places();
+        let of = places.of(script, self.target(script)).into_iter();
+        of.map(|partition| places.id_at(key, partition)).collect()
+    }
+
+    /// The id of a command at home.
+    pub(crate) fn id(&self, key: &str, script: &Script) -> u128 {
+        self.ids(key, script)[0]
+    }
+
+    /// A field of a hash, wherever that is.
+    fn field(&self, key: &str, field: &[u8]) -> Option<Bytes> {
+        let stores = self.0.stores.borrow();
+        stores
+            .iter()
+            .find_map(|store| store.field(store.primary(), key, field))
+    }
+
+    /// Whether a primary has recorded the command with this identity.
     pub(crate) fn is_recorded(&self, id: u128) -> bool {
-        let (store, keys) = (self.store(), Keys::new(NAMESPACE, 0));
-        store.has(store.primary(), keys.records(), &id.to_be_bytes())
+        let keys = Keys::new(NAMESPACE, self.places().of_id(id));
+        self.field(keys.records(), &id.to_be_bytes()).is_some()
     }
 
     pub(crate) fn fail(&self, what: String) {
@@ -165,6 +242,13 @@ impl World {
         });
     }
 
+    /// Nobody needs the store and the instances any more. They hold the world, which holds them.
+    pub(crate) fn end(&self) {
+        drop(self.0.stores.take());
+        drop(self.0.cluster.take());
+        drop(self.0.instances.take());
+    }
+
     /// What was wrong first.
     pub(crate) fn broken(&self) -> Option<String> {
         self.0.broken.borrow().clone()
@@ -172,6 +256,11 @@ impl World {
 
     pub(crate) fn is_sabotaged(&self, by: Sabotage) -> bool {
         self.0.sabotage == Some(by)
+    }
+
+    /// Whether the store is to lose what was acknowledged, after which nothing goes on.
+    pub(crate) fn loses(&self) -> bool {
+        self.is_sabotaged(Sabotage::NothingAwaited) || self.is_sabotaged(Sabotage::VacuousWait)
     }
 
     pub(crate) fn is_calm(&self) -> bool {
@@ -191,12 +280,25 @@ impl World {
         self.0.perhaps_done.borrow().contains(key)
     }
 
-    pub(crate) fn set_store(&self, store: Rc<Store>) {
-        *self.0.store.borrow_mut() = Some(store);
+    pub(crate) fn set_stores(&self, stores: Vec<Rc<Store>>) {
+        if stores.len() > 1 {
+            *self.0.cluster.borrow_mut() = Some(Cluster::new(stores.clone()));
+        }
+        *self.0.stores.borrow_mut() = stores;
     }
 
+    pub(crate) fn stores(&self) -> Vec<Rc<Store>> {
+        self.0.stores.borrow().clone()
+    }
+
+    /// One of the stores.
     pub(crate) fn store(&self) -> Rc<Store> {
-        Rc::clone(self.0.store.borrow().as_ref().unwrap())
+        let stores = self.0.stores.borrow();
+        Rc::clone(&stores[self.index(stores.len())])
+    }
+
+    pub(crate) fn cluster(&self) -> Option<Rc<Cluster>> {
+        self.0.cluster.borrow().clone()
     }
 
     pub(crate) fn add(&self, instance: Rc<Instance>) {

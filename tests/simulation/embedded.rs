@@ -36,6 +36,8 @@ pub(crate) struct Embedded {
     plan: Plan,
     pub(crate) door: Door,
     judge: Rc<RefCell<Judge>>,
+    /// Of all lives: nobody looks at them, and to make them takes longer than to open a ledger.
+    meters: Meters,
     pub(crate) disk: Disk,
     pub(crate) armed: Cell<Armed>,
     /// The next opening is cut off.
@@ -54,6 +56,7 @@ impl Embedded {
             plan,
             door: door.clone(),
             judge: Rc::clone(judge),
+            meters: Meters::new(),
             disk: Disk::new(sim, plan),
             armed: Cell::new(Armed::Nothing),
             cut_recovery: Cell::new(false),
@@ -67,7 +70,7 @@ impl Embedded {
 
     fn config(&self) -> EngineConfig {
         let clock = self.sim.ledger_clock().clone();
-        let mut config = EngineConfig::new(clock, Meters::new());
+        let mut config = EngineConfig::new(clock, self.meters.clone());
         config.journal = JournalConfig {
             segment_bytes: 16 * 1024,
             durability: Durability::Disk,

@@ -1,30 +1,9 @@
-//! Names and counts of what a simulation must have gone through: the faults that it made, and what
-//! is to be seen sometimes. A fault that never fires and a path that is never taken prove nothing.
+//! What a seed of this simulation must have gone through.
 
-/// An enumeration whose members have names for people.
-macro_rules! named {
-    ($(#[$doc:meta])* $name:ident { $($variant:ident => $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(crate) enum $name {
-            $($variant,)*
-        }
+use crate::sim::counts::{self, named};
 
-        impl $name {
-            pub(crate) const ALL: &[Self] = &[$(Self::$variant,)*];
-
-            pub(crate) const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $text,)*
-                }
-            }
-
-            fn place(self) -> usize {
-                Self::ALL.iter().position(|one| *one == self).unwrap()
-            }
-        }
-    };
-}
+/// How often each was met.
+pub(crate) type Counts = counts::Counts<Fault, Sometimes>;
 
 named! {
     /// A fault that the simulation makes.
@@ -100,62 +79,5 @@ named! {
         DatedRefused => "a promise for a day was refused",
         Received => "announced supply arrived",
         Forgotten => "an answer was forgotten after its retention",
-    }
-}
-
-/// How often each was met.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Counts {
-    faults: Vec<u64>,
-    sometimes: Vec<u64>,
-}
-
-impl Default for Counts {
-    fn default() -> Self {
-        Self {
-            faults: vec![0; Fault::ALL.len()],
-            sometimes: vec![0; Sometimes::ALL.len()],
-        }
-    }
-}
-
-impl Counts {
-    pub(crate) fn fired(&mut self, fault: Fault) {
-        self.faults[fault.place()] += 1;
-    }
-
-    pub(crate) fn saw(&mut self, what: Sometimes) {
-        self.sometimes[what.place()] += 1;
-    }
-
-    pub(crate) fn add(&mut self, other: &Self) {
-        let add = |(sum, of): (&mut u64, &u64)| *sum += of;
-        self.faults.iter_mut().zip(&other.faults).for_each(add);
-        let sometimes = self.sometimes.iter_mut().zip(&other.sometimes);
-        sometimes.for_each(add);
-    }
-
-    fn faults(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let names = Fault::ALL.iter().map(|fault| fault.name());
-        names.zip(self.faults.iter().copied())
-    }
-
-    fn sometimes(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let names = Sometimes::ALL.iter().map(|what| what.name());
-        names.zip(self.sometimes.iter().copied())
-    }
-
-    /// The names of faults that fired less often than that, and of what was never seen.
-    pub(crate) fn missing(&self, least: u64) -> Vec<String> {
-        let seldom = self.faults().filter(|(_, count)| *count < least);
-        let never = self.sometimes().filter(|(_, count)| *count == 0);
-        let name = |(name, count): (&str, u64)| format!("{name}: {count}");
-        seldom.map(name).chain(never.map(name)).collect()
-    }
-
-    /// One line each.
-    pub(crate) fn table(&self) -> String {
-        let line = |(name, count): (&str, u64)| format!("{count:>9}  {name}\n");
-        self.faults().chain(self.sometimes()).map(line).collect()
     }
 }

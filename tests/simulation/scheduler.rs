@@ -19,7 +19,8 @@ use holdfast::clock::Clock;
 use holdfast::domain::UnixMillis;
 
 use crate::faults::{Counts, Fault, Sometimes};
-use crate::film::{Film, Reel};
+use crate::sim::counts::Named;
+use crate::sim::film::{Film, Reel};
 use crate::support::check::START;
 use crate::support::rng::Rng;
 
@@ -229,7 +230,7 @@ impl Sim {
     }
 
     /// Hash and length of the film so far.
-    pub(crate) fn hash(&self) -> (u64, u64) {
+    pub(crate) fn film(&self) -> (u64, u64) {
         self.0.film.borrow().hash()
     }
 

@@ -1,7 +1,6 @@
 //! One seed from its beginning to its end.
 
 use std::cell::{Cell, RefCell};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use holdfast::domain::hash::Hasher;
@@ -9,11 +8,12 @@ use holdfast::domain::hash::Hasher;
 use crate::client::Caller;
 use crate::crowd::Crowd;
 use crate::embedded::{Armed, Embedded};
-use crate::faults::Counts;
-use crate::film::Reel;
+use crate::faults::{Fault, Sometimes};
 use crate::judge::Judge;
 use crate::nemesis;
 use crate::scheduler::Sim;
+use crate::sim::film::Reel;
+use crate::sim::seeds;
 use crate::support::model::{Bug, Model};
 use crate::world::{Door, Plan, Sabotage};
 
@@ -44,23 +44,14 @@ impl Seed {
 }
 
 /// What came of it.
-pub(crate) struct Found {
-    pub(crate) counts: Counts,
-    /// Of the film, with the number of its lines.
-    pub(crate) hash: (u64, u64),
-}
+pub(crate) type Found = seeds::Found<Fault, Sometimes>;
+
+/// What shows a seed again.
+const REPLAY: &str = "HOLDFAST_SIM_FILM=1 cargo test --test simulation film -- --nocapture";
 
 /// Runs a seed; `Err` says which promise was broken, and how to see it again.
 pub(crate) fn run(seed: &Seed) -> Result<Found, String> {
-    let number = seed.number;
-    let replay = format!(
-        "HOLDFAST_SIM_SEED={number} HOLDFAST_SIM_FILM=1 cargo test --test simulation film -- --nocapture"
-    );
-    match catch_unwind(AssertUnwindSafe(|| simulate(seed))) {
-        Ok(Ok(found)) => Ok(found),
-        Ok(Err(fault)) => Err(format!("seed {number}: {fault}\n{replay}")),
-        Err(_) => Err(format!("seed {number} panicked\n{replay}")),
-    }
+    seeds::shown(seed.number, REPLAY, || simulate(seed))
 }
 
 fn simulate(seed: &Seed) -> Result<Found, String> {
@@ -99,7 +90,7 @@ fn simulate(seed: &Seed) -> Result<Found, String> {
     let ended = sim.run(&is_over);
     let found = Found {
         counts: sim.counts(),
-        hash: sim.hash(),
+        film: sim.film(),
     };
     ended?;
     judge.borrow().end()?;

@@ -53,14 +53,45 @@ pub(crate) fn judge(calls: &[Call], feed: &[Fed]) -> Result<(), String> {
     others(calls, &firsts)
 }
 
-/// The feed has no gaps, and exactly the calls' positions.
-fn positions(firsts: &[&Call], feed: &[Fed]) -> Result<(), String> {
+/// Judges a history over several partitions, each with an order and a feed of its own: what was
+/// answered stands where the answer says, and no order contradicts what callers saw. Commands over
+/// several partitions have entries in all of them, so nothing is replayed.
+pub(crate) fn judge_orders(calls: &[Call], feeds: &[Vec<Fed>]) -> Result<(), String> {
+    let first = |call: &&Call| !call.answer.replayed && is_recorded(&call.answer.verdict);
+    let mut firsts: Vec<&Call> = calls.iter().filter(first).collect();
+    firsts.sort_by_key(|call| call.answer.position);
+    for (shard, feed) in (0..).zip(feeds) {
+        unbroken(feed)?;
+        let here = firsts
+            .iter()
+            .filter(|call| call.answer.position.shard == shard);
+        let here: Vec<&Call> = here.copied().collect();
+        real_time(&here)?;
+        let told: HashMap<Position, &Fed> = feed.iter().map(|fed| (fed.position, fed)).collect();
+        for call in here {
+            let told = told.get(&call.answer.position);
+            if told.is_none_or(|fed| fed.command != Some(call.id)) {
+                return Err(format!("{call:?} stands where the feed has {told:?}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The feed has no gaps.
+fn unbroken(feed: &[Fed]) -> Result<(), String> {
     for pair in feed.windows(2) {
         let (a, b) = (pair[0].position, pair[1].position);
         if b.sequence != a.sequence + 1 || b.epoch < a.epoch {
             return Err(format!("the feed goes from {a:?} to {b:?}"));
         }
     }
+    Ok(())
+}
+
+/// The feed has no gaps, and exactly the calls' positions.
+fn positions(firsts: &[&Call], feed: &[Fed]) -> Result<(), String> {
+    unbroken(feed)?;
     let asked: Vec<(Position, u128)> = feed
         .iter()
         .filter_map(|fed| Some((fed.position, fed.command?)))

@@ -290,14 +290,7 @@ impl Step<'_> {
         }
         let (id, mut reservation) = self.taken(record)?;
         self.is_in_time(&reservation)?;
-        let deadline = wanted(record.deadline, "deadline")?;
-        let is_later = record.kind == "reservation.extended" && deadline > reservation.deadline;
-        if deadline != reservation.deadline && !is_later {
-            return Err(Fault::new(
-                format!("deadline {deadline}"),
-                format!("{}, or a later one if it is extended", reservation.deadline),
-            ));
-        }
+        let deadline = self.deadline_after(record, reservation.deadline)?;
         for part in parts {
             let number = wanted(part.line, "line")?;
             let sku = self.names.skus.number(part.sku);
@@ -319,20 +312,34 @@ impl Step<'_> {
 
     fn touch(&mut self, record: &Record<'_>) -> Result<(), Fault> {
         let id = id(wanted(record.id, "id")?, "rsv_")?;
+        let Some(known) = self.shard.reservations.get(&id) else {
+            return Ok(());
+        };
+        let deadline = self.deadline_after(record, known.deadline)?;
         let Some(known) = self.shard.reservations.get_mut(&id) else {
             return Ok(());
         };
-        if record.deadline != Some(known.deadline) {
-            return Err(Fault::new(
-                format!("deadline {:?}", record.deadline),
-                known.deadline.to_string(),
-            ));
-        }
+        known.deadline = deadline;
         known.touched = self.at;
         if !known.is_open() {
             self.shard.note_closed(self.at, id);
         }
         Ok(())
+    }
+
+    /// The deadline afterwards. What is placed in one of several shards takes over the deadline of the
+    /// next attempt, and that changes nothing else; and a shard follows what another has decided, an
+    /// extension and what came after it in one step.
+    fn deadline_after(&self, record: &Record<'_>, before: i64) -> Result<i64, Fault> {
+        let deadline = wanted(record.deadline, "deadline")?;
+        let may_move = record.kind == "reservation.extended" || self.shard.head.shards > 1;
+        if deadline == before || may_move && deadline > before {
+            return Ok(deadline);
+        }
+        Err(Fault::new(
+            format!("deadline {deadline}"),
+            format!("{before}, or a later one if it is extended"),
+        ))
     }
 
     /// Units that are past their deadline can only expire. A shard follows what another has decided in
@@ -348,11 +355,31 @@ impl Step<'_> {
         Ok(())
     }
 
+    /// Whether records of this kind do that. A shard follows what another has decided, and may follow
+    /// several acts in one step.
+    fn may_do(&self, kind: &str, verb: &str) -> bool {
+        self.shard.head.shards > 1
+            || matches!(
+                (kind, verb),
+                ("reservation.confirmed", "commit")
+                    | ("reservation.released", "release_held" | "release_committed")
+                    | ("reservation.shipped", "ship")
+                    | ("reservation.returned", "restock" | "quarantine")
+                    | ("reservation.transferred", "repin")
+            )
+    }
+
     fn move_units(&mut self, kind: &str, line: &mut Line, step: &Move<'_>) -> Result<(), Fault> {
         let units = || wanted(step.units, "units");
         let node = wanted(step.node, "node").map(|node| self.names.nodes.number(node));
-        match (kind, step.verb) {
-            ("reservation.confirmed", "commit") => {
+        if !self.may_do(kind, step.verb) {
+            return Err(Fault::new(
+                format!("{kind} does {:?}", step.verb),
+                "a move of that kind of record",
+            ));
+        }
+        match step.verb {
+            "commit" => {
                 let units = units()?;
                 line.units
                     .pass(|of| &mut of.held, |of| &mut of.committed, units)?;
@@ -360,17 +387,17 @@ impl Step<'_> {
                 stock.unhold(units)?;
                 stock.commit(units)
             }
-            ("reservation.released", "release_held") => {
+            "release_held" => {
                 self.go_back(line, |of| &mut of.held, |of| &mut of.released, units()?)
             }
-            ("reservation.released", "release_committed") => self.go_back(
+            "release_committed" => self.go_back(
                 line,
                 |of| &mut of.committed,
                 |of| &mut of.released,
                 units()?,
             ),
-            ("reservation.shipped", "ship") => self.ship(line, node?, units()?),
-            ("reservation.returned", "restock" | "quarantine") => {
+            "ship" => self.ship(line, node?, units()?),
+            "restock" | "quarantine" => {
                 let (node, units) = (node?, units()?);
                 if units > line.units.away() {
                     return Err(Fault::new(
@@ -382,10 +409,10 @@ impl Step<'_> {
                 let stock = self.numbered(line.terms.sku, false)?;
                 stock.arrive(node, units, step.verb == "restock")
             }
-            ("reservation.transferred", "repin") => self.repin(line, node?),
-            (kind, verb) => Err(Fault::new(
-                format!("{kind} does {verb:?}"),
-                "a move of that kind of record",
+            "repin" => self.repin(line, node?),
+            other => Err(Fault::new(
+                format!("the move {other:?}"),
+                "one that there is",
             )),
         }
     }

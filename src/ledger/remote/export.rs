@@ -4,7 +4,7 @@
 //! they are only looked at for whether anything is on its way. What a change of stock in several
 //! partitions was answered is one answer, which the lowest of them gives for all.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -242,7 +242,7 @@ impl RemoteLedger {
     async fn loose(&self, partition: u16, fields: &Fields) -> Result<Vec<Loose>, LedgerError> {
         let mut loose = Vec::new();
         // Parts, which are if their home is no reservation.
-        let mut parts: HashMap<u16, Vec<Loose>> = HashMap::new();
+        let mut parts: BTreeMap<u16, Vec<Loose>> = BTreeMap::new();
         for (id, bytes) in fields {
             let found = export::with_ties(id, bytes).map_err(senseless)?;
             let Some((id, fingerprint, booking)) = found else {

@@ -57,6 +57,12 @@ impl Packed {
         Self { partition, ..self }
     }
 
+    /// The same, as the decision about a command with this identity.
+    pub(super) fn of(self, id: u128) -> Self {
+        let id = Some(id);
+        Self { id, ..self }
+    }
+
     /// The same, watched by the mirror.
     pub(super) fn with(self, ticket: Ticket) -> Self {
         let ticket = Some(ticket);

@@ -19,9 +19,7 @@ use super::naming::Naming;
 use super::partitions::Partitions;
 use super::policy::Known;
 use super::preflight::{self, Expected, Facts, Report};
-use super::script::{
-    BATCH, BATCH_OF_MANY, BadMeta, INIT, Identity, Keys, Meta, RELIEF, RELIEF_OF_MANY, inlined,
-};
+use super::script::{BadMeta, INIT, Identity, Keys, Meta, sent};
 use super::several::Leftovers;
 use super::stand::Stand;
 use super::upkeep::Rounds;
@@ -122,14 +120,7 @@ fn batcher_of(config: &RemoteConfig) -> BatcherConfig {
 }
 
 fn target(config: &RemoteConfig, keys: &[Keys]) -> Target {
-    let source = |script: &Script| {
-        Cow::Owned(inlined(match (script, keys.len()) {
-            (Script::Batch, 1) => BATCH,
-            (Script::Relief, 1) => RELIEF,
-            (Script::Batch, _) => BATCH_OF_MANY,
-            (Script::Relief, _) => RELIEF_OF_MANY,
-        }))
-    };
+    let source = |script: &Script| Cow::Borrowed(sent(*script, keys.len()));
     Target {
         address: config.address.clone(),
         name: config.name.clone(),

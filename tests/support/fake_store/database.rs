@@ -23,7 +23,7 @@ pub(crate) enum Object {
 
 /// A value and its end.
 #[derive(Debug, Clone, PartialEq)]
-struct Held {
+pub(crate) struct Held {
     object: Object,
     /// When it goes away, in milliseconds.
     until: Option<i64>,
@@ -195,6 +195,16 @@ impl Database {
 
     pub(super) fn remove(&mut self, key: &Bytes) -> bool {
         self.keys.remove(key).is_some()
+    }
+
+    /// Takes out the first key that is one of these.
+    pub(super) fn take(&mut self, is_one: impl Fn(&Bytes) -> bool) -> Option<(Bytes, Held)> {
+        let key = self.keys.keys().find(|key| is_one(key)).cloned()?;
+        self.keys.remove_entry(&key)
+    }
+
+    pub(super) fn put(&mut self, key: Bytes, held: Held) {
+        self.keys.insert(key, held);
     }
 
     /// Gives a key's value another key, its end included; false where there is none.

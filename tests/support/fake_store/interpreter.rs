@@ -8,6 +8,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use mlua::{Function, Lua, LuaOptions, MultiValue, Result, StdLib, Table, Value};
 use sha1_smol::Sha1;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::database::{Command, Database};
 use super::reply::Reply;
@@ -63,12 +64,23 @@ pub(super) struct Ran {
     pub(super) repeated: Vec<Command>,
 }
 
+/// A script that can be run.
+#[derive(Debug)]
+pub(super) struct Script {
+    pub(super) sha: String,
+    /// Its first line says that it has flags.
+    pub(super) is_declared: bool,
+    pub(super) allows_oom: bool,
+    function: Function,
+}
+
 /// The interpreter. Scripts are compiled once.
 pub(crate) struct Interpreter {
     lua: Lua,
     running: Rc<RefCell<Running>>,
     run: Function,
-    compiled: RefCell<BTreeMap<String, Function>>,
+    /// By length and hash of the source: that is faster found out than its name.
+    compiled: RefCell<BTreeMap<(usize, u64), Rc<Script>>>,
 }
 
 impl Interpreter {
@@ -104,25 +116,33 @@ impl Interpreter {
     }
 
     /// Compiles a script; what is wrong with it otherwise.
-    pub(super) fn compile(&self, sha: &str, source: &str) -> std::result::Result<(), String> {
-        if self.compiled.borrow().contains_key(sha) {
-            return Ok(());
+    pub(super) fn compile(&self, source: &Bytes) -> std::result::Result<Rc<Script>, String> {
+        let key = (source.len(), xxh3_64(source));
+        if let Some(script) = self.compiled.borrow().get(&key) {
+            return Ok(Rc::clone(script));
         }
+        let text = std::str::from_utf8(source).unwrap();
         // The first line may be no Lua, but the others keep their numbers.
-        let lines = source
+        let lines = text
             .split_once('\n')
             .filter(|(first, _)| first.starts_with("#!"));
-        let body = lines.map_or_else(|| source.to_owned(), |(_, rest)| format!("\n{rest}"));
-        let compiled = self.lua.load(body).set_name(CHUNK).into_function();
-        let compiled = compiled.map_err(|error| error.to_string())?;
-        self.compiled.borrow_mut().insert(sha.to_owned(), compiled);
-        Ok(())
+        let body = lines.map_or_else(|| text.to_owned(), |(_, rest)| format!("\n{rest}"));
+        let function = self.lua.load(body).set_name(CHUNK).into_function();
+        let first = text.lines().next().unwrap_or_default();
+        let script = Rc::new(Script {
+            sha: sha1_hex(source),
+            is_declared: first.starts_with("#!lua"),
+            allows_oom: first.contains("allow-oom"),
+            function: function.map_err(|error| error.to_string())?,
+        });
+        self.compiled.borrow_mut().insert(key, Rc::clone(&script));
+        Ok(script)
     }
 
     /// Runs a compiled script over a database.
     pub(super) fn run(
         &self,
-        sha: &str,
+        script: &Script,
         database: &mut Database,
         (keys, args): (&[Bytes], &[Bytes]),
         is_read_only: bool,
@@ -132,7 +152,7 @@ impl Interpreter {
             repeated: Vec::new(),
             is_read_only,
         };
-        let returned = self.called(sha, keys, args);
+        let returned = self.called(script, keys, args);
         let running = std::mem::take(&mut *self.running.borrow_mut());
         *database = running.database;
         Ran {
@@ -141,14 +161,13 @@ impl Interpreter {
         }
     }
 
-    fn called(&self, sha: &str, keys: &[Bytes], args: &[Bytes]) -> Result<Reply> {
-        let script = self.compiled.borrow().get(sha).cloned().unwrap();
+    fn called(&self, script: &Script, keys: &[Bytes], args: &[Bytes]) -> Result<Reply> {
         for (name, values) in [("KEYS", keys), ("ARGV", args)] {
             let texts = values.iter().map(|text| self.lua.create_string(text));
             let texts = texts.collect::<Result<Vec<_>>>()?;
             self.lua.globals().raw_set(name, texts)?;
         }
-        let (is_done, value): (bool, Value) = self.run.call(script)?;
+        let (is_done, value): (bool, Value) = self.run.call(&script.function)?;
         if is_done {
             return from_lua(&value);
         }
@@ -157,7 +176,10 @@ impl Interpreter {
         };
         let (what, line): (String, Option<usize>) = (raised.get("err")?, raised.get("line")?);
         let place = line.map_or_else(String::new, |line| format!(", on {CHUNK}:{line}."));
-        Ok(Reply::error(format!("{what} script: {sha}{place}")))
+        Ok(Reply::error(format!(
+            "{what} script: {}{place}",
+            script.sha
+        )))
     }
 }
 
@@ -175,7 +197,7 @@ fn line(lua: &Lua) -> Option<usize> {
     None
 }
 
-pub(super) fn sha1_hex(bytes: &[u8]) -> String {
+fn sha1_hex(bytes: &[u8]) -> String {
     Sha1::from(bytes).digest().to_string()
 }
 

@@ -14,6 +14,7 @@
     reason = "values of Lua, its functions, and the one signature of all commands"
 )]
 
+pub(crate) mod cluster;
 mod database;
 mod facts;
 mod hashes;

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::database::{self, Command, Database, is_word};
-use super::interpreter::{Interpreter, sha1_hex};
+use super::database::{self, Command, Database, Held, is_word};
+use super::interpreter::{Interpreter, Script};
 use super::reply::{Protocol, Reply};
 
 /// When what was written is on disk.
@@ -20,7 +20,12 @@ pub(crate) enum Sync {
 }
 
 /// What one write did; all of it or nothing reaches a replica and the disk.
-pub(super) type Effect = Rc<Vec<Command>>;
+#[derive(Debug)]
+pub(super) enum Effect {
+    Commands(Vec<Command>),
+    /// A key came from another store.
+    Came(Bytes, Held),
+}
 
 /// A node.
 #[expect(
@@ -30,7 +35,7 @@ pub(super) type Effect = Rc<Vec<Command>>;
 pub(super) struct Node {
     pub(super) database: Database,
     /// Everything that it has done since it was empty.
-    pub(super) log: Vec<Effect>,
+    pub(super) log: Vec<Rc<Effect>>,
     /// How much of that is on disk.
     pub(super) synced: usize,
     pub(super) is_up: bool,
@@ -46,7 +51,7 @@ pub(super) struct Node {
     pub(super) sync: Sync,
     /// How far its clock is off, in milliseconds.
     pub(super) skew: i64,
-    scripts: BTreeMap<String, Rc<str>>,
+    scripts: BTreeMap<String, Rc<Script>>,
     /// Changes when it starts or has another part to play; connections notice.
     pub(super) life: u64,
     calls: u64,
@@ -60,6 +65,10 @@ pub(super) struct Session {
     pub(super) wrote: usize,
     /// Commands between `MULTI` and `EXEC`.
     queued: Option<Vec<Command>>,
+    /// One of them was turned away.
+    pub(super) is_broken: bool,
+    /// The next command was sent here by another node.
+    pub(super) is_sent: bool,
 }
 
 impl Default for Session {
@@ -68,7 +77,16 @@ impl Default for Session {
             protocol: Protocol::Two,
             wrote: 0,
             queued: None,
+            is_broken: false,
+            is_sent: false,
         }
+    }
+}
+
+impl Session {
+    /// Whether commands wait for `EXEC`.
+    pub(super) const fn is_queueing(&self) -> bool {
+        self.queued.is_some()
     }
 }
 
@@ -81,22 +99,6 @@ pub(super) enum Answer {
         disks: Option<usize>,
         limit: u64,
     },
-}
-
-/// Bytes of a script's first line, and what it says.
-struct Flags {
-    is_declared: bool,
-    allows_oom: bool,
-}
-
-impl Flags {
-    fn of(source: &str) -> Self {
-        let first = source.lines().next().unwrap_or_default();
-        Self {
-            is_declared: first.starts_with("#!lua"),
-            allows_oom: first.contains("allow-oom"),
-        }
-    }
 }
 
 const READ_ONLY: &str = "READONLY You can't write against a read only replica.";
@@ -126,15 +128,28 @@ impl Node {
     }
 
     /// Takes over what another node did.
-    pub(super) fn apply(&mut self, effect: &Effect) {
-        for command in effect.iter() {
-            let (reply, _) = self.database.execute(command);
-            assert!(!matches!(reply, Reply::Error(_)), "{command:?}: {reply:?}");
+    pub(super) fn apply(&mut self, effect: &Rc<Effect>) {
+        match &**effect {
+            Effect::Commands(commands) => {
+                for command in commands {
+                    let (reply, _) = self.database.execute(command);
+                    assert!(!matches!(reply, Reply::Error(_)), "{command:?}: {reply:?}");
+                }
+            }
+            Effect::Came(key, held) => self.database.put(key.clone(), held.clone()),
         }
         self.append(Rc::clone(effect));
     }
 
-    fn append(&mut self, effect: Effect) {
+    /// Gives away the first key that is one of these.
+    pub(super) fn give(&mut self, is_one: impl Fn(&Bytes) -> bool) -> Option<(Bytes, Held)> {
+        let (key, held) = self.database.take(is_one)?;
+        let gone = vec!["UNLINK".into(), key.clone()];
+        self.append(Rc::new(Effect::Commands(vec![gone])));
+        Some((key, held))
+    }
+
+    fn append(&mut self, effect: Rc<Effect>) {
         self.log.push(effect);
         if self.sync == Sync::Always {
             self.synced = self.log.len();
@@ -186,7 +201,7 @@ impl Node {
     ) -> Answer {
         let over = self.database.expire_keys();
         if self.is_primary && !over.is_empty() {
-            self.append(Rc::new(over));
+            self.append(Rc::new(Effect::Commands(over)));
         }
         if let Some(queued) = &mut session.queued
             && !is_word(command.first(), "EXEC")
@@ -218,6 +233,10 @@ impl Node {
             b"MULTI" => {
                 session.queued = Some(Vec::new());
                 Reply::OK
+            }
+            b"EXEC" if std::mem::take(&mut session.is_broken) => {
+                session.queued = None;
+                Reply::error("EXECABORT Transaction discarded because of previous errors.")
             }
             b"EXEC" => {
                 let queued = session.queued.take().unwrap_or_default();
@@ -289,7 +308,7 @@ impl Node {
 
     fn wrote(&mut self, session: &mut Session, effect: Vec<Command>) {
         if !effect.is_empty() {
-            self.append(Rc::new(effect));
+            self.append(Rc::new(Effect::Commands(effect)));
             session.wrote = self.log.len();
         }
     }
@@ -298,7 +317,7 @@ impl Node {
         match command.get(2) {
             Some(source) if is_word(command.get(1), "LOAD") => self
                 .load(interpreter, source)
-                .map_or_else(Reply::Error, Reply::bulk),
+                .map_or_else(Reply::Error, |script| Reply::bulk(&script.sha)),
             _ if is_word(command.get(1), "FLUSH") => {
                 self.scripts.clear();
                 Reply::OK
@@ -307,14 +326,12 @@ impl Node {
         }
     }
 
-    fn load(&mut self, interpreter: &Interpreter, source: &Bytes) -> Result<String, String> {
-        let sha = sha1_hex(source);
-        let source = std::str::from_utf8(source).unwrap();
-        interpreter
-            .compile(&sha, source)
+    fn load(&mut self, interpreter: &Interpreter, source: &Bytes) -> Result<Rc<Script>, String> {
+        let script = interpreter
+            .compile(source)
             .map_err(|what| format!("ERR Error compiling script: {what}"))?;
-        self.scripts.insert(sha.clone(), source.into());
-        Ok(sha)
+        self.scripts.insert(script.sha.clone(), Rc::clone(&script));
+        Ok(script)
     }
 
     fn script(
@@ -326,22 +343,22 @@ impl Node {
         let (Some(named), Some(count)) = (command.get(1), command.get(2)) else {
             return Reply::error("ERR wrong number of arguments for 'evalsha' command");
         };
-        let sha = if is_word(command.first(), "EVAL") {
+        let script = if is_word(command.first(), "EVAL") {
             match self.load(interpreter, named) {
-                Ok(sha) => sha,
+                Ok(script) => script,
                 Err(what) => return Reply::Error(what),
             }
         } else {
-            String::from_utf8_lossy(named).to_lowercase()
+            let sha = String::from_utf8_lossy(named).to_lowercase();
+            match self.scripts.get(&sha) {
+                Some(script) => Rc::clone(script),
+                None => return Reply::error("NOSCRIPT No matching script. Please use EVAL."),
+            }
         };
-        let Some(source) = self.scripts.get(&sha) else {
-            return Reply::error("NOSCRIPT No matching script. Please use EVAL.");
-        };
-        let flags = Flags::of(source);
-        if flags.is_declared && !self.is_primary {
+        if script.is_declared && !self.is_primary {
             return Reply::error(READ_ONLY_SCRIPT);
         }
-        if flags.is_declared && !flags.allows_oom && self.is_full {
+        if script.is_declared && !script.allows_oom && self.is_full {
             return Reply::error(NO_MEMORY_FOR_SCRIPT);
         }
         let count = std::str::from_utf8(count)
@@ -352,7 +369,7 @@ impl Node {
             return Reply::error("ERR Number of keys can't be greater than number of args");
         };
         self.calls += 1;
-        let ran = interpreter.run(&sha, &mut self.database, (keys, args), !self.is_primary);
+        let ran = interpreter.run(&script, &mut self.database, (keys, args), !self.is_primary);
         self.wrote(session, ran.repeated);
         ran.reply
     }

@@ -1,17 +1,18 @@
 //! A primary, its replicas, and what becomes of them.
 
-use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::database::Command;
+use super::cluster::Cluster;
+use super::database::{Command, Held, is_word};
 use super::facts;
 use super::interpreter::Interpreter;
-use super::node::{Answer, Node, Session, Sync};
+use super::node::{Answer, Effect, Node, Session, Sync};
 use super::reply::Reply;
 use crate::support::rng::Rng;
 
@@ -38,6 +39,8 @@ pub(crate) struct Store {
     primary: Cell<usize>,
     /// A node was stopped, started, or given another part to play.
     pub(super) changed: Notify,
+    /// What it belongs to, and its number there.
+    cluster: OnceCell<(Weak<Cluster>, usize)>,
 }
 
 /// Now, in the time of the runtime, which may be a paused one.
@@ -58,6 +61,7 @@ impl Store {
             rng: RefCell::new(Rng::new(settings.seed)),
             primary: Cell::new(0),
             changed: Notify::new(),
+            cluster: OnceCell::new(),
             settings,
         })
     }
@@ -84,21 +88,49 @@ impl Store {
         self.nodes.borrow()[at].is_primary
     }
 
+    /// It is one of a cluster.
+    pub(super) fn join(&self, cluster: &Rc<Cluster>, number: usize) {
+        let joined = self.cluster.set((Rc::downgrade(cluster), number));
+        assert!(joined.is_ok(), "a store of one cluster only");
+    }
+
+    /// What a node of a cluster says to what it does not serve.
+    fn turned_away(&self, at: usize, session: &mut Session, command: &Command) -> Option<Reply> {
+        let (cluster, number) = self.cluster.get()?;
+        let is_asking = is_word(command.first(), "ASKING");
+        let was_sent = std::mem::replace(&mut session.is_sent, is_asking);
+        let away = cluster
+            .upgrade()?
+            .turned_away((*number, at), command, was_sent);
+        session.is_broken |= away.is_some() && session.is_queueing();
+        away
+    }
+
     /// Does a command at a node.
     pub(super) fn execute(&self, at: usize, session: &mut Session, command: &Command) -> Answer {
         self.catch_up();
+        if let Some(reply) = self.turned_away(at, session, command) {
+            return Answer::Now(reply);
+        }
         let nodes = &mut *self.nodes.borrow_mut();
         let copies = self.copied_by(nodes, at);
-        if let Some(reply) = facts::about(&nodes[at], copies.len(), command) {
+        let is_cluster = self.cluster.get().is_some();
+        if let Some(reply) = facts::about(&nodes[at], copies.len(), is_cluster, command) {
             return Answer::Now(reply);
         }
         let node = &mut nodes[at];
         node.database.micros = ((self.settings.wall)() + node.skew) * 1_000;
         let before = node.log.len();
         let answer = node.execute(&self.interpreter, session, command);
-        let new = node.log.len() - before;
+        self.send_on(nodes, at, before);
+        answer
+    }
+
+    /// What a node has done beyond that goes on its way to those that copy it.
+    fn send_on(&self, nodes: &mut [Node], at: usize, before: usize) {
+        let new = nodes[at].log.len() - before;
         let mut rng = self.rng.borrow_mut();
-        for replica in copies {
+        for replica in self.copied_by(nodes, at) {
             for _ in 0..new {
                 let lag = Duration::from_millis(rng.below(self.settings.lag + 1));
                 let last = nodes[replica].due.back().copied();
@@ -106,15 +138,47 @@ impl Store {
                 nodes[replica].due.push_back(due);
             }
         }
-        answer
     }
 
-    /// Whether a hash of a node has a field.
-    pub(crate) fn has(&self, at: usize, key: &str, field: &[u8]) -> bool {
+    /// Whether a node has a key.
+    pub(super) fn has(&self, at: usize, key: &Bytes) -> bool {
+        self.nodes.borrow()[at].database.object(key).is_some()
+    }
+
+    /// The primary gives away the first key that is one of these.
+    pub(super) fn give(&self, is_one: impl Fn(&Bytes) -> bool) -> Option<(Bytes, Held)> {
+        let (nodes, at) = (&mut *self.nodes.borrow_mut(), self.primary.get());
+        let before = nodes[at].log.len();
+        let given = nodes[at].give(is_one);
+        self.send_on(nodes, at, before);
+        given
+    }
+
+    /// The primary takes a key that another store gave away.
+    pub(super) fn receive(&self, key: Bytes, held: Held) {
+        let (nodes, at) = (&mut *self.nodes.borrow_mut(), self.primary.get());
+        let before = nodes[at].log.len();
+        nodes[at].apply(&Rc::new(Effect::Came(key, held)));
+        self.send_on(nodes, at, before);
+    }
+
+    /// Whether every replica has all that the primary has.
+    pub(crate) fn is_even(&self) -> bool {
+        self.catch_up();
+        let nodes = self.nodes.borrow();
+        let length = nodes[self.primary.get()].log.len();
+        nodes.iter().all(|node| node.log.len() == length)
+    }
+
+    /// A field of a hash of a node, looked at from outside.
+    pub(crate) fn field(&self, at: usize, key: &str, field: &[u8]) -> Option<Bytes> {
         let field = Bytes::copy_from_slice(field);
-        let command = vec!["HEXISTS".into(), key.to_owned().into(), field];
+        let command = vec!["HGET".into(), key.to_owned().into(), field];
         let database = &mut self.nodes.borrow_mut()[at].database;
-        database.execute(&command).0 == Reply::Int(1)
+        match database.execute(&command).0 {
+            Reply::Bulk(found) => Some(found),
+            _ => None,
+        }
     }
 
     /// The nodes that copy this one: only the latest primary has any, and one that it replaced knows

@@ -7,7 +7,7 @@ use holdfast::domain::command::Verb;
 use holdfast::domain::verdict::{Excess, Limit, Outcome, Refusal, Shortage, Verdict};
 
 use super::super::script::Ask;
-use super::{Booking, Bug, Model, Row, UNITS_MAX, units};
+use super::{Booking, Bug, Model, Row, UNITS_MAX, booking_mut, units};
 
 /// The default node.
 const MAIN: u16 = 0;
@@ -141,7 +141,7 @@ impl Model {
             Verb::Release => self.release(booking, lines)?,
             Verb::Extend(ttl) => {
                 let until = self.extend(booking, now + i64::from(ttl.as_millis()))?;
-                self.bookings.get_mut(target).unwrap().deadline = until;
+                booking_mut(&mut self.bookings, target).deadline = until;
                 Steps::new()
             }
             Verb::Ship { from } => self.ship(booking, lines, from.map(|n| n.0))?,
@@ -157,7 +157,7 @@ impl Model {
             self.apply(target, at, step);
         }
         skus.iter().for_each(|sku| self.settle_water(sku));
-        self.bookings.get_mut(target).unwrap().touched = now;
+        booking_mut(&mut self.bookings, target).touched = now;
         Ok(Outcome::Reservation(self.bookings[target].view()))
     }
 
@@ -426,7 +426,7 @@ impl Model {
             self.has(Bug::ShipFromFirst),
             self.has(Bug::ReturnAlwaysRestocks),
         );
-        let row = &mut self.bookings.get_mut(key).unwrap().rows[at];
+        let row = &mut booking_mut(&mut self.bookings, key).rows[at];
         let item = self.items.get_mut(&row.sku).unwrap();
         item.moves += 1;
         match step {

@@ -13,7 +13,8 @@ mod terms;
 mod view;
 mod water;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 pub(crate) use bug::Bug;
 use holdfast::domain::policy::Document;
@@ -200,10 +201,10 @@ pub(crate) struct Keeping {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Model {
     items: BTreeMap<String, Item>,
-    /// By the key that made them.
-    bookings: BTreeMap<String, Booking>,
-    /// What each key was asked, canonical, and answered.
-    answers: BTreeMap<String, Answered>,
+    /// By the key that made them. Clones of the model share them until one of them is another one.
+    bookings: Arc<HashMap<String, Booking>>,
+    /// What each key was asked, canonical, and answered; shared in the same way.
+    answers: Arc<HashMap<String, Answered>>,
     /// The latest reservation by channel and reference.
     references: BTreeMap<(u16, String), String>,
     /// Which channel may take how much.
@@ -246,7 +247,7 @@ impl Model {
                 script,
                 verdict: verdict.clone(),
             };
-            self.answers.insert(key.to_owned(), answered);
+            Arc::make_mut(&mut self.answers).insert(key.to_owned(), answered);
         }
         Reply {
             verdict,
@@ -306,10 +307,10 @@ impl Model {
         };
         let mut closed = Vec::new();
         for place in &item.open {
-            let booking = self.bookings.get_mut(&place.0).unwrap();
+            let booking = &self.bookings[&place.0];
             let due = booking.deadline + late <= now;
-            let row = &mut booking.rows[place.1];
-            if due && row.held > 0 {
+            if due && booking.rows[place.1].held > 0 {
+                let row = &mut booking_mut(&mut self.bookings, &place.0).rows[place.1];
                 row.expired += row.held;
                 row.held = 0;
                 item.moves += 1;
@@ -341,8 +342,8 @@ impl Model {
 
     /// Forgets the answer to this key, and what it made.
     pub(crate) fn forget_key(&mut self, key: &str) {
-        self.answers.remove(key);
-        self.bookings.remove(key);
+        Arc::make_mut(&mut self.answers).remove(key);
+        Arc::make_mut(&mut self.bookings).remove(key);
     }
 
     /// Gives back everything that is past its deadline.
@@ -353,6 +354,11 @@ impl Model {
         }
         self.look_up_terms(now);
     }
+}
+
+/// A booking to be changed.
+fn booking_mut<'b>(all: &'b mut Arc<HashMap<String, Booking>>, key: &str) -> &'b mut Booking {
+    Arc::make_mut(all).get_mut(key).unwrap()
 }
 
 /// A count as the ledger writes it. Only a fault that was put in can make it less than nothing.

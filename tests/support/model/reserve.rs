@@ -1,6 +1,7 @@
 //! Holding units.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use holdfast::domain::stock::Selling;
 use holdfast::domain::verdict::{Limit, Outcome, Refusal, Shortage, Verdict};
@@ -114,7 +115,7 @@ impl Model {
                 .insert((booking.channel, reference.clone()), key.to_owned());
         }
         let skus: Vec<String> = booking.rows.iter().map(|row| row.sku.clone()).collect();
-        self.bookings.insert(key.to_owned(), booking);
+        Arc::make_mut(&mut self.bookings).insert(key.to_owned(), booking);
         skus.iter().for_each(|sku| self.settle_water(sku));
     }
 

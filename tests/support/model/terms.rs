@@ -49,6 +49,10 @@ fn in_force(document: &Document, sku: &str, now: i64) -> Vec<Terms> {
 impl Model {
     /// What the policy says now of the SKUs that leave it to it, and which of them are low by that.
     pub(super) fn look_up_terms(&mut self, now: i64) {
+        // Without a policy nothing was ever left to one.
+        if self.policy.is_none() {
+            return;
+        }
         let skus: Vec<String> = self.items.keys().cloned().collect();
         skus.iter().for_each(|sku| self.look_up_terms_of(sku, now));
     }

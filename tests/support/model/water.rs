@@ -16,12 +16,11 @@ impl Item {
 impl Model {
     /// Decides anew whether a SKU is low, now that a command is done.
     pub(super) fn settle_water(&mut self, sku: &str) {
-        if !self.items.contains_key(sku) {
+        let Some(item) = self.items.get(sku) else {
             return;
-        }
-        let available = self.available(sku);
-        let item = &self.items[sku];
+        };
         let low = item.settings.low_water.is_some_and(|water| {
+            let available = self.available(sku);
             let resume = water.resume.filter(|_| !self.has(Bug::ResumeForgotten));
             let stays = resume.is_some_and(|resume| available < level(resume, item.on_hand()));
             available <= level(water.mark, item.on_hand()) || (item.low && stays)

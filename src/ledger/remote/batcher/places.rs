@@ -21,6 +21,8 @@ pub(super) async fn fill<F: Format, C: Caller + 'static>(
             workers.spawn_local(worker.run());
         }
         tokio::select! {
+            // In an order of its own: what is simulated twice must be the same twice.
+            biased;
             ended = workers.join_next() => match ended {
                 None => return,
                 Some(Ok(Some(spare))) if spares.len() < places => spares.push(spare),

@@ -1,6 +1,6 @@
 //! What the store held at one position: read page by page, and carried on by events.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use smallvec::SmallVec;
 
@@ -64,7 +64,7 @@ pub(super) struct Copy {
     places: HashMap<Box<str>, u32>,
     skus: Vec<Named>,
     /// SKUs that changed before they were seen.
-    late: HashSet<Box<str>>,
+    late: BTreeSet<Box<str>>,
     /// Every SKU that there is was seen: another one is new.
     has_all_skus: bool,
 }
@@ -141,7 +141,7 @@ impl Copy {
     /// SKUs that changed and that no page has shown: new ones. None means that all were seen.
     pub(super) fn late(&mut self) -> Vec<Box<str>> {
         self.has_all_skus = self.late.is_empty();
-        self.late.drain().collect()
+        std::mem::take(&mut self.late).into_iter().collect()
     }
 
     /// An entry of the index of deadlines.
@@ -160,10 +160,10 @@ impl Copy {
     /// id and deadline.
     pub(super) fn without_due(&self) -> Vec<(u128, i64)> {
         let missing = self.open.iter();
+        let missing = missing.filter(|(_, open)| open.holds() && !open.is_due_there);
+        let mut missing: Vec<_> = missing.map(|(id, open)| (*id, open.deadline)).collect();
+        missing.sort_unstable();
         missing
-            .filter(|(_, open)| open.holds() && !open.is_due_there)
-            .map(|(id, open)| (*id, open.deadline))
-            .collect()
     }
 
     /// Says of a reservation that nothing is due at its deadline.

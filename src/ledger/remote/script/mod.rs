@@ -8,11 +8,13 @@
 mod constants;
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 pub use constants::inlined;
 
 use crate::ledger::{Gauges, Missing};
 use crate::limits::CHANNELS_MAX;
+use crate::telemetry::Script;
 
 /// Version of the stored layout; part of every key.
 pub const SCHEMA: u32 = 4;
@@ -128,6 +130,24 @@ pub const BATCH_OF_MANY: &str = script!("" lua!("lib/ties"), growth!(many), reli
 
 /// [`RELIEF`] where there are several partitions.
 pub const RELIEF_OF_MANY: &str = script!(" flags=allow-oom" lua!("lib/ties"), relief!(many));
+
+static SENT: [LazyLock<String>; 4] = [
+    LazyLock::new(|| inlined(BATCH)),
+    LazyLock::new(|| inlined(RELIEF)),
+    LazyLock::new(|| inlined(BATCH_OF_MANY)),
+    LazyLock::new(|| inlined(RELIEF_OF_MANY)),
+];
+
+/// The script as a store of so many partitions gets it, put together once.
+pub(super) fn sent(script: Script, partitions: usize) -> &'static str {
+    let [batch, relief, batch_of_many, relief_of_many] = &SENT;
+    match (script, partitions) {
+        (Script::Batch, 1) => batch,
+        (Script::Relief, 1) => relief,
+        (Script::Batch, _) => batch_of_many,
+        (Script::Relief, _) => relief_of_many,
+    }
+}
 
 /// Makes a partition, once; answers with its meta.
 pub const INIT: &str = lua!("init");

@@ -84,7 +84,8 @@ impl RemoteLedger {
         };
         let bytes = encode_act_whole(keyed.key, act, version, &refused).map_err(senseless)?;
         let lines = whole.lines.len();
-        let (reply, at) = self.step(home, bytes, lines, Script::Relief).await?;
+        let decided = self.decisive((home, keyed.key.id), bytes, lines);
+        let (reply, at) = decided.await?;
         if let Item::Several = reply.answer(at, keyed).map_err(senseless)? {
             let newer = reply.record(at).map_err(senseless)?.to_vec();
             return Ok(Course::Anew(newer));

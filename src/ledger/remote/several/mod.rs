@@ -126,6 +126,18 @@ impl RemoteLedger {
         self.batcher.submit(packed).await
     }
 
+    /// The step in which home decides about the command with this identity: it is among those that
+    /// are named if the store loses them.
+    async fn decisive(
+        &self,
+        (home, id): (u16, u128),
+        bytes: Vec<u8>,
+        lines: usize,
+    ) -> Result<Place, LedgerError> {
+        let packed = Packed::step(bytes, lines, Script::Relief).of(id).to(home);
+        self.batcher.submit(packed).await
+    }
+
     /// What an id stands for in a partition; empty for nothing.
     async fn record_at(&self, partition: u16, id: u128) -> Result<Vec<u8>, LedgerError> {
         let (reply, at) = self.read(&Read::Settle(id), partition).await?;

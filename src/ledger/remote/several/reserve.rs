@@ -247,7 +247,7 @@ impl RemoteLedger {
         let deadline = placed.deadline.unwrap_or_default();
         let bytes = encode_entire(id, deadline, &placed.elsewhere);
         let lines = attempt.reserve.lines.as_slice().len();
-        let (reply, at) = self.step(home, bytes, lines, Script::Relief).await?;
+        let (reply, at) = self.decisive((home, id), bytes, lines).await?;
         let record = reply.record(at).map_err(senseless)?;
         match reply.kept_answer(id, record).map_err(senseless)? {
             Some(answer) => {
@@ -277,7 +277,8 @@ impl RemoteLedger {
             };
         }
         let bytes = encode_refuse(attempt.key, placed.deadline, &refusal).map_err(senseless)?;
-        let (reply, at) = self.step(attempt.home()?, bytes, 1, Script::Relief).await?;
+        let home = (attempt.home()?, attempt.key.id);
+        let (reply, at) = self.decisive(home, bytes, 1).await?;
         let (step, position) = reply.step(at).map_err(senseless)?;
         if let Step::Record(record) = step {
             let kept = reply.kept_answer(attempt.key.id, record);

@@ -9,13 +9,12 @@ use super::super::format::Packed;
 use super::super::wire::command::Read;
 use super::super::wire::reply::{told, unrecorded};
 use super::super::wire::several::{Step, encode_refuse};
-use super::super::{RemoteLedger, SeenStock, senseless};
+use super::super::{Place, RemoteLedger, SeenStock, senseless};
 use super::joined;
 use crate::domain::command::{Command, CommandKey, InboundCommand, Keyed, StockChange};
 use crate::domain::{Day, Refusal, Sku, UnixMillis, decide};
 use crate::ledger::policy::PolicyInForce;
 use crate::ledger::{Answer, LedgerError};
-use crate::telemetry::Script;
 
 /// Stocks by SKU, and the policy that each is decided by.
 type Seen = HashMap<String, (SeenStock, Option<Arc<PolicyInForce>>)>;
@@ -61,22 +60,23 @@ impl RemoteLedger {
             };
             let waits: Vec<_> = some.iter().map(submit).collect();
             for (wait, (_, part)) in waits.into_iter().zip(some) {
-                let answer = async { self.answer(wait.await?, part).await }.await;
-                // Once a part is done, a failure of another is none of the command.
                 let is_partly_done = is_begun || !answers.is_empty();
-                answers.push(answer.map_err(|error| {
-                    if is_partly_done {
-                        LedgerError::Unknown
-                    } else {
-                        error
-                    }
-                })?);
+                let answer = self.answer_of(wait, part).await;
+                answers.push(answer.map_err(|error| told_of(error, is_partly_done))?);
             }
             if answers.iter().any(|answer| answer.verdict.is_err()) {
                 break;
             }
         }
         Ok(in_order(answers, &keyed.command))
+    }
+
+    async fn answer_of(
+        &self,
+        wait: impl Future<Output = Result<Place, LedgerError>>,
+        part: &Keyed<'_>,
+    ) -> Result<Answer, LedgerError> {
+        self.answer(wait.await?, part).await
     }
 
     /// The items of one partition.
@@ -139,12 +139,14 @@ impl RemoteLedger {
         }
         let bytes = encode_refuse(keyed.key, None, &refusal).map_err(senseless)?;
         let home = self.partitions.of_command(&keyed.command).first().copied();
-        let (reply, at) = self
-            .step(home.unwrap_or_default(), bytes, 1, Script::Relief)
-            .await?;
+        let home = (home.unwrap_or_default(), keyed.key.id);
+        let (reply, at) = self.decisive(home, bytes, 1).await?;
         let (step, position) = reply.step(at).map_err(senseless)?;
         if let Step::Record(record) = step {
-            return reply.kept_answer(keyed.key.id, record).map_err(senseless);
+            let kept = reply.kept_answer(keyed.key.id, record);
+            // What was done here under the same key meanwhile is to be done in all partitions.
+            let kept = kept.map_err(senseless)?;
+            return Ok(kept.filter(|kept| kept.verdict.is_err()));
         }
         Ok(Some(told(Err(refusal), false, position)))
     }
@@ -190,15 +192,12 @@ impl RemoteLedger {
     }
 }
 
-/// The answers of all partitions as one, in the order of the items. A refusal here means that
-/// something changed after it was checked.
-fn in_order(answers: Vec<Answer>, command: &Command<'_>) -> Answer {
-    let refused = answers
-        .iter()
-        .find(|answer| answer.verdict.is_err())
-        .cloned();
-    let joined = refused.or_else(|| joined(answers));
-    // A command without items never gets this far.
-    let joined = joined.unwrap_or_else(|| unrecorded(Refusal::UnknownReservation));
-    joined.in_order_of(&command.changed_skus())
+/// What the caller is told of a partition that failed: that nothing happened only if none has done its
+/// items before.
+const fn told_of(error: LedgerError, is_partly_done: bool) -> LedgerError {
+    if is_partly_done {
+        LedgerError::Unknown
+    } else {
+        error
+    }
 }
