@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::Failure;
 use crate::contender::Holdfast;
-use crate::server::{Durability, Scratch, Server, verify};
+use crate::server::{Durability, Scratch, Server, Setting, verify};
 use crate::store::{Source, Store};
 
 /// What a server keeps its ledger in.
@@ -14,20 +14,22 @@ pub(crate) enum Books {
 }
 
 impl Books {
-    /// New ones and a server on them: in a store, level `memory`, or in a folder, level `disk`.
+    /// New ones and a server on them: in a store, level `memory`, or in a folder, level `disk`;
+    /// with these settings besides.
     pub(crate) fn open(
         binary: &Path,
         scratch: &Path,
         store: Option<&Source>,
-        name: &str,
+        settings: &[Setting],
     ) -> Result<(Server, Self), Failure> {
         let Some(source) = store else {
-            let folder = Scratch::new(scratch, name)?;
-            let server = Server::holdfast(binary, &folder.0, Durability::Disk)?;
+            let folder = Scratch::new(scratch, "data")?;
+            let settings = [&[Durability::Disk.setting()], settings].concat();
+            let server = Server::holdfast(binary, &folder.0, &settings)?;
             return Ok((server, Self::Folder(folder)));
         };
         let store = source.open(scratch, Durability::Memory)?;
-        let server = Server::over(binary, &store.settings())?;
+        let server = Server::over(binary, &[&store.settings(), settings].concat())?;
         Ok((server, Self::Store(store)))
     }
 

@@ -63,11 +63,11 @@ pub(crate) fn load_average() -> String {
     text.split(' ').next().unwrap_or("unknown").to_owned()
 }
 
-/// Most memory that a process ever had, MiB.
-pub(crate) fn resident_mib(process: u32) -> u64 {
-    let text = field(&format!("/proc/{process}/status"), "VmHWM");
+/// Memory that a process has, MiB.
+pub(crate) fn resident_mib(process: u32) -> f64 {
+    let text = field(&format!("/proc/{process}/status"), "VmRSS");
     let kib = text.split_whitespace().next();
-    kib.and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1_024
+    kib.and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0) / 1_024.0
 }
 
 /// Processor time of a process, user and system; Linux counts it in hundredths of a second.

@@ -4,6 +4,7 @@ mod books;
 mod clock;
 mod compare;
 mod contender;
+mod cores;
 mod machine;
 mod noop;
 mod overload;
@@ -19,13 +20,13 @@ mod wire;
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 
+use cores::Cores;
 use server::Durability;
 use store::Source;
 
@@ -87,9 +88,21 @@ struct OverloadArguments {
     /// Threads of the generator.
     #[arg(long, default_value_t = 2)]
     threads: usize,
+    /// Places of a server that gets more callers than it has places for.
+    #[arg(long, default_value_t = 500)]
+    places: usize,
+    /// Times that each is measured.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
     /// Seconds of each measurement.
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
+    /// Cores of the servers and the store, for instance `0,1`.
+    #[arg(long, requires = "generator_cores")]
+    server_cores: Option<Cores>,
+    /// Cores of the generator, for instance `2,3`.
+    #[arg(long, requires = "server_cores")]
+    generator_cores: Option<Cores>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -121,9 +134,9 @@ struct SwapArguments {
     /// Seconds of each measurement.
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
-    /// Cores for both sides together, for instance `0,1`; needs `taskset`.
+    /// Cores for both sides together, for instance `0,1`.
     #[arg(long)]
-    cpus: Option<String>,
+    cpus: Option<Cores>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -190,9 +203,9 @@ struct CompareArguments {
     /// Levels of the ledgers in a store; `memory` where its address is given, else all.
     #[arg(long, value_delimiter = ',')]
     levels: Vec<Durability>,
-    /// Cores for both sides together, for instance `0,1`; needs `taskset`.
+    /// Cores for both sides together, for instance `0,1`.
     #[arg(long)]
-    cpus: Option<String>,
+    cpus: Option<Cores>,
     /// Write the document here as well.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -254,7 +267,7 @@ fn beside(binary: Option<PathBuf>) -> Result<(PathBuf, PathBuf), Failure> {
 
 fn swap_some(arguments: SwapArguments) -> Result<(), Failure> {
     if let Some(cpus) = &arguments.cpus {
-        return Err(pin(cpus));
+        cpus.take()?;
     }
     let (folder, binary) = beside(arguments.binary)?;
     swap::swap(&swap::Swaps {
@@ -279,13 +292,17 @@ fn overload_one(arguments: OverloadArguments) -> Result<(), Failure> {
         connections: arguments.connections.max(1),
         factor: arguments.factor,
         threads: arguments.threads.max(1),
+        places: arguments.places.max(1),
+        rounds: arguments.rounds.max(1),
+        server_cores: arguments.server_cores,
+        generator_cores: arguments.generator_cores,
         measured: Duration::try_from_secs_f64(arguments.seconds)?,
     })
 }
 
 fn compare_all(arguments: CompareArguments) -> Result<(), Failure> {
     if let Some(cpus) = &arguments.cpus {
-        return Err(pin(cpus));
+        cpus.take()?;
     }
     let (folder, binary) = beside(arguments.binary)?;
     let levels = match (arguments.levels, &arguments.store) {
@@ -314,19 +331,4 @@ fn compare_all(arguments: CompareArguments) -> Result<(), Failure> {
         only: arguments.only,
     };
     compare::compare(&what, arguments.json.as_deref())
-}
-
-/// Becomes the same command on these cores only; children inherit them. Returns only on failure.
-fn pin(cpus: &str) -> Failure {
-    let mut rest = Vec::new();
-    let mut given = std::env::args_os();
-    while let Some(argument) = given.next() {
-        if argument == "--cpus" {
-            given.next();
-        } else if !argument.to_string_lossy().starts_with("--cpus=") {
-            rest.push(argument);
-        }
-    }
-    let failed = Command::new("taskset").args(["-c", cpus]).args(rest).exec();
-    format!("taskset: {failed}").into()
 }

@@ -400,7 +400,11 @@ async fn call_loop(client: &Client, mut draw: Draw, times: Times, tally: &RefCel
                 continue;
             }
         };
-        let seen = Seen::one(&Reply { status, body: &[] });
+        let seen = Seen::one(&Reply {
+            status,
+            head: &[],
+            body: &[],
+        });
         seen.count(&mut tally.borrow_mut(), sent, times);
     }
 }

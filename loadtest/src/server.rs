@@ -39,7 +39,15 @@ impl Durability {
             Self::Replica => "replica",
         }
     }
+
+    /// The environment that asks for it.
+    pub(crate) fn setting(self) -> Setting {
+        ("HOLDFAST_DURABILITY", self.word().to_owned())
+    }
 }
+
+/// A variable of a server's environment.
+pub(crate) type Setting = (&'static str, String);
 
 /// A running server.
 pub(crate) struct Server {
@@ -61,24 +69,22 @@ impl Server {
     pub(crate) fn holdfast(
         binary: &Path,
         data: &Path,
-        durability: Durability,
+        settings: &[Setting],
     ) -> Result<Self, Failure> {
         let mut command = Command::new(binary);
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
-            .arg(data);
-        command.env("HOLDFAST_DURABILITY", durability.word());
+            .arg(data)
+            .envs(settings.iter().cloned());
         Self::start(command)
     }
 
     /// The engine over a store, which these settings name; makes the ledger.
-    pub(crate) fn over(
-        binary: &Path,
-        settings: &[(&'static str, String)],
-    ) -> Result<Self, Failure> {
+    pub(crate) fn over(binary: &Path, settings: &[Setting]) -> Result<Self, Failure> {
         let mut command = Command::new(binary);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--init"]);
-        command.envs(settings.iter().map(|(name, value)| (name, value)));
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--init"])
+            .envs(settings.iter().cloned());
         Self::start(command)
     }
 

@@ -40,7 +40,7 @@ pub(crate) struct Swaps {
 /// Measures in turn without swaps and with them, and prints a table.
 pub(crate) fn swap(what: &Swaps) -> Result<(), Failure> {
     let store = what.store.as_ref();
-    let (server, books) = Books::open(&what.binary, &what.scratch, store, "swap")?;
+    let (server, books) = Books::open(&what.binary, &what.scratch, store, &[])?;
     seed(&server.address, what.skus, ON_HAND)?;
     policy::put(&server.address, &policy::with_sets(0))?;
     let plan = Plan {

@@ -1,6 +1,7 @@
 //! HTTP/1.1 as a load generator needs it: ready bytes out, status and length in. No pipelining.
 
 use std::io;
+use std::time::Duration;
 
 use memchr::memmem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,7 +16,24 @@ pub(crate) struct Wire {
 /// An answer; the body lies in the connection's buffer until the next exchange.
 pub(crate) struct Reply<'a> {
     pub(crate) status: u16,
+    pub(crate) head: &'a [u8],
     pub(crate) body: &'a [u8],
+}
+
+impl Reply<'_> {
+    /// Whether the server closes the connection behind it.
+    pub(crate) fn is_last(&self) -> bool {
+        memmem::find(self.head, b"\r\nconnection: close\r\n").is_some()
+    }
+
+    /// How long the server wants its caller to stay away.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        const NAME: &[u8] = b"\r\nretry-after: ";
+        let at = memmem::find(self.head, NAME)? + NAME.len();
+        let value = self.head.get(at..)?.split(|byte| *byte == b'\r').next()?;
+        let seconds = u64::try_from(number(value)?).ok()?;
+        Some(Duration::from_secs(seconds))
+    }
 }
 
 impl Wire {
@@ -46,8 +64,9 @@ impl Wire {
             }
             filled += self.read(filled).await?;
         }
-        let body = self.buffer.get(body_at..end).unwrap_or_default();
-        Ok(Reply { status, body })
+        let whole = self.buffer.get(..end).unwrap_or_default();
+        let (head, body) = whole.split_at_checked(body_at).unwrap_or_default();
+        Ok(Reply { status, head, body })
     }
 
     async fn read(&mut self, filled: usize) -> io::Result<usize> {
@@ -87,6 +106,20 @@ fn number(digits: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_says_whether_and_when_to_come_again() {
+        let reply = |head: &'static str| Reply {
+            status: 503,
+            head: head.as_bytes(),
+            body: &[],
+        };
+        let last = reply("HTTP/1.1 503 X\r\nretry-after: 12\r\nconnection: close\r\n\r\n");
+        assert_eq!(last.retry_after(), Some(Duration::from_secs(12)));
+        assert!(last.is_last());
+        let other = reply("HTTP/1.1 201 X\r\ncontent-length: 0\r\n\r\n");
+        assert!(other.retry_after().is_none() && !other.is_last());
+    }
 
     #[test]
     fn heads_are_read_when_complete() {

@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
+use rustix::io::ioctl_fionread;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -51,6 +52,8 @@ pub enum End {
     Late,
     /// Others need the place more than a head that does not get on: 503.
     Crowded,
+    /// Others need the place, and no request was seen; one may have arrived all the same.
+    Spared,
     /// The answer was not there in time, so nobody knows the result: 504.
     Unknown,
     /// The server stops and has not begun with the request: 503.
@@ -228,6 +231,7 @@ impl State {
         match self.phase.get() {
             Phase::Fresh if over(since, patience.head) => self.end(End::Quiet),
             Phase::Idle if over(since, patience.idle) => self.end(End::Quiet),
+            Phase::Idle if self.is_guest && over(since, patience.head) => self.end(End::Quiet),
             Phase::Idle if !self.looked.get() && over(since, patience.head) => {
                 self.looked.set(true);
                 self.end(End::Look);
@@ -252,16 +256,22 @@ impl State {
 
     /// How well the connection can be spared, the more the greater: those that wait for a request,
     /// the longest first; then those whose head does not get on. `None`: not at all.
+    ///
+    /// Who came or was answered a moment ago is at work: a request is on its way. If newcomers took its
+    /// place, it would be the next newcomer, and under a crowd nothing would be done but connecting.
     pub fn spare(&self) -> Option<(bool, Reverse<u64>)> {
-        let age = self.clock.now().wrapping_sub(self.since.get());
+        // One tick may be the last part of a moment.
+        let is_long = self.clock.now().wrapping_sub(self.since.get()) > 1;
         let longest = Reverse(self.turn.get());
         match self.phase.get() {
             // Asked to end already.
             _ if self.end.get().is_some_and(|end| end != End::Look) => None,
-            Phase::Fresh | Phase::Idle => Some((true, longest)),
-            // A head usually comes in one piece; one tick may be the last part of a moment.
-            Phase::Head if age > 1 => Some((false, longest)),
-            Phase::Head
+            Phase::Fresh | Phase::Idle if is_long => Some((true, longest)),
+            // A head usually comes in one piece.
+            Phase::Head if is_long => Some((false, longest)),
+            Phase::Fresh
+            | Phase::Idle
+            | Phase::Head
             | Phase::Body
             | Phase::Busy
             | Phase::Answer
@@ -275,7 +285,7 @@ impl State {
         self.end(if self.phase.get() == Phase::Head {
             End::Crowded
         } else {
-            End::Quiet
+            End::Spared
         });
     }
 
@@ -329,6 +339,11 @@ impl Socket {
             state,
             linger: LINGER_BYTES,
         }
+    }
+
+    /// Whether something has arrived that was not read.
+    pub fn has_unread(&self) -> bool {
+        ioctl_fionread(&self.stream).is_ok_and(|bytes| bytes > 0)
     }
 
     /// Says a last word, if the socket takes it at once.

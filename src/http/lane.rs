@@ -134,10 +134,11 @@ impl Connections {
         self.places.len() - self.free.len()
     }
 
-    /// Ends the one that can best be spared; false: none can.
-    fn evict(&self) -> bool {
-        let spare = self.places.iter().flatten();
-        let spare = spare.filter_map(|state| Some((state.spare()?, state)));
+    /// Ends the one that can best be spared, among the guests or among the others; false: none can.
+    fn evict(&self, guests: bool) -> bool {
+        let those = self.places.iter().flatten();
+        let those = those.filter(|state| state.is_guest() == guests);
+        let spare = those.filter_map(|state| Some((state.spare()?, state)));
         match spare.max_by_key(|(spare, _)| *spare) {
             Some((_, state)) => {
                 state.evict();
@@ -241,18 +242,24 @@ impl Lane {
     }
 
     /// Takes connections. When all places are taken, those that can be spared go; where none can,
-    /// a newcomer is a guest.
+    /// a newcomer is a guest, for whom one that has nothing to ask makes room.
     fn welcome(self: &Rc<Self>, arrived: &mut Vec<Dealt>) {
-        let over = self.places.open().saturating_sub(self.limit);
+        let over = self.places.seated().saturating_sub(self.limit);
         let places = arrived.len().saturating_sub(over);
         for (at, one) in arrived.drain(..).enumerate() {
-            let is_guest = at >= places && !self.connections.borrow().evict();
+            let is_guest = at >= places && !self.connections.borrow().evict(false);
+            if is_guest {
+                self.connections.borrow().evict(true);
+            }
             self.take(one, is_guest);
         }
     }
 
     fn take(self: &Rc<Self>, dealt: Dealt, is_guest: bool) {
-        let Dealt { stream, taken } = dealt;
+        let Dealt { stream, mut taken } = dealt;
+        if is_guest {
+            taken = taken.into_guest();
+        }
         self.app.meters.connection_opened();
         let state = Rc::new(State::new(Rc::clone(&self.clock), is_guest));
         let at = self.connections.borrow_mut().enter(Rc::clone(&state));
@@ -305,10 +312,11 @@ async fn connection(place: Place, stream: TcpStream, state: Rc<State>) {
                 continue;
             }
             End::Quiet | End::Finish => return,
+            End::Spared if parts.read_buf.is_empty() && !parts.io.inner().has_unread() => return,
             End::Look | End::Late => &catalog::REQUEST_TIMEOUT,
             End::Foreign => &catalog::MALFORMED_REQUEST,
             End::Unknown => &catalog::RESULT_UNKNOWN,
-            End::Crowded => &catalog::TOO_MANY_CONNECTIONS,
+            End::Crowded | End::Spared => &catalog::TOO_MANY_CONNECTIONS,
             End::Stopping => &catalog::SHUTTING_DOWN,
         };
         break (parts.io.into_inner(), word);

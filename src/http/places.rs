@@ -17,6 +17,8 @@ pub struct Places {
     /// `None`: one address may have all.
     limit_each: Option<usize>,
     open: AtomicUsize,
+    /// Those of them that are guests.
+    guests: AtomicUsize,
     /// LOCK: to count one connection in or out; never held across anything else.
     of: Mutex<HashMap<IpAddr, usize>>,
 }
@@ -28,6 +30,7 @@ impl Places {
             limit,
             limit_each: Some(limit_each).filter(|each| *each < limit),
             open: AtomicUsize::new(0),
+            guests: AtomicUsize::new(0),
             of: Mutex::default(),
         }
     }
@@ -50,12 +53,17 @@ impl Places {
             *count += 1;
         }
         let places = Arc::clone(self);
-        Ok(Taken { places, address })
+        Ok(Taken {
+            places,
+            address,
+            is_guest: false,
+        })
     }
 
-    /// Connections that are open now.
-    pub fn open(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
+    /// Connections that are open now, but for guests.
+    pub fn seated(&self) -> usize {
+        let guests = self.guests.load(Ordering::Relaxed);
+        self.open.load(Ordering::Relaxed).saturating_sub(guests)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
@@ -82,11 +90,25 @@ impl Places {
 pub struct Taken {
     places: Arc<Places>,
     address: IpAddr,
+    is_guest: bool,
+}
+
+impl Taken {
+    /// It is for a guest, who leaves the limit of the others to them.
+    #[must_use]
+    pub fn into_guest(mut self) -> Self {
+        self.is_guest = true;
+        self.places.guests.fetch_add(1, Ordering::Relaxed);
+        self
+    }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
         self.places.leave(self.address);
+        if self.is_guest {
+            self.places.guests.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -121,12 +143,12 @@ mod tests {
         let mapped = address("::ffff:10.0.0.1");
         assert_eq!(places.take(mapped).unwrap_err(), full, "the same caller");
         let third = places.take(other).unwrap();
-        assert_eq!(places.open(), 3, "who is turned away has no place");
+        assert_eq!(places.seated(), 3, "who is turned away has no place");
         drop(first);
         let again = places.take(mapped).unwrap();
         drop((second, third, again));
         assert_eq!(
-            (places.open(), places.lock().len()),
+            (places.seated(), places.lock().len()),
             (0, 0),
             "nothing stays"
         );
@@ -139,6 +161,18 @@ mod tests {
         let refused = places.take(address("2001:db8::ffff:2")).unwrap_err();
         assert_eq!(refused, &catalog::TOO_MANY_OF_ADDRESS);
         let _next = places.take(address("2001:db8:0:1::1")).unwrap();
+    }
+
+    #[test]
+    fn guests_leave_the_others_their_places() {
+        let places = Arc::new(Places::new(3, 3));
+        let one = places.take(address("10.0.0.1")).unwrap();
+        let guest = places.take(address("10.0.0.1")).unwrap().into_guest();
+        assert_eq!(places.seated(), 1);
+        drop(one);
+        assert_eq!(places.seated(), 0);
+        drop(guest);
+        assert_eq!(places.seated(), 0);
     }
 
     #[test]

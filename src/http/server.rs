@@ -40,7 +40,8 @@ const ACCEPT_REST: Duration = Duration::from_millis(50);
 pub struct HttpConfig {
     /// Threads that serve.
     pub threads: NonZeroUsize,
-    /// Most connections open at once. When all are taken, those that wait for a request give way.
+    /// Most connections open at once. When all are taken, those that have waited for a request for a
+    /// moment give way.
     pub connections_max: usize,
     /// Most of them from one address.
     pub connections_each: usize,

@@ -1,4 +1,5 @@
-//! Callers who send byte by byte, and callers who speak another protocol.
+//! Callers who send byte by byte, and callers who speak another protocol. `HOLDFAST_DRIBBLERS` makes it
+//! the long form: so many of them, the usual times, a byte now and then, and figures.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -6,11 +7,15 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use holdfast::clock::{Monotonic, monotonic};
 use holdfast::http::HttpConfig;
 
+use crate::open_files::raise;
 use crate::support::{Client, Running, config};
 
-const DRIBBLERS: usize = 200;
+/// In the long form, from one byte of a connection to the next.
+const PAUSE: Duration = Duration::from_millis(100);
+
 const HEAD: &[u8] = b"POST /v1/reservations HTTP/1.1\r\nhost: t\r\nidempotency-key: k\r\n\
                       content-length: 200000\r\n\r\n";
 
@@ -25,11 +30,26 @@ fn impatient() -> HttpConfig {
     config
 }
 
+/// How many there are, and the times of the server; whether it is the long form.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the tests have no configuration file"
+)]
+fn form() -> (usize, HttpConfig, bool) {
+    match std::env::var("HOLDFAST_DRIBBLERS") {
+        Ok(many) => (many.parse().unwrap(), config(), true),
+        Err(_) => (200, impatient(), false),
+    }
+}
+
 /// A connection that never says a whole request: a head without an end, or a body.
 struct Dribbler {
     socket: TcpStream,
     told: Vec<u8>,
     is_closed: bool,
+    begun: Monotonic,
+    /// How long it was open.
+    lived: Duration,
 }
 
 impl Dribbler {
@@ -42,6 +62,8 @@ impl Dribbler {
             socket,
             told: Vec::new(),
             is_closed: false,
+            begun: monotonic(),
+            lived: Duration::ZERO,
         }
     }
 
@@ -55,30 +77,43 @@ impl Dribbler {
             Ok(count) => self.told.extend_from_slice(&bytes[..count]),
             Err(error) => self.is_closed = error.kind() != std::io::ErrorKind::WouldBlock,
         }
+        self.lived = self.begun.elapsed();
     }
+}
+
+/// What an honest caller waits, until the flag says that it is enough.
+fn honest(server: &Running, is_enough: impl Fn(usize) -> bool) -> Vec<Duration> {
+    let mut client = server.client();
+    let mut took = Vec::new();
+    while !is_enough(took.len()) {
+        let since = monotonic();
+        client.get("/v1/stock/a").expect(200);
+        took.push(since.elapsed());
+    }
+    took
+}
+
+fn p99(mut took: Vec<Duration>) -> Duration {
+    took.sort_unstable();
+    took[took.len() * 99 / 100]
 }
 
 /// Each is told 408 and closed, however lively it drips, and meanwhile others are served by the same
 /// thread.
 #[test]
 fn who_sends_byte_by_byte_is_closed_and_holds_nobody_up() {
-    let server = Running::with(&impatient());
+    raise();
+    let (many, times, is_long) = form();
+    let server = Running::with(&times);
     server.stock("a", 1);
-    let half = DRIBBLERS / 2;
-    let mut dribblers: Vec<Dribbler> = (0..DRIBBLERS)
+    let alone = honest(&server, |asked| asked >= if is_long { 100_000 } else { 1 });
+    let half = many / 2;
+    let mut dribblers: Vec<Dribbler> = (0..many)
         .map(|at| Dribbler::new(&server, at < half))
         .collect();
-    let open = AtomicUsize::new(DRIBBLERS);
+    let open = AtomicUsize::new(many);
     let served = std::thread::scope(|scope| {
-        let honest = scope.spawn(|| {
-            let mut client = server.client();
-            let mut served = 0_usize;
-            while open.load(Ordering::Relaxed) > 0 {
-                client.get("/v1/stock/a").expect(200);
-                served += 1;
-            }
-            served
-        });
+        let honest = scope.spawn(|| honest(&server, |_| open.load(Ordering::Relaxed) == 0));
         while open.load(Ordering::Relaxed) > 0 {
             for dribbler in dribblers.iter_mut().filter(|of| !of.is_closed) {
                 dribbler.drip();
@@ -86,10 +121,13 @@ fn who_sends_byte_by_byte_is_closed_and_holds_nobody_up() {
                     open.fetch_sub(1, Ordering::Relaxed);
                 }
             }
+            if is_long {
+                std::thread::park_timeout(PAUSE);
+            }
         }
         honest.join().unwrap()
     });
-    assert!(served > 10, "{served} requests beside them");
+    assert!(served.len() > 10, "{} requests beside them", served.len());
     for dribbler in &dribblers {
         let told = String::from_utf8_lossy(&dribbler.told);
         // A word may be lost when more bytes come after the end: the kernel resets then.
@@ -102,6 +140,14 @@ fn who_sends_byte_by_byte_is_closed_and_holds_nobody_up() {
     assert!(told > 0, "none was told why");
     let by_key = server.client().get("/v1/reservations?key=k");
     by_key.problem(404, "unknown_key");
+    if is_long {
+        let longest = dribblers.iter().map(|of| of.lived).max().unwrap();
+        let (alone, beside) = (p99(alone), p99(served));
+        println!(
+            "{many} dribblers, the last gone after {longest:?}; p99 {alone:?} alone, {beside:?} beside them"
+        );
+        assert!(longest <= times.request + times.sweep + 2 * PAUSE);
+    }
 }
 
 /// The bound that the documents name: with the default times a dribbler is gone within ten seconds.

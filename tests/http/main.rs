@@ -7,6 +7,7 @@
     clippy::format_push_string,
     reason = "test code: a failure is a panic, and speed does not matter"
 )]
+#![expect(clippy::print_stdout, reason = "what was measured is shown on request")]
 
 mod campaigns;
 mod connections;
@@ -20,6 +21,8 @@ mod limits;
 mod low_water;
 mod mistakes;
 mod node_safety;
+#[path = "../support/open_files.rs"]
+mod open_files;
 mod operation;
 mod policy;
 mod reservations;

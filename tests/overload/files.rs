@@ -2,20 +2,10 @@
 
 use std::process::Command;
 
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::program::{Server, folder, unset};
 use crate::wire::{HOLD, Wire, held, stock};
-
-/// Lets this process, which is many callers, open as many files as it may.
-pub(crate) fn raise() {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    setrlimit(Resource::Nofile, raised).unwrap();
-}
 
 /// A program that may never open more files than this.
 fn start_with(files: u32, inside: &std::path::Path) -> Server {

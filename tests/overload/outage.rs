@@ -10,7 +10,7 @@ use holdfast_client::{Answer, Client, Config, Error, IdempotencyKey, Line, Reser
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep};
 
-use crate::files::raise;
+use crate::open_files::raise;
 use crate::program::{Server as Program, folder};
 use crate::server::Kind;
 use crate::store::Store;

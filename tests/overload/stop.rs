@@ -6,7 +6,7 @@ use std::time::Duration;
 use holdfast::clock::monotonic;
 use serde_json::Value;
 
-use crate::files::raise;
+use crate::open_files::raise;
 use crate::program::{Server, folder};
 use crate::wire::{HOLD, PATIENCE, Wire, held, stock};
 

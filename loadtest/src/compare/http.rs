@@ -38,7 +38,7 @@ fn start(what: &Comparison, subject: Subject) -> Result<(Server, Books), Failure
         Subject::Noop => Ok((Server::noop()?, Books::None)),
         Subject::Embedded(level) => {
             let folder = Scratch::new(&what.scratch, "data")?;
-            let server = Server::holdfast(&what.binary, &folder.0, level)?;
+            let server = Server::holdfast(&what.binary, &folder.0, &[level.setting()])?;
             Ok((server, Books::Folder(folder)))
         }
         Subject::Store(level) | Subject::Ledger(_, level) => {

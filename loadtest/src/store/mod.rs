@@ -8,7 +8,7 @@ use deadpool_redis::redis::{self, Client, Connection, FromRedisValue};
 use serde::Serialize;
 
 use crate::Failure;
-use crate::server::Durability;
+use crate::server::{Durability, Setting};
 use crate::template::run_name;
 use private::Private;
 
@@ -63,11 +63,11 @@ impl Source {
 
 impl Store {
     /// The environment in which a holdfast uses this store.
-    pub(crate) fn settings(&self) -> [(&'static str, String); 4] {
+    pub(crate) fn settings(&self) -> [Setting; 4] {
         let replicas = u8::from(self.level == Durability::Replica);
         [
             ("HOLDFAST_STORE", self.url.clone()),
-            ("HOLDFAST_DURABILITY", self.level.word().to_owned()),
+            self.level.setting(),
             ("HOLDFAST_REMOTE__NAMESPACE", self.namespace.clone()),
             ("HOLDFAST_REMOTE__REPLICAS", replicas.to_string()),
         ]
