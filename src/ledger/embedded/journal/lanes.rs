@@ -349,4 +349,16 @@ mod tests {
             "nobody is forgotten when a lane goes"
         );
     }
+
+    #[test]
+    fn only_a_thread_with_a_lane_of_this_journal_nudges_through_it() {
+        let (lanes, others) = (Lanes::new(), Lanes::new());
+        assert!(!lanes.nudge_calmly());
+        let guard = lanes.install();
+        assert!(!others.nudge_calmly());
+        assert!(!guard.take_nudge());
+        assert!(lanes.nudge_calmly());
+        assert!(guard.take_nudge());
+        assert!(!guard.take_nudge());
+    }
 }
