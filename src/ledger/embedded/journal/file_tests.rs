@@ -18,7 +18,7 @@ fn place_of(files: &Files, body: &[u8]) -> Option<usize> {
     segment.windows(body.len()).position(|it| it == body)
 }
 
-/// Three records of a process that was killed before any of them was synced.
+/// Four records of a process that was killed before any of them was synced.
 fn unsynced(segment_bytes: u64) -> (Files, JournalConfig) {
     let config = JournalConfig {
         durability: Durability::Os,
@@ -27,12 +27,11 @@ fn unsynced(segment_bytes: u64) -> (Files, JournalConfig) {
     };
     let sim = SimStorage::new();
     let (journal, mut writer) = open(&sim, config).start_stepped().unwrap();
-    for body in [&b"the first"[..], b"the second", &[3; 1_500_000]] {
+    let long = vec![3; 1_500_000];
+    for body in [&b"the first"[..], b"the second", &long, b"the last"] {
         append(&journal, body);
         writer.step().unwrap();
     }
-    append(&journal, b"the last");
-    writer.step().unwrap();
     (sim.files(), config)
 }
 
@@ -56,6 +55,7 @@ fn what_an_unfinished_write_left_is_gone_before_anything_is_appended() {
     let after = usize::try_from(cut.offset).unwrap() + 1_024;
     let left = files.values().next().unwrap()[after..].iter();
     assert_eq!(left.filter(|byte| **byte != 0).count(), 0);
+    assert_eq!(files.values().next().unwrap().len(), 4 * 1024 * 1024);
     assert_eq!(append(&journal, b"another second"), 2);
 }
 
@@ -120,13 +120,14 @@ fn frames_of_one_batch_are_found_in_two_segments_and_so_is_what_follows() {
     let (journal, mut writer) = open(&sim, config).start_stepped().unwrap();
     let long = FRAME_BYTES_MAX / 2;
     let mut lengths = Vec::new();
-    for step in [&[long, long, 900][..], &[long, 70_000], &[80_000], &[5]] {
+    for step in [&[long, long, 900, long][..], &[70_000, 9], &[80_000], &[5]] {
         for length in step {
             append(&journal, &vec![7; *length]);
             lengths.push(*length);
         }
         writer.step().unwrap();
     }
+    assert_eq!(sim.files().len(), 2);
     let of =
         |found: Vec<(Position, Vec<u8>)>| found.iter().map(|of| of.1.len()).collect::<Vec<_>>();
     assert_eq!(of(replay(&mut open(&sim, config), 0)), lengths);
@@ -166,6 +167,22 @@ fn every_position_is_read_in_long_segments() {
     }
 }
 
+/// Whatever the length of its frames, the mark of the end has room in it.
+#[test]
+fn no_segment_grows() {
+    for length in (600..760).step_by(8) {
+        let sim = SimStorage::new();
+        let (journal, mut writer) = open(&sim, config()).start_stepped().unwrap();
+        for _ in 0..21 {
+            append(&journal, &vec![1; length]);
+            writer.step().unwrap();
+        }
+        journal.close().unwrap();
+        writer.step().unwrap();
+        assert!(sim.files().values().all(|bytes| bytes.len() == 16 * 1024));
+    }
+}
+
 #[test]
 fn behind_the_last_frame_of_a_used_segment_is_a_blank() {
     let sim = SimStorage::new();
@@ -180,16 +197,20 @@ fn behind_the_last_frame_of_a_used_segment_is_a_blank() {
     }
 }
 
+/// Whoever need not wait was told what may rest on records that are not durable yet.
 #[test]
 fn records_that_nobody_waits_for_become_durable_once_the_writer_is_nudged() {
     let sim = SimStorage::new();
     let journal = open(&sim, config()).start(Meters::new()).unwrap();
-    let last = append(&journal, b"record");
-    let begun = monotonic();
-    while journal.durable() < last {
-        journal.nudge();
-        assert!(monotonic().since(begun) < Duration::from_secs(30));
-        thread::yield_now();
+    let nudges: [fn(&Journal); 2] = [Journal::nudge, |journal| journal.shared.nudge_for_others()];
+    for nudge in nudges {
+        let last = append(&journal, b"record");
+        let begun = monotonic();
+        while journal.durable() < last {
+            nudge(&journal);
+            assert!(monotonic().since(begun) < Duration::from_secs(30));
+            thread::yield_now();
+        }
     }
 }
 

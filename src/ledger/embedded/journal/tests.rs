@@ -39,12 +39,13 @@ pub(super) fn append(journal: &Journal, body: &[u8]) -> u64 {
 
 pub(super) fn replay(recovery: &mut JournalRecovery, from: u64) -> Vec<(Position, Vec<u8>)> {
     let mut found = Vec::new();
-    recovery
-        .replay(from, |position, bytes| {
-            found.push((position, bytes.to_vec()));
-            Ok::<(), Infallible>(())
-        })
-        .unwrap();
+    let replayed = recovery.replay(from, |position, bytes| {
+        found.push((position, bytes.to_vec()));
+        Ok::<(), Infallible>(())
+    });
+    let (replayed, bodies) = (replayed.unwrap(), found.iter().map(|of| of.1.len()));
+    assert_eq!(usize::try_from(replayed.records), Ok(found.len()));
+    assert!(usize::try_from(replayed.bytes).unwrap() >= bodies.sum());
     found
 }
 
