@@ -434,4 +434,37 @@ mod tests {
             Err(LinesError::TooMany)
         );
     }
+
+    #[test]
+    fn a_change_names_the_sku_of_each_item() {
+        let (node, quantity) = (NodeIx(0), Units::new(1).unwrap());
+        let item = |name| TransferItem {
+            sku: Sku::new(name).unwrap(),
+            from: node,
+            to: NodeIx(1),
+            quantity,
+        };
+        let change = StockChange::Transfer(vec![item("b"), item("a"), item("b")]);
+        let names = |skus: Vec<Sku<'_>>| skus.iter().map(|sku| sku.as_str()).collect::<String>();
+        assert_eq!((change.len(), change.is_empty()), (3, false));
+        assert_eq!(names(change.skus()), "bab");
+        let command = Command::Stock(StockCommand {
+            change,
+            reason: "",
+            operator: None,
+        });
+        assert_eq!(names(command.changed_skus()), "bab");
+        let (none, arrived) = (StockChange::Set(vec![]), InboundCommand::Receive(vec![]));
+        assert_eq!((none.len(), none.is_empty()), (0, true));
+        assert_eq!((arrived.len(), arrived.is_empty()), (0, true));
+        let received = ReceiveInbound {
+            sku: Sku::new("c").unwrap(),
+            id: "ship 1",
+            quantity,
+            is_final: true,
+        };
+        let arrived = InboundCommand::Receive(vec![received, received]);
+        assert_eq!((arrived.len(), arrived.is_empty()), (2, false));
+        assert_eq!(names(arrived.skus()), "cc");
+    }
 }

@@ -17,6 +17,8 @@ pub mod day;
 pub mod decide;
 pub mod deficit;
 pub mod hash;
+#[cfg(test)]
+mod hash_tests;
 pub mod ids;
 pub mod line;
 pub mod percent;

@@ -235,5 +235,11 @@ mod tests {
         assert!(settings.follow(&said));
         settings.note(&said);
         assert_eq!(settings, Settings::default());
+        let said = Terms {
+            safety: Some(units(5)),
+            ..said
+        };
+        settings.note(&said);
+        assert_eq!(settings.terms(), said);
     }
 }

@@ -70,3 +70,17 @@ impl HoldTtl {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hold_lives_from_one_millisecond_to_the_bound() {
+        let allowed = |ms| Ttl::from_millis(ms).map(Ttl::as_millis);
+        assert_eq!(allowed(0), None);
+        assert_eq!(allowed(1), Some(1));
+        assert_eq!(allowed(TTL_MS_MAX), Some(TTL_MS_MAX));
+        assert_eq!(allowed(TTL_MS_MAX + 1), None);
+    }
+}

@@ -134,5 +134,11 @@ mod tests {
             ..water
         };
         assert!(!senseless.resumes_above_mark());
+        let shares = |mark, resume| LowWater {
+            resume: Some(Level::Percent(resume)),
+            ..LowWater::at(Level::Percent(mark))
+        };
+        let ends_above = [(5, 4), (5, 5), (5, 6)].map(|(a, b)| shares(a, b).resumes_above_mark());
+        assert_eq!(ends_above, [false, false, true]);
     }
 }

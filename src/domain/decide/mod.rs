@@ -6,6 +6,8 @@
 
 mod act;
 #[cfg(test)]
+mod act_tests;
+#[cfg(test)]
 mod fallback_tests;
 mod freeze;
 mod hold;

@@ -237,6 +237,22 @@ fn a_day_that_has_passed_is_refused_with_the_next_one() {
         assert_eq!((short.available, short.limit), (Units::ZERO, Limit::Date));
         assert_eq!(short.next, Some(tomorrow));
     }
+    // Another day helps nobody while it is not on sale.
+    let suspended = two_nodes(Settings {
+        selling: Selling::Suspended,
+        ..Settings::default()
+    });
+    let refused = reserve(&lines, true, tomorrow, |_| Some(&suspended), |_| None);
+    let Err(Refusal::InsufficientStock { shortages }) = refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(
+        (shortages[0].limit, shortages[0].next),
+        (Limit::Suspended, None)
+    );
+    let stock = two_nodes(Settings::default());
+    let granted = reserve(&lines, false, TODAY, |_| Some(&stock), |_| None).unwrap();
+    assert_eq!(granted[0].day, Some(TODAY), "today is in time");
 }
 
 /// Half of what there is by the day of the claim: 1 of 2, 2 of 5, 4 of 9.

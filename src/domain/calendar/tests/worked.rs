@@ -124,3 +124,45 @@ fn a_late_arrival_leaves_a_deficit_until_it_has_a_new_date() {
     world.inbound[0].1 = TODAY + 4;
     assert_eq!(deficit(&world), 3);
 }
+
+#[test]
+fn units_that_a_pin_needs_later_are_kept_for_it_where_it_is() {
+    let world = World {
+        on_hand: vec![(0, 1), (1, 5)],
+        promises: vec![(Some(TODAY + 2), Some(1), 3)],
+        ..World::default()
+    };
+    assert_eq!(rooms(&world), [(None, 3, Limit::Later)]);
+}
+
+#[test]
+fn of_limits_that_leave_the_same_the_widest_is_named() {
+    let world = World {
+        on_hand: vec![(0, 5)],
+        inbound: vec![(0, TODAY + 1, 2)],
+        ..World::default()
+    };
+    let stock = world.stock();
+    let timeline = Timeline::of(&stock, day(TODAY));
+    let pinned = timeline.room(None, Some(NodeIx(0)));
+    assert_eq!(pinned, (units(5), Limit::Stock));
+}
+
+#[test]
+fn announcements_are_kept_by_day_then_name() {
+    let mut stock = Stock::default();
+    let names = [("b", 9), ("a", 9), ("c", 3), ("d", 12), ("b", 5)];
+    for (id, days) in names {
+        let entry = Inbound {
+            id: id.into(),
+            kind: InboundKind::Presale,
+            node: NodeIx(0),
+            due: day(TODAY + days),
+            units: units(1),
+        };
+        stock.put_inbound(entry).unwrap();
+    }
+    let kept = stock.calendar().inbound().iter();
+    let kept: Vec<_> = kept.map(|of| (&*of.id, of.due.get() - TODAY)).collect();
+    assert_eq!(kept, [("c", 3), ("b", 5), ("a", 9), ("d", 12)]);
+}

@@ -113,3 +113,22 @@ fn overlaps(mut periods: Vec<(Period, usize)>) -> Vec<(usize, usize)> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn periods_that_touch_or_are_empty_overlap_nothing() {
+        let found = |periods: &[(i64, i64)]| {
+            let numbered = periods.iter().zip(0..);
+            let period = |(from, until): (i64, i64)| (UnixMillis(from), UnixMillis(until));
+            overlaps(numbered.map(|(of, at)| (period(*of), at)).collect())
+        };
+        assert_eq!(found(&[(10, 20), (0, 10), (20, 30)]), []);
+        assert_eq!(found(&[(0, 10), (5, 5)]), []);
+        assert_eq!(found(&[(9, 20), (0, 10)]), [(0, 1)]);
+        // The first lasts longest: the others are inside of it, not of each other.
+        assert_eq!(found(&[(0, 100), (10, 20), (30, 40)]), [(1, 0), (2, 0)]);
+    }
+}

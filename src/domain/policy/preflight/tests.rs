@@ -293,6 +293,39 @@ fn each_mistake_is_found_alone_with_its_fix() {
     }
 }
 
+/// A change set hides nothing that is for other SKUs, ends before, or meets a campaign without limits.
+#[test]
+fn what_is_no_mistake_is_not_found() {
+    let fine: [fn(&mut Case); 7] = [
+        |of| change_set(of, Scope::Sku("c".into())),
+        |of| {
+            change_set(of, Scope::Default);
+            let set = &mut of.document.change_sets[0];
+            (set.from, set.until) = (UnixMillis(50), Some(UnixMillis(100)));
+        },
+        |of| {
+            change_set(of, Scope::Default);
+            of.document.change_sets[0].from = UnixMillis(200);
+        },
+        |of| {
+            change_set(of, Scope::Default);
+            of.campaign().limits.clear();
+        },
+        |of| of.stock().low_water = Some(units(39)),
+        |of| {
+            of.stock().low_water = Some(units(99));
+            of.campaign().expected.clear();
+        },
+        // As much as there is.
+        |of| of.campaign().limits[0] = limit("live", Some(100), None),
+    ];
+    for (at, change) in fine.iter().enumerate() {
+        let mut case = Case::clean();
+        change(&mut case);
+        assert_eq!(case.found(), [], "{at}");
+    }
+}
+
 #[test]
 fn all_mistakes_are_found_at_once() {
     let mut case = Case::clean();

@@ -92,3 +92,13 @@ fn freeze_that_lasts_longest_is_named() {
     assert_eq!(at(15), Some(("late", UnixMillis(30))));
     assert_eq!(at(30), None);
 }
+
+#[test]
+fn who_may_edit_changes_only_where_a_freeze_begins_or_ends() {
+    let mut freezing = campaign("drop", (10, 20), skus(&["A"]));
+    freezing.freeze = true;
+    let policy = compiled(vec![freezing, campaign("open", (5, 90), skus(&["B"]))]);
+    let next = [0, 9, 10, 19, 20].map(|now| policy.next_freeze(UnixMillis(now)));
+    let next = next.map(|at| at.map(|at| at.0));
+    assert_eq!(next, [Some(10), Some(10), Some(20), Some(20), None]);
+}

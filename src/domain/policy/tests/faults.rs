@@ -252,6 +252,11 @@ const CASES: &[Case] = &[
         let half = |name| limit(name, None, Some(percent(5_001)));
         limits(d, vec![half("c1"), half("c2")]);
     }),
+    ("rules[1].limits[1]", "protections_over_100", |d| {
+        let half = |name| limit(name, None, Some(percent(5_001)));
+        let above = limit("c0", None, Some(percent(1)));
+        limits(d, vec![half("c1"), above, half("c2")]);
+    }),
     ("change_sets[0].until", "empty_period", |d| {
         add_change_set(d, Vec::new());
         d.change_sets[0].until = Some(UnixMillis(10));
@@ -337,6 +342,32 @@ fn each_fault_is_found_alone() {
         let unexpected = found.iter().filter(|(_, other)| other != code);
         assert_eq!(unexpected.count(), 0, "{path} {code}: {found:?}");
     }
+}
+
+/// One step less than what is a fault.
+#[test]
+fn what_is_just_allowed_is_no_fault() {
+    let allowed: [fn(&mut Document); 6] = [
+        |d| limits(d, vec![limit("c1", Some(percent(500)), Some(percent(500)))]),
+        |d| {
+            let half = |name| limit(name, None, Some(percent(5_000)));
+            limits(d, vec![half("c1"), half("c2")]);
+        },
+        |d| add_change_set(d, vec![changed(Some(10), Some(20))]),
+        |d| add_change_set(d, vec![changed(None, None)]),
+        |d| add_period(d, Some(0), Some(DAY), Some(Every::Day)),
+        |d| add_campaign(d, |of| of.hold_seconds = Some(2_592_000)),
+    ];
+    for (at, change) in allowed.iter().enumerate() {
+        let mut document = base();
+        change(&mut document);
+        assert_eq!(faults(&document), [], "{at}");
+    }
+    let mut document = base();
+    add_change_set(&mut document, vec![changed(None, Some(21))]);
+    document.change_sets[0].until = Some(UnixMillis(20));
+    let outside = ("change_sets[0].rules[0]".to_owned(), "outside_change_set");
+    assert_eq!(faults(&document), [outside]);
 }
 
 #[test]

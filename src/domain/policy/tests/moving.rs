@@ -242,3 +242,20 @@ fn outermost_caps(table: &Table, document: &Document) -> Vec<u16> {
     let found = document.channels.iter().filter(is_outermost);
     found.map(number).collect()
 }
+
+#[test]
+fn a_channel_uses_what_those_below_it_use_whoever_has_limits() {
+    let group = [
+        ("c0", None, None, None),
+        ("c1", Some("c0"), Some(50), None),
+        ("c2", None, Some(50), None),
+    ];
+    let used = |table: &Table, channel| table.standing(channel).used.get();
+    let table = Table::new(&group).using(1, 7);
+    assert_eq!(
+        [0, 1, 2, 9].map(|channel| used(&table, channel)),
+        [7, 7, 0, 0]
+    );
+    let unnamed = Table::new(&group).using(9, 4);
+    assert_eq!([0, 1, 9].map(|channel| used(&unnamed, channel)), [0, 0, 4]);
+}

@@ -286,6 +286,7 @@ mod tests {
     use super::*;
     use std::sync::atomic::AtomicUsize;
     use std::task::Wake;
+    use std::thread;
 
     #[derive(Default)]
     struct Count(AtomicUsize);
@@ -348,5 +349,54 @@ mod tests {
             2,
             "nobody is forgotten when a lane goes"
         );
+    }
+
+    #[test]
+    fn only_a_thread_with_a_lane_of_this_journal_nudges_through_it() {
+        let (lanes, others) = (Lanes::new(), Lanes::new());
+        assert!(!lanes.nudge_calmly());
+        let guard = lanes.install();
+        assert!(!others.nudge_calmly());
+        assert!(!guard.take_nudge());
+        assert!(lanes.nudge_calmly());
+        assert!(guard.take_nudge());
+        assert!(!guard.take_nudge());
+    }
+
+    #[test]
+    fn the_writer_is_told_of_the_lowest_that_somebody_waits_for() {
+        let lanes = Lanes::new();
+        let guard = lanes.install();
+        for (sequence, lowest) in [(5, 5), (3, 3), (4, 3)] {
+            assert!(lanes.register(sequence, Waker::noop()));
+            assert_eq!(guard.lane.lowest.load(Ordering::SeqCst), lowest);
+        }
+    }
+
+    /// The writer passed the waiter before it knew of it, while the lane was looking.
+    #[test]
+    fn what_becomes_durable_while_a_lane_is_drained_is_woken_for() {
+        let lanes = Lanes::new();
+        let mut guard = lanes.install();
+        let (count, waker) = counter();
+        lanes.register(5, &waker);
+        let looks = AtomicUsize::new(0);
+        guard.drain(|| 4 + u64::from(looks.fetch_add(1, Ordering::SeqCst) > 0));
+        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_lane_that_is_given_up_takes_no_other_with_it() {
+        let lanes = Lanes::new();
+        let kept = lanes.install();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let guard = lanes.install();
+                lanes.uninstall(&guard);
+            });
+        });
+        let installed = lock(&lanes.installed);
+        assert_eq!(installed.len(), 1);
+        assert!(Arc::ptr_eq(&installed[0], &kept.lane));
     }
 }

@@ -11,6 +11,8 @@
 
 mod error;
 mod feed;
+#[cfg(test)]
+mod file_tests;
 mod frame;
 mod lanes;
 mod queue;

@@ -266,6 +266,7 @@ pub(super) fn prepare_spare(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::embedded::storage::sim::SimStorage;
 
     #[test]
     fn names_sort_like_sequences() {
@@ -293,6 +294,14 @@ mod tests {
 
     #[test]
     fn release_keeps_what_readers_and_the_next_start_need() {
+        let mut catalog = Catalog::default();
+        catalog.segments.extend([segment(1, 1), segment(2, 11)]);
+        assert!(catalog.release(9, 0).is_empty());
+        assert!(
+            catalog.release(10, 0).is_empty(),
+            "it waits to be used again"
+        );
+        assert_eq!(catalog.segments.len(), 1, "nobody needs record 10");
         let mut catalog = Catalog::default();
         catalog.segments.extend([
             segment(1, 1),
@@ -323,5 +332,29 @@ mod tests {
         assert_eq!(segment.seek(89), FRAMES_START);
         assert_eq!(segment.seek(90), 80_000);
         assert_eq!(segment.seek(1_000), 200_000);
+    }
+
+    #[test]
+    fn what_another_read_learned_is_kept_unless_more_is_known() {
+        let (mut known, mut read) = (segment(1, 1), segment(1, 1));
+        read.index(90, 80_000);
+        read.index(300, 200_000);
+        known.learn(read.clone());
+        assert_eq!(known.seek(300), 200_000);
+        known.learn(segment(1, 1));
+        assert_eq!(known.seek(300), 200_000);
+    }
+
+    #[test]
+    fn ledgers_seal_their_frames_differently() {
+        assert_ne!(seed_of(&[1; 16]), seed_of(&[2; 16]));
+    }
+
+    #[test]
+    fn a_spare_is_as_long_as_a_segment() {
+        let sim = SimStorage::new();
+        let spare = prepare_spare(&sim, 1_500_000, None).unwrap();
+        assert_eq!(spare.bytes, 1_500_000);
+        assert_eq!(sim.files()[SPARE_NAME].len(), 1_500_000);
     }
 }

@@ -12,7 +12,7 @@ use crate::ledger::embedded::storage::sim::{Fault, SimStorage, Site};
 use crate::limits::FRAME_BYTES_MAX;
 use crate::telemetry::Meters;
 
-fn config() -> JournalConfig {
+pub(super) fn config() -> JournalConfig {
     JournalConfig {
         segment_bytes: 16 * 1024,
         retain_bytes: 0,
@@ -20,11 +20,11 @@ fn config() -> JournalConfig {
     }
 }
 
-fn open(sim: &SimStorage, config: JournalConfig) -> JournalRecovery {
+pub(super) fn open(sim: &SimStorage, config: JournalConfig) -> JournalRecovery {
     Journal::open(Arc::new(sim.clone()), config).unwrap()
 }
 
-fn records(bodies: &[&[u8]]) -> Vec<u8> {
+pub(super) fn records(bodies: &[&[u8]]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for body in bodies {
         bytes.extend_from_slice(&u32::try_from(body.len()).unwrap().to_le_bytes());
@@ -33,18 +33,19 @@ fn records(bodies: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
-fn append(journal: &Journal, body: &[u8]) -> u64 {
+pub(super) fn append(journal: &Journal, body: &[u8]) -> u64 {
     journal.append(&records(&[body]), 1)
 }
 
-fn replay(recovery: &mut JournalRecovery, from: u64) -> Vec<(Position, Vec<u8>)> {
+pub(super) fn replay(recovery: &mut JournalRecovery, from: u64) -> Vec<(Position, Vec<u8>)> {
     let mut found = Vec::new();
-    recovery
-        .replay(from, |position, bytes| {
-            found.push((position, bytes.to_vec()));
-            Ok::<(), Infallible>(())
-        })
-        .unwrap();
+    let replayed = recovery.replay(from, |position, bytes| {
+        found.push((position, bytes.to_vec()));
+        Ok::<(), Infallible>(())
+    });
+    let (replayed, bodies) = (replayed.unwrap(), found.iter().map(|of| of.1.len()));
+    assert_eq!(usize::try_from(replayed.records), Ok(found.len()));
+    assert!(usize::try_from(replayed.bytes).unwrap() >= bodies.sum());
     found
 }
 
@@ -54,6 +55,7 @@ fn what_was_appended_is_read_back_with_its_epoch() {
     for epoch in 1..=3_u32 {
         let mut recovery = open(&sim, config());
         assert_eq!(recovery.epoch(), epoch);
+        assert_eq!(recovery.last(), u64::from(epoch - 1) * 2);
         let found = replay(&mut recovery, 0);
         assert_eq!(found.len(), usize::try_from(epoch - 1).unwrap() * 2);
         let (journal, mut writer) = recovery.start_stepped().unwrap();
@@ -199,6 +201,8 @@ fn the_feed_reads_in_pages_over_segments_and_only_what_is_durable() {
         pages += 1;
     }
     assert_eq!((after, pages), (300, 60));
+    let least = journal.read(7, 10, 0).unwrap();
+    assert_eq!(least.len(), 1, "whoever asks gets on");
 }
 
 #[test]

@@ -438,3 +438,15 @@ fn damaged_bytes_never_panic() {
         }
     }
 }
+
+#[test]
+fn a_number_that_is_too_large_is_no_number() {
+    let mut most = Vec::new();
+    Writer(&mut most).number(u64::MAX);
+    assert_eq!(Reader(&most).number(), Ok(u64::MAX));
+    let mut beyond = [0x80; 10];
+    for last in [2, 0x7f] {
+        beyond[9] = last;
+        assert_eq!(Reader(&beyond).number(), Err(BadRecord));
+    }
+}

@@ -46,9 +46,12 @@ mod tests {
     fn a_pause_is_never_longer_than_asked_nor_shorter_than_half() {
         let ids = BatchIds::default();
         let pause = Duration::from_millis(100);
+        let mut seen = BTreeSet::new();
         for _ in 0..1_000 {
             let jittered = ids.jittered(pause);
+            seen.insert(jittered);
             assert!(jittered >= pause / 2 && jittered <= pause, "{jittered:?}");
         }
+        assert!(seen.len() > 50, "they would come back together");
     }
 }

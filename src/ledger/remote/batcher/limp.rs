@@ -82,3 +82,26 @@ impl<C: Settle, R> Drop for Limp<C, R> {
         self.queue.limps_no_more(&self.node);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_has_its_places_back_as_its_batches_come_home() {
+        let node = Endpoint::Tcp(String::new(), 1);
+        let mut limping = Limping::default();
+        for _ in 0..STORE_BATCHES_IN_FLIGHT_OF_MANY {
+            assert!(!limping.is_in_trouble(&node));
+            assert!(limping.add(&node));
+        }
+        assert!(limping.is_in_trouble(&node));
+        limping.remove(&node);
+        assert!(!limping.is_in_trouble(&node));
+        assert_eq!(limping.count(), STORE_BATCHES_IN_FLIGHT_OF_MANY - 1);
+        for _ in 1..STORE_BATCHES_IN_FLIGHT_OF_MANY {
+            limping.remove(&node);
+        }
+        assert!(limping.is_empty(), "nothing is kept of a node that is well");
+    }
+}
