@@ -66,7 +66,7 @@ impl Scene {
             }
             Step::Ask { key, wish } => {
                 let (key, script) = (self.names.key(key), self.names.script(wish));
-                match try_once(instance, &key, &script).await {
+                match try_once(&self.world, instance, &key, &script).await {
                     // What a mirror says is kept nowhere, and as of a moment that has passed.
                     Ok(answer) if answer.mirror_age.is_some() => Sent::Nothing,
                     answer => sent(&self.names, answer),

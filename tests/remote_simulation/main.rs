@@ -11,7 +11,12 @@
 //! `HOLDFAST_REMOTE_SIM_SEEDS` says how many seeds. What a failing one did:
 //! `HOLDFAST_SIM_SEED=n cargo test --test remote_simulation film -- --nocapture`.
 
-#![expect(clippy::unwrap_used, clippy::unreachable, reason = "test code")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::unreachable,
+    clippy::panic,
+    reason = "test code"
+)]
 #![expect(dead_code, reason = "the model tests use the rest of what they share")]
 #![expect(clippy::print_stdout, reason = "films and counts are shown on request")]
 

@@ -1,6 +1,6 @@
-//! Changes of stock, moves of share, and what is announced or arrives, in several partitions. They are all or none as far as what is
-//! checked first can tell; each partition then does its items in one step. Whoever asks again with the
-//! same key has what is missing done.
+//! Changes of stock, moves of share, and what is announced or arrives, in several partitions. They are
+//! all or none as far as what is checked first can tell; each partition then does its items in one step.
+//! Whoever asks again with the same key has what is missing done.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -200,4 +200,17 @@ const fn told_of(error: LedgerError, is_partly_done: bool) -> LedgerError {
     } else {
         error
     }
+}
+
+/// The answers of all partitions as one, in the order of the items. A refusal here means that
+/// something changed after it was checked.
+fn in_order(answers: Vec<Answer>, command: &Command<'_>) -> Answer {
+    let refused = answers
+        .iter()
+        .find(|answer| answer.verdict.is_err())
+        .cloned();
+    let joined = refused.or_else(|| joined(answers));
+    // A command without items never gets this far.
+    let joined = joined.unwrap_or_else(|| unrecorded(Refusal::UnknownReservation));
+    joined.in_order_of(&command.changed_skus())
 }
