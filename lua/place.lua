@@ -24,8 +24,9 @@ local function placed_before(slot, made, deadline)
     if booking.phase == ties.PLACING and booking.deadline <= now then return nil end
     return { RECORD, record }
   end
+  -- Past the deadline it has given back what it got, which a home whose clock is behind must not count.
+  if booking.deadline > deadline or deadline <= now then return { VALUE, 0 } end
   if booking.deadline == deadline then return { RECORD, record } end
-  if booking.deadline > deadline then return { VALUE, 0 } end
   if not states_of(booking.lines).held then return nil end
   -- Home has begun anew, so nobody comes to the end of the attempt that this is left from.
   booking.deadline = deadline

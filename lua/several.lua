@@ -26,7 +26,8 @@ local function record_of(slot)
 end
 
 -- entire: all parts are placed. Id, deadline of the attempt, number of lines elsewhere; of each its
--- number and what it got, as in `reserve`.
+-- number and what it got, as in `reserve`. Its event is an extension that moves nothing: only what moves
+-- the chain on is noticed when a store has lost it.
 commands[STEP.ENTIRE] = function(at)
   local slot, deadline = cmds[at + 1], cmds[at + 2]
   local first, past = at + 4, at + 4 + 2 * cmds[at + 3]
@@ -44,12 +45,15 @@ commands[STEP.ENTIRE] = function(at)
       end
       line[L_HELD] = got
     end
-    booking.phase = ties.HELD
-    put_record(slot, encode_booking(booking))
+    booking.phase, booking.touched = ties.HELD, now
     if booking.reference then
       local channel = booking.channel
       new_refs[char(channel % 256, floor(channel / 256)) .. booking.reference] = ids[slot]
     end
+    seq = seq + 1
+    local after = encode_booking(booking)
+    put_record(slot, after)
+    return past, acted(EXTEND, ids[slot], after, {}, {})
   end
   return past, record_of(slot)
 end

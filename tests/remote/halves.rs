@@ -26,7 +26,7 @@ use crate::support::check::START;
 use crate::support::script::{Ask, Script, SetAsk};
 
 pub(crate) const SKUS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
-const PARTITIONS: u16 = 4;
+pub(crate) const PARTITIONS: u16 = 4;
 const FEW: usize = 4;
 pub(crate) const ON_HAND: u64 = 5;
 pub(crate) const TTL: u32 = 60_000;
@@ -58,13 +58,13 @@ pub(crate) fn cut<T>(future: impl Future<Output = T>, steps: usize) -> Option<T>
 
 /// Two instances over four partitions with some stock of each SKU.
 pub(crate) struct Scene<'s> {
-    place: Place<'s>,
+    pub(crate) place: Place<'s>,
     pub(crate) first: Instance,
     pub(crate) other: Instance,
 }
 
 /// A seed with which the SKUs are in all partitions, so that every scene has the same steps.
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     let of = |hasher: Hasher, sku: &str| hasher.sku(sku) % u64::from(PARTITIONS);
     let in_all = |seed: &u64| {
         let hit: BTreeSet<u64> = SKUS.map(|sku| of(Hasher::new(*seed), sku)).into();
@@ -73,7 +73,7 @@ fn seed() -> u64 {
     (1..1_000).find(in_all).unwrap()
 }
 
-fn reserve() -> Script {
+pub(crate) fn reserve() -> Script {
     Script::Reserve {
         channel: 0,
         reference: Some("order".to_owned()),
@@ -115,7 +115,7 @@ impl<'s> Scene<'s> {
     }
 
     /// Executes a command on the first instance up to a step, and stops it.
-    fn cut_off(&self, key: &str, script: &Script, target: u128, steps: usize) -> bool {
+    pub(crate) fn cut_off(&self, key: &str, script: &Script, target: u128, steps: usize) -> bool {
         self.cut_off_at(key, script.command(target), steps)
     }
 

@@ -17,9 +17,9 @@ use crate::server::{Kind, Server};
 use crate::support::driven::give_names;
 
 /// Another database of the same server, where an old copy of the ledger is kept.
-const COPY: &str = "1";
+pub(crate) const COPY: &str = "1";
 
-fn copy(place: &Place<'_>, from: &str, to: &str) {
+pub(crate) fn copy(place: &Place<'_>, from: &str, to: &str) {
     let mut commands = redis::pipe();
     commands.atomic().cmd("SELECT").arg(from).ignore();
     let keys = (0..PARTITIONS).map(|partition| Keys::new(&place.namespace, partition));
@@ -51,13 +51,13 @@ fn open(place: &Place<'_>) -> Instance {
 }
 
 /// The value of a series of the metrics page.
-fn metric(instance: &Instance, name: &str) -> u64 {
+pub(crate) fn metric(instance: &Instance, name: &str) -> u64 {
     let page = instance.0.meters().render();
     let value = |line: &str| line.strip_prefix(name)?.trim().parse().ok();
     page.lines().find_map(value).unwrap()
 }
 
-fn until(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
     let begun = monotonic();
     while !is_so() {
         assert!(begun.elapsed() < Duration::from_secs(30), "{what}");

@@ -58,6 +58,7 @@ mod dated;
 mod dated_alike;
 mod dated_halves;
 mod deploy;
+mod entire;
 mod expiry;
 mod gate;
 mod half_told;

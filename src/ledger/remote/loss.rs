@@ -13,6 +13,7 @@ use super::feed::Caller;
 use super::history::{Acknowledged, History, Marker, Remembered, ask_for_end, end_at, is_end};
 use super::link::Target;
 use super::script::{ACCEPT, Identity, Keys, QUARANTINE};
+use super::wire::record::{Kept, Record};
 use crate::domain::ReservationId;
 
 /// Before the store is asked again.
@@ -148,7 +149,7 @@ impl Losses {
             let unknown = some
                 .iter()
                 .zip(records)
-                .filter(|(_, record)| record.is_none());
+                .filter(|(_, record)| !is_answer(record.as_deref()));
             commands.extend(unknown.map(|(command, _)| *command));
         }
         Ok(Missing {
@@ -180,6 +181,17 @@ impl Losses {
         }
         let last = there.checked_sub(1).and_then(|last| ends.get(last));
         Ok(last.map(|(position, _)| position.sequence))
+    }
+}
+
+/// Whether a record stands for an answer. That of a reservation over several partitions does not while
+/// it is being placed.
+fn is_answer(record: Option<&[u8]>) -> bool {
+    let kept = record.map(|record| Record::parse(record).map(|record| record.kept));
+    match kept {
+        Some(Ok(Kept::Reservation(booking))) => booking.is_whole(),
+        Some(_) => true,
+        None => false,
     }
 }
 

@@ -81,8 +81,11 @@ impl Parts {
         partitions: &Partitions,
     ) -> Option<String> {
         let (home, parts) = (self.homes.get(&id.0), self.parts_of(id));
-        if !parts.iter().flatten().all(|part| is_of(home, part)) {
-            return Some("a part is not what home says".to_owned());
+        if let Some(part) = parts.iter().flatten().find(|part| !is_of(home, part)) {
+            let says = home.map(|all| of_part(all, part));
+            return Some(format!(
+                "a part is not what home says: it is {part:?}, and home says {says:?}"
+            ));
         }
         let open = home.into_iter().flatten();
         let open = open.filter(|(_, line)| !line.open().is_zero());

@@ -248,7 +248,7 @@ impl RemoteLedger {
         let bytes = encode_entire(id, deadline, &placed.elsewhere);
         let lines = attempt.reserve.lines.as_slice().len();
         let (reply, at) = self.decisive((home, id), bytes, lines).await?;
-        let record = reply.record(at).map_err(senseless)?;
+        let record = reply.entire(at).map_err(senseless)?;
         match reply.kept_answer(id, record).map_err(senseless)? {
             Some(answer) => {
                 if answer.verdict.is_err() {

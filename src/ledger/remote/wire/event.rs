@@ -218,6 +218,14 @@ fn key(argument: &Argument<'_>, r: &mut Reader<'_>) -> Result<CommandKey, Malfor
     })
 }
 
+/// The key of what happens to an id under no key of its own.
+fn own_key(argument: &Argument<'_>, r: &mut Reader<'_>) -> Result<CommandKey, Malformed> {
+    Ok(CommandKey {
+        id: argument.id(r.narrow()?)?,
+        fingerprint: 0,
+    })
+}
+
 /// The commands of an argument, one by one.
 struct Commands<'a> {
     argument: Argument<'a>,
@@ -338,7 +346,8 @@ fn step<'a>(kind: u64, argument: &Argument<'a>, r: &mut Reader<'a>) -> Result<Sa
         command::UNDO => (Some(key(argument, r)?), 1, &[]),
         command::ACT_WHOLE => (Some(key(argument, r)?), 5, &[5, 3]),
         command::FOLLOW => (Some(key(argument, r)?), 6, &[7]),
-        command::ENTIRE => (None, 2, &[2]),
+        // It says no fingerprint: its event is one of what became of its id.
+        command::ENTIRE => (Some(own_key(argument, r)?), 1, &[2]),
         command::QUOTE => (None, 1, &[3]),
         command::QUOTE_LATER => return quoted_later(r),
         command::TIE => (None, 5, &[2]),

@@ -76,6 +76,18 @@ pub(super) fn moved(result: &[u8]) -> Option<u128> {
     is_moved.then(|| reader.id().ok()).flatten()
 }
 
+impl<'a> Packed<'a> {
+    /// The record afterwards of what was acted on.
+    pub(super) fn record(self) -> Result<&'a [u8], Malformed> {
+        let Self { tag: ACTED, list } = self else {
+            return Err(Malformed);
+        };
+        let mut reader = list.reader;
+        reader.skip_many(2)?;
+        reader.bytes()
+    }
+}
+
 impl<'a> Outcome<'a> {
     /// How many events were written.
     pub(super) fn events(&self) -> u64 {

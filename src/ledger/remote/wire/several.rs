@@ -253,6 +253,14 @@ impl BatchReply {
         Ok((step, position))
     }
 
+    /// What home says after [`encode_entire`].
+    pub fn entire(&self, at: usize) -> Result<&[u8], Malformed> {
+        if let Outcome::Recorded(packed) = self.outcome(at)?.0 {
+            return packed.record();
+        }
+        self.record(at)
+    }
+
     /// The ids that were read by [`encode_ties`].
     pub fn ties(&self, at: usize) -> Result<Vec<u128>, Malformed> {
         let mut reader = self.value(at)?;
