@@ -30,7 +30,8 @@ impl BadItem {
     pub(in crate::ledger) const ANSWER: Self = Self("an answer");
 }
 
-/// A part of the ledger. Those that others rest on come first: names, then the policy, then stock, then records.
+/// A part of the ledger. Those that others rest on come first: names, then the policy, then stock, then
+/// records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Item {
