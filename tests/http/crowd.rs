@@ -4,16 +4,12 @@ use std::io::Read;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use holdfast::clock::monotonic;
 use holdfast::http::HttpConfig;
 
 use crate::open_files::raise;
-use crate::support::{Client, Running, config};
+use crate::support::{Client, Running, config, until};
 
 const BATCH: &str = "/v1/reservations/batch";
-
-/// Longest wait for what must come.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One thread and three places.
 fn small() -> HttpConfig {
@@ -22,14 +18,6 @@ fn small() -> HttpConfig {
     config.connections_max = 3;
     config.sweep = Duration::from_millis(5);
     config
-}
-
-/// Tries until it is so.
-fn until(mut is_so: impl FnMut() -> bool) {
-    let begun = monotonic();
-    while !is_so() {
-        assert!(begun.elapsed() < PATIENCE, "that does not come");
-    }
 }
 
 /// The head of a batch whose body is announced and not sent; returns when it was read.
