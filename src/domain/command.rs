@@ -151,7 +151,8 @@ impl<'a> Lines<'a> {
 }
 
 /// Who sells. A command is known by the name; what is stored is the index, which a name gets with
-/// its first reservation or with a policy, so that refused requests with made-up names leave nothing behind.
+/// its first reservation or with a policy, so that refused requests with made-up names leave nothing
+/// behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Channel<'a> {
     /// The name.

@@ -206,9 +206,16 @@ impl Lane {
 
     fn sweep(&self, patience: &Patience) {
         self.clock.tick();
-        self.connections
-            .borrow()
-            .each(|state| state.sweep(patience));
+        let connections = self.connections.borrow();
+        connections.each(|state| state.sweep(patience));
+        // Nobody else gets as far as a thread that would make one of them give way.
+        if self.places.are_taken() {
+            connections.each(|state| {
+                if state.is_guest() && state.spare().is_some() {
+                    state.evict();
+                }
+            });
+        }
     }
 
     /// Ends what is idle, lets finish what is under way, and gives up after the hard deadline.

@@ -66,6 +66,11 @@ impl Places {
         self.open.load(Ordering::Relaxed).saturating_sub(guests)
     }
 
+    /// Whether whoever comes next is turned away, and is not even a guest.
+    pub fn are_taken(&self) -> bool {
+        self.open.load(Ordering::Relaxed) >= self.limit
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
         self.of.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -169,6 +174,10 @@ mod tests {
         let one = places.take(address("10.0.0.1")).unwrap();
         let guest = places.take(address("10.0.0.1")).unwrap().into_guest();
         assert_eq!(places.seated(), 1);
+        assert!(!places.are_taken());
+        let last = places.take(address("10.0.0.1")).unwrap();
+        assert!(places.are_taken());
+        drop(last);
         drop(one);
         assert_eq!(places.seated(), 0);
         drop(guest);

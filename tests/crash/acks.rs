@@ -10,9 +10,9 @@ use std::time::Duration;
 use holdfast::clock::monotonic;
 use serde_json::json;
 
+use crate::amount::asked;
 use crate::server::{Server, pause};
 use crate::support::trace::{Call, Moment, calls};
-use crate::wanted;
 use crate::wire::Wire;
 
 /// Callers at the same time, so that groups of commands are synced together.
@@ -150,7 +150,7 @@ fn traced(level: &str, times: u64) -> String {
 
 #[test]
 fn an_answer_at_disk_is_written_after_the_sync() {
-    let times = wanted("HOLDFAST_DISK_ANSWERS", 200);
+    let times = asked("HOLDFAST_DISK_ANSWERS").unwrap_or(200);
     let (count, early) = too_early(&traced("disk", times));
     assert_eq!(count, usize::try_from(times / CALLERS * CALLERS).unwrap());
     assert!(early.is_empty(), "{early:?}");

@@ -15,11 +15,11 @@ use std::time::Duration;
 use holdfast::clock::monotonic;
 
 use crate::acks::{too_early, tracer, whole};
+use crate::amount::asked;
 use crate::life::{Life, recovered};
 use crate::rng::Rng;
 use crate::server::{Server, pause, verify};
 use crate::trace::{Call, calls};
-use crate::wanted;
 use crate::wire::Wire;
 
 /// Longest wait for what must come.
@@ -284,7 +284,7 @@ fn an_error_under_load_ends_the_process_and_costs_nothing() {
     server.kill();
     let mut rng = Rng::new(20_261_123);
     let (mut places, mut slowest) = (BTreeMap::new(), 0.0_f64);
-    for _ in 0..wanted("HOLDFAST_IO_FAULTS", 1) {
+    for _ in 0..asked("HOLDFAST_IO_FAULTS").unwrap_or(1) {
         for (call, file, times, has_filler) in UNDER_LOAD {
             let error = rng.pick(&["EIO", "ENOSPC"]);
             let when = rng.between(*times.start(), *times.end());

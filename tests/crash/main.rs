@@ -1,8 +1,8 @@
 //! Crashes of the real binary: kill -9 under load, at random moments, again and again; and ends that it
 //! makes itself, where the kernel says that a write failed or the disk is full.
 //!
-//! `HOLDFAST_KILL_CYCLES` says how often it is killed. Nothing that was acknowledged may be lost, no key may be
-//! answered twice differently, no unit may be promised twice.
+//! `HOLDFAST_KILL_CYCLES` says how often it is killed. Nothing that was acknowledged may be lost, no key
+//! may be answered twice differently, no unit may be promised twice.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
 #![expect(
@@ -11,6 +11,8 @@
 )]
 
 mod acks;
+#[path = "../support/amount.rs"]
+mod amount;
 #[expect(dead_code, reason = "the tests of faults use the rest of it")]
 mod client;
 mod full;
@@ -36,6 +38,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use amount::asked;
 use client::{Client, NODES, SKUS};
 use judge::judge;
 use rng::Rng;
@@ -87,17 +90,8 @@ fn clients(seed: u64) -> Vec<Client> {
         .collect()
 }
 
-/// The amount that the environment names.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the tests have no configuration file"
-)]
-fn wanted(name: &str, usual: u64) -> u64 {
-    std::env::var(name).map_or(usual, |n| n.parse().unwrap())
-}
-
 fn cycles_wanted() -> u64 {
-    wanted("HOLDFAST_KILL_CYCLES", 200)
+    asked("HOLDFAST_KILL_CYCLES").unwrap_or(200)
 }
 
 /// Ledgers that are killed side by side.

@@ -19,14 +19,7 @@ use std::io::ErrorKind;
 
 use holdfast::ledger::embedded::storage::sim::{Dice, Fault, Loss, SimStorage, Site};
 use past::{Past, ask_refused_again, judge};
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the tests have no configuration file"
-)]
-fn images_wanted() -> usize {
-    std::env::var("HOLDFAST_CRASH_IMAGES").map_or(2_000, |n| n.parse().unwrap())
-}
+use support::amount::asked;
 
 /// Tries every moment of a past with every kind of loss, as long as more are wanted.
 fn crash_everywhere(past: &Past, seed: u64, left: &mut usize) -> Result<(), String> {
@@ -51,7 +44,7 @@ fn crash_everywhere(past: &Past, seed: u64, left: &mut usize) -> Result<(), Stri
 
 #[test]
 fn no_power_cut_loses_what_was_acknowledged() {
-    let mut left = images_wanted();
+    let mut left = asked("HOLDFAST_CRASH_IMAGES").unwrap_or(2_000);
     for seed in 0.. {
         let past = Past::make(seed, SimStorage::new());
         crash_everywhere(&past, seed, &mut left).unwrap_or_else(|fault| panic!("{fault}"));

@@ -3,18 +3,10 @@
 use crate::batches::run;
 use crate::partition::Partition;
 use crate::server::{Kind, Server};
+use crate::support::amount::asked;
 use crate::support::check::{Coverage, listing, shrink};
 use crate::support::history::{Maker, Step};
 use holdfast::ledger::remote::script::BATCH;
-
-/// How many commands over all servers: 500,000, or what `HOLDFAST_DIFFERENTIAL_COMMANDS` says.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the tests have no configuration file"
-)]
-fn commands_wanted() -> usize {
-    std::env::var("HOLDFAST_DIFFERENTIAL_COMMANDS").map_or(500_000, |n| n.parse().unwrap())
-}
 
 /// Runs a history; on a difference shrinks it and says all there is to know.
 pub(crate) fn check(
@@ -66,7 +58,7 @@ fn run_many(kind: Kind, first_seed: u64, commands: usize) -> Coverage {
 
 #[test]
 fn scripts_agree_with_the_model_on_every_server() {
-    let half = commands_wanted() / 2;
+    let half = asked("HOLDFAST_DIFFERENTIAL_COMMANDS").unwrap_or(500_000) / 2;
     let seen: Vec<Coverage> = std::thread::scope(|scope| {
         let runs = Kind::ALL.map(|kind| {
             let first_seed = u64::from(kind == Kind::Valkey);

@@ -15,10 +15,10 @@ use holdfast::clock::monotonic;
 use serde_json::{Value, json};
 
 use crate::server::{Server, pause, verify_with};
+use crate::support::amount::asked;
 use crate::support::clock::Clock;
 use crate::support::server::Kind;
 use crate::support::store::Store;
-use crate::wanted;
 use crate::wire::{Reply, Wire};
 
 const HOUR: i64 = 3_600;
@@ -218,7 +218,7 @@ impl Shop {
         self.expired.extend_from_slice(&brief[1..]);
         self.fast.caller.expired_once(&self.expired);
         self.fast.caller.is_refused(&brief[1]);
-        self.slow.caller.confirm(&holds[0]);
+        assert_eq!(self.slow.caller.confirm(&holds[0]).status, 200);
         self.expired.extend_from_slice(&holds[1..]);
     }
 
@@ -260,9 +260,13 @@ impl Shop {
     }
 }
 
+fn holds_wanted() -> usize {
+    asked("HOLDFAST_CLOCK_HOLDS").unwrap_or(6_000)
+}
+
 #[test]
 fn holds_expire_once_by_the_clock_of_the_store_whoever_gives_them_back() {
-    let count = wanted("HOLDFAST_CLOCK_HOLDS", 6_000);
+    let count = holds_wanted();
     for kind in Kind::ALL {
         let mut shop = Shop::open(kind);
         shop.step_back();
@@ -289,7 +293,7 @@ fn serve(folder: &Path, clock: &Clock) -> (Server, Caller) {
 
 #[test]
 fn a_process_whose_clock_jumps_lets_nothing_go_early_and_takes_nothing_twice() {
-    let count = wanted("HOLDFAST_CLOCK_HOLDS", 6_000);
+    let count = holds_wanted();
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let clock = Clock::ahead_by(0);

@@ -1,6 +1,6 @@
 //! Faults of a store under load, with real processes: fail-overs, commands of operators, a machine
-//! that is full, disks that are asked whether it is true, clocks that jump. Nothing that was acknowledged is lost at its
-//! level; what level `memory` loses is noticed and named.
+//! that is full, disks that are asked whether it is true, clocks that jump. Nothing that was acknowledged
+//! is lost at its level; what level `memory` loses is noticed and named.
 //!
 //! `HOLDFAST_FAULT_ROUNDS` says how often each fault is made.
 
@@ -33,6 +33,7 @@ mod wire;
 /// What these tests share with others.
 #[path = "../support"]
 mod support {
+    pub(crate) mod amount;
     pub(crate) mod clock;
     #[expect(dead_code, reason = "the tests of the remote ledger move slots")]
     pub(crate) mod nodes;
@@ -50,20 +51,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use client::{NODES, SKUS};
 use serde_json::json;
+use support::amount::asked;
 use wire::Wire;
-
-/// The amount that the environment names.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the tests have no configuration file"
-)]
-fn wanted(name: &str, usual: usize) -> usize {
-    std::env::var(name).map_or(usual, |n| n.parse().unwrap())
-}
 
 /// How often each fault is made: twice, or what `HOLDFAST_FAULT_ROUNDS` says.
 fn rounds_wanted() -> usize {
-    wanted("HOLDFAST_FAULT_ROUNDS", 2)
+    asked("HOLDFAST_FAULT_ROUNDS").unwrap_or(2)
 }
 
 /// Ends the load when it goes, also when a test fails meanwhile.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use holdfast::http::HttpConfig;
 
-use crate::support::{Client, Running, config};
+use crate::open_files::raise;
+use crate::support::{Client, Running, config, until};
 
 const BATCH: &str = "/v1/reservations/batch";
 
@@ -53,19 +54,18 @@ fn connections_beyond_all_limits_are_told_so() {
     assert!(over.is_closed());
     drop(kept.pop());
     // The place is free as soon as the server has seen the end of that connection.
-    loop {
+    until(|| {
         let mut next = server.client();
         next.send("GET", "/livez", &[], b"");
-        if next.receive().status == 200 {
-            break;
-        }
-    }
+        next.receive().status == 200
+    });
     kept[0].get("/livez").expect(200);
 }
 
 /// 10,000 silent connections kept everyone out for 75 seconds.
 #[test]
 fn an_idle_connection_gives_way_to_a_newcomer() {
+    raise();
     let server = Running::with(&small());
     server.stock("a", 1);
     let mut idle: Vec<Client> = (0..3).map(|_| server.client()).collect();
@@ -73,10 +73,24 @@ fn an_idle_connection_gives_way_to_a_newcomer() {
         client.get("/livez").expect(200);
     }
     // Silent, and each pushes another out once that is a tick old; until then it is a guest.
-    while !idle[..3].iter().all(is_gone) {
+    until(|| {
         idle.push(server.client());
-    }
-    while server.client().get("/v1/stock/a").status != 200 {}
+        idle[..3].iter().all(is_gone)
+    });
+    until(|| server.client().get("/v1/stock/a").status == 200);
+}
+
+/// Silent callers who had the places of guests as well kept everyone out until their time for a head was
+/// over: newcomers were turned away before anybody had to give way to them.
+#[test]
+fn silent_guests_give_way_to_whoever_finds_no_place() {
+    let mut config = small();
+    config.guests_max = 2;
+    config.sweep = Duration::from_millis(100);
+    config.header = Duration::from_hours(1);
+    let server = Running::with(&config);
+    let _silent: Vec<Client> = (0..5).map(|_| server.client()).collect();
+    until(|| server.client().get("/v1/stock/a").status == 404);
 }
 
 /// All that happened within a tick used to be equally long ago, and the oldest connection went.
@@ -88,13 +102,14 @@ fn a_connection_in_use_outlives_silent_ones() {
     used.get("/v1/stock/a").expect(200);
     let silent = [server.client(), server.client()];
     let mut seated = Vec::new();
-    while !silent.iter().all(is_gone) {
+    until(|| {
         used.get("/v1/stock/a").expect(200);
         let mut newcomer = server.client();
         if newcomer.get("/v1/stock/a").status == 200 {
             seated.push(newcomer);
         }
-    }
+        silent.iter().all(is_gone)
+    });
     used.get("/v1/stock/a").expect(200);
 }
 
@@ -151,15 +166,14 @@ fn a_head_that_does_not_get_on_gives_way_too() {
     }
     // As soon as they are a tick old; until then a newcomer is a guest.
     let mut told = [0; 13];
-    while !slow
-        .iter_mut()
-        .any(|client| client.stream.read_exact(&mut told).is_ok())
-    {
+    until(|| {
         // At work or turned away, so that it cannot be spared itself.
         let mut newcomer = server.client();
         announce(&mut newcomer, 100);
         assert!(matches!(newcomer.head().0, 100 | 503));
-    }
+        slow.iter_mut()
+            .any(|client| client.stream.read_exact(&mut told).is_ok())
+    });
     assert_eq!(
         &told, b"HTTP/1.1 503 ",
         "whoever gives the place is told why"
@@ -211,13 +225,11 @@ fn large_bodies_share_one_budget() {
     assert_eq!(usual.head().0, 100);
     drop(announced.pop());
     // The room is free as soon as the server has seen the end of that connection.
-    loop {
+    until(|| {
         let mut next = server.client();
         announce(&mut next, largest);
-        if next.head().0 == 100 {
-            break;
-        }
-    }
+        next.head().0 == 100
+    });
 }
 
 /// Reading, deciding and answering 8 MiB took a second, in which no other connection of the thread

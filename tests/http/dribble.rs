@@ -10,6 +10,7 @@ use std::time::Duration;
 use holdfast::clock::{Monotonic, monotonic};
 use holdfast::http::HttpConfig;
 
+use crate::amount::asked;
 use crate::open_files::raise;
 use crate::support::{Client, Running, config};
 
@@ -31,14 +32,10 @@ fn impatient() -> HttpConfig {
 }
 
 /// How many there are, and the times of the server; whether it is the long form.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the tests have no configuration file"
-)]
 fn form() -> (usize, HttpConfig, bool) {
-    match std::env::var("HOLDFAST_DRIBBLERS") {
-        Ok(many) => (many.parse().unwrap(), config(), true),
-        Err(_) => (200, impatient(), false),
+    match asked("HOLDFAST_DRIBBLERS") {
+        Some(many) => (many, config(), true),
+        None => (200, impatient(), false),
     }
 }
 

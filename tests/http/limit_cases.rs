@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use crate::limits::Over;
 use crate::stuck::{Gate, Opened};
-use crate::support::{Client, Running, config};
+use crate::support::{Client, Running, config, until};
 
 const RESERVE: &str = "/v1/reservations";
 const BATCH: &str = "/v1/reservations/batch";
@@ -355,12 +355,7 @@ fn crowded(config: &HttpConfig, places: usize) -> Over {
     }
     drop(working);
     // There is a place again as soon as the server has seen the end of one.
-    while server
-        .client()
-        .call("GET", "/livez", &[("connection", "close")], b"")
-        .status
-        != 200
-    {}
+    until(|| server.client().get("/livez").status == 200);
     Over(server, answer)
 }
 

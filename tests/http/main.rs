@@ -9,6 +9,8 @@
 )]
 #![expect(clippy::print_stdout, reason = "what was measured is shown on request")]
 
+#[path = "../support/amount.rs"]
+mod amount;
 mod campaigns;
 mod connections;
 mod crowd;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast::clock::Clock;
+use holdfast::clock::{Clock, monotonic};
 use holdfast::domain::{Ttl, UnixMillis};
 use holdfast::engine::{Engine, EngineConfig};
 use holdfast::http::{HttpConfig, Server, serve};
@@ -23,8 +23,16 @@ use crate::stuck::{Gate, Gated};
 /// 2026-11-11T12:00:00Z
 pub(crate) const START: UnixMillis = UnixMillis(1_794_398_400_000);
 
-/// Longest time that a test waits for bytes that must come.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest time that a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Tries until it is so.
+pub(crate) fn until(mut is_so: impl FnMut() -> bool) {
+    let begun = monotonic();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "that does not come");
+    }
+}
 
 /// A running server with its engine and a clock that stands still.
 pub(crate) struct Running {

@@ -8,19 +8,11 @@ use holdfast::telemetry::Script;
 
 use crate::counting::{Counting, Id, forgetful};
 use crate::shop::{Setup, count, effects, initialise, most_effects};
+use crate::support::amount::asked;
 use crate::support::proxy::Proxy;
 use crate::support::rng::Rng;
 use crate::support::server::Kind;
 use crate::support::store::Store;
-
-/// How many commands: 30,000 for each kind of server, or what `HOLDFAST_LINK_COMMANDS` says.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the tests have no configuration file"
-)]
-fn commands_wanted() -> u64 {
-    std::env::var("HOLDFAST_LINK_COMMANDS").map_or(50_000, |n| n.parse().unwrap())
-}
 
 const CALLERS: u64 = 64;
 
@@ -72,7 +64,7 @@ fn each_id_has_one_effect_and_each_retry_the_same_answer() {
         initialise(&store);
         let proxy = Proxy::start(store.port(), 1, Duration::from_millis(150));
         proxy.spoil(10);
-        let commands = commands_wanted();
+        let commands = asked("HOLDFAST_LINK_COMMANDS").unwrap_or(50_000);
         crowd(&through(&proxy), commands);
         assert_eq!(effects(&store), (commands, commands));
         assert_eq!(most_effects(&store), 1);

@@ -19,6 +19,7 @@ mod program_support;
 /// What these tests share with others.
 #[path = "../support"]
 mod support {
+    pub(crate) mod amount;
     pub(crate) mod proxy;
     #[expect(dead_code, reason = "the model tests use the rest of it")]
     pub(crate) mod rng;

@@ -18,6 +18,7 @@ use holdfast_verify::verify;
 use crate::forged::Lines;
 use crate::promises::{Home, agrees_with_an_assignment};
 use crate::proved::{proved, range, written};
+use crate::support::amount::asked;
 use crate::support::check::{START, run};
 use crate::support::commands_wanted;
 use crate::support::driven::{Driven, give_names, id_of, open, submit};
@@ -159,15 +160,6 @@ fn where_the_journal_is_trimmed_a_proof_begins_at_the_snapshot() {
     engine.close().unwrap();
 }
 
-/// How many reservations the longest proof has: 20,000, or what `HOLDFAST_PROOF_RESERVATIONS` says.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the tests have no configuration file"
-)]
-fn reservations_wanted() -> u32 {
-    std::env::var("HOLDFAST_PROOF_RESERVATIONS").map_or(20_000, |n| n.parse().unwrap())
-}
-
 /// Stock of many SKUs; then each reservation is made, confirmed, and every other one shipped.
 fn sell(engine: &Engine, reservations: u32) {
     let sku = |number: u32| format!("sku-{}", number % 1_000);
@@ -216,7 +208,7 @@ fn sell(engine: &Engine, reservations: u32) {
 
 #[test]
 fn a_long_history_is_written_and_read_in_little_time() {
-    let reservations = reservations_wanted();
+    let reservations = asked("HOLDFAST_PROOF_RESERVATIONS").unwrap_or(20_000);
     let clock = Clock::manual(UnixMillis(START));
     let engine = open(Arc::new(Memory::with_seed(6)), clock, None);
     sell(&engine, reservations);

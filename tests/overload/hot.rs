@@ -8,6 +8,7 @@ use std::time::Duration;
 use holdfast::clock::monotonic;
 
 use crate::EndsWith;
+use crate::amount::asked;
 use crate::program::{Server as Program, folder};
 use crate::server::{Kind, Server};
 use crate::wire::{HOLD, PATIENCE, Wire, stock};
@@ -16,13 +17,9 @@ use crate::wire::{HOLD, PATIENCE, Wire, stock};
 const HOT: usize = 36;
 const OTHERS: usize = 4;
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the tests have no configuration file"
-)]
-fn wanted() -> Option<u64> {
-    let wanted = std::env::var("HOLDFAST_HOT_REQUESTS").ok()?;
-    Some(wanted.parse().unwrap())
+/// How many requests for the others the long form makes.
+fn requests_asked() -> Option<u64> {
+    asked("HOLDFAST_HOT_REQUESTS")
 }
 
 /// What the callers of the others saw, and those who want the hot SKU, if there is one.
@@ -76,7 +73,7 @@ fn load(program: &Program, is_hot: bool) -> Seen {
         }
         let _ends = EndsWith(&is_over);
         let begun = monotonic();
-        let wanted = wanted().unwrap_or(1_000);
+        let wanted = requests_asked().unwrap_or(1_000);
         let limit = PATIENCE * u32::try_from(1 + wanted / 1_000).unwrap();
         while others.load(Ordering::Relaxed) < wanted {
             assert!(begun.elapsed() < limit, "the others get nothing");
@@ -97,7 +94,7 @@ fn load(program: &Program, is_hot: bool) -> Seen {
 /// In a closed loop what a caller gets done says how long it waited.
 fn nobody_waits_for_the_hot_sku(program: &Program) {
     let Seen { hot, others, p99 } = load(program, true);
-    if wanted().is_some() {
+    if requests_asked().is_some() {
         let without = load(program, false).p99;
         println!("p99 of the others {p99:?}; {without:?} where all SKUs are wanted alike");
     }

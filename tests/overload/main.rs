@@ -4,6 +4,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
 #![expect(clippy::print_stdout, reason = "what was measured is shown on request")]
 
+#[path = "../support/amount.rs"]
+mod amount;
+
 #[path = "../support/open_files.rs"]
 mod open_files;
 

@@ -10,6 +10,7 @@ use holdfast_client::{Answer, Client, Config, Error, IdempotencyKey, Line, Reser
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep};
 
+use crate::amount::asked;
 use crate::open_files::raise;
 use crate::program::{Server as Program, folder};
 use crate::server::Kind;
@@ -27,13 +28,9 @@ struct Form {
     attempts: u32,
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the tests have no configuration file"
-)]
 fn form() -> (Form, bool) {
-    let seconds = std::env::var("HOLDFAST_OUTAGE_SECONDS").map(|n| n.parse().unwrap());
-    let long = seconds.is_ok();
+    let seconds = asked("HOLDFAST_OUTAGE_SECONDS");
+    let long = seconds.is_some();
     let form = Form {
         callers: if long { 1_000 } else { 100 },
         outage: Duration::from_secs(seconds.unwrap_or(0)),

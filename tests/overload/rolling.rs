@@ -6,19 +6,12 @@ use std::sync::{Mutex, PoisonError};
 use holdfast::clock::monotonic;
 
 use crate::EndsWith;
+use crate::amount::asked;
 use crate::program::{Server as Program, folder};
 use crate::server::{Kind, Server};
 use crate::wire::{HOLD, PATIENCE, Wire, held, stock};
 
 const WORKERS: usize = 16;
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the tests have no configuration file"
-)]
-fn rolls() -> usize {
-    std::env::var("HOLDFAST_ROLLS").map_or(10, |n| n.parse().unwrap())
-}
 
 /// Where the instances are now, in the order in which they are asked.
 struct Addresses(Mutex<Vec<String>>);
@@ -98,7 +91,7 @@ fn a_rolling_restart_leaves_no_request_without_a_definite_answer() {
         let workers: Vec<_> = (0..WORKERS)
             .map(|worker| scope.spawn(move || work(addresses, worker, met, stop)))
             .collect();
-        for roll in 0..rolls() {
+        for roll in 0..asked("HOLDFAST_ROLLS").unwrap_or(10) {
             // Each restart meets load of its own.
             let before = met.asked.load(Ordering::Relaxed);
             while met.asked.load(Ordering::Relaxed) < before + 200 {

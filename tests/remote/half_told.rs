@@ -21,6 +21,9 @@ use crate::server::{Kind, Server};
 use crate::support::driven::give_names;
 use crate::support::script::{AdjustAsk, Script};
 
+/// Longest wait for what must come.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Wakes a thread, and says that it did.
 struct Woken {
     thread: Thread,
@@ -67,8 +70,10 @@ fn behind(gate: &Gate, place: &Place<'_>) -> Instance {
 /// Cuts an instance off, and has it notice with all of its connections.
 fn cut_off(gate: &Gate, instance: &Instance) {
     gate.cut(true);
+    let started = monotonic();
     let mut in_a_row = 0;
     while in_a_row < 8 {
+        assert!(started.elapsed() < PATIENCE, "it does not notice");
         let seen = instance.try_execute("any", &set("any", 1), 0);
         in_a_row = match seen {
             Err(LedgerError::Unavailable) => in_a_row + 1,
@@ -105,7 +110,7 @@ fn is_told_to_ask_again(
                 assert!(answer.verdict.is_ok());
                 return true;
             }
-            Err(error) => assert!(started.elapsed() < Duration::from_secs(30), "{error}"),
+            Err(error) => assert!(started.elapsed() < PATIENCE, "{error}"),
         }
     }
 }

@@ -29,8 +29,8 @@ fn send(engine: &Engine, command: &Keyed<'_>) -> Result<Answer, LedgerError> {
     wait_for(engine.execute(command))
 }
 
-/// Two instances over one ledger, which agree on the time that the store believes. The second one has yet to
-/// learn the names that the first one gave.
+/// Two instances over one ledger, which agree on the time that the store believes. The second one has
+/// yet to learn the names that the first one gave.
 struct Ledger {
     is_retried: bool,
     clock: Clock,

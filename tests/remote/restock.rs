@@ -10,6 +10,7 @@ use holdfast::clock::monotonic;
 use crate::instance::{Instance, Place, hold, set};
 use crate::mirror::{answers, filled, is_refused, restock, until};
 use crate::server::{Kind, Server};
+use crate::support::amount::asked;
 
 const DAY: u32 = 86_400_000;
 
@@ -18,14 +19,6 @@ const SELLERS: usize = 2;
 
 /// Callers of each seller that buy something else all the time.
 const BUYERS: usize = 1;
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the tests have no configuration file"
-)]
-fn restocks_wanted() -> u64 {
-    std::env::var("HOLDFAST_RESTOCKS").map_or(2_000, |n| n.parse().unwrap())
-}
 
 /// Ends the load when it goes, also when the test fails meanwhile.
 struct End<'a>(&'a AtomicBool);
@@ -89,7 +82,7 @@ fn how_long_a_restock_goes_unheard_is_measured_under_load() {
             }
         }
         let _end = End(&is_over);
-        let numbers = 0..restocks_wanted();
+        let numbers = 0..asked("HOLDFAST_RESTOCKS").unwrap_or(2_000);
         numbers.map(|n| restocked(&stocker, &sellers, n)).collect()
     });
     let rate = u128::from(bought.into_inner()) * 1_000 / begun.elapsed().as_millis().max(1);

@@ -46,7 +46,8 @@ use faults::Counts;
 use order::{LOST, TWICE};
 use run::{Seed, run};
 use sim::film::Reel;
-use sim::seeds::{alike, asked, run_all};
+use sim::seeds::{alike, run_all};
+use support::amount::asked;
 use world::Sabotage;
 
 /// The program's own, which makes a seed a little cheaper.

@@ -34,7 +34,8 @@ mod world;
 use faults::Counts;
 use seed::{Seed, run};
 use sim::film::Reel;
-use sim::seeds::{alike, asked, run_all};
+use sim::seeds::{alike, run_all};
+use support::amount::asked;
 use support::model::Bug;
 use world::Sabotage;
 
@@ -72,7 +73,7 @@ fn every_seed_keeps_every_promise() {
 #[test]
 fn film() {
     let number = asked("HOLDFAST_SIM_SEED");
-    let reel = if asked("HOLDFAST_SIM_FILM").is_some() {
+    let reel = if asked::<u64>("HOLDFAST_SIM_FILM").is_some() {
         Reel::Print
     } else {
         Reel::Hash

@@ -1,5 +1,6 @@
 //! What several tests share: the model, histories, and the check of one against the other.
 
+pub(crate) mod amount;
 pub(crate) mod assignment;
 pub(crate) mod book;
 pub(crate) mod check;
@@ -12,10 +13,6 @@ pub(crate) mod rng;
 pub(crate) mod script;
 
 /// How many commands the model tests run: 300,000, or what `HOLDFAST_MODEL_COMMANDS` says.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the tests have no configuration file"
-)]
 pub(crate) fn commands_wanted() -> usize {
-    std::env::var("HOLDFAST_MODEL_COMMANDS").map_or(300_000, |n| n.parse().unwrap())
+    amount::asked("HOLDFAST_MODEL_COMMANDS").unwrap_or(300_000)
 }

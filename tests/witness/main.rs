@@ -21,20 +21,13 @@ mod witness;
 
 use crowd::{Crowd, Recorded};
 use mutants::mutate;
+use support::amount::asked;
 use support::rng::Rng;
 use witness::judge;
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the tests have no configuration file"
-)]
-fn operations_wanted() -> usize {
-    std::env::var("HOLDFAST_WITNESS_OPERATIONS").map_or(1_000_000, |n| n.parse().unwrap())
-}
-
 #[test]
 fn concurrent_histories_have_a_witness() {
-    let mut left = operations_wanted();
+    let mut left: usize = asked("HOLDFAST_WITNESS_OPERATIONS").unwrap_or(1_000_000);
     for seed in 0.. {
         let crowd = Crowd {
             seed,

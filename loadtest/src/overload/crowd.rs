@@ -161,7 +161,7 @@ async fn send_all(shared: &Rc<Shared>, gap: Duration) -> u32 {
         while due <= time && due < end {
             let caller = shared.free.borrow_mut().pop_front();
             match caller {
-                Some(caller) => drop(spawn_local(ask(caller, Rc::clone(shared)))),
+                Some(caller) => drop(spawn_local(ask(caller, due, Rc::clone(shared)))),
                 None => unsent += u32::from(shared.times.records(due)),
             }
             due += gap;
@@ -176,11 +176,14 @@ async fn send_all(shared: &Rc<Shared>, gap: Duration) -> u32 {
     unsent
 }
 
-/// One request; the connection is free again when it has its answer.
-async fn ask(mut caller: Caller, shared: Rc<Shared>) {
+/// One request; the connection is free again when it has its answer. It counts if it was due in the
+/// recorded time, like one that was not sent.
+async fn ask(mut caller: Caller, due: Instant, shared: Rc<Shared>) {
     let sent = now();
     let answer = caller.ask(&shared.address).await;
-    count(&mut shared.tally.borrow_mut(), &answer, sent, shared.times);
+    let took = now().duration_since(sent);
+    let is_recorded = shared.times.records(due);
+    count(&mut shared.tally.borrow_mut(), &answer, took, is_recorded);
     if let Ok(Answer {
         rest: Some(rest), ..
     }) = answer
@@ -219,13 +222,12 @@ async fn exchange(mut wire: Wire, request: &[u8], kept: &mut Option<Wire>) -> io
     Ok(Answer { status, rest })
 }
 
-fn count(tally: &mut Tally, answer: &io::Result<Answer>, sent: Instant, times: Times) {
-    let took = now().duration_since(sent);
+fn count(tally: &mut Tally, answer: &io::Result<Answer>, took: Duration, is_recorded: bool) {
     let status = answer.as_ref().map(|answer| answer.status);
     tally.reserved_ever += u64::from(status.as_ref().is_ok_and(|status| *status == 201));
     match status {
-        Ok(201) if times.records(sent) => tally.accepted.add(1, took),
-        Ok(503) if times.records(sent) => tally.refused.add(1, took),
+        Ok(201) if is_recorded => tally.accepted.add(1, took),
+        Ok(503) if is_recorded => tally.refused.add(1, took),
         Ok(201 | 503) => {}
         Ok(status) => tally.fail(format_args!("status {status}")),
         Err(error) => tally.fail(error),

@@ -30,7 +30,8 @@ impl BadItem {
     pub(in crate::ledger) const ANSWER: Self = Self("an answer");
 }
 
-/// A part of the ledger. Those that others rest on come first: names, then the policy, then stock, then records.
+/// A part of the ledger. Those that others rest on come first: names, then the policy, then stock, then
+/// records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Item {
@@ -401,7 +402,7 @@ impl Answer {
         if let Body::SharesMoved(moved) = &mut body {
             (moved.reason, moved.operator) = ("", None);
         }
-        let id = CommandId(body.key()?.id);
+        let id = CommandId(key_of(&body)?.id);
         let mut bytes = Vec::new();
         encode(at, &body, &mut bytes);
         Some(Self {
@@ -429,10 +430,14 @@ impl Answer {
             sequence,
         };
         let event = decode(position, bytes).or(Err(BadItem("an event")))?;
-        match (event.body.key(), &event.body) {
-            (_, Body::Reserved(_)) => Err(BadItem::ANSWER),
-            (Some(key), _) if key.id == self.id.0 => Ok((key, event)),
+        match key_of(&event.body) {
+            Some(key) if key.id == self.id.0 => Ok((key, event)),
             _ => Err(BadItem::ANSWER),
         }
     }
+}
+
+/// The command that an answer is of. What made a reservation is in the reservation, not in an answer.
+fn key_of(body: &Body<'_>) -> Option<CommandKey> {
+    body.key().filter(|_| !matches!(body, Body::Reserved(_)))
 }

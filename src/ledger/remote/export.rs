@@ -290,7 +290,8 @@ impl RemoteLedger {
         Ok(items)
     }
 
-    /// What changes of stock, of shares and of what is announced were answered, each by the lowest partition that has a part of it.
+    /// What changes of stock, of shares and of what is announced were answered, each by the lowest
+    /// partition that has a part of it.
     async fn changes_of(
         &self,
         partition: u16,

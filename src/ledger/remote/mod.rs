@@ -222,8 +222,8 @@ impl RemoteLedger {
         }
     }
 
-    /// Makes sure that what the answer names can be shown. Where that fails the command is decided all the
-    /// same: nobody may be told that nothing happened.
+    /// Makes sure that what the answer names can be shown. Where that fails the command is decided all
+    /// the same: nobody may be told that nothing happened.
     async fn learn(&self, keyed: &Keyed<'_>, answer: &Answer) -> Result<(), LedgerError> {
         let learned = self.learn_names(keyed, answer).await;
         learned.map_err(|_failure| LedgerError::Unknown)

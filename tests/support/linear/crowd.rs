@@ -1,5 +1,6 @@
 //! Threads that make plans come true on engines, and write down what they saw.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -68,6 +69,9 @@ pub(crate) struct Place<'e> {
 
 /// Of all names; no plan is played twice in a ledger.
 const PREFIX: &str = "h";
+
+/// The calls of one client of one plan.
+type Lived = std::thread::Result<Vec<Call>>;
 
 /// One client of one plan.
 struct Client<'p> {
@@ -165,7 +169,7 @@ impl Place<'_> {
         let named = |plan| names(plan, PREFIX, true, self.engines[0]);
         let names: Vec<Names> = plans.iter().map(named).collect();
         let (barrier, tickets) = (Barrier::new(clients), AtomicU64::new(1));
-        let live = |client: usize| -> Vec<Vec<Call>> {
+        let live = |client: usize| -> Vec<Lived> {
             let one = |(plan, names): (&Plan, &Names)| {
                 barrier.wait();
                 let mut at = Client {
@@ -176,9 +180,12 @@ impl Place<'_> {
                     calls: Vec::new(),
                     late: None,
                 };
-                plan.of(client).for_each(|planned| at.act(planned));
-                at.deliver();
-                at.calls
+                // Whoever panics comes to the barrier again: the others would wait there for ever.
+                catch_unwind(AssertUnwindSafe(|| {
+                    plan.of(client).for_each(|planned| at.act(planned));
+                    at.deliver();
+                    at.calls
+                }))
             };
             plans.iter().zip(&names).map(one).collect()
         };
@@ -187,7 +194,9 @@ impl Place<'_> {
             let threads = (0..clients).map(|client| scope.spawn(move || live(client)));
             let threads: Vec<_> = threads.collect();
             let joined = threads.into_iter().map(|thread| thread.join().unwrap());
-            joined.collect()
+            joined
+                .map(|lives| lives.into_iter().map(Lived::unwrap).collect())
+                .collect()
         });
         let mut now = began;
         let history = |(at, plan): (usize, &Plan)| {

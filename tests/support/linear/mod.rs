@@ -6,9 +6,9 @@
 //! The search is that of Wing and Gong ("Testing and verifying concurrent objects", 1993) with the
 //! memory of Lowe ("Testing for linearizability", 2017): a set of calls put in order, and the state
 //! that they led to, is tried once. What changes nothing and is told the right thing is put in order as
-//! soon as it may be, since it cannot matter to any other call where it stands. SKUs that no call connects are judged apart, which decides the
-//! same (Herlihy and Wing's locality; Horn and Kroening, "Faster linearizability checking via
-//! P-compositionality", 2015).
+//! soon as it may be, since it cannot matter to any other call where it stands. SKUs that no call
+//! connects are judged apart, which decides the same (Herlihy and Wing's locality; Horn and Kroening,
+//! "Faster linearizability checking via P-compositionality", 2015).
 //!
 //! A call whose end nobody saw may have taken effect at any time after its beginning, or never. What
 //! is not decided within a number of states is not decided, which a test must take for a failure.
@@ -25,12 +25,10 @@ pub(crate) mod search;
 pub(crate) mod shelf;
 pub(crate) mod words;
 
+use crate::support::amount::asked;
+
 /// How many small histories: 20,000, or what `HOLDFAST_LINEAR_HISTORIES` says. There are a tenth as many
 /// large ones, and ledgers in stores have shares of both.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the tests have no configuration file"
-)]
 pub(crate) fn wanted() -> u64 {
-    std::env::var("HOLDFAST_LINEAR_HISTORIES").map_or(20_000, |n| n.parse().unwrap())
+    asked("HOLDFAST_LINEAR_HISTORIES").unwrap_or(20_000)
 }

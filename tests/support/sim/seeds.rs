@@ -7,16 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::counts::{Counts, Named};
 
-/// A number that the environment says.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the tests have no configuration file"
-)]
-pub(crate) fn asked(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap())
-}
-
 /// What came of a seed.
 pub(crate) struct Found<F, S> {
     pub(crate) counts: Counts<F, S>,

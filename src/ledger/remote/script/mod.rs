@@ -54,7 +54,8 @@ macro_rules! family {
     };
 }
 
-/// A whole script, with or without what several partitions have: decides, makes families one after the other when a command needs one, writes.
+/// A whole script, with or without what several partitions have: decides, makes families one after the
+/// other when a command needs one, writes.
 macro_rules! script {
     ($flags:literal $ties:expr, $($families:expr),+) => {
         concat!(
