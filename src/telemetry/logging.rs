@@ -60,7 +60,8 @@ pub fn check_filter(filter: &str) -> Result<(), LoggingError> {
     parse_filter(filter).map(drop)
 }
 
-/// Starts logging to standard error for the whole process.
+/// Starts logging to standard error for the whole process. A line that cannot be written is lost: whoever
+/// serves goes on without a reader and on a full disk.
 pub fn start(format: LogFormat, filter: &str) -> Result<(), LoggingError> {
     let terminal = std::io::stderr().is_terminal();
     let json = match format {
@@ -94,6 +95,7 @@ where
 {
     tracing_subscriber::fmt()
         .json()
+        .log_internal_errors(false)
         .flatten_event(true)
         .with_current_span(true)
         .with_span_list(false)
@@ -108,6 +110,7 @@ where
 {
     tracing_subscriber::fmt()
         .compact()
+        .log_internal_errors(false)
         .with_ansi(color)
         .with_env_filter(filter)
         .with_writer(writer)

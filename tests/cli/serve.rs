@@ -44,6 +44,15 @@ fn a_request_that_has_not_arrived_is_told_so_and_changes_nothing() {
 }
 
 #[test]
+fn who_has_no_reader_of_its_log_still_stops_in_order() {
+    let inside = folder();
+    let mut server = Server::start(inside.path(), &[]);
+    server.close_log();
+    assert!(server.stop().success());
+    assert!(Server::start(inside.path(), &[]).stop().success());
+}
+
+#[test]
 fn a_second_signal_ends_at_once() {
     let inside = folder();
     let mut server = Server::start(inside.path(), &[]);

@@ -8,6 +8,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -154,6 +155,13 @@ impl Server {
                 .unwrap()
                 .success()
         );
+    }
+
+    /// Nobody reads its log any more.
+    pub(crate) fn close_log(&mut self) {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(writer);
+        self.log = BufReader::new(ChildStderr::from(OwnedFd::from(reader)));
     }
 
     /// Waits for the end.
