@@ -69,10 +69,10 @@ fn a_full_disk_ends_the_process_and_costs_nothing() {
     let start = || Server::spawn_under(&disk.inside(), &data, &[]);
     let (mut server, address) = start().until_ready();
     let mut life = Life::begin(address, 1);
-    // Another program takes all the room there is.
+    // Another program takes all the room there is, and no more than that should it run outside.
     let other = folder.path().join("other").display().to_string();
     let into = format!("of={other}");
-    assert!(!disk.run(&["dd", "if=/dev/zero", "bs=1M", &into]));
+    assert!(!disk.run(&["dd", "if=/dev/zero", "bs=1M", "count=64", &into]));
     let (status, log) = life.load(address, true, || server.ended());
     assert!(!status.success(), "{status}:\n{log}");
     assert!(log.contains("(os error 28)"), "it does not say why:\n{log}");
